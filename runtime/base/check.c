@@ -1,0 +1,23 @@
+#include "runtime/base/core.h"
+
+#include <execinfo.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void leat_panic(const char *file, int line, const char *function, const char *format, ...)
+{
+    char message[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    const struct leat_core *core = leat_core_now;
+    dprintf(STDERR_FILENO, "leat: %s:%d: %s: check failed: %s (core %d, phase %s)\n", file, line,
+            function, message, core != NULL ? (int)core->index : -1,
+            core != NULL && core->phase != NULL ? core->phase : "none");
+    void *frames[64];
+    backtrace_symbols_fd(frames, backtrace(frames, 64), STDERR_FILENO);
+    abort();
+}

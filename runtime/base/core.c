@@ -1,0 +1,3 @@
+#include "runtime/base/core.h"
+
+__thread struct leat_core *leat_core_now;

@@ -1,0 +1,44 @@
+/* The current core: the one thread-local variable of Leat.
+ *
+ * A struct leat_core is what every floor may know of the core it runs on. The loop creates one and
+ * sets leat_core_now while it runs; a simulator that plays many cores in one thread swaps the
+ * pointer. A thread that is no loop's (thread pool, set-up) has NULL. Each floor owns the field
+ * named after it, and higher floors reach lower ones' state only through that floor's functions.
+ *
+ * Internal to the library: not installed. */
+#ifndef LEAT_CORE_H
+#define LEAT_CORE_H
+
+#include <leat/check.h>
+#include <leat/defs.h>
+#include <leat/error.h>
+
+#define CHECK(condition)  LEAT_CHECK(condition)
+#define DCHECK(condition) LEAT_DCHECK(condition)
+#define likely(x)         __builtin_expect(!!(x), 1)
+#define unlikely(x)       __builtin_expect(!!(x), 0)
+#define LEAT_CORES_MAX    1024 /* the handle of a connection has ten bits for it */
+
+struct leat_clock;
+struct leat_heap;
+struct leat_log;
+struct leat_loop;
+struct leat_pools;
+struct leat_transport;
+struct leat_rng;
+
+struct leat_core {
+    struct leat_loop *loop;
+    struct leat_pools *pools; /* buffers/: this core's packet and byte buffers */
+    struct leat_heap *heap;   /* buffers/: everything else, on mimalloc */
+    struct leat_log *log;
+    struct leat_transport *transports[16]; /* net/api: by the handle's transport bits */
+    const char *phase;                     /* static string, for dumps: "poll", "timers", ... */
+    uint32_t index;                        /* 0 .. LEAT_CORES_MAX - 1, unique in the process */
+    uint32_t numa_node;
+    struct leat_error error; /* the last failure of a synchronous call on this core */
+};
+
+extern __thread struct leat_core *leat_core_now;
+
+#endif

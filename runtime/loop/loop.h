@@ -1,0 +1,108 @@
+/* The event loop of one core, with Node's phases and microtask rules.
+ *
+ * One loop belongs to one thread. Every function here is for that thread only, except
+ * leat_loop_post and leat_loop_stop.
+ *
+ * A turn (Node's circle, in libuv's order since 1.45):
+ *   pending -> idle -> prepare -> poll -> check -> close -> timers -> flush -> sleep or not.
+ * After every single callback, in whichever phase, the gate drains the microtasks: the next-tick
+ * queue to its end, then the promise-job queue to its end, and again until both are empty.
+ * Callbacks never nest: no function of Leat calls a user's callback before it returns. */
+#ifndef LEAT_LOOP_H
+#define LEAT_LOOP_H
+
+#include <leat/defs.h>
+#include <leat/error.h>
+
+LEAT_BEGIN
+
+struct leat_clock;
+struct leat_loop;
+struct leat_core;
+
+typedef void leat_callback(void *arg);
+
+struct leat_loop_options {
+    uint32_t index;                 /* of the core, unique in the process */
+    bool busy_poll;                 /* never sleep */
+    const struct leat_clock *clock; /* NULL: the machine's; the simulator's otherwise */
+    uint64_t buffer_bytes_max;      /* bound of the core's buffer pools; 0: default */
+};
+
+/* Creates a loop on the calling thread and makes it current. NULL with error filled. options may be
+ * NULL. */
+LEAT_API struct leat_loop *leat_loop_new(const struct leat_loop_options *options,
+                                         struct leat_error *error);
+/* Frees it. All handles must be stopped and all sources removed; buffers still in use are reported
+ * as leaks. */
+LEAT_API void leat_loop_free(struct leat_loop *loop);
+
+/* Runs until nothing keeps the loop alive or it is stopped. Returns 0 when it ran dry, 1 when
+ * stopped. */
+LEAT_API int leat_loop_run(struct leat_loop *loop);
+
+/* Runs one turn, sleeping at most nap_ns_max in it. Returns whether the loop is still alive. For
+ * embedders and simulators. */
+LEAT_API bool leat_loop_turn(struct leat_loop *loop, uint64_t nap_ns_max);
+
+/* Ends leat_loop_run after the current turn. Any thread. */
+LEAT_API void leat_loop_stop(struct leat_loop *loop);
+
+/* The loop of the calling thread, or NULL. */
+LEAT_API struct leat_loop *leat_loop_current(void);
+LEAT_API uint32_t leat_loop_index(const struct leat_loop *loop);
+LEAT_API bool leat_loop_is_alive(const struct leat_loop *loop);
+
+/* Nanoseconds of the loop's monotonic clock, as read at the start of this turn (cheap), and read
+ * now. */
+LEAT_API uint64_t leat_loop_now(const struct leat_loop *loop);
+LEAT_API uint64_t leat_loop_clock(struct leat_loop *loop);
+
+/* The sentence of the last synchronous call that failed on this loop's core. */
+LEAT_API const struct leat_error *leat_loop_error(const struct leat_loop *loop);
+
+/* process.nextTick and queueMicrotask. Return 0, or -ENOMEM. */
+LEAT_API int leat_next_tick(struct leat_loop *loop, leat_callback *fn, void *arg);
+LEAT_API int leat_queue_microtask(struct leat_loop *loop, leat_callback *fn, void *arg);
+
+/* setImmediate: runs in the check phase; one queued by an immediate runs in the next turn. The
+ * returned handle is valid until it ran; NULL when memory is out. */
+struct leat_immediate;
+LEAT_API struct leat_immediate *leat_set_immediate(struct leat_loop *loop, leat_callback *fn,
+                                                   void *arg);
+LEAT_API void leat_clear_immediate(struct leat_immediate *immediate);
+
+/* For those who implement I/O: a callback put off to the next turn's pending phase, or to this
+ * turn's close phase (the place where 'close' events are delivered and memory is freed). Return 0,
+ * or -ENOMEM. */
+LEAT_API int leat_loop_pend(struct leat_loop *loop, leat_callback *fn, void *arg);
+LEAT_API int leat_loop_close_later(struct leat_loop *loop, leat_callback *fn, void *arg);
+
+/* Hooks run once per turn in their phase, in the order of their start. While an idle hook is
+ * started the loop does not sleep. */
+enum leat_phase { LEAT_PHASE_IDLE, LEAT_PHASE_PREPARE, LEAT_PHASE_CHECK };
+struct leat_hook { /* fields are the loop's own */
+    struct leat_hook *next, **prev;
+    struct leat_loop *loop;
+    leat_callback *fn;
+    void *arg;
+    uint32_t phase, flags;
+};
+LEAT_API void leat_hook_init(struct leat_hook *hook, struct leat_loop *loop, enum leat_phase phase,
+                             leat_callback *fn, void *arg);
+LEAT_API void leat_hook_start(struct leat_hook *hook);
+LEAT_API void leat_hook_stop(struct leat_hook *hook);
+LEAT_API void leat_hook_ref(struct leat_hook *hook);
+LEAT_API void leat_hook_unref(struct leat_hook *hook);
+
+/* Runs fn(arg) on loop's core, in its poll phase. Any thread. From another loop's core it goes
+ * through a single-producer ring, in order, and wakes the loop only when it sleeps, once per batch;
+ * from a thread that is no loop's, through one bounded lane. -EAGAIN when the ring or lane is full:
+ * nothing was queued. */
+LEAT_API int leat_loop_post(struct leat_loop *loop, leat_callback *fn, void *arg) LEAT_MUST_CHECK;
+
+/* Whoever calls a user's callback calls the gate afterwards: it drains the microtasks. */
+LEAT_API void leat_loop_gate(struct leat_loop *loop);
+
+LEAT_END
+#endif

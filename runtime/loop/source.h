@@ -1,0 +1,83 @@
+/* Sources: how transports take part in a turn of the loop without the loop knowing the network.
+ *
+ * The loop calls each source once per turn and phase, so one indirect call is paid per burst. A
+ * turn is: pending, idle, prepare, poll (every source's poll, then ready watches, then the
+ * mailbox), check, close, timers; then every source's flush; then the decision to sleep. Any thread
+ * rules are the loop's: everything here runs on the loop's own core. */
+#ifndef LEAT_SOURCE_H
+#define LEAT_SOURCE_H
+
+#include <leat/defs.h>
+
+LEAT_BEGIN
+
+struct leat_loop;
+struct leat_source;
+
+/* What a source says when the loop would like to sleep. */
+struct leat_nap {
+    bool has_work;       /* out: do not sleep, call poll again */
+    int fd;              /* out: readable when there is work; -1 when there is no such descriptor */
+    uint64_t nap_ns_max; /* out: sleep no longer than this (UINT64_MAX: no limit) */
+};
+
+struct leat_source_ops {
+    const char *name; /* static: "uring", "epoll", "stack" */
+
+    /* Handles what is ready, at most a bounded burst; returns how many events it handled (0: it was
+     * idle). */
+    unsigned (*poll)(struct leat_source *source);
+
+    /* Sends what became dirty since the last flush. Called at the end of each turn, and never
+     * leaves anything unsent that could be sent. NULL when there is nothing to flush. */
+    void (*flush)(struct leat_source *source);
+
+    /* Prepares a sleep: enables interrupts or notifications, then looks once more. NULL: {false,
+     * -1, UINT64_MAX}. */
+    void (*arm)(struct leat_source *source, struct leat_nap *nap);
+
+    /* After the sleep. May be NULL. */
+    void (*disarm)(struct leat_source *source);
+
+    /* The one source that can wait for the kernel on the loop's behalf may implement wait: it
+     * sleeps at most timeout_ns (0: only collects what is ready) or until something of its own or
+     * readable_fd is ready. Returns true when readable_fd is. With it, submitting, sleeping and
+     * collecting cost one system call a turn. NULL for all others; a second source with wait is
+     * refused by leat_source_add. */
+    bool (*wait)(struct leat_source *source, int readable_fd, uint64_t timeout_ns);
+};
+
+struct leat_source {
+    const struct leat_source_ops *ops;
+    struct leat_source *next; /* the loop's */
+};
+
+/* The source's memory is the caller's and must live until leat_source_remove. Returns 0, or -EBUSY
+ * for a second waiter. */
+LEAT_API int leat_source_add(struct leat_loop *loop, struct leat_source *source);
+LEAT_API void leat_source_remove(struct leat_loop *loop, struct leat_source *source);
+
+/* Watches: a kernel descriptor's readiness, level-triggered, on the loop's own epoll descriptor.
+ * The callback runs in the poll phase, through the gate. */
+struct leat_watch;
+typedef void leat_watch_fn(struct leat_watch *watch, uint32_t epoll_events, void *arg);
+struct leat_watch {
+    leat_watch_fn *fn;
+    void *arg;
+    struct leat_loop *loop;
+    int fd;
+    uint32_t events; /* EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLET as asked for; 0 when not started */
+    uint32_t flags;  /* the loop's */
+};
+
+LEAT_API void leat_watch_init(struct leat_watch *watch, struct leat_loop *loop, int fd,
+                              leat_watch_fn *fn, void *arg);
+/* Starts, or changes what is watched. Returns 0 or the -errno of epoll_ctl. */
+LEAT_API int leat_watch_start(struct leat_watch *watch, uint32_t epoll_events);
+/* May be called inside any callback; an event already collected for it is not delivered. */
+LEAT_API void leat_watch_stop(struct leat_watch *watch);
+LEAT_API void leat_watch_unref(struct leat_watch *watch); /* does not keep the loop alive */
+LEAT_API void leat_watch_ref(struct leat_watch *watch);
+
+LEAT_END
+#endif
