@@ -1,0 +1,19 @@
+/* All of Leat's public headers. */
+#ifndef LEAT_LEAT_H
+#define LEAT_LEAT_H
+
+#include <leat/addr.h>
+#include <leat/buf.h>
+#include <leat/check.h>
+#include <leat/conn.h>
+#include <leat/defs.h>
+#include <leat/error.h>
+#include <leat/http.h>
+#include <leat/loop.h>
+#include <leat/timer.h>
+#include <leat/view.h>
+#if __has_include(<leat/run.h>)
+#include <leat/run.h>
+#endif
+
+#endif
