@@ -53,7 +53,7 @@ def show_failure(name, output):
 
 
 def run(command, timeout_s, env=None):
-    """Runs command in a group of its own; returns (status or None when it took too long, output)."""
+    """Runs command in its own group; returns (status, None when it took too long; output)."""
     process = subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
@@ -72,8 +72,9 @@ def cases_of(output):
     ran = re.search(r"^Ran (\d+) tests? in", output, re.M)
     if ran:  # unittest
         tail = output[ran.end():]
-        bad = sum(int(n) for n in re.findall(r"(?:failures|errors|unexpected successes)=(\d+)", tail))
-        skips = {m[1]: m[2] for m in re.finditer(r"^(.*) \.\.\. skipped ['\"](.*)['\"]$", output, re.M)}
+        bad = re.findall(r"(?:failures|errors|unexpected successes)=(\d+)", tail)
+        bad = sum(int(n) for n in bad)
+        skips = dict(re.findall(r"^(.*) \.\.\. skipped ['\"](.*)['\"]$", output, re.M))
         count = re.search(r"skipped=(\d+)", tail)
         for i in range(len(skips), int(count[1]) if count else 0):
             skips[f"case {i + 1}"] = "run the program with -v for the reason"

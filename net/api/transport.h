@@ -9,6 +9,8 @@
 
 #include <leat/conn.h>
 
+struct leat_transport;
+
 enum leat_transport_number {
     LEAT_TRANSPORT_NONE, /* so that {0} is never a connection */
     LEAT_TRANSPORT_SOCKETS,

@@ -18,9 +18,13 @@ DEFAULT_SECONDS = 60
 
 
 def names():
-    listed = re.search(r"^fuzz_names = \[(.*?)\]", (ROOT / "test/fuzz/meson.build").read_text(),
-                       re.M | re.S)
+    text = (ROOT / "test/fuzz/meson.build").read_text()
+    listed = re.search(r"^fuzz_names = \[(.*?)\]", text, re.M | re.S)
     return re.findall(r"'([^']+)'", listed[1])
+
+
+def fail(name, output):
+    print(f"FAILED {name}\n" + "\n".join("    " + l for l in output.splitlines()[-40:]))
 
 
 def build():
@@ -30,10 +34,10 @@ def build():
     if not (BUILD / "build.ninja").exists():
         commands.insert(0, ["meson", "setup", str(BUILD), *options])
     for command in commands:
-        done = subprocess.run(command, cwd=ROOT, env={**os.environ, "CC": "clang", "CXX": "clang++"},
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              env={**os.environ, "CC": "clang", "CXX": "clang++"}, text=True)
         if done.returncode != 0:
-            print("FAILED build-fuzz\n" + "\n".join("    " + l for l in done.stdout.splitlines()[-40:]))
+            fail("build-fuzz", done.stdout)
             return False
     return True
 
@@ -57,7 +61,7 @@ def fuzz(name, seconds):
         ran = re.search(r"number_of_executed_units: *(\d+)", output)
         print(f"ok fuzz {name} ({ran[1] if ran else '?'} inputs)", flush=True)
         return True
-    print(f"FAILED fuzz {name}\n" + "\n".join("    " + l for l in output.splitlines()[-40:]))
+    fail(f"fuzz {name}", output)
     return False
 
 
@@ -65,7 +69,9 @@ def main(arguments):
     short = "--short" in arguments
     arguments = [a for a in arguments if a != "--short"]
     chosen = arguments[:1] or names()
-    seconds = int(arguments[1]) if len(arguments) > 1 else SHORT_SECONDS if short else DEFAULT_SECONDS
+    seconds = SHORT_SECONDS if short else DEFAULT_SECONDS
+    if len(arguments) > 1:
+        seconds = int(arguments[1])
     unknown = [n for n in chosen if n not in names()]
     if unknown:
         print(f"fuzz: no target '{unknown[0]}'; there are: {', '.join(names()) or 'none'}")

@@ -1,0 +1,212 @@
+#!/usr/bin/env python3
+"""Runs the checks: `./dev check [NAME...]`. Quiet when all is well.
+
+With --all, prints a line `ok check NAME` or `FAILED check NAME` for each.
+"""
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import docs
+import files
+import layering
+import selftest
+import style
+import symbols
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+GCC, CLANG = "build-check", "build-clang"
+PROBLEMS_SHOWN = 40
+
+
+def run(*command, env=None):
+    """(worked, lines of output)"""
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **(env or {})}, text=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, errors="replace")
+    return done.returncode == 0, done.stdout.splitlines()
+
+
+def parallel(work, things):
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        return [line for lines in pool.map(work, things) for line in lines]
+
+
+def build(folder, compiler, compiler_cpp):
+    env = {"CC": compiler, "CXX": compiler_cpp}
+    if not (ROOT / folder / "build.ninja").exists():
+        shutil.rmtree(ROOT / folder, ignore_errors=True)
+        worked, lines = run("meson", "setup", folder, "-Dwerror=true", env=env)
+        if not worked:
+            return lines[-20:]
+    worked, lines = run("ninja", "-C", folder, env=env)
+    return [] if worked else [l for l in lines if not re.match(r"\[\d+/\d+\] (Comp|Link|Gen)", l)]
+
+
+def check_gcc():
+    return build(GCC, "gcc", "g++")
+
+
+def check_clang():
+    return build(CLANG, "clang", "clang++")
+
+
+def check_format():
+    return parallel(lambda path: [l for l in run("clang-format", "--dry-run", "-Werror", path)[1]
+                                  if "error:" in l],
+                    list(files.walk(ROOT, ".c", ".h", ".cpp")))
+
+
+def compiled_sources():
+    """C files that the clang build compiles."""
+    commands = json.loads((ROOT / CLANG / "compile_commands.json").read_text())
+    paths = {os.path.relpath(os.path.join(c["directory"], c["file"]), ROOT) for c in commands}
+    return sorted(p for p in paths if p.endswith(".c") and not p.startswith("build"))
+
+
+def check_tidy():
+    def tidy(path):
+        worked, lines = run("clang-tidy", "--quiet", "--warnings-as-errors=*", "-p", CLANG, path)
+        return [] if worked else [l for l in lines if "error:" in l] or lines[-5:]
+    return sorted(set(parallel(tidy, compiled_sources())))
+
+
+def check_cppcheck():
+    worked, lines = run(
+        "cppcheck", "-q", "-j", str(os.cpu_count()), "--error-exitcode=1", "--inline-suppr",
+        "--enable=warning,performance,portability", "--std=c11", "--library=posix,gnu",
+        "--suppress=missingInclude", "--suppress=unknownMacro", "-D__linux__", "-D__x86_64__",
+        "-D__SIZEOF_INT128__=16", "-I.", f"-I{CLANG}/include", f"-I{CLANG}",
+        f"--project={CLANG}/compile_commands.json", "--template={file}:{line}: {id}: {message}",
+        f"-i{CLANG}")
+    return [] if worked else lines
+
+
+def check_headers():
+    """Each header compiles alone: public ones as C and as C++, private ones as C."""
+    public = layering.public_headers(ROOT)
+    includes = ["-I", str(ROOT / CLANG / "include"), "-I", str(ROOT), "-I", str(ROOT / CLANG)]
+    strict = ["-D_GNU_SOURCE", "-fsyntax-only", "-Wall", "-Wextra", "-Wno-unused-parameter",
+              "-Werror"]
+    jobs = []
+    for name in public:
+        jobs.append((f"<leat/{name}>", ["gcc", "-std=gnu17", "-x", "c"]))
+        jobs.append((f"<leat/{name}>", ["g++", "-std=c++17", "-x", "c++"]))
+    for path in files.walk(ROOT, ".h"):
+        if path not in public.values() and "/dpdk/" not in path:
+            jobs.append((f'"{path}"', ["gcc", "-std=gnu17", "-x", "c", "-Wno-unused-function"]))
+
+    def compiles(job):
+        header, compiler = job
+        with tempfile.NamedTemporaryFile("w", suffix=".c") as file:
+            file.write(f"#include {header}\n")
+            file.flush()
+            worked, lines = run(*compiler, *strict, *includes, file.name)
+        return [] if worked else [f"{header} alone, {compiler[0]}:", *lines[:4]]
+    return parallel(compiles, jobs)
+
+
+def first_program():
+    """The first C program of the README."""
+    readme = files.read(ROOT, "README.md") if (ROOT / "README.md").exists() else ""
+    found = re.search(r"```c\n(.*?)```", readme, re.S)
+    return found[1] if found else None
+
+
+def check_install():
+    """What is installed is enough to build the README's program, shared and static."""
+    program = first_program()
+    if program is None:
+        return ["README.md: no C program in it"]
+    problems = [] if program.count("\n") <= 25 else ["README.md: the program is too long: 25 lines"]
+    with tempfile.TemporaryDirectory() as folder:
+        worked, lines = run("meson", "install", "-C", GCC, "--no-rebuild", "--destdir", folder)
+        if not worked:
+            return lines[-20:]
+        configs = list(pathlib.Path(folder).rglob("leat.pc"))
+        if len(configs) != 1:
+            return [f"{len(configs)} files leat.pc were installed"]
+        return problems + compile_installed(folder, configs[0].parent, program)
+
+
+def compile_installed(folder, config, program):
+    env = {"PKG_CONFIG_PATH": str(config), "PKG_CONFIG_SYSROOT_DIR": folder}
+    source = pathlib.Path(folder, "first.c")
+    source.write_text(program)
+    problems = []
+    for how, flags in (("shared", []), ("static", ["--static"])):
+        worked, words = run("pkg-config", "--cflags", "--libs", *flags, "leat", env=env)
+        if not worked:
+            problems += words
+            continue
+        # Only Leat's own paths lie under the folder that we installed to.
+        words = " ".join(words).replace("-lleat", "-l:libleat.a" if flags else "-lleat").split()
+        worked, lines = run("gcc", "-std=gnu17", "-Wall", "-Werror", str(source), "-o",
+                            str(source.with_suffix("")), *words, f"-Wl,-rpath-link,{config.parent}")
+        problems += [] if worked else [f"against the {how} library:"] + lines[:10]
+    return problems
+
+
+def check_dev():
+    worked, lines = run("bash", "-n", "dev")
+    listed = docs.commands(ROOT)
+    for name in ("deps", "build", "run", "test", "check", "bench", "fuzz", "clean", "help"):
+        if name not in listed:
+            lines.append(f"./dev help does not list {name}")
+    return lines
+
+
+# In this order: later ones use the builds of the first two.
+CHECKS = {
+    "gcc": check_gcc,
+    "clang": check_clang,
+    "format": check_format,
+    "layering": lambda: layering.check(ROOT),
+    "style": lambda: style.check(ROOT),
+    "docs": lambda: docs.check(ROOT),
+    "dev": check_dev,
+    "selftest": lambda: selftest.check(ROOT),
+    "headers": check_headers,
+    "symbols": lambda: symbols.check(str(ROOT / GCC)),
+    "install": check_install,
+    "cppcheck": check_cppcheck,
+    "tidy": check_tidy,
+}
+NEEDS = {"headers": "clang", "symbols": "gcc", "install": "gcc", "cppcheck": "clang",
+         "tidy": "clang"}
+
+
+def main(arguments):
+    show_all = "--all" in arguments
+    chosen = [a for a in arguments if a != "--all"] or list(CHECKS)
+    unknown = [name for name in chosen if name not in CHECKS]
+    if unknown:
+        print(f"check: no check '{unknown[0]}'; there are: {' '.join(CHECKS)}")
+        return 2
+    wanted = set(chosen) | {NEEDS[name] for name in chosen if name in NEEDS}
+    broken = set()
+    for name in (n for n in CHECKS if n in wanted):
+        if NEEDS.get(name) in broken:
+            problems = [f"needs check {NEEDS[name]} to pass"]
+        else:
+            problems = CHECKS[name]()
+        if problems:
+            broken.add(name)
+            print(f"FAILED check {name}")
+            for line in problems[:PROBLEMS_SHOWN]:
+                print("    " + line)
+            if len(problems) > PROBLEMS_SHOWN:
+                print(f"    and {len(problems) - PROBLEMS_SHOWN} more")
+        elif show_all:
+            print(f"ok check {name}", flush=True)
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

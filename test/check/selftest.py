@@ -1,0 +1,123 @@
+"""Each check must have been seen to fail: bad samples, and good ones beside them."""
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+import docs
+import layering
+import style
+import symbols
+
+
+class Sample(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.root = self.folder.name
+
+    def write(self, path, text):
+        full = pathlib.Path(self.root, path)
+        full.parent.mkdir(parents=True, exist_ok=True)
+        full.write_text(text)
+
+    def expect(self, problems, *parts):
+        """One problem for each part, in any order, and no others."""
+        self.assertEqual(len(problems), len(parts), problems)
+        for part in parts:
+            self.assertTrue(any(part in p for p in problems), f"{part} not in {problems}")
+
+
+class Layering(Sample):
+    def test_a_lower_floor_may_not_know_a_higher_one(self):
+        self.write("net/api/meson.build", "leat_public += files('conn.h')\n")
+        self.write("runtime/loop/loop.c", '#include <leat/conn.h>\n#include "net/api/slots.h"\n')
+        self.write("net/http/http.c", '#include <leat/conn.h>\n')
+        self.expect(layering.check(self.root), "loop.c:1", "loop.c:2")
+
+    def test_neighbours_do_not_know_each_other(self):
+        self.write("net/stack/tcp/in.c", '#include "net/socket/socket.h"\n')
+        self.expect(layering.check(self.root), "in.c:1")
+
+    def test_internal_headers_stay_in_their_folder(self):
+        self.write("net/http/http.c", '#include "net/api/slots_internal.h"\n')
+        self.write("net/api/slots.c", '#include "net/api/slots_internal.h"\n')
+        self.expect(layering.check(self.root), "http.c:1")
+
+    def test_some_libraries_have_one_home(self):
+        self.write("net/stack/a.c", "#include <rte_mbuf.h>\n")
+        self.write("net/port/dpdk/a.c", "#include <rte_mbuf.h>\n")
+        self.write("net/socket/a.c", "#include <liburing.h>\n")
+        self.write("net/socket/b.c", "#include <liburing.h>\n")
+        self.write("net/http/tls.c", "#include <openssl/ssl.h>\n")
+        self.expect(layering.check(self.root), "rte_mbuf.h", "2 files", "openssl")
+
+    def test_unknown_folders_and_headers_are_named(self):
+        self.write("other/a.c", "#include <leat/nothing.h>\n")
+        self.expect(layering.check(self.root), "no floor", "leat/nothing.h")
+
+
+class Style(Sample):
+    def test_long_lines_and_spaces(self):
+        self.write("a.c", "x" * 101 + "\n" + "x" * 100 + "\nint a; \n")
+        self.expect(style.check(self.root), "a.c:1: 101", "a.c:3: space")
+
+    def test_long_functions(self):
+        body = "    x();\n"
+        self.write("a.c", "int f(void)\n{\n" + body * 69 + "}\n"
+                   "int g(void)\n{\n" + body * 68 + "}\n")
+        self.write("a.py", "def f():\n" + "    pass\n" * 70)
+        self.expect(style.check(self.root), "f has 71 lines", "a.py:1: f has 71 lines")
+
+    def test_leftovers_and_names(self):
+        self.write("net/utils.c", "/* TODO */\n")
+        self.write("a.h", "/* a placeholder */\n/* 501 Not Implemented */\n")
+        self.expect(style.check(self.root), "says nothing", "'TODO'", "'placeholder'")
+
+
+class Docs(Sample):
+    def test_what_is_named_must_exist(self):
+        self.write("dev", "  build    builds\n")
+        self.write("net/a.c", "int leat_a(void)\n{\n}\n")
+        self.write("ARCHITECTURE.md", "`net/a.c` `leat_a()` `net/` `./dev build`\n"
+                   "`net/b.c` `leat_b()` `nets/` `./dev fly` [x](docs/x.md)\n")
+        self.expect(docs.check(self.root), "net/b.c", "leat_b()", "nets/", "'fly'", "docs/x.md")
+
+
+class Symbols(Sample):
+    def compiled(self, text):
+        self.write("a.c", text)
+        source, target = os.path.join(self.root, "a.c"), os.path.join(self.root, "a.o")
+        subprocess.run(["gcc", "-fPIC", "-c", source, "-o", target], check=True)
+        return target
+
+    def test_state_is_found_and_constants_are_not(self):
+        target = self.compiled(
+            "int zero; static int one = 1; static __thread int tls; __thread int leat_core_now;\n"
+            "static const char *const names[] = {\"a\", \"b\"};\n"
+            "static const int table[] = {1, 2};\n"
+            "const char *f(int i)\n"
+            "{ static int calls; return names[i + one + tls + table[calls++]]; }\n")
+        self.expect(symbols.check_state(symbols.output_of("objdump", "-t", target)),
+                    "zero is a mutable", "one is a mutable", "calls is a mutable", "tls is thread")
+
+    def test_exports_have_the_prefix(self):
+        target = self.compiled("void leat_a(void)\n{}\nvoid other(void)\n{}\n")
+        shared = os.path.join(self.root, "a.so")
+        subprocess.run(["gcc", "-shared", target, "-o", shared], check=True)
+        self.expect(symbols.check_exports(symbols.output_of("nm", "-D", "--defined-only", shared)),
+                    "other")
+
+
+def check(_root):
+    result = unittest.TestResult()
+    unittest.defaultTestLoader.loadTestsFromModule(__import__("selftest")).run(result)
+    if result.testsRun < 10:
+        return [f"selftest.py: only {result.testsRun} tests ran"]
+    return [f"selftest.py: {test}: {trace.strip().splitlines()[-1]}"
+            for test, trace in result.failures + result.errors]
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,61 @@
+"""Sizes, names and leftovers that a formatter does not see."""
+import ast
+import re
+
+import files
+
+LINE_COLUMNS_MAX = 100
+FUNCTION_LINES_MAX = 70
+BANNED_NAMES = re.compile(r"^(utils?|helpers?|misc|common|manager|handle_data|stuff)\.[a-z]+$")
+LEFTOVERS = re.compile(r"\b(TODO|FIXME|XXX|HACK|[Pp]laceholder|not yet implemented)\b")
+SELF = ("test/check/style.py", "test/check/selftest.py")
+CODE = (".c", ".h", ".cpp", ".py", "meson.build", "dev")
+
+
+def c_functions(text):
+    """(name, first line, lines) of each function whose braces stand in column 0."""
+    lines = text.splitlines()
+    start = None
+    for number, line in enumerate(lines, 1):
+        if line == "{":
+            start = number
+        elif line == "}" and start is not None:
+            head = " ".join(lines[max(0, start - 4): start - 1])
+            name = re.findall(r"(\w+)\s*\(", head)
+            yield name[-1] if name else "?", start, number - start + 1
+            start = None
+
+
+def python_functions(text):
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            yield node.name, node.lineno, node.end_lineno - node.lineno + 1
+
+
+def check_text(path, text, problems):
+    for number, line in enumerate(text.splitlines(), 1):
+        if len(line) > LINE_COLUMNS_MAX:
+            problems.append(f"{path}:{number}: {len(line)} columns, {LINE_COLUMNS_MAX} at most")
+        if line != line.rstrip():
+            problems.append(f"{path}:{number}: space at the end of the line")
+        found = None if path in SELF else LEFTOVERS.search(line)
+        if found:
+            problems.append(f"{path}:{number}: '{found[0]}' does not land")
+    functions = ()
+    if path.endswith((".c", ".h")):
+        functions = c_functions(text)
+    elif path.endswith(".py"):
+        functions = python_functions(text)
+    for name, line, count in functions:
+        if count > FUNCTION_LINES_MAX:
+            problems.append(f"{path}:{line}: {name} has {count} lines, "
+                            f"{FUNCTION_LINES_MAX} at most")
+
+
+def check(root):
+    problems = []
+    for path in files.walk(root, *CODE):
+        if BANNED_NAMES.match(path.rsplit("/", 1)[-1]):
+            problems.append(f"{path}:1: a name that says nothing")
+        check_text(path, files.read(root, path), problems)
+    return problems
