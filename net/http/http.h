@@ -46,6 +46,7 @@
 #include <leat/conn.h>
 #include <leat/defs.h>
 #include <leat/error.h>
+#include <leat/method.h>
 #include <leat/view.h>
 
 LEAT_BEGIN
@@ -178,19 +179,6 @@ LEAT_API void leat_http_on_error(struct leat_http *http, leat_error_handler *han
 
 /* ---- The request ---------------------------------------------------------------------------- */
 
-enum leat_method {
-    LEAT_METHOD_OTHER, /* leat_request_method_name says which */
-    LEAT_METHOD_GET,
-    LEAT_METHOD_HEAD,
-    LEAT_METHOD_POST,
-    LEAT_METHOD_PUT,
-    LEAT_METHOD_DELETE,
-    LEAT_METHOD_CONNECT,
-    LEAT_METHOD_OPTIONS,
-    LEAT_METHOD_TRACE,
-    LEAT_METHOD_PATCH,
-    LEAT_METHOD_COUNT
-};
 LEAT_API enum leat_method leat_request_method(const struct leat_request *req);
 LEAT_API struct leat_view leat_request_method_name(const struct leat_request *req);
 /* The path percent-decoded, without query; "*" for OPTIONS *. Always begins with '/' otherwise. */
