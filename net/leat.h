@@ -9,11 +9,11 @@
 #include <leat/defs.h>
 #include <leat/error.h>
 #include <leat/http.h>
+#include <leat/log.h>
 #include <leat/loop.h>
+#include <leat/options.h>
+#include <leat/run.h>
 #include <leat/timer.h>
 #include <leat/view.h>
-#if __has_include(<leat/run.h>)
-#include <leat/run.h>
-#endif
 
 #endif

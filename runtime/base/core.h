@@ -26,12 +26,14 @@ struct leat_loop;
 struct leat_pools;
 struct leat_transport;
 struct leat_rng;
+struct leat_run_core;
 
 struct leat_core {
     struct leat_loop *loop;
     struct leat_pools *pools; /* buffers/: this core's packet and byte buffers */
     struct leat_heap *heap;   /* buffers/: everything else, on mimalloc */
     struct leat_log *log;
+    struct leat_run_core *run;             /* net/run: the program's life, NULL outside leat_run */
     struct leat_transport *transports[16]; /* net/api: by the handle's transport bits */
     const char *phase;                     /* static string, for dumps: "poll", "timers", ... */
     uint32_t index;                        /* 0 .. LEAT_CORES_MAX - 1, unique in the process */

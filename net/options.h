@@ -1,0 +1,65 @@
+/* Command lines: a table of flags gives parsing, --help and error sentences.
+ *
+ * "--name value" and "--name=value" are the same; "--" ends the flags; what is no flag is an
+ * operand. Values point into argv or are converted; nothing is allocated. An unknown flag is
+ * answered with the nearest known one. */
+#ifndef LEAT_OPTIONS_H
+#define LEAT_OPTIONS_H
+
+#include <leat/defs.h>
+#include <leat/error.h>
+
+LEAT_BEGIN
+
+#define LEAT_OPTION_LIST_MAX 16
+
+struct leat_option_list {
+    const char *items[LEAT_OPTION_LIST_MAX];
+    unsigned count;
+};
+
+enum leat_option_kind {
+    LEAT_OPTION_FLAG,     /* bool: takes no value */
+    LEAT_OPTION_TEXT,     /* const char * */
+    LEAT_OPTION_LIST,     /* struct leat_option_list: may be repeated, LEAT_OPTION_LIST_MAX times */
+    LEAT_OPTION_COUNT,    /* uint64_t: decimal digits */
+    LEAT_OPTION_BYTES,    /* uint64_t: digits and k, M or G (1024-fold) */
+    LEAT_OPTION_DURATION, /* uint64_t nanoseconds: digits and ms, s, m or h; bare digits: seconds */
+};
+
+struct leat_option {
+    const char *name; /* without its dashes */
+    enum leat_option_kind kind;
+    void *value;         /* what the kind says; NULL: parsed and forgotten */
+    const char *operand; /* as --help shows the value: "ADDR:PORT"; NULL for flags */
+    const char *help;    /* one line, or several with newlines */
+    uint64_t min, max;   /* of numbers; max 0: no bound */
+};
+
+/* One command line. A table may have several parts (a program's own flags and the common ones). */
+struct leat_command_line {
+    const char *name;     /* as typed: "leat serve" */
+    const char *summary;  /* what --help says first */
+    const char *operands; /* as --help shows them: "[DIR]"; NULL: none are taken */
+    const struct leat_option *tables[4];
+    unsigned table_counts[4];
+    const char *operand_items[LEAT_OPTION_LIST_MAX]; /* out */
+    unsigned operand_count;                          /* out */
+    unsigned operand_count_max;
+};
+
+enum leat_parsed { LEAT_PARSED_RUN, LEAT_PARSED_HELP, LEAT_PARSED_VERSION };
+
+/* Parses argv[1..]. Returns an enum leat_parsed, or -EINVAL with a sentence. --help, -h and
+ * --version win over what stands behind them. */
+LEAT_API int leat_command_line_parse(struct leat_command_line *line, int argc, char **argv,
+                                     struct leat_error *error) LEAT_MUST_CHECK;
+
+/* Writes the help text to a descriptor. */
+LEAT_API void leat_command_line_help(const struct leat_command_line *line, int fd);
+
+/* The candidate nearest to word, or NULL when none is near enough to be meant. */
+LEAT_API const char *leat_nearest(const char *word, const char *const *candidates, unsigned count);
+
+LEAT_END
+#endif

@@ -1,0 +1,116 @@
+/* The life of a program: one pinned loop per core, from the command line to the exit code.
+ *
+ *     int main(int argc, char **argv)
+ *     {
+ *         return leat_main(argc, argv, start);
+ *     }
+ *
+ * start(loop) runs once on every core, on the core's own thread, one core after the other. It
+ * returns 0, or a negative errno with a sentence in leat_loop_error: then all cores stop, the
+ * sentence is printed once, and the exit code is 1. When every core has started, the loops run, and
+ * what leat_run_listening was told is printed on standard output.
+ *
+ * The end. SIGTERM and SIGINT start the drain: on each core its drain hooks run, in the reverse of
+ * the order of leat_run_on_drain; they stop accepting, and hold the end back (leat_run_hold) while
+ * something is in flight. A core whose holds are given back stops; after drain_timeout_ns it is
+ * stopped. The exit code is then 0. A second signal ends the process at once with 128 + its number.
+ * SIGHUP runs the reload hooks; without any it is like SIGTERM. A program whose loops run dry ends
+ * with 0.
+ *
+ * Exit codes: 0 success, 1 it could not start or go on, 2 the command line was wrong, 128 + n
+ * signal n.
+ *
+ * leat_run blocks SIGHUP, SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 in every thread, ignores SIGPIPE,
+ * and waits for the first three on the thread that called it. The other two are free for
+ * leat/signals.h. */
+#ifndef LEAT_RUN_H
+#define LEAT_RUN_H
+
+#include <leat/addr.h>
+#include <leat/defs.h>
+#include <leat/log.h>
+#include <leat/loop.h>
+#include <leat/options.h>
+
+LEAT_BEGIN
+
+#define LEAT_RUN_HOOKS_MAX     32 /* of each kind and core: one more is -ENOSPC */
+#define LEAT_RUN_LISTENING_MAX 32 /* ready lines; more are not printed */
+#define LEAT_DRAIN_TIMEOUT_NS  (10 * LEAT_NS_PER_S)
+
+typedef int leat_start_fn(struct leat_loop *loop);
+
+/* Zero is the default of each. */
+struct leat_run_options {
+    leat_start_fn *start;
+    void *user;       /* what leat_run_user gives */
+    const char *name; /* of the program, before error sentences ["leat"] */
+    const char
+        *cores;      /* "3": that many; "0,2-5": these [every usable core, within the CPU quota] */
+    const char *net; /* "auto", "uring" or "epoll" ["auto"] */
+    struct leat_option_list listen; /* --listen, as written */
+    bool busy_poll;
+    bool json_log;
+    const char *log_level;        /* a name of enum leat_level ["info"] */
+    uint64_t drain_timeout_ns;    /* [LEAT_DRAIN_TIMEOUT_NS] */
+    uint64_t buffer_bytes_max;    /* bound of each core's buffer pools [leat_loop_options] */
+    void (*on_ready)(void *user); /* on the calling thread, when every core has started */
+};
+
+/* Runs until the end and returns the exit code; error sentences go to standard error. */
+LEAT_API int leat_run(const struct leat_run_options *options);
+
+/* Parses the common flags, then leat_run. */
+LEAT_API int leat_main(int argc, char **argv, leat_start_fn *start);
+
+/* The same with flags, operands and help of the program's own. When check is given it runs after
+ * parsing: returns 0, or an exit code after it has said why on standard error. */
+struct leat_program {
+    const char *name;
+    const char *summary;
+    const char *operands;
+    unsigned operand_count_max;
+    const struct leat_option *options;
+    unsigned option_count;
+    int (*check)(const struct leat_command_line *line, const struct leat_run_options *options,
+                 void *user);
+    leat_start_fn *start;
+    void *user;
+};
+LEAT_API int leat_program_main(const struct leat_program *program, int argc, char **argv);
+
+/* ---- For what runs on a loop of leat_run; on other loops these are empty or do nothing. ---- */
+
+LEAT_API void *leat_run_user(const struct leat_loop *loop);
+LEAT_API const struct leat_run_options *leat_run_options(
+    const struct leat_loop *loop); /* or NULL */
+LEAT_API uint32_t leat_run_cores_count(const struct leat_loop *loop);
+/* Which transport was opened: "uring", "epoll"; "" without one. */
+LEAT_API const char *leat_run_net(const struct leat_loop *loop);
+
+/* The addresses of --listen, in order, NULL past the last. Whoever listens by default on an address
+ * of the program's own uses these instead when there are any. */
+LEAT_API const char *leat_run_listen_at(const struct leat_loop *loop, unsigned index);
+
+/* Says "listening on SCHEME://ADDRESS" when the program is ready. Each core says it, it is printed
+ * once. */
+LEAT_API void leat_run_listening(struct leat_loop *loop, const char *scheme,
+                                 const struct leat_addr *addr);
+
+/* Hooks of this core. Return 0 or -ENOSPC. */
+LEAT_API int leat_run_on_drain(struct leat_loop *loop, leat_callback *fn, void *arg);
+LEAT_API int leat_run_on_reload(struct leat_loop *loop, leat_callback *fn, void *arg);
+/* Forgets a hook of either kind, in case its owner goes first. */
+LEAT_API void leat_run_forget(struct leat_loop *loop, leat_callback *fn, void *arg);
+/* Each hold is given back with one release; while there are any, a draining core goes on. */
+LEAT_API void leat_run_hold(struct leat_loop *loop);
+LEAT_API void leat_run_release(struct leat_loop *loop);
+LEAT_API bool leat_run_is_draining(const struct leat_loop *loop);
+/* Nanoseconds that a drain may take in all. */
+LEAT_API uint64_t leat_run_drain_timeout(const struct leat_loop *loop);
+
+/* Starts the drain of the whole program, as SIGTERM does; code is the exit code. Any loop. */
+LEAT_API void leat_run_exit(struct leat_loop *loop, int code);
+
+LEAT_END
+#endif
