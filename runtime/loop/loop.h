@@ -53,8 +53,13 @@ LEAT_API struct leat_loop *leat_loop_current(void);
 LEAT_API uint32_t leat_loop_index(const struct leat_loop *loop);
 LEAT_API bool leat_loop_is_alive(const struct leat_loop *loop);
 
-/* Nanoseconds of the loop's monotonic clock, as read at the start of this turn (cheap), and read
- * now. */
+/* For those who implement I/O: whatever may still call back (a listener, a connection, a request to
+ * a thread pool) holds one reference, which keeps the loop alive. */
+LEAT_API void leat_loop_ref(struct leat_loop *loop);
+LEAT_API void leat_loop_unref(struct leat_loop *loop);
+
+/* Nanoseconds of the loop's monotonic clock, as last read in this turn (at its start, and before
+ * timers; cheap), and read now. */
 LEAT_API uint64_t leat_loop_now(const struct leat_loop *loop);
 LEAT_API uint64_t leat_loop_clock(struct leat_loop *loop);
 

@@ -21,13 +21,18 @@ struct leat_timer;
 
 typedef void leat_timer_fn(struct leat_timer *timer, void *arg);
 
+#define LEAT_TIMER_TICK_NS   UINT64_C(16384)
+#define LEAT_TIMERS_PER_TURN 4096
+
 struct leat_timer { /* fields are the wheel's own */
-    struct leat_timer *next, **prev;
+    struct leat_timer_link {
+        void *next, *prev;
+    } link;
     struct leat_loop *loop;
     leat_timer_fn *fn;
     void *arg;
     uint64_t deadline_ns; /* when it is due */
-    uint64_t period_ns;   /* 0: once */
+    uint64_t delay_ns;    /* of the last start, or the period of one that repeats */
     uint64_t order;       /* place among equal deadlines, and flags */
 };
 
@@ -41,7 +46,8 @@ LEAT_API void leat_timer_start(struct leat_timer *timer, uint64_t delay_ns, uint
  * turn. */
 LEAT_API void leat_timer_start_at(struct leat_timer *timer, uint64_t deadline_ns);
 
-/* Starts again with the delay of the last start (Node's timer.refresh). */
+/* Starts again with the delay of the last leat_timer_start, or the period if it repeats (Node's
+ * timer.refresh). */
 LEAT_API void leat_timer_refresh(struct leat_timer *timer);
 
 /* No effect on a timer that is not started. After it the memory is the caller's again. */

@@ -1,0 +1,227 @@
+#include "runtime/loop/loop_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "buffers/heap.h"
+#include "buffers/pools.h"
+
+struct leat_loop *leat_loop_new(const struct leat_loop_options *options, struct leat_error *error)
+{
+    static const struct leat_loop_options defaults;
+    if (options == NULL)
+        options = &defaults;
+    if (options->index >= LEAT_CORES_MAX) {
+        leat_fail(error, -EINVAL, "core index %u is too large; at most %u cores are supported",
+                  options->index, LEAT_CORES_MAX);
+        return NULL;
+    }
+    struct leat_loop *loop = calloc(1, sizeof(*loop));
+    if (loop == NULL) {
+        leat_fail(error, -ENOMEM, "no memory for a loop");
+        return NULL;
+    }
+    loop->core.loop = loop;
+    loop->core.index = options->index;
+    loop->clock = options->clock;
+    loop->busy_poll = options->busy_poll;
+    clock_machine_init(&loop->machine_clock);
+    loop->now_ns = loop_clock(loop);
+    wheel_init(&loop->wheel, loop->now_ns);
+    list_init(&loop->immediates);
+    struct leat_core *outer = leat_core_now;
+    leat_core_now = &loop->core;
+    if (loop_watch_init(loop, error) != 0)
+        goto free_loop;
+    if (leat_heap_init(&loop->core, error) != 0)
+        goto fini_watch;
+    if (leat_pools_init(&loop->core, options->buffer_bytes_max, error) != 0)
+        goto fini_heap;
+    if (loop_post_init(loop, error) != 0)
+        goto fini_pools;
+    return loop;
+
+fini_pools:
+    (void)leat_pools_fini(&loop->core);
+fini_heap:
+    leat_heap_fini(&loop->core);
+fini_watch:
+    loop_watch_fini(loop);
+free_loop:
+    free(loop);
+    leat_core_now = outer;
+    return NULL;
+}
+
+void leat_loop_free(struct leat_loop *loop)
+{
+    if (loop == NULL)
+        return;
+    CHECK(loop->sources == NULL);
+    CHECK(loop->wheel.count == 0);
+    struct leat_core *outer = leat_core_now;
+    leat_core_now = &loop->core;
+    struct list *link;
+    while ((link = list_pull(&loop->immediates)) != NULL)
+        leat_heap_free(container_of(link, struct leat_immediate, link));
+    loop_queue_fini(&loop->ticks);
+    loop_queue_fini(&loop->jobs);
+    loop_queue_fini(&loop->pending);
+    loop_queue_fini(&loop->closing);
+    loop_post_fini(loop);
+    leat_pools_turn(&loop->core);
+    (void)leat_pools_fini(&loop->core);
+    leat_heap_fini(&loop->core);
+    loop_watch_fini(loop);
+    leat_core_now = outer == &loop->core ? NULL : outer;
+    free(loop);
+}
+
+struct leat_loop *leat_loop_current(void)
+{
+    return leat_core_now != NULL ? leat_core_now->loop : NULL;
+}
+
+uint32_t leat_loop_index(const struct leat_loop *loop)
+{
+    return loop->core.index;
+}
+
+bool leat_loop_is_alive(const struct leat_loop *loop)
+{
+    return loop->refs > 0 || loop->pending.count > 0 || loop->closing.count > 0 ||
+           loop->ticks.count > 0 || loop->jobs.count > 0 || !list_is_empty(&loop->immediates) ||
+           loop_has_posts(loop) ||
+           (loop->timer_running != NULL && leat_timer_is_started(loop->timer_running));
+}
+
+void leat_loop_ref(struct leat_loop *loop)
+{
+    loop->refs++;
+}
+
+void leat_loop_unref(struct leat_loop *loop)
+{
+    CHECK(loop->refs > 0);
+    loop->refs--;
+}
+
+uint64_t leat_loop_now(const struct leat_loop *loop)
+{
+    return loop->now_ns;
+}
+
+uint64_t leat_loop_clock(struct leat_loop *loop)
+{
+    return loop_clock(loop);
+}
+
+const struct leat_error *leat_loop_error(const struct leat_loop *loop)
+{
+    return &loop->core.error;
+}
+
+int leat_source_add(struct leat_loop *loop, struct leat_source *source)
+{
+    if (source->ops->wait != NULL) {
+        if (loop->waiter != NULL)
+            return leat_fail(&loop->core.error, -EBUSY,
+                             "source %s cannot wait for the loop: %s does", source->ops->name,
+                             loop->waiter->ops->name);
+        loop->waiter = source;
+    }
+    struct leat_source **end = &loop->sources;
+    while (*end != NULL)
+        end = &(*end)->next;
+    source->next = NULL;
+    *end = source;
+    return 0;
+}
+
+void leat_source_remove(struct leat_loop *loop, struct leat_source *source)
+{
+    struct leat_source **at = &loop->sources;
+    while (*at != NULL && *at != source)
+        at = &(*at)->next;
+    CHECK(*at == source);
+    if (loop->source_next == source)
+        loop->source_next = source->next;
+    if (loop->waiter == source)
+        loop->waiter = NULL;
+    *at = source->next;
+}
+
+static void loop_poll(struct leat_loop *loop)
+{
+    loop->core.phase = "poll";
+    for (struct leat_source *source = loop->sources; source != NULL; source = loop->source_next) {
+        loop->source_next = source->next;
+        if (source->ops->poll != NULL)
+            source->ops->poll(source);
+    }
+    loop->source_next = NULL;
+    loop_run_watches(loop);
+    loop_run_posts(loop);
+}
+
+static void loop_flush(struct leat_loop *loop)
+{
+    loop->core.phase = "flush";
+    for (struct leat_source *source = loop->sources; source != NULL; source = source->next)
+        if (source->ops->flush != NULL)
+            source->ops->flush(source);
+}
+
+static void loop_turn(struct leat_loop *loop, uint64_t nap_ns_max)
+{
+    loop->now_ns = loop_clock(loop);
+    loop_run_pending(loop);
+    loop_run_hooks(loop, LEAT_PHASE_IDLE);
+    loop_run_hooks(loop, LEAT_PHASE_PREPARE);
+    loop_poll(loop);
+    loop_run_immediates(loop);
+    loop_run_hooks(loop, LEAT_PHASE_CHECK);
+    loop_run_closing(loop);
+    loop_run_timers(loop);
+    loop_flush(loop);
+    leat_pools_turn(&loop->core);
+    loop_sleep(loop, nap_ns_max);
+    loop->core.phase = NULL;
+}
+
+/* Microtasks that were queued before the loop ran, as Node drains them after the main script. */
+static struct leat_core *loop_enter(struct leat_loop *loop)
+{
+    struct leat_core *outer = leat_core_now;
+    leat_core_now = &loop->core;
+    leat_loop_gate(loop);
+    return outer;
+}
+
+bool leat_loop_turn(struct leat_loop *loop, uint64_t nap_ns_max)
+{
+    struct leat_core *outer = loop_enter(loop);
+    loop_turn(loop, nap_ns_max);
+    bool is_alive = leat_loop_is_alive(loop);
+    leat_core_now = outer;
+    return is_alive;
+}
+
+int leat_loop_run(struct leat_loop *loop)
+{
+    struct leat_core *outer = loop_enter(loop);
+    /* As libuv since 1.45: timers that are due come before the first poll. */
+    if (!atomic_load(&loop->is_stopped) && leat_loop_is_alive(loop))
+        loop_run_timers(loop);
+    while (!atomic_load_explicit(&loop->is_stopped, memory_order_acquire) &&
+           leat_loop_is_alive(loop))
+        loop_turn(loop, UINT64_MAX);
+    leat_core_now = outer;
+    return atomic_exchange(&loop->is_stopped, false) ? 1 : 0;
+}
+
+void leat_loop_stop(struct leat_loop *loop)
+{
+    atomic_store(&loop->is_stopped, true);
+    loop_wake(loop);
+}

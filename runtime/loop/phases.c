@@ -1,0 +1,162 @@
+/* Microtasks and the phases that are no I/O: pending, idle, prepare, check, close. */
+#include "runtime/loop/loop_internal.h"
+
+#include "buffers/heap.h"
+
+static void loop_drain(struct leat_loop *loop)
+{
+    loop->is_draining = true;
+    do {
+        while (loop->ticks.count > 0) {
+            struct loop_callback tick = loop_queue_pull(&loop->ticks);
+            tick.fn(tick.arg);
+        }
+        while (loop->jobs.count > 0) {
+            struct loop_callback job = loop_queue_pull(&loop->jobs);
+            job.fn(job.arg);
+        }
+    } while (loop->ticks.count > 0);
+    loop->is_draining = false;
+}
+
+void leat_loop_gate(struct leat_loop *loop)
+{
+    if (unlikely((loop->ticks.count | loop->jobs.count) != 0) && !loop->is_draining)
+        loop_drain(loop);
+}
+
+int leat_next_tick(struct leat_loop *loop, leat_callback *fn, void *arg)
+{
+    return loop_queue_push(&loop->ticks, fn, arg);
+}
+
+int leat_queue_microtask(struct leat_loop *loop, leat_callback *fn, void *arg)
+{
+    return loop_queue_push(&loop->jobs, fn, arg);
+}
+
+int leat_loop_pend(struct leat_loop *loop, leat_callback *fn, void *arg)
+{
+    return loop_queue_push(&loop->pending, fn, arg);
+}
+
+int leat_loop_close_later(struct leat_loop *loop, leat_callback *fn, void *arg)
+{
+    return loop_queue_push(&loop->closing, fn, arg);
+}
+
+/* What is queued while it runs waits for the next turn. */
+static void loop_run_queue(struct leat_loop *loop, struct loop_queue *queue)
+{
+    for (uint32_t left = queue->count; left > 0; left--)
+        loop_call(loop, loop_queue_pull(queue));
+}
+
+void loop_run_pending(struct leat_loop *loop)
+{
+    loop->core.phase = "pending";
+    loop_run_queue(loop, &loop->pending);
+}
+
+void loop_run_closing(struct leat_loop *loop)
+{
+    loop->core.phase = "close";
+    loop_run_queue(loop, &loop->closing);
+}
+
+struct leat_immediate *leat_set_immediate(struct leat_loop *loop, leat_callback *fn, void *arg)
+{
+    struct leat_immediate *immediate = leat_heap_alloc(sizeof(*immediate));
+    if (immediate == NULL)
+        return NULL;
+    immediate->loop = loop;
+    immediate->callback = (struct loop_callback){fn, arg};
+    list_push(&loop->immediates, &immediate->link);
+    return immediate;
+}
+
+void leat_clear_immediate(struct leat_immediate *immediate)
+{
+    if (immediate == NULL)
+        return;
+    list_unlink(&immediate->link);
+    leat_heap_free(immediate);
+}
+
+void loop_run_immediates(struct leat_loop *loop)
+{
+    loop->core.phase = "check";
+    struct list running;
+    list_init(&running);
+    list_take(&running, &loop->immediates);
+    struct list *link;
+    while ((link = list_pull(&running)) != NULL) {
+        struct leat_immediate *immediate = container_of(link, struct leat_immediate, link);
+        struct loop_callback callback = immediate->callback;
+        leat_heap_free(immediate);
+        loop_call(loop, callback);
+    }
+}
+
+enum { HOOK_STARTED = 1, HOOK_UNREF = 2 };
+
+void leat_hook_init(struct leat_hook *hook, struct leat_loop *loop, enum leat_phase phase,
+                    leat_callback *fn, void *arg)
+{
+    *hook = (struct leat_hook){.loop = loop, .fn = fn, .arg = arg, .phase = phase};
+}
+
+void leat_hook_start(struct leat_hook *hook)
+{
+    if ((hook->flags & HOOK_STARTED) != 0)
+        return;
+    struct leat_hook **end = &hook->loop->hooks[hook->phase];
+    while (*end != NULL)
+        end = &(*end)->next;
+    hook->next = NULL;
+    hook->prev = end;
+    *end = hook;
+    hook->flags |= HOOK_STARTED;
+    if ((hook->flags & HOOK_UNREF) == 0)
+        hook->loop->refs++;
+}
+
+void leat_hook_stop(struct leat_hook *hook)
+{
+    if ((hook->flags & HOOK_STARTED) == 0)
+        return;
+    if (hook->loop->hook_next == hook)
+        hook->loop->hook_next = hook->next;
+    *hook->prev = hook->next;
+    if (hook->next != NULL)
+        hook->next->prev = hook->prev;
+    hook->flags &= ~(uint32_t)HOOK_STARTED;
+    if ((hook->flags & HOOK_UNREF) == 0)
+        hook->loop->refs--;
+}
+
+void leat_hook_ref(struct leat_hook *hook)
+{
+    if ((hook->flags & (HOOK_STARTED | HOOK_UNREF)) == (HOOK_STARTED | HOOK_UNREF))
+        hook->loop->refs++;
+    hook->flags &= ~(uint32_t)HOOK_UNREF;
+}
+
+void leat_hook_unref(struct leat_hook *hook)
+{
+    if ((hook->flags & (HOOK_STARTED | HOOK_UNREF)) == HOOK_STARTED)
+        hook->loop->refs--;
+    hook->flags |= HOOK_UNREF;
+}
+
+void loop_run_hooks(struct leat_loop *loop, enum leat_phase phase)
+{
+    loop->core.phase = phase == LEAT_PHASE_IDLE      ? "idle"
+                       : phase == LEAT_PHASE_PREPARE ? "prepare"
+                                                     : "check";
+    for (struct leat_hook *hook = loop->hooks[phase]; hook != NULL; hook = loop->hook_next) {
+        loop->hook_next = hook->next;
+        loop_call(loop, (struct loop_callback){hook->fn, hook->arg});
+    }
+    loop->hook_next = NULL;
+}

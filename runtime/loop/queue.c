@@ -1,0 +1,48 @@
+#include "runtime/loop/loop_internal.h"
+
+#include <errno.h>
+
+#include "buffers/heap.h"
+
+#define QUEUE_CAPACITY_MIN 64
+
+static int queue_grow(struct loop_queue *queue)
+{
+    uint32_t capacity = queue->capacity == 0 ? QUEUE_CAPACITY_MIN : queue->capacity * 2;
+    if (capacity > LOOP_CALLBACKS_MAX)
+        return -ENOMEM;
+    struct loop_callback *slots = leat_heap_alloc(capacity * sizeof(*slots));
+    if (slots == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < queue->count; i++)
+        slots[i] = queue->slots[(queue->head + i) & (queue->capacity - 1)];
+    leat_heap_free(queue->slots);
+    queue->slots = slots;
+    queue->capacity = capacity;
+    queue->head = 0;
+    return 0;
+}
+
+int loop_queue_push(struct loop_queue *queue, leat_callback *fn, void *arg)
+{
+    if (unlikely(queue->count == queue->capacity) && queue_grow(queue) != 0)
+        return -ENOMEM;
+    uint32_t at = (queue->head + queue->count++) & (queue->capacity - 1);
+    queue->slots[at] = (struct loop_callback){fn, arg};
+    return 0;
+}
+
+struct loop_callback loop_queue_pull(struct loop_queue *queue)
+{
+    DCHECK(queue->count > 0);
+    struct loop_callback callback = queue->slots[queue->head];
+    queue->head = (queue->head + 1) & (queue->capacity - 1);
+    queue->count--;
+    return callback;
+}
+
+void loop_queue_fini(struct loop_queue *queue)
+{
+    leat_heap_free(queue->slots);
+    *queue = (struct loop_queue){0};
+}

@@ -1,0 +1,196 @@
+/* The loop: phases in order, microtasks, liveness, watches, stop. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <leat/loop.h>
+#include <leat/source.h>
+#include <leat/timer.h>
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "runtime/base/clock.h"
+
+struct world {
+    struct leat_clock clock; /* first */
+    uint64_t now_ns;
+    struct leat_loop *loop;
+    char trace[1024];
+    struct leat_timer timer;
+    struct leat_watch watches[2];
+    struct leat_hook hooks[3];
+    int pipes[2][2];
+};
+
+static uint64_t world_now(const struct leat_clock *clock)
+{
+    return ((const struct world *)clock)->now_ns;
+}
+
+static int set_up(void **state)
+{
+    struct world *world = test_calloc(1, sizeof(*world));
+    world->clock.now = world_now;
+    world->now_ns = LEAT_NS_PER_S;
+    struct leat_loop_options options = {.clock = &world->clock};
+    world->loop = leat_loop_new(&options, NULL);
+    assert_non_null(world->loop);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pipe(world->pipes[i]), 0);
+    *state = world;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *world = *state;
+    leat_loop_free(world->loop);
+    for (int i = 0; i < 2; i++) {
+        close(world->pipes[i][0]);
+        close(world->pipes[i][1]);
+    }
+    test_free(world);
+    return 0;
+}
+
+/* The world of the running test, for callbacks whose argument is a text. */
+static struct world *test_world;
+
+static void say(void *arg)
+{
+    struct world *world = test_world;
+    snprintf(world->trace + strlen(world->trace), sizeof(world->trace) - strlen(world->trace),
+             "%s ", (const char *)arg);
+}
+
+static void say_timer(struct leat_timer *timer, void *arg)
+{
+    say(arg);
+}
+
+static void say_watch(struct leat_watch *watch, uint32_t events, void *arg)
+{
+    say(arg);
+    leat_watch_stop(watch);
+}
+
+static void test_phases_in_order(void **state)
+{
+    struct world *world = test_world = *state;
+    struct leat_loop *loop = world->loop;
+    leat_timer_init(&world->timer, loop, say_timer, (void *)"timer");
+    leat_timer_start(&world->timer, 0, 0);
+    world->now_ns += LEAT_TIMER_TICK_NS;
+    leat_loop_close_later(loop, say, (void *)"close");
+    leat_set_immediate(loop, say, (void *)"immediate");
+    leat_watch_init(&world->watches[0], loop, world->pipes[0][0], say_watch, (void *)"watch");
+    assert_int_equal(leat_watch_start(&world->watches[0], EPOLLIN), 0);
+    assert_int_equal(write(world->pipes[0][1], "x", 1), 1);
+    static const char *const names[] = {"idle", "prepare", "check"};
+    for (int i = 0; i < 3; i++) {
+        leat_hook_init(&world->hooks[i], loop, (enum leat_phase)i, say, (void *)names[i]);
+        leat_hook_start(&world->hooks[i]);
+    }
+    leat_loop_pend(loop, say, (void *)"pending");
+    leat_next_tick(loop, say, (void *)"tick");
+    assert_true(leat_loop_turn(loop, 0));
+    assert_string_equal(world->trace, "tick pending idle prepare immediate check close timer ");
+    world->trace[0] = '\0';
+    leat_loop_turn(loop, 0);
+    assert_string_equal(world->trace, "idle prepare watch check ");
+    for (int i = 0; i < 3; i++)
+        leat_hook_stop(&world->hooks[i]);
+    assert_false(leat_loop_is_alive(loop));
+}
+
+static void queue_more(void *arg)
+{
+    struct world *world = arg;
+    say((void *)"a");
+    leat_next_tick(world->loop, say, (void *)"tick");
+    leat_queue_microtask(world->loop, say, (void *)"job");
+}
+
+static void test_microtasks_after_each_callback(void **state)
+{
+    struct world *world = test_world = *state;
+    leat_set_immediate(world->loop, queue_more, world);
+    leat_set_immediate(world->loop, queue_more, world);
+    assert_int_equal(leat_loop_run(world->loop), 0);
+    assert_string_equal(world->trace, "a tick job a tick job ");
+}
+
+static void stop_other(struct leat_watch *watch, uint32_t events, void *arg)
+{
+    struct world *world = arg;
+    say((void *)"one");
+    leat_watch_stop(&world->watches[0]);
+    leat_watch_stop(&world->watches[1]);
+}
+
+static void test_watch_stopped_inside_a_callback_is_silent(void **state)
+{
+    struct world *world = test_world = *state;
+    for (int i = 0; i < 2; i++) {
+        leat_watch_init(&world->watches[i], world->loop, world->pipes[i][0], stop_other, world);
+        assert_int_equal(leat_watch_start(&world->watches[i], EPOLLIN), 0);
+        assert_int_equal(write(world->pipes[i][1], "x", 1), 1);
+    }
+    assert_int_equal(leat_loop_run(world->loop), 0);
+    assert_string_equal(world->trace, "one ");
+}
+
+static void stop_loop(void *arg)
+{
+    leat_loop_stop(((struct world *)arg)->loop);
+}
+
+static void test_stop_ends_after_the_turn(void **state)
+{
+    struct world *world = test_world = *state;
+    leat_loop_pend(world->loop, stop_loop, world);
+    leat_set_immediate(world->loop, say, (void *)"same-turn");
+    leat_timer_init(&world->timer, world->loop, say_timer, (void *)"timer");
+    leat_timer_start(&world->timer, LEAT_NS_PER_S, 0);
+    assert_int_equal(leat_loop_run(world->loop), 1);
+    assert_string_equal(world->trace, "same-turn ");
+    leat_timer_stop(&world->timer);
+    assert_int_equal(leat_loop_run(world->loop), 0);
+}
+
+static void test_unref_lets_the_loop_end(void **state)
+{
+    struct world *world = test_world = *state;
+    leat_timer_init(&world->timer, world->loop, say_timer, (void *)"timer");
+    leat_timer_start(&world->timer, LEAT_NS_PER_S, 0);
+    assert_true(leat_loop_is_alive(world->loop));
+    leat_timer_unref(&world->timer);
+    assert_false(leat_loop_is_alive(world->loop));
+    leat_timer_ref(&world->timer);
+    assert_true(leat_loop_is_alive(world->loop));
+    leat_timer_unref(&world->timer);
+    assert_int_equal(leat_loop_run(world->loop), 0);
+    leat_timer_stop(&world->timer);
+    leat_loop_ref(world->loop);
+    assert_true(leat_loop_is_alive(world->loop));
+    leat_loop_unref(world->loop);
+    assert_false(leat_loop_is_alive(world->loop));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_phases_in_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_microtasks_after_each_callback, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_watch_stopped_inside_a_callback_is_silent, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_stop_ends_after_the_turn, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_unref_lets_the_loop_end, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
