@@ -1,0 +1,62 @@
+/* Which CPUs this process may use, in the order in which loops should take them, and pinning.
+ *
+ * Usable is what the affinity mask, the cpuset of the cgroup and hwloc agree on; a CPU quota of the
+ * cgroup (v1 and v2) says how many loops make sense. One logical CPU of each physical core comes
+ * before any second one; NUMA nodes are filled one after the other, the one with most usable cores
+ * first. Where hwloc or /sys cannot say, each logical CPU counts as a core of node 0.
+ *
+ * hwloc's own topology is freed before leat_topology_read returns: it is needed once. Set-up code:
+ * any thread, no core. Internal: not installed. */
+#ifndef LEAT_TOPOLOGY_H
+#define LEAT_TOPOLOGY_H
+
+#include "runtime/base/core.h"
+
+#define LEAT_CPUS_MAX 8192 /* the highest CPU number that is understood, plus one */
+
+struct leat_cpu {
+    uint32_t number; /* as the operating system counts */
+    uint32_t numa_node;
+    uint32_t core;   /* physical core, unique in the machine */
+    bool is_sibling; /* another usable CPU of the same physical core stands before it */
+};
+
+struct leat_topology {
+    struct leat_cpu cpus[LEAT_CORES_MAX]; /* in order of preference */
+    uint32_t cpus_count;
+    uint32_t cores_count; /* physical ones among them */
+    uint32_t nodes_count; /* NUMA nodes among them */
+    uint64_t quota_milli; /* thousandths of a CPU; 0: none, or not below cpus_count */
+};
+
+/* What to read from; zero is the machine itself. Tests say something else. */
+struct leat_topology_source {
+    const char *synthetic; /* hwloc's synthetic description */
+    const char *allowed;   /* CPU list instead of the affinity mask */
+    const char *root;      /* before "/sys/fs/cgroup" and "/proc/self" [""] */
+    bool is_hwloc_off;     /* as if hwloc could not say anything */
+};
+
+/* Returns 0, or -errno with a sentence. */
+int leat_topology_read(struct leat_topology *topology, const struct leat_topology_source *source,
+                       struct leat_error *error) LEAT_MUST_CHECK;
+
+/* Picks the CPUs for loops: spec NULL: every usable one within the quota; "3": the first three;
+ * "0,2-5" or "4,": these, by number. Writes at most LEAT_CORES_MAX to cpus and returns how many, or
+ * -EINVAL with a sentence. *is_quota_cut tells that the quota made it fewer, or is exceeded. */
+int leat_topology_choose(const struct leat_topology *topology, const char *spec,
+                         struct leat_cpu cpus[LEAT_CORES_MAX], bool *is_quota_cut,
+                         struct leat_error *error) LEAT_MUST_CHECK;
+
+/* Usable CPU numbers as "0,2-5", cut at size. Returns text. */
+char *leat_topology_list(const struct leat_topology *topology, char *text, size_t size);
+
+/* Pins the calling thread, and asks for memory on the CPU's node where there are several. Returns 0
+ * or -errno of the pinning; a refused memory policy is no failure (*is_memory_bound tells). */
+int leat_topology_pin(const struct leat_topology *topology, const struct leat_cpu *cpu,
+                      bool *is_memory_bound);
+
+/* The quota that applies to this process by its cgroup files, in thousandths of a CPU; 0: none. */
+uint64_t leat_cgroup_quota_milli(const char *root);
+
+#endif
