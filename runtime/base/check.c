@@ -1,6 +1,6 @@
-#include "runtime/base/core.h"
+#include "runtime/base/crash.h"
 
-#include <execinfo.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +17,6 @@ void leat_panic(const char *file, int line, const char *function, const char *fo
     dprintf(STDERR_FILENO, "leat: %s:%d: %s: check failed: %s (core %d, phase %s)\n", file, line,
             function, message, core != NULL ? (int)core->index : -1,
             core != NULL && core->phase != NULL ? core->phase : "none");
-    void *frames[64];
-    backtrace_symbols_fd(frames, backtrace(frames, 64), STDERR_FILENO);
+    leat_crash_backtrace(STDERR_FILENO, __builtin_return_address(0), SIGABRT);
     abort();
 }

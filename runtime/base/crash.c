@@ -1,0 +1,166 @@
+#include "runtime/base/crash.h"
+
+#include "runtime/base/logger.h"
+
+#include <errno.h>
+#include <execinfo.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+static const int crash_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+
+/* A line of at most 320 bytes. Only %s, %d, %u, %x and %p: glibc formats these without allocating.
+ */
+static void say(int fd, const char *format, ...) LEAT_PRINTF(2, 3);
+static void say(int fd, const char *format, ...)
+{
+    char line[320];
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    size_t length = n < 0 ? 0 : (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1;
+    ssize_t written = write(fd, line, length);
+    (void)written;
+}
+
+/* The kernel sends signal_number, whose action is the default by now, when the time is up. The
+ * system calls are made directly: glibc's wrapper may allocate. */
+static void bound_time(int signal_number)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = signal_number};
+    struct itimerspec when = {.it_value = {.tv_sec = LEAT_CRASH_SYMBOLS_S}};
+    int timer;
+    if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) == 0) {
+        syscall(SYS_timer_settime, timer, 0, &when, NULL);
+    }
+}
+
+static void restore_default(int signal_number)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigaction(signal_number, &action, NULL);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signal_number);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static void backtrace_from(int fd, void *const *frames, unsigned count, int signal_number)
+{
+    say(fd, "leat: addresses:");
+    for (unsigned i = 0; i < count; i++) {
+        say(fd, " %p", frames[i]);
+    }
+    say(fd, "\n");
+    restore_default(signal_number);
+    bound_time(signal_number);
+    leat_crash_symbols(fd, frames, count);
+}
+
+/* The first of frames that is at; 0 when none is. */
+static int frame_find(void *const *frames, int count, const void *at)
+{
+    for (int i = 0; i < count; i++) {
+        if (frames[i] == at) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+void leat_crash_backtrace(int fd, const void *from, int signal_number)
+{
+    void *frames[LEAT_CRASH_FRAMES_MAX];
+    int count = backtrace(frames, LEAT_CRASH_FRAMES_MAX);
+    int first = frame_find(frames, count, from);
+    if (count > 0) {
+        /* A return address; that of a call which never returns may belong to the next function. */
+        frames[first] = (char *)frames[first] - 1;
+        backtrace_from(fd, frames + first, (unsigned)(count - first), signal_number);
+    }
+}
+
+static void *interrupted_at(const ucontext_t *context)
+{
+#if defined(__x86_64__)
+    return (void *)(uintptr_t)context->uc_mcontext.gregs[REG_RIP];
+#elif defined(__aarch64__)
+    return (void *)(uintptr_t)context->uc_mcontext.pc;
+#else
+    (void)context;
+    return NULL;
+#endif
+}
+
+static void on_crash(int signal_number, siginfo_t *info, void *context)
+{
+    const struct leat_core *core = leat_core_now;
+    int fd = STDERR_FILENO;
+    if (core != NULL) {
+        leat_log_flush(core->log); /* the last lines before the crash */
+    }
+    if (info->si_code > 0 && signal_number != SIGABRT) {
+        say(fd, "leat: SIG%s at address %p", sigabbrev_np(signal_number), info->si_addr);
+    } else {
+        say(fd, "leat: SIG%s", sigabbrev_np(signal_number));
+    }
+    if (core != NULL) {
+        say(fd, " on core %u in phase %s\n", core->index,
+            core->phase != NULL ? core->phase : "none");
+    } else {
+        say(fd, " outside of any core\n");
+    }
+    void *frames[LEAT_CRASH_FRAMES_MAX];
+    int count = backtrace(frames, LEAT_CRASH_FRAMES_MAX);
+    int first = frame_find(frames, count, interrupted_at(context)); /* a jump to nowhere has none */
+    backtrace_from(fd, frames + first, (unsigned)(count - first), signal_number);
+    restore_default(signal_number);
+    raise(signal_number);
+}
+
+int leat_crash_install(void)
+{
+    /* The first call loads the unwinder, which allocates: not when it is too late for that. */
+    void *frame;
+    backtrace(&frame, 1);
+    for (size_t i = 0; i < sizeof(crash_signals) / sizeof(crash_signals[0]); i++) {
+        struct sigaction action = {.sa_sigaction = on_crash,
+                                   .sa_flags = SA_SIGINFO | SA_ONSTACK | (int)SA_RESETHAND};
+        if (sigaction(crash_signals[i], &action, NULL) < 0) {
+            return -errno;
+        }
+    }
+    return 0;
+}
+
+void *leat_crash_stack_new(void)
+{
+    void *memory = mmap(NULL, LEAT_CRASH_STACK_BYTES, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (memory == MAP_FAILED) {
+        return NULL;
+    }
+    stack_t stack = {.ss_sp = memory, .ss_size = LEAT_CRASH_STACK_BYTES};
+    if (sigaltstack(&stack, NULL) < 0) {
+        munmap(memory, LEAT_CRASH_STACK_BYTES);
+        return NULL;
+    }
+    return memory;
+}
+
+void leat_crash_stack_free(void *stack)
+{
+    if (stack != NULL) {
+        sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
+        munmap(stack, LEAT_CRASH_STACK_BYTES);
+    }
+}

@@ -1,0 +1,34 @@
+/* What a dying program still says: signal, address, core, phase and a backtrace with names, files
+ * and lines; then it dies of the same signal, so that shells see 128 + n and core dumps are
+ * written.
+ *
+ * The report goes to standard error. Raw addresses come first, by means that neither allocate nor
+ * lock. Names come after them, by libdw, which does both: when the crash lies inside the allocator,
+ * a timer ends the attempt after LEAT_CRASH_SYMBOLS_S seconds. Internal: not installed. */
+#ifndef LEAT_CRASH_H
+#define LEAT_CRASH_H
+
+#include "runtime/base/core.h"
+
+#define LEAT_CRASH_SYMBOLS_S   5
+#define LEAT_CRASH_FRAMES_MAX  64
+#define LEAT_CRASH_STACK_BYTES 262144
+
+/* Handles SIGSEGV, SIGBUS, SIGILL, SIGFPE and SIGABRT from now on, for the whole process. Returns 0
+ * or -errno. */
+int leat_crash_install(void);
+
+/* An alternate stack for the calling thread, so that an overflown one can be reported. NULL when
+ * memory is out: the report is then written on the thread's own stack. */
+void *leat_crash_stack_new(void);
+void leat_crash_stack_free(void *stack); /* the same thread's */
+
+/* Writes the backtrace of the calling thread to fd, addresses, then names, beginning with the frame
+ * that returns to from (__builtin_return_address) where it is found. Dies of signal_number when the
+ * names do not come in time. */
+void leat_crash_backtrace(int fd, const void *from, int signal_number);
+
+/* Writes frames as "  #0 function (file:line)"; where names are not known, as module+offset. */
+void leat_crash_symbols(int fd, void *const *frames, unsigned count);
+
+#endif
