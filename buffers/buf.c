@@ -2,36 +2,33 @@
 
 #include <string.h>
 
+/* Nothing behind a shrunk buffer's end may be touched until resize grants it again. */
+static void poison_slack(struct leat_block *block, uint8_t *end)
+{
+    if (block != NULL && block->class != LEAT_BUF_CLASS_WRAP) {
+        POISON(end, (size_t)(block->memory + block->capacity_bytes - end));
+    }
+}
+
 #define NO_BUF ((struct leat_buf){NULL, 0, NULL})
 
 static struct leat_block *block_take(struct leat_pools *pools, size_t length_bytes)
 {
-    if (unlikely(pools->fail_at != 0) && pools_fails(pools)) {
+    if (unlikely(pools->fail_at != 0 && pools_fails(pools))) {
         return NULL;
     }
-    struct leat_block *block;
-    if (unlikely(length_bytes - 1 >= leat_buf_class_bytes(LEAT_BUF_CLASSES - 1))) {
-        if (length_bytes == 0) {
-            return NULL;
-        }
-        block = pools_take_large(pools, length_bytes);
-    } else {
-        unsigned class = leat_buf_class_of(length_bytes);
-        struct pool_class *of = &pools->classes[class];
-        block = of->shelf;
-        if (unlikely(block == NULL)) {
-            block = pools_refill(pools, class);
-        }
-        if (likely(block != NULL)) {
-            of->shelf = block->next;
-            of->granted_count++;
-        }
+    if (unlikely(length_bytes - 1 >= LEAT_BUF_CLASSED_MAX)) {
+        return pools_take_slow(pools, length_bytes);
     }
+    struct pool_class *of = &pools->classes[leat_buf_class_of(length_bytes)];
+    struct leat_block *block = of->shelf;
     if (unlikely(block == NULL)) {
-        pools->exhausted_count++;
-        return NULL;
+        return pools_take_slow(pools, length_bytes);
     }
-    DCHECK(block->refs == 0);
+    of->shelf = block->next;
+    of->shelf_count--;
+    of->granted_count++;
+    block_check_freed(block);
     block->refs = 1;
     return block;
 }
@@ -108,17 +105,13 @@ struct leat_buf leat_buf_wrap(void *bytes, size_t length_bytes, void (*free_fn)(
                               void *arg)
 {
     struct leat_pools *pools = pools_now();
-    struct leat_block *block = NULL;
-    if (likely(pools->fail_at == 0) || !pools_fails(pools)) {
-        block = pools_take_wrap(pools);
-    }
+    bool is_refused = pools->fail_at != 0 && pools_fails(pools);
+    struct leat_block *block = is_refused ? NULL : pools_take_wrap(pools);
     if (unlikely(block == NULL)) {
-        pools->exhausted_count++;
         return NO_BUF;
     }
-    block->wrap.free_fn = free_fn;
-    block->wrap.arg = arg;
-    block->refs = 1;
+    block->wrap_free = free_fn;
+    block->wrap_arg = arg;
     return (struct leat_buf){bytes, length_bytes, block};
 }
 
@@ -138,6 +131,7 @@ bool leat_buf_resize(struct leat_buf *buf, size_t length_bytes)
         if (block != NULL && block->refs != 1) {
             return false;
         }
+        poison_slack(block, buf->data + length_bytes);
         buf->length_bytes = length_bytes;
         return true;
     }
@@ -200,7 +194,7 @@ void leat_buf_stats(struct leat_buf_stats *stats)
         .foreign_count = pools->foreign_count,
         .arena_bytes = pools->arena_bytes,
         .live_bytes = pools->large_bytes,
-        .pages = "plain",
+        .pages = pools->arena.pages->name,
     };
     for (unsigned i = 0; i <= LEAT_BUF_CLASS_WRAP; i++) {
         const struct pool_class *of = &pools->classes[i];

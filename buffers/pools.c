@@ -7,50 +7,39 @@
 #include <unistd.h>
 
 #define BYTES_MAX_DEFAULT (UINT64_C(1) << 30)
-#define PAGE_BYTES        4096
+#define BYTES_MAX_LEAST   (UINT64_C(64) << 20)
 
-int leat_pools_init(struct leat_core *core, uint64_t bytes_max, struct leat_error *error)
+static uint64_t bytes_max_default(void)
+{
+    uint64_t quarter = (uint64_t)sysconf(_SC_PHYS_PAGES) / 4 * (uint64_t)sysconf(_SC_PAGESIZE);
+    return quarter > BYTES_MAX_DEFAULT ? BYTES_MAX_DEFAULT
+           : quarter < BYTES_MAX_LEAST ? BYTES_MAX_LEAST
+                                       : quarter;
+}
+
+int leat_pools_init_on(struct leat_core *core, uint64_t bytes_max, const struct leat_pages *pages,
+                       struct leat_error *error)
 {
     struct leat_pools *pools = leat_heap_alloc_aligned(sizeof(*pools), 64);
     if (pools == NULL) {
         return leat_fail(error, -ENOMEM, "no memory for the buffer pools of core %u", core->index);
     }
     memset(pools, 0, sizeof(*pools));
-    pools->bytes_max = bytes_max != 0 ? bytes_max : BYTES_MAX_DEFAULT;
+    pools->bytes_max = bytes_max != 0 ? bytes_max : bytes_max_default();
     pools->core_index = core->index;
+    int rc = arena_init(&pools->arena, pools->bytes_max, pages, error);
+    if (rc != 0) {
+        leat_heap_free(pools);
+        return rc;
+    }
+    spans_init(pools);
     core->pools = pools;
     return 0;
 }
 
-static struct leat_block *block_new(struct leat_pools *pools, unsigned class, size_t bytes)
+int leat_pools_init(struct leat_core *core, uint64_t bytes_max, struct leat_error *error)
 {
-    if (pools->bytes_max - pools->arena_bytes < bytes + sizeof(struct leat_block)) {
-        return NULL;
-    }
-    struct leat_block *block = leat_heap_alloc_aligned(sizeof(*block), 64);
-    if (block == NULL) {
-        return NULL;
-    }
-    *block = (struct leat_block){.home = pools, .class = (uint16_t) class};
-    block->capacity_bytes = (uint32_t)bytes;
-    if (bytes != 0) {
-        block->memory = leat_heap_calloc(1, bytes);
-        if (block->memory == NULL) {
-            leat_heap_free(block);
-            return NULL;
-        }
-        POISON(block->memory, bytes);
-    }
-    pools->arena_bytes += bytes + sizeof(*block);
-    return block;
-}
-
-static void block_delete(struct leat_block *block)
-{
-    block->home->arena_bytes -= block->capacity_bytes + sizeof(*block);
-    UNPOISON(block->memory, block->capacity_bytes);
-    leat_heap_free(block->memory);
-    leat_heap_free(block);
+    return leat_pools_init_on(core, bytes_max, leat_pages_default(), error);
 }
 
 bool pools_fails(struct leat_pools *pools)
@@ -62,37 +51,74 @@ bool pools_fails(struct leat_pools *pools)
     return true;
 }
 
-struct leat_block *pools_refill(struct leat_pools *pools, unsigned class)
+/* What a freed block must look like, as far as it is cheap to look: found broken, somebody wrote to
+ * a block after it was freed, or past the extent that was granted. */
+void block_check_freed(const struct leat_block *block)
 {
-    return block_new(pools, class, leat_buf_class_bytes(class));
+    DCHECK(block->refs == 0);
+#if LEAT_DCHECK_ON && !defined(POOLS_ASAN)
+    uint32_t dirty_bytes = block->dirty_bytes;
+    for (uint32_t i = 0; i < dirty_bytes && i < FREED_LOOK_BYTES; i++) {
+        DCHECK(block->memory[i] == FREED_BYTE);
+    }
+    for (uint32_t i = dirty_bytes; i < block->capacity_bytes; i++) {
+        if (i == dirty_bytes + FREED_LOOK_BYTES) {
+            break;
+        }
+        DCHECK(block->memory[i] == 0);
+    }
+#endif
 }
 
-struct leat_block *pools_take_large(struct leat_pools *pools, size_t length_bytes)
+void block_fill_freed(struct leat_block *block)
 {
-    if (length_bytes > LEAT_BUF_BYTES_MAX) {
+#if LEAT_DCHECK_ON && !defined(POOLS_ASAN)
+    if (block->dirty_bytes != 0) {
+        memset(block->memory, FREED_BYTE, block->dirty_bytes);
+    }
+#endif
+    POISON(block->memory, block->capacity_bytes);
+}
+
+struct leat_block *pools_take_slow(struct leat_pools *pools, size_t length_bytes)
+{
+    struct leat_block *block = NULL;
+    unsigned class = LEAT_BUF_CLASS_LARGE;
+    if (length_bytes == 0) {
         return NULL;
     }
-    size_t bytes = (length_bytes + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
-    struct leat_block *block = block_new(pools, LEAT_BUF_CLASS_LARGE, bytes);
-    if (block != NULL) {
-        pools->large_bytes += bytes;
-        pools->classes[LEAT_BUF_CLASS_LARGE].granted_count++;
+    if (length_bytes > LEAT_BUF_CLASSED_MAX) {
+        block = spans_take_large(pools, length_bytes);
+    } else {
+        class = leat_buf_class_of(length_bytes);
+        if (spans_refill(pools, class)) {
+            block = pools->classes[class].shelf;
+            pools->classes[class].shelf = block->next;
+            pools->classes[class].shelf_count--;
+        }
     }
+    if (block == NULL) {
+        pools->exhausted_count++;
+        return NULL;
+    }
+    pools->classes[class].granted_count++;
+    block_check_freed(block);
+    block->refs = 1;
     return block;
 }
 
 struct leat_block *pools_take_wrap(struct leat_pools *pools)
 {
     struct pool_class *of = &pools->classes[LEAT_BUF_CLASS_WRAP];
+    if (of->shelf == NULL && !spans_refill(pools, LEAT_BUF_CLASS_WRAP)) {
+        pools->exhausted_count++;
+        return NULL;
+    }
     struct leat_block *block = of->shelf;
-    if (block != NULL) {
-        of->shelf = block->next;
-    } else {
-        block = block_new(pools, LEAT_BUF_CLASS_WRAP, 0);
-    }
-    if (block != NULL) {
-        of->granted_count++;
-    }
+    of->shelf = block->next;
+    of->shelf_count--;
+    of->granted_count++;
+    block->refs = 1;
     return block;
 }
 
@@ -100,23 +126,20 @@ static void give_home(struct leat_pools *pools, struct leat_block *block)
 {
     struct pool_class *of = &pools->classes[block->class];
     of->freed_count++;
-    if (block->class == LEAT_BUF_CLASS_LARGE) {
-        pools->large_bytes -= block->capacity_bytes;
-        block_delete(block);
+    block_fill_freed(block);
+    if (unlikely(block->class == LEAT_BUF_CLASS_LARGE)) {
+        spans_give_large(pools, block);
         return;
     }
-    void (*free_fn)(void *) = NULL;
-    void *arg = NULL;
-    if (block->class == LEAT_BUF_CLASS_WRAP) {
-        free_fn = block->wrap.free_fn;
-        arg = block->wrap.arg;
-    } else {
-        POISON(block->memory, block->capacity_bytes);
-    }
+    void (*wrap_free)(void *) = block->wrap_free;
+    void *wrap_arg = block->wrap_arg;
     block->next = of->shelf;
     of->shelf = block;
-    if (free_fn != NULL) {
-        free_fn(arg);
+    if (unlikely(++of->shelf_count > of->shelf_max)) {
+        spans_spill(pools, block->class, of->shelf_max / 2);
+    }
+    if (unlikely(wrap_free != NULL)) {
+        wrap_free(wrap_arg);
     }
 }
 
@@ -160,9 +183,27 @@ void pools_give(struct leat_block *block)
     }
 }
 
+void leat_pools_trim(struct leat_core *core)
+{
+    struct leat_pools *pools = core->pools;
+    for (unsigned i = 0; i < POOL_CLASSES; i++) {
+        struct pool_class *of = &pools->classes[i];
+        if (of->granted_count == of->trim_granted_count) {
+            spans_spill(pools, i, 0);
+        }
+        of->trim_granted_count = of->granted_count;
+    }
+    spans_reclaim(pools, RECLAIM_SPANS, pools->trim_count);
+    pools->trim_count++;
+    arena_trim(&pools->arena, TRIM_CHUNKS);
+}
+
 void leat_pools_turn(struct leat_core *core)
 {
     struct leat_pools *pools = core->pools;
+    if (unlikely(++pools->turn_count % POOLS_TRIM_TURNS == 0)) {
+        leat_pools_trim(core);
+    }
     while (unlikely(pools->abroad_mask != 0)) {
         struct abroad *abroad = &pools->abroad[__builtin_ctz(pools->abroad_mask)];
         pools->abroad_mask &= pools->abroad_mask - 1;
@@ -208,23 +249,20 @@ uint64_t leat_pools_fini(struct leat_core *core)
 {
     leat_pools_turn(core);
     struct leat_pools *pools = core->pools;
+    spans_flush(pools);
+    spans_reclaim(pools, UINT32_MAX, UINT32_MAX);
+    leat_pools_validate(core);
     uint64_t live_count = 0;
-    for (unsigned i = 0; i <= LEAT_BUF_CLASS_WRAP; i++) {
-        struct pool_class *of = &pools->classes[i];
-        CHECK(of->granted_count >= of->freed_count);
-        live_count += of->granted_count - of->freed_count;
-        while (of->shelf != NULL) {
-            struct leat_block *block = of->shelf;
-            of->shelf = block->next;
-            block_delete(block);
-        }
+    for (unsigned i = 0; i < POOL_CLASSES; i++) {
+        live_count += pools->classes[i].granted_count - pools->classes[i].freed_count;
     }
     core->pools = NULL;
     if (live_count != 0) {
         report_leaks(pools, live_count);
         return live_count;
     }
-    CHECK(pools->arena_bytes == 0);
+    CHECK(pools->arena_bytes == 0 && pools->large_bytes == 0);
+    arena_fini(&pools->arena);
     leat_heap_free(pools);
     return 0;
 }
@@ -236,11 +274,6 @@ void leat_pools_fail_at(struct leat_core *core, uint64_t nth)
 
 void leat_pools_validate(const struct leat_core *core)
 {
-    for (unsigned i = 0; i <= LEAT_BUF_CLASS_WRAP; i++) {
-        const struct pool_class *of = &core->pools->classes[i];
-        CHECK(of->granted_count >= of->freed_count);
-        for (const struct leat_block *block = of->shelf; block != NULL; block = block->next) {
-            CHECK(block->refs == 0 && block->class == i && block->home == core->pools);
-        }
-    }
+    spans_validate(core->pools);
+    arena_validate(&core->pools->arena);
 }

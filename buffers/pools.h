@@ -17,13 +17,20 @@
 #include "runtime/base/core.h"
 
 #define LEAT_BUF_CLASSES     49 /* 256 bytes to 1 MiB, four to a power of two */
+#define LEAT_BUF_CLASSED_MAX (UINT32_C(1) << 20)
 #define LEAT_BUF_CLASS_LARGE LEAT_BUF_CLASSES
 #define LEAT_BUF_CLASS_WRAP  (LEAT_BUF_CLASSES + 1)
+#define POOLS_TRIM_TURNS     1024
 
 /* bytes_max: bound of all memory of the pools; 0: a quarter of the machine's, at most 1 GiB. Sets
  * core->pools. Returns 0, or -ENOMEM with a sentence. */
 int leat_pools_init(struct leat_core *core, uint64_t bytes_max,
                     struct leat_error *error) LEAT_MUST_CHECK;
+
+/* The same on pages of the caller's choice (buffers/pages.h), which must outlive the pools. */
+struct leat_pages;
+int leat_pools_init_on(struct leat_core *core, uint64_t bytes_max, const struct leat_pages *pages,
+                       struct leat_error *error) LEAT_MUST_CHECK;
 
 /* Takes in what came home, checks conservation, and says on standard error how many buffers of
  * which size were never freed. Returns their number. */
@@ -32,6 +39,11 @@ uint64_t leat_pools_fini(struct leat_core *core);
 /* Once per turn of the loop: sends the foreign blocks that were freed here home, and takes in those
  * that came home. */
 void leat_pools_turn(struct leat_core *core);
+
+/* Gives memory back that no buffer has needed since the last call: spans to the arena, chunks to
+ * the system, a bounded number of each. leat_pools_turn does it once in POOLS_TRIM_TURNS turns; a
+ * loop that is about to sleep for long may do it too. */
+void leat_pools_trim(struct leat_core *core);
 
 /* Test seam: the nth allocation from now on this core is refused, once (1: the next; 0: none). */
 void leat_pools_fail_at(struct leat_core *core, uint64_t nth);
