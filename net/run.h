@@ -97,10 +97,13 @@ LEAT_API const char *leat_run_listen_at(const struct leat_loop *loop, unsigned i
 LEAT_API void leat_run_listening(struct leat_loop *loop, const char *scheme,
                                  const struct leat_addr *addr);
 
-/* Hooks of this core. Return 0 or -ENOSPC. */
+/* Hooks of this core. on_end runs when its loop has stopped, before the transports close their
+ * connections (each with LEAT_CLOSE_SHUTDOWN): what was made for the loop is freed there. Return 0
+ * or -ENOSPC. */
 LEAT_API int leat_run_on_drain(struct leat_loop *loop, leat_callback *fn, void *arg);
 LEAT_API int leat_run_on_reload(struct leat_loop *loop, leat_callback *fn, void *arg);
-/* Forgets a hook of either kind, in case its owner goes first. */
+LEAT_API int leat_run_on_end(struct leat_loop *loop, leat_callback *fn, void *arg);
+/* Forgets a hook of any kind, in case its owner goes first. */
 LEAT_API void leat_run_forget(struct leat_loop *loop, leat_callback *fn, void *arg);
 /* Each hold is given back with one release; while there are any, a draining core goes on. */
 LEAT_API void leat_run_hold(struct leat_loop *loop);
