@@ -46,7 +46,10 @@ def build(folder, compiler, compiler_cpp):
         if not worked:
             return lines[-20:]
     worked, lines = run("ninja", "-C", folder, env=env)
-    return [] if worked else [l for l in lines if not re.match(r"\[\d+/\d+\] (Comp|Link|Gen)", l)]
+    if worked:
+        return []
+    first = next((i for i, line in enumerate(lines) if "FAILED" in line or "ERROR" in line), 0)
+    return [line for line in lines[first:] if not re.match(r"\[\d+/\d+\] (Comp|Link|Gen)", line)]
 
 
 def check_gcc():

@@ -1,0 +1,117 @@
+"""What the benchmarks know of the machine: CPU time, disturbance, names and versions."""
+import os
+import platform
+import re
+import subprocess
+import time
+
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+def read(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def descendants(root):
+    """root and the processes under it."""
+    parents = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            fields = read(f"/proc/{name}/stat").rpartition(")")[2].split()
+            if fields:
+                parents[int(name)] = int(fields[1])
+    found = [root]
+    for pid in found:
+        found += [child for child, parent in parents.items() if parent == pid]
+    return found
+
+
+def cpu_seconds(pid):
+    """User and system time of every thread of pid, by the scheduler's own count where it has one
+    (the nanoseconds that utime + stime are scaled to), else in clock ticks."""
+    total = 0.0
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return 0.0
+    for task in tasks:
+        exact = read(f"/proc/{pid}/task/{task}/schedstat").split()
+        if exact:
+            total += int(exact[0]) * 1e-9
+            continue
+        fields = read(f"/proc/{pid}/task/{task}/stat").rpartition(")")[2].split()
+        if fields:
+            total += (int(fields[11]) + int(fields[12])) * TICK_S
+    return total
+
+
+def memory_kib(pid, field="VmRSS"):
+    found = re.search(rf"^{field}:\s+(\d+) kB", read(f"/proc/{pid}/status"), re.M)
+    return int(found[1]) if found else 0
+
+
+class Disturbance:
+    """Shares of the machine that the hypervisor stole and that others used, while this lives."""
+
+    def __init__(self, server_cpu):
+        self.server_cpu = server_cpu  # function: CPU seconds of the servers so far
+        self.start = self.look()
+
+    def look(self):
+        user, nice, system, _, _, _, _, steal = map(int, read("/proc/stat").split()[1:9])
+        own = os.times()
+        ours = sum(own[:4]) + self.server_cpu()  # this script, its ended children, the servers
+        return time.monotonic(), (user + nice + system) * TICK_S - ours, steal * TICK_S
+
+    def shares(self):
+        """(stolen, foreign), each of the whole machine's time."""
+        wall, foreign, steal = (b - a for a, b in zip(self.start, self.look()))
+        wall *= os.cpu_count()
+        return steal / wall, max(0.0, foreign / wall)
+
+
+def first_line(*command):
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip().splitlines()[0] if done.stdout.strip() else ""
+
+
+def describe():
+    """The machine, for the head of a report."""
+    cpu = re.search(r"^model name\s*: (.*)$", read("/proc/cpuinfo"), re.M)
+    memory = re.search(r"^MemTotal:\s+(\d+)", read("/proc/meminfo"), re.M)
+    system = re.search(r'^PRETTY_NAME="(.*)"', read("/etc/os-release"), re.M)
+    virtual = first_line("systemd-detect-virt", "--vm")
+    return {
+        "cpu": cpu[1] if cpu else platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(int(memory[1]) / 2**20) if memory else 0,
+        "virtual": virtual if virtual not in ("", "none") else "",
+        "kernel": platform.release(),
+        "system": system[1] if system else platform.system(),
+        "compiler": first_line("gcc", "--version"),
+        "commit": first_line("git", "describe", "--always", "--dirty"),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def median(values):
+    values = sorted(values)
+    middle = len(values) // 2
+    return values[middle] if len(values) % 2 else (values[middle - 1] + values[middle]) / 2
+
+
+def spread(values):
+    """Interquartile range by median."""
+    values = sorted(values)
+    if len(values) < 4 or not median(values):
+        return (values[-1] - values[0]) / median(values) if median(values) else 0.0
+    quarter = len(values) // 4
+    return (values[-1 - quarter] - values[quarter]) / median(values)

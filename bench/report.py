@@ -1,0 +1,207 @@
+"""Turns results into docs/benchmarks.md: tables, and verdicts on figures with a target."""
+import json
+
+import machine
+
+HEAD = """# Benchmarks
+
+Written by `./dev bench http` and `./dev bench micro`; do not edit by hand. Figures count on the
+machine that is named, and ratios more than absolute values: everything was taken side by side, in
+interleaved rounds; medians, with the lowest and the highest round. CPU time is user and system time
+of the server's threads as the scheduler counts it.
+"""
+MICRO_TARGETS = [
+    # part of a case's name, field, target, unit, by what to divide, at most or at least
+    ("http_parser/browser", "bytes_per_second", 1.5, "GB/s", 1e9, "least"),
+    ("wheel/restart", "ns", 30.0, "ns", 1.0, "most"),
+]
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(str(c) for c in row) + " |" for row in rows]) + "\n"
+
+
+def about(result):
+    m = result["machine"]
+    virtual = f", a virtual machine ({m['virtual']})" if m["virtual"] else ""
+    return (f"{m['date']}, commit {m['commit']}, {m['cpu']}, {m['cores']} cores, "
+            f"{m['memory_gib']} GiB{virtual}; {m['system']}, Linux {m['kernel']}, "
+            f"{m['compiler']}.\n")
+
+
+class Verdicts:
+    """PASS or MISSED for each figure, or why there is none."""
+
+    def __init__(self, limits):
+        self.limits, self.lines = limits, []
+
+    def disturbed(self, section):
+        """Why no verdict may be given on this section, or None."""
+        for what in ("steal", "foreign"):
+            if section[what] > self.limits["disturbed"]:
+                return (f"{what} CPU time was {section[what]:.1%} of the machine, "
+                        f"{self.limits['disturbed']:.0%} at most")
+        if "floor" in section["samples"]:
+            spread = machine.spread(section["samples"]["floor"])
+            if spread > self.limits["floor_spread"]:
+                return (f"the floor's own rounds spread by {spread:.1%}, "
+                        f"{self.limits['floor_spread']:.0%} at most")
+        return None
+
+    def add(self, figure, value, target, unit="", why_not=None, least=False, strict=False):
+        if least:
+            met = value >= target
+        else:
+            met = value < target if strict else value <= target
+        word = "no verdict" if why_not else "PASS" if met else "MISSED"
+        relation = "at least" if least else "below" if strict else "at most"
+        by = abs(value / target - 1) if target else 0.0
+        detail = why_not or ("" if met else f"by {by:.0%}")
+        self.lines.append((word, figure, f"{value:.3g}{unit}", f"{relation} {target:.3g}{unit}",
+                           detail))
+
+    def text(self):
+        return self.lines and table(["verdict", "figure", "measured", "target", ""], self.lines)
+
+
+def ratio(section, name, other):
+    """Median over the rounds of name by other."""
+    pairs = zip(section["samples"][name], section["samples"][other])
+    return machine.median([a / b for a, b in pairs])
+
+
+def leats(section):
+    return [name for name in section["samples"] if name.startswith("leat")]
+
+
+def cost_table(section, scale, unit, reference):
+    rows = []
+    for name, samples in section["samples"].items():
+        by = ratio(section, name, reference) if reference in section["samples"] else 0.0
+        rows.append((name, f"{machine.median(samples) * scale:.3f}",
+                     f"{min(samples) * scale:.3f} .. {max(samples) * scale:.3f}",
+                     f"{machine.spread(samples):.1%}", f"{by:.2f}",
+                     f"{section['busy'][name]:.0%}"))
+    head = ["server", f"{unit}, median", "lowest .. highest", "spread (IQR)", f"by {reference}",
+            "core busy"]
+    return table(head, rows)
+
+
+def hello_text(sections, verdicts):
+    hello = sections["hello"]
+    why = verdicts.disturbed(hello)
+    for name in leats(hello):
+        verdicts.add(f"`--hello`, CPU per request by the floor's, {name}",
+                     ratio(hello, name, "floor"), 1.05, why_not=why)
+        for peer in ("nginx", "h2o", "lighttpd", "haproxy"):
+            if peer in hello["samples"]:
+                verdicts.add(f"`--hello`, CPU per request by {peer}'s, {name}",
+                             ratio(hello, name, peer), 1.0, why_not=why, strict=True)
+    return ("### `--hello`: CPU time per request, 64 keep-alive connections (wrk)\n\n"
+            + cost_table(hello, 1e6, "µs per request", "floor"))
+
+
+def pipelined_text(sections, verdicts):
+    section = sections["pipelined"]
+    why = verdicts.disturbed(section)
+    floor_us = machine.median(section["samples"]["floor"]) * 1e6
+    for name in leats(section):
+        verdicts.add(f"pipelined by 16, CPU per request, {name} (1.3 floors: {1.3 * floor_us:.3g})",
+                     machine.median(section["samples"][name]) * 1e6, max(0.6, 1.3 * floor_us),
+                     " µs", why)
+        if "nginx" in section["samples"]:
+            verdicts.add(f"pipelined by 16, CPU per request by nginx's, {name}",
+                         ratio(section, name, "nginx"), 0.1, why_not=why)
+    return ("### Pipelined by 16: CPU time per request, 64 connections (bench/client/loadgen.c)\n\n"
+            + cost_table(section, 1e6, "µs per request", "floor"))
+
+
+def file_text(sections, verdicts):
+    section = sections["file"]
+    why = verdicts.disturbed(section)
+    if "nginx" not in section["samples"]:
+        why = "nginx is not installed"
+    for name in leats(section):
+        value = ratio(section, name, "nginx") if "nginx" in section["samples"] else 0.0
+        verdicts.add(f"1 MiB file, CPU per byte by nginx's, {name}", value, 1.0, why_not=why)
+    return ("### A static file of 1 MiB: CPU time per byte, 16 connections\n\n"
+            + cost_table(section, 2**30 * 1e3, "ms per GiB", "nginx"))
+
+
+def memory_text(sections, verdicts):
+    rows = []
+    for name, m in sections["memory"].items():
+        rows.append((name, f"{m['rest_kib'] / 1024:.1f}", m["connections"],
+                     f"{m['held_kib'] / 1024:.1f}", f"{m['bytes_per_connection']:.0f}"))
+        if name.startswith("leat"):
+            verdicts.add(f"RSS at rest, {name}", m["rest_kib"] / 1024, 12, " MiB", strict=True)
+            verdicts.add(f"memory per idle connection, {name}", m["bytes_per_connection"], 2048,
+                         " bytes", strict=True)
+    return ("### Memory: resident set, at rest and with idle keep-alive connections\n\n"
+            + table(["server", "MiB at rest", "connections", "MiB with them",
+                     "bytes per connection"], rows))
+
+
+def idle_text(sections, verdicts):
+    rows = []
+    for name, m in sections["idle"].items():
+        first_us = [s * 1e6 for s in m["first_answer_s"]]
+        rows.append((name, f"{m['cpu_share']:.3%}", f"{machine.median(first_us):.0f}",
+                     f"{max(first_us):.0f}"))
+        verdicts.add(f"CPU share at rest, {name}", m["cpu_share"] * 100, 1, " %", strict=True)
+        verdicts.add(f"first answer after a rest, slowest of {len(first_us)}, {name}",
+                     max(first_us) / 1000, 1, " ms")
+    return ("### At rest: CPU share, and the first answer after a second of rest\n\n"
+            + table(["server", "of a core", "first answer, µs, median", "slowest"], rows))
+
+
+TEXTS = {"hello": hello_text, "pipelined": pipelined_text, "file": file_text,
+         "memory": memory_text, "idle": idle_text}
+
+
+def http_section(result):
+    verdicts = Verdicts(result["limits"])
+    sections = result["sections"]
+    texts = [TEXTS[name](sections, verdicts) for name in TEXTS if name in sections]
+    versions = ", ".join(f"{name} {version or 'not installed'}"
+                         for name, version in result["versions"].items())
+    disturbance = "; ".join(
+        f"{name}: stolen {s['steal']:.1%}, foreign {s['foreign']:.1%}"
+        for name, s in sections.items() if "steal" in s)
+    not_measured = "; ".join(result["not_measured"]) or "nothing"
+    return "\n".join([
+        "## HTTP servers: `./dev bench http`\n", about(result),
+        f"Server on core 0, client on core 1, {result['rounds']} rounds of {result['seconds']} s. "
+        f"{versions}.\n",
+        f"Not measured: {not_measured}. Disturbance of the machine: {disturbance}.\n",
+        *filter(None, [verdicts.text()]), *texts])
+
+
+def micro_section(result):
+    verdicts = Verdicts({})
+    rows = []
+    for case in result["cases"]:
+        rate = case.get("bytes_per_second")
+        rows.append((case["name"], f"{case['ns']:.2f}", f"{case['ns_min']:.2f} .. "
+                     f"{case['ns_max']:.2f}", f"{case['cycles']:.1f}",
+                     f"{case['instructions']:.1f}" if case["instructions"] is not None else "",
+                     f"{rate / 1e9:.2f}" if rate else ""))
+        for part, field, target, unit, scale, which in MICRO_TARGETS:
+            is_alternative = any(w in case["name"] for w in ("libuv", "memchr", "scalar"))
+            if part in case["name"] and not is_alternative and case.get(field):
+                verdicts.add(case["name"], case[field] / scale, target, " " + unit,
+                             least=which == "least")
+    head = ["case", "ns", "lowest .. highest", "cycles (TSC)", "instructions", "GB/s"]
+    return "\n".join(["## Parts: `./dev bench micro`\n", about(result),
+                      *filter(None, [verdicts.text()]), table(head, rows)])
+
+
+def write(root):
+    """docs/benchmarks.md out of what docs/benchmarks/ has."""
+    parts = [HEAD]
+    for name, section in (("http", http_section), ("micro", micro_section)):
+        path = root / "docs/benchmarks" / f"{name}.json"
+        if path.exists():
+            parts.append(section(json.loads(path.read_text())))
+    (root / "docs/benchmarks.md").write_text("\n".join(parts))
