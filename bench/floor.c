@@ -92,6 +92,7 @@ static void answer(struct floor *floor, int fd)
 
 static void accept_one(struct floor *floor)
 {
+    // cppcheck-suppress nullPointer ; accept4 takes NULL for an address nobody wants
     int fd = accept4(floor->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
         return;
@@ -153,8 +154,10 @@ int main(int argc, char **argv)
     struct floor *floor = calloc(1, sizeof(*floor));
     unsigned long port = argc > 1 ? strtoul(argv[1], NULL, 10) : 0;
     if (floor == NULL || port > UINT16_MAX || make_answers(floor, argc > 2 ? argv[2] : NULL) != 0 ||
-        listen_on(floor, (uint16_t)port) != 0)
+        listen_on(floor, (uint16_t)port) != 0) {
+        free(floor);
         return 1;
+    }
     struct epoll_event events[EVENTS_PER_WAIT];
     for (;;) {
         int count = epoll_wait(floor->epoll, events, EVENTS_PER_WAIT, -1);

@@ -98,6 +98,7 @@ static bool hugetlb_map(uint8_t *chunk)
 static bool hugetlb_commit(const struct leat_pages *pages, uint8_t *chunk, bool is_first)
 {
     return hugetlb_map(chunk) ||
+           // cppcheck-suppress leakReturnValNotUsed ; MAP_FIXED: the address is known
            mmap(chunk, LEAT_CHUNK_BYTES, PROT_READ | PROT_WRITE,
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED;
 }

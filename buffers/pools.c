@@ -176,6 +176,7 @@ static void give_abroad(struct leat_pools *here, struct leat_block *block)
 void pools_give(struct leat_block *block)
 {
     struct leat_pools *here = leat_core_now != NULL ? leat_core_now->pools : NULL;
+    DCHECK(block->home != NULL);
     if (likely(block->home == here)) {
         give_home(here, block);
     } else {

@@ -178,7 +178,8 @@ def sanitizer_build(directory, sanitizers, suites):
 
 
 def clang_build(tally):
-    if build(tally, "build-clang", ["-Dwerror=true"], {"CC": "clang", "CXX": "clang++"}):
+    if build(tally, "build-clang", ["-Dwerror=true", "-Ddcheck=true"],
+             {"CC": "clang", "CXX": "clang++"}):
         meson_tests(tally, "build-clang", ["--suite", "unit", "--suite", "contract"])
 
 

@@ -102,7 +102,9 @@ static void each_group(const char *root, const char *controller,
             continue;
         }
         bool is_ours = false;
-        for (char *name = strtok(names, ","); name != NULL; name = strtok(NULL, ",")) {
+        char *rest = NULL;
+        for (char *name = strtok_r(names, ",", &rest); name != NULL;
+             name = strtok_r(NULL, ",", &rest)) {
             is_ours = is_ours || strcmp(name, controller) == 0;
         }
         if (is_ours) {

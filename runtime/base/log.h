@@ -18,7 +18,7 @@ LEAT_BEGIN
 
 #define LEAT_LOG_RING_BYTES       131072
 #define LEAT_LOG_LINE_BYTES_MAX   1024
-#define LEAT_LOG_SITES_MAX        64 /* places whose rate is known at a time; the oldest gives way */
+#define LEAT_LOG_SITES_MAX        64 /* places whose rate is known; the oldest gives way */
 #define LEAT_LOG_SITE_LINES_PER_S 10
 
 enum leat_level { LEAT_LEVEL_ERROR, LEAT_LEVEL_WARN, LEAT_LEVEL_INFO, LEAT_LEVEL_DEBUG };
