@@ -1,0 +1,206 @@
+/* What fields mean for the message itself: its length, its connection, its host. */
+#include "net/http/parser_internal.h"
+
+/* RFC 9110 6.5.1: fields that frame or route a message would make two readers of it disagree. */
+#define TRAILER_REFUSED                                                                            \
+    (HTTP_BIT(TRANSFER_ENCODING) | HTTP_BIT(CONTENT_LENGTH) | HTTP_BIT(HOST) |                     \
+     HTTP_BIT(CONNECTION) | HTTP_BIT(UPGRADE) | HTTP_BIT(EXPECT) | HTTP_BIT(TE) |                  \
+     HTTP_BIT(TRAILER) | HTTP_BIT(KEEP_ALIVE) | HTTP_BIT(PROXY_CONNECTION) |                       \
+     HTTP_BIT(HTTP2_SETTINGS))
+/* Those that modify a request, authenticate it, or describe its content come too late there. */
+#define TRAILER_DROPPED                                                                            \
+    (HTTP_BIT(AUTHORIZATION) | HTTP_BIT(PROXY_AUTHORIZATION) | HTTP_BIT(COOKIE) |                  \
+     HTTP_BIT(SET_COOKIE) | HTTP_BIT(CONTENT_ENCODING) | HTTP_BIT(CONTENT_TYPE) |                  \
+     HTTP_BIT(CONTENT_RANGE) | HTTP_BIT(CONTENT_DISPOSITION) | HTTP_BIT(CACHE_CONTROL) |           \
+     HTTP_BIT(PRAGMA) | HTTP_BIT(MAX_FORWARDS) | HTTP_BIT(RANGE) | HTTP_BIT(IF_MATCH) |            \
+     HTTP_BIT(IF_NONE_MATCH) | HTTP_BIT(IF_MODIFIED_SINCE) | HTTP_BIT(IF_UNMODIFIED_SINCE) |       \
+     HTTP_BIT(IF_RANGE) | HTTP_BIT(ORIGIN) | HTTP_BIT(FORWARDED) | HTTP_BIT(X_FORWARDED_FOR) |     \
+     HTTP_BIT(X_FORWARDED_HOST) | HTTP_BIT(X_FORWARDED_PROTO) | HTTP_BIT(X_REAL_IP) |              \
+     HTTP_BIT(LOCATION) | HTTP_BIT(RETRY_AFTER) | HTTP_BIT(VARY) | HTTP_BIT(WWW_AUTHENTICATE) |    \
+     HTTP_BIT(AGE) | HTTP_BIT(EXPIRES) | HTTP_BIT(DATE))
+#define FRAMING (HTTP_BIT(CONTENT_LENGTH) | HTTP_BIT(TRANSFER_ENCODING) | HTTP_BIT(CONNECTION))
+
+const uint64_t http_special[3] = {
+    [HTTP_REQUEST] = FRAMING | HTTP_BIT(HOST) | HTTP_BIT(EXPECT),
+    [HTTP_RESPONSE] = FRAMING,
+    [HTTP_TRAILERS] = TRAILER_REFUSED | TRAILER_DROPPED,
+};
+
+/* The next element of a comma-separated list, without white space around it; empty elements are
+ * given too. False past the last. */
+static bool list_next(const uint8_t **at, const uint8_t *end, struct leat_view *element)
+{
+    const uint8_t *begin = *at, *comma;
+
+    if (begin > end)
+        return false;
+    comma = begin == end ? NULL : memchr(begin, ',', (size_t)(end - begin));
+    if (!comma)
+        comma = end;
+    *at = comma + 1;
+    while (begin < comma && (*begin == ' ' || *begin == '\t'))
+        begin++;
+    while (comma > begin && (comma[-1] == ' ' || comma[-1] == '\t'))
+        comma--;
+    *element = (struct leat_view){(const char *)begin, (size_t)(comma - begin)};
+    return true;
+}
+
+/* For bytes that need not be a token: compared exactly but for letters. */
+static bool is(struct leat_view view, const char *lower)
+{
+    return leat_view_equal_nocase(view, lower);
+}
+
+static bool is_token(struct leat_view view)
+{
+    for (size_t i = 0; i < view.length_bytes; i++)
+        if (!(http_class[(uint8_t)view.data[i]] & HTTP_IS_TOKEN))
+            return false;
+    return view.length_bytes > 0;
+}
+
+/* RFC 9112 6.3. "5, 5" and a second line with the same number may be accepted by the RFC; another
+ * reader may take them otherwise, so they are not. */
+static int content_length(struct http_head *head, const uint8_t *at, size_t length)
+{
+    uint64_t number = 0;
+
+    if (head->has_length)
+        return HTTP_REASON_LENGTH_REPEATED;
+    if (head->chunked)
+        return HTTP_REASON_CODING_AND_LENGTH;
+    if (length == 0)
+        return HTTP_REASON_LENGTH;
+    for (size_t i = 0; i < length; i++) {
+        unsigned digit = at[i] - (unsigned)'0';
+
+        if (digit > 9 || number > ((uint64_t)INT64_MAX - digit) / 10)
+            return HTTP_REASON_LENGTH;
+        number = number * 10 + digit;
+    }
+    head->has_length = true;
+    head->content_length = number;
+    return HTTP_GO;
+}
+
+/* RFC 9112 6.1, 6.3 and 7: codings are applied in order, chunked once and last. */
+static int transfer_encoding(struct http_head *head, const uint8_t *at, size_t length)
+{
+    const uint8_t *end = at + length;
+    struct leat_view element;
+    bool unknown = false, chunked = false;
+
+    if (head->minor == 0)
+        return HTTP_REASON_CODING_VERSION;
+    if (head->has_length)
+        return HTTP_REASON_CODING_AND_LENGTH;
+    if (head->chunked)
+        return HTTP_REASON_CODING;
+    while (list_next(&at, end, &element)) {
+        if (chunked)
+            return HTTP_REASON_CODING;
+        chunked = is(element, "chunked");
+        if (chunked)
+            continue;
+        const char *semicolon = memchr(element.data, ';', element.length_bytes);
+        if (semicolon)
+            element.length_bytes = (size_t)(semicolon - element.data);
+        while (element.length_bytes && (element.data[element.length_bytes - 1] == ' ' ||
+                                        element.data[element.length_bytes - 1] == '\t'))
+            element.length_bytes--;
+        if (!is_token(element) || is(element, "chunked"))
+            return HTTP_REASON_CODING;
+        unknown = true;
+    }
+    if (!chunked)
+        return HTTP_REASON_CODING;
+    if (unknown)
+        return HTTP_REASON_CODING_UNKNOWN;
+    head->chunked = true;
+    return HTTP_GO;
+}
+
+/* RFC 9110 7.6.1. Options that we do not know are none of our business. */
+static int connection(struct http_head *head, const uint8_t *at, size_t length)
+{
+    const uint8_t *end = at + length;
+    struct leat_view element;
+
+    while (list_next(&at, end, &element)) {
+        if (is(element, "keep-alive"))
+            head->connection |= HTTP_CONNECTION_KEEP_ALIVE;
+        else if (is(element, "close"))
+            head->connection |= HTTP_CONNECTION_CLOSE;
+        else if (is(element, "upgrade"))
+            head->connection |= HTTP_CONNECTION_UPGRADE;
+    }
+    return HTTP_GO;
+}
+
+/* RFC 9110 10.1.1: one expectation is defined; in HTTP/1.0 it is ignored. */
+static int expect(struct http_head *head, const uint8_t *at, size_t length)
+{
+    const uint8_t *end = at + length;
+    struct leat_view element;
+
+    if (head->minor == 0)
+        return HTTP_GO;
+    while (list_next(&at, end, &element)) {
+        if (is(element, "100-continue"))
+            head->expect_continue = true;
+        else if (element.length_bytes)
+            return HTTP_REASON_EXPECTATION;
+    }
+    return HTTP_GO;
+}
+
+/* RFC 9112 3.2 and 3.2.2: the target's own authority comes before Host. */
+static int host(struct http_head *head, const uint8_t *bytes, struct http_span value)
+{
+    if (http_has(head, HTTP_HOST))
+        return HTTP_REASON_HOST_REPEATED;
+    if (!http_host_is_valid(bytes + value.offset, value.length, false))
+        return HTTP_REASON_HOST;
+    if (head->target_form == HTTP_TARGET_ORIGIN || head->target_form == HTTP_TARGET_ASTERISK)
+        head->host = value;
+    return HTTP_GO;
+}
+
+int http_field_meaning(struct http_head *head, const uint8_t *bytes, enum http_known known,
+                       struct http_span value)
+{
+    const uint8_t *at = bytes + value.offset;
+
+    if (head->kind == HTTP_TRAILERS)
+        return UINT64_C(1) << known & TRAILER_REFUSED ? HTTP_REASON_TRAILER_FIELD : HTTP_DROP;
+    switch (known) {
+    case HTTP_HOST:
+        return host(head, bytes, value);
+    case HTTP_CONNECTION:
+        return connection(head, at, value.length);
+    case HTTP_CONTENT_LENGTH:
+        return content_length(head, at, value.length);
+    case HTTP_TRANSFER_ENCODING:
+        return transfer_encoding(head, at, value.length);
+    case HTTP_EXPECT:
+        return expect(head, at, value.length);
+    default:
+        return HTTP_GO;
+    }
+}
+
+int http_head_finish(struct http_head *head)
+{
+    bool is_1_1 = head->minor > 0;
+
+    if (head->kind == HTTP_TRAILERS)
+        return HTTP_GO;
+    if (head->kind == HTTP_REQUEST && is_1_1 && !http_has(head, HTTP_HOST))
+        return HTTP_REASON_HOST_MISSING;
+    head->keep_alive = !(head->connection & HTTP_CONNECTION_CLOSE) &&
+                       (is_1_1 || (head->connection & HTTP_CONNECTION_KEEP_ALIVE));
+    head->upgrade =
+        is_1_1 && (head->connection & HTTP_CONNECTION_UPGRADE) && http_has(head, HTTP_UPGRADE);
+    return HTTP_GO;
+}

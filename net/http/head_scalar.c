@@ -1,0 +1,17 @@
+#include "net/http/parser_internal.h"
+
+#define HTTP_TARGET
+
+static inline const uint8_t *scan(const uint8_t *at, const uint8_t *end, unsigned class)
+{
+    while (at < end && (http_class[*at] & class))
+        at++;
+    return at;
+}
+#define scan_token(begin, at, end)  scan(at, end, HTTP_IS_TOKEN)
+#define scan_value(begin, at, end)  scan(at, end, HTTP_IS_VALUE)
+#define scan_target(begin, at, end) scan(at, end, HTTP_IS_TARGET)
+
+#include "net/http/head_scan.h"
+
+const struct http_isa http_isa_scalar = {"scalar", parse};

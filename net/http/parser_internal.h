@@ -1,0 +1,127 @@
+/* What the files of the parser share: the states of a head, byte classes, the lookup of known
+ * fields, and the meaning of fields and targets, which is compiled once. The scanner itself
+ * (head_scan.h) is compiled once per instruction set. */
+#ifndef LEAT_HTTP_PARSER_INTERNAL_H
+#define LEAT_HTTP_PARSER_INTERNAL_H
+
+#include "net/http/parser.h"
+
+#include <string.h>
+
+#define http_likely(x)   __builtin_expect(!!(x), 1)
+#define http_unlikely(x) __builtin_expect(!!(x), 0)
+
+/* Where a head that is not complete goes on. Each state but the first of its group is entered in
+ * the middle of an element that began at head->mark. */
+enum http_state {
+    HTTP_STATE_REQUEST, /* before the method, where empty lines are tolerated */
+    HTTP_STATE_REQUEST_LF,
+    HTTP_STATE_METHOD,
+    HTTP_STATE_TARGET,
+    HTTP_STATE_VERSION, /* rescans its at most 10 bytes */
+    HTTP_STATE_STATUS,  /* rescans its at most 13 bytes */
+    HTTP_STATE_PHRASE,
+    HTTP_STATE_PHRASE_LF,
+    HTTP_STATE_FIELD, /* at the first byte of a line */
+    HTTP_STATE_NAME,
+    HTTP_STATE_BLANK, /* between colon and value */
+    HTTP_STATE_VALUE,
+    HTTP_STATE_VALUE_LF,
+    HTTP_STATE_END_LF,
+};
+
+/* A step of the parser ends in one of these, or in a reason, which is positive. */
+#define HTTP_GO   0
+#define HTTP_WAIT (-1) /* more bytes are needed */
+#define HTTP_DONE (-2)
+#define HTTP_DROP (-3) /* of a trailer field: leave it out */
+
+enum { HTTP_IS_TOKEN = 1, HTTP_IS_VALUE = 2, HTTP_IS_TARGET = 4, HTTP_IS_HOST = 8 };
+extern const uint8_t http_class[256];
+
+#define HTTP_KNOWN_BYTES_MAX 30
+#define HTTP_KNOWN_SLOT(length, first, middle, last)                                               \
+    (((length)*207u + (first)*198u + (middle)*133u + (last)*20u) & 255u)
+struct http_known_text {
+    char text[31];
+    uint8_t length;
+};
+extern const uint8_t http_known_slots[256]; /* enum http_known by HTTP_KNOWN_SLOT */
+extern const struct http_known_text http_known_texts[HTTP_KNOWN_COUNT];
+
+#define HTTP_BIT(known) (UINT64_C(1) << HTTP_##known)
+/* The fields that http_field_meaning has to see, by enum http_kind. */
+extern const uint64_t http_special[3];
+
+/* What a special field's value means for the message: HTTP_GO, a reason, or HTTP_DROP. */
+int http_field_meaning(struct http_head *head, const uint8_t *bytes, enum http_known known,
+                       struct http_span value);
+/* Takes head->target apart: HTTP_GO or a reason. */
+int http_target_meaning(struct http_head *head, const uint8_t *bytes);
+/* What can be said only when all fields are there: HTTP_GO or a reason. */
+int http_head_finish(struct http_head *head);
+/* uri-host [":" port], RFC 9110 7.2; strict: neither host nor port may be empty. */
+bool http_host_is_valid(const uint8_t *at, size_t length, bool strict);
+/* The bytes of "HTTP/d.d" that are there: HTTP_GO when all are good, HTTP_WAIT when some are
+ * missing, or a reason. */
+int http_version_check(const uint8_t *at, size_t length);
+/* The same for "HTTP/d.d ddd"; fills in head->minor and status when complete. */
+int http_status_check(struct http_head *head, const uint8_t *at, size_t length);
+
+extern const struct http_isa http_isa_scalar;
+#if defined(__x86_64__)
+extern const struct http_isa http_isa_sse42, http_isa_avx2, http_isa_avx512;
+#endif
+
+/* Lower case for letters; leaves the other bytes of a token different from all letters and "-". */
+static inline uint64_t http_fold8(const void *at)
+{
+    uint64_t word;
+
+    memcpy(&word, at, 8);
+    return word | UINT64_C(0x2020202020202020);
+}
+
+static inline uint32_t http_fold4(const void *at)
+{
+    uint32_t word;
+
+    memcpy(&word, at, 4);
+    return word | UINT32_C(0x20202020);
+}
+
+/* name is a token, lower consists of letters, digits and "-"; both have length bytes. */
+static inline bool http_token_is(const uint8_t *name, const char *lower, size_t length)
+{
+    uint64_t different = 0;
+
+    if (length >= 8) {
+        for (size_t i = 0; i + 8 < length; i += 8)
+            different |= http_fold8(name + i) ^ http_fold8(lower + i);
+        return !(different | (http_fold8(name + length - 8) ^ http_fold8(lower + length - 8)));
+    }
+    if (length >= 4)
+        return http_fold4(name) == http_fold4(lower) &&
+               http_fold4(name + length - 4) == http_fold4(lower + length - 4);
+    for (size_t i = 0; i < length; i++)
+        different |= (uint64_t)((name[i] | 0x20) ^ lower[i]);
+    return !different;
+}
+
+/* name is a token. */
+static inline enum http_known http_known_lookup(const uint8_t *name, size_t length)
+{
+    unsigned slot, known;
+
+    if (length - 2 > HTTP_KNOWN_BYTES_MAX - 2)
+        return HTTP_UNKNOWN;
+    slot = HTTP_KNOWN_SLOT((unsigned)length, name[0] | 0x20u, name[length / 2] | 0x20u,
+                           name[length - 1] | 0x20u);
+    known = http_known_slots[slot];
+    if (http_known_texts[known].length != length ||
+        !http_token_is(name, http_known_texts[known].text, length))
+        return HTTP_UNKNOWN;
+    return (enum http_known)known;
+}
+
+#endif
