@@ -58,7 +58,6 @@ void leat_loop_free(struct leat_loop *loop)
     if (loop == NULL)
         return;
     CHECK(loop->sources == NULL);
-    CHECK(loop->wheel.count == 0);
     struct leat_core *outer = leat_core_now;
     leat_core_now = &loop->core;
     struct list *link;

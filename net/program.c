@@ -1,0 +1,73 @@
+/* leat_main: the command line of a program whose cores are run by leat_run. */
+#include <leat/run.h>
+
+#include <leat_config.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define COUNT_OF(table) ((unsigned)(sizeof(table) / sizeof((table)[0])))
+
+static int program_run(const struct leat_program *program, struct leat_command_line *line,
+                       struct leat_run_options *options, char **argv, int argc)
+{
+    struct leat_error error = {0};
+    int parsed = leat_command_line_parse(line, argc, argv, &error);
+    switch (parsed) {
+    case LEAT_PARSED_HELP:
+        leat_command_line_help(line, STDOUT_FILENO);
+        return 0;
+    case LEAT_PARSED_VERSION:
+        printf("leat %s\n", LEAT_VERSION);
+        return 0;
+    case LEAT_PARSED_RUN:
+        break;
+    default:
+        fprintf(stderr, "%s: %s\n", line->name, error.sentence);
+        return 2;
+    }
+    int code = program->check != NULL ? program->check(line, options, program->user) : 0;
+    return code != 0 ? code : leat_run(options);
+}
+
+int leat_program_main(const struct leat_program *program, int argc, char **argv)
+{
+    struct leat_run_options options = {.start = program->start, .user = program->user};
+    const struct leat_option common[] = {
+        {"listen", LEAT_OPTION_LIST, &options.listen, "ADDR:PORT",
+         "where to listen; may be repeated: 127.0.0.1:8080, [::1]:8080,\n"
+         ":8080 (every address), unix:/path",
+         0, 0},
+        {"cores", LEAT_OPTION_TEXT, &options.cores, "N|LIST",
+         "how many cores, or which: 4, 0,2-5 (default: all usable)", 0, 0},
+        {"net", LEAT_OPTION_TEXT, &options.net, "NAME",
+         "transport: auto, uring or epoll (default: auto)", 0, 0},
+        {"busy-poll", LEAT_OPTION_FLAG, &options.busy_poll, NULL,
+         "never sleep: lower latency for all of a core", 0, 0},
+        {"buffers", LEAT_OPTION_BYTES, &options.buffer_bytes_max, "SIZE",
+         "bound of each core's buffer memory: 256M", UINT64_C(1) << 20, 0},
+        {"drain-timeout", LEAT_OPTION_DURATION, &options.drain_timeout_ns, "TIME",
+         "how long SIGTERM lets requests finish (default: 10s)", LEAT_NS_PER_MS, 0},
+        {"log-level", LEAT_OPTION_TEXT, &options.log_level, "LEVEL",
+         "error, warn, info or debug (default: info)", 0, 0},
+        {"json-log", LEAT_OPTION_FLAG, &options.json_log, NULL, "log lines are JSON objects", 0, 0},
+    };
+    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+    const char *typed = slash != NULL ? slash + 1 : argc > 0 ? argv[0] : "leat";
+    struct leat_command_line line = {
+        .name = program->name != NULL ? program->name : typed,
+        .summary = program->summary,
+        .operands = program->operands,
+        .operand_count_max = program->operand_count_max,
+        .tables = {program->options, common},
+        .table_counts = {program->option_count, COUNT_OF(common)},
+    };
+    options.name = line.name;
+    return program_run(program, &line, &options, argv, argc);
+}
+
+int leat_main(int argc, char **argv, leat_start_fn *start)
+{
+    const struct leat_program program = {.start = start};
+    return leat_program_main(&program, argc, argv);
+}

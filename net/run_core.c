@@ -1,0 +1,326 @@
+/* What a program's life is on one core: start, run, drain, end; and the functions of leat/run.h
+ * that code on a core calls. */
+#include "net/run_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/base/crash.h"
+#include "runtime/base/list.h"
+
+void run_tell(struct leat_run *run)
+{
+    uint64_t one = 1;
+    ssize_t n = write(run->event_fd, &one, sizeof(one));
+    (void)n; /* a full counter is readable too */
+}
+
+static struct leat_run_core *core_of(const struct leat_loop *loop)
+{
+    struct leat_core *core = leat_core_now;
+    return core != NULL && core->loop == loop ? core->run : NULL;
+}
+
+static void flush_log(struct leat_source *source)
+{
+    leat_log_flush(leat_core_now->log);
+}
+
+static const struct leat_source_ops log_ops = {.name = "log", .flush = flush_log};
+
+static void log_quota(const struct leat_run *run)
+{
+    unsigned long long milli = run->topology.quota_milli;
+    LEAT_LOG_INFO("the CPU quota is %llu.%03llu of %u usable CPUs: %u %s", milli / 1000,
+                  milli % 1000, run->topology.cpus_count, run->cores_count,
+                  run->options->cores == NULL ? "loops are run; choose otherwise with --cores"
+                                              : "loops, as --cores says, may be throttled");
+}
+
+/* Everything up to the application's start, and that. */
+static int core_start(struct leat_run_core *core, struct leat_error *error)
+{
+    struct leat_run *run = core->run;
+    struct leat_loop_options options = {
+        .index = core->index,
+        .busy_poll = run->options->busy_poll,
+        .buffer_bytes_max = run->options->buffer_bytes_max,
+    };
+    struct leat_loop *loop = leat_loop_new(&options, error);
+    if (loop == NULL) {
+        return error->code < 0 ? error->code : -ENOMEM;
+    }
+    leat_core_now->run = core;
+    leat_core_now->numa_node = core->cpu.numa_node;
+    leat_core_now->log = leat_logger_open(run->logger, core->index);
+    core->log_source.ops = &log_ops;
+    leat_source_add(loop, &core->log_source);
+    pthread_mutex_lock(&run->lock);
+    core->loop = loop;
+    pthread_mutex_unlock(&run->lock);
+    if (core->index == 0 && run->is_quota_cut) {
+        log_quota(run);
+    }
+    int result = leat_net_open(run->net, loop, error);
+    if (result < 0) {
+        return result;
+    }
+    core->net_name = leat_net_name(loop);
+    leat_core_now->phase = "start";
+    result = run->options->start(loop);
+    leat_core_now->phase = NULL;
+    if (result < 0) {
+        *error = *leat_loop_error(loop);
+        if (error->sentence[0] == '\0') {
+            leat_fail(error, result, "the program's start function failed with %s",
+                      leat_errno_name(result));
+        }
+    }
+    return result < 0 ? result : 0;
+}
+
+static void hooks_run(struct leat_run_core *core, enum run_hook_kind kind)
+{
+    for (unsigned i = core->hook_counts[kind]; i > 0; i--) {
+        struct run_hook hook = core->hooks[kind][i - 1];
+        if (hook.fn != NULL) {
+            hook.fn(hook.arg);
+            leat_loop_gate(leat_core_now->loop);
+        }
+    }
+}
+
+static void core_end(struct leat_run_core *core)
+{
+    struct leat_loop *loop = core->loop;
+    if (loop != NULL) {
+        hooks_run(core, RUN_HOOK_END);
+        leat_net_close(loop);
+        /* What they put off to the close phase runs before the memory goes. */
+        leat_loop_turn(loop, 0);
+        leat_source_remove(loop, &core->log_source);
+        leat_log_flush(leat_core_now->log);
+        pthread_mutex_lock(&core->run->lock);
+        core->loop = NULL;
+        pthread_mutex_unlock(&core->run->lock);
+        leat_loop_free(loop);
+    }
+    leat_crash_stack_free(core->crash_stack);
+}
+
+void *run_core_main(void *run_core)
+{
+    struct leat_run_core *core = run_core;
+    struct leat_run *run = core->run;
+    struct leat_error error = {0};
+    bool is_memory_bound;
+    core->crash_stack = leat_crash_stack_new();
+    int pinned = leat_topology_pin(&run->topology, &core->cpu, &is_memory_bound);
+
+    pthread_mutex_lock(&run->lock);
+    while (run->turn != core->index && run->stage != RUN_FAILED) {
+        pthread_cond_wait(&run->changed, &run->lock);
+    }
+    bool may_start = run->stage != RUN_FAILED;
+    pthread_mutex_unlock(&run->lock);
+
+    int result = may_start ? core_start(core, &error) : -ECANCELED;
+    if (may_start && pinned < 0) {
+        LEAT_LOG_WARN("cannot pin this loop to CPU %u (%s): it runs where the kernel puts it",
+                      core->cpu.number, leat_errno_name(pinned));
+    }
+    leat_log_flush(leat_core_now != NULL ? leat_core_now->log : NULL);
+
+    pthread_mutex_lock(&run->lock);
+    core->result = result;
+    core->error = error;
+    core->has_started = true;
+    if (result == 0) { /* else nobody else needs to start */
+        run->turn++;
+    }
+    pthread_cond_broadcast(&run->changed);
+    run_tell(run);
+    while (run->stage == RUN_STARTING) {
+        pthread_cond_wait(&run->changed, &run->lock);
+    }
+    bool may_run = run->stage != RUN_FAILED;
+    pthread_mutex_unlock(&run->lock);
+
+    if (may_run) {
+        leat_loop_run(core->loop);
+    }
+    core_end(core);
+    pthread_mutex_lock(&run->lock);
+    core->has_ended = true;
+    pthread_mutex_unlock(&run->lock);
+    run_tell(run);
+    return NULL;
+}
+
+void run_core_drain(void *run_core)
+{
+    struct leat_run_core *core = run_core;
+    if (core->is_draining) {
+        return;
+    }
+    core->is_draining = true;
+    core->holds_count++; /* the hooks' own releases do not end it before the last hook ran */
+    hooks_run(core, RUN_HOOK_DRAIN);
+    leat_run_release(leat_core_now->loop);
+}
+
+void run_core_reload(void *run_core)
+{
+    hooks_run(run_core, RUN_HOOK_RELOAD);
+}
+
+void leat_run_hold(struct leat_loop *loop)
+{
+    struct leat_run_core *core = core_of(loop);
+    if (core != NULL) {
+        core->holds_count++;
+    }
+}
+
+void leat_run_release(struct leat_loop *loop)
+{
+    struct leat_run_core *core = core_of(loop);
+    if (core == NULL) {
+        return;
+    }
+    CHECK(core->holds_count > 0);
+    core->holds_count--;
+    if (core->holds_count == 0 && core->is_draining) {
+        leat_loop_stop(loop);
+    }
+}
+
+static int hook_add(struct leat_loop *loop, enum run_hook_kind kind, leat_callback *fn, void *arg)
+{
+    struct leat_run_core *core = core_of(loop);
+    if (core == NULL) {
+        return 0;
+    }
+    struct run_hook *hooks = core->hooks[kind];
+    unsigned *count = &core->hook_counts[kind];
+    while (*count > 0 && hooks[*count - 1].fn == NULL) {
+        --*count;
+    }
+    if (*count == LEAT_RUN_HOOKS_MAX) {
+        return leat_fail(&leat_core_now->error, -ENOSPC,
+                         "more than %d hooks on the end or reload of the program",
+                         LEAT_RUN_HOOKS_MAX);
+    }
+    hooks[(*count)++] = (struct run_hook){fn, arg};
+    return 0;
+}
+
+int leat_run_on_drain(struct leat_loop *loop, leat_callback *fn, void *arg)
+{
+    return hook_add(loop, RUN_HOOK_DRAIN, fn, arg);
+}
+
+int leat_run_on_reload(struct leat_loop *loop, leat_callback *fn, void *arg)
+{
+    struct leat_run_core *core = core_of(loop);
+    if (core != NULL) {
+        pthread_mutex_lock(&core->run->lock);
+        core->run->has_reload_hooks = true;
+        pthread_mutex_unlock(&core->run->lock);
+    }
+    return hook_add(loop, RUN_HOOK_RELOAD, fn, arg);
+}
+
+int leat_run_on_end(struct leat_loop *loop, leat_callback *fn, void *arg)
+{
+    return hook_add(loop, RUN_HOOK_END, fn, arg);
+}
+
+void leat_run_forget(struct leat_loop *loop, leat_callback *fn, void *arg)
+{
+    struct leat_run_core *core = core_of(loop);
+    for (unsigned kind = 0; core != NULL && kind < RUN_HOOK_KINDS; kind++) {
+        for (unsigned i = 0; i < core->hook_counts[kind]; i++) {
+            struct run_hook *hook = &core->hooks[kind][i];
+            if (hook->fn == fn && hook->arg == arg) {
+                hook->fn = NULL;
+            }
+        }
+    }
+}
+
+void leat_run_listening(struct leat_loop *loop, const char *scheme, const struct leat_addr *addr)
+{
+    struct leat_run_core *core = core_of(loop);
+    if (core == NULL) {
+        return;
+    }
+    struct leat_run *run = core->run;
+    pthread_mutex_lock(&run->lock);
+    bool is_new = run->stage == RUN_STARTING && run->lines_count < LEAT_RUN_LISTENING_MAX;
+    for (unsigned i = 0; i < run->lines_count; i++) {
+        is_new = is_new && !leat_addr_equal(&run->lines[i].addr, addr);
+    }
+    if (is_new) {
+        struct run_line *line = &run->lines[run->lines_count++];
+        snprintf(line->scheme, sizeof(line->scheme), "%s", scheme);
+        line->addr = *addr;
+    }
+    pthread_mutex_unlock(&run->lock);
+}
+
+void *leat_run_user(const struct leat_loop *loop)
+{
+    const struct leat_run_core *core = core_of(loop);
+    return core != NULL ? core->run->options->user : NULL;
+}
+
+const struct leat_run_options *leat_run_options(const struct leat_loop *loop)
+{
+    const struct leat_run_core *core = core_of(loop);
+    return core != NULL ? core->run->options : NULL;
+}
+
+uint32_t leat_run_cores_count(const struct leat_loop *loop)
+{
+    const struct leat_run_core *core = core_of(loop);
+    return core != NULL ? core->run->cores_count : 0;
+}
+
+const char *leat_run_net(const struct leat_loop *loop)
+{
+    const struct leat_run_core *core = core_of(loop);
+    return core != NULL && core->net_name != NULL ? core->net_name : "";
+}
+
+const char *leat_run_listen_at(const struct leat_loop *loop, unsigned index)
+{
+    const struct leat_run_core *core = core_of(loop);
+    return core != NULL && index < core->run->options->listen.count
+               ? core->run->options->listen.items[index]
+               : NULL;
+}
+
+bool leat_run_is_draining(const struct leat_loop *loop)
+{
+    const struct leat_run_core *core = core_of(loop);
+    return core != NULL && core->is_draining;
+}
+
+uint64_t leat_run_drain_timeout(const struct leat_loop *loop)
+{
+    const struct leat_run_core *core = core_of(loop);
+    uint64_t timeout_ns = core != NULL ? core->run->options->drain_timeout_ns : 0;
+    return timeout_ns != 0 ? timeout_ns : LEAT_DRAIN_TIMEOUT_NS;
+}
+
+void leat_run_exit(struct leat_loop *loop, int code)
+{
+    struct leat_run_core *core = core_of(loop);
+    if (core != NULL && !atomic_exchange(&core->run->is_exit_asked, true)) {
+        atomic_store(&core->run->exit_code, code);
+        run_tell(core->run);
+    }
+}

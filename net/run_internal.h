@@ -1,0 +1,89 @@
+/* The state of a running program, shared by run.c (the thread that waits for signals), run_core.c
+ * (what happens on each core) and program.c.
+ *
+ *   STARTING --all started--> RUNNING --signal, leat_run_exit--> DRAINING --> all cores ended
+ *      \--------one failed-------------------------------------> FAILED  --/
+ *
+ * The waiting thread alone moves stage; cores read it under the lock, and tell by event_fd that
+ * something changed. */
+#ifndef LEAT_RUN_INTERNAL_H
+#define LEAT_RUN_INTERNAL_H
+
+#include <leat/run.h>
+#include <leat/source.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "net/open.h"
+#include "runtime/base/logger.h"
+#include "runtime/base/topology.h"
+
+enum run_stage { RUN_STARTING, RUN_RUNNING, RUN_DRAINING, RUN_FAILED };
+
+enum run_hook_kind { RUN_HOOK_DRAIN, RUN_HOOK_RELOAD, RUN_HOOK_END, RUN_HOOK_KINDS };
+
+struct run_hook {
+    leat_callback *fn; /* NULL: forgotten */
+    void *arg;
+};
+
+struct leat_run_core {
+    struct leat_run *run;
+    struct leat_cpu cpu;
+    uint32_t index;
+
+    /* The core's own. */
+    struct run_hook hooks[RUN_HOOK_KINDS][LEAT_RUN_HOOKS_MAX];
+    unsigned hook_counts[RUN_HOOK_KINDS];
+    uint64_t holds_count;
+    bool is_draining;
+    struct leat_source log_source; /* wakes the log's writer at the end of a turn */
+    const char *net_name;
+    void *crash_stack;
+
+    /* Under run->lock. */
+    struct leat_loop *loop; /* NULL before it is made and before it is freed */
+    int result;             /* of the start */
+    struct leat_error error;
+    bool has_started, has_ended;
+
+    /* The waiting thread's. */
+    pthread_t thread;
+    bool is_thread, owes_drain, owes_reload;
+};
+
+struct run_line {
+    char scheme[16];
+    struct leat_addr addr;
+};
+
+struct leat_run {
+    const struct leat_run_options *options;
+    struct leat_topology topology;
+    bool is_quota_cut;
+    struct leat_logger *logger;
+    struct leat_net *net;
+    uint32_t cores_count;
+    struct leat_run_core *cores;
+    int event_fd, signal_fd;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    enum run_stage stage;
+    uint32_t turn; /* the core whose start it is */
+    struct run_line lines[LEAT_RUN_LISTENING_MAX];
+    unsigned lines_count;
+    bool has_reload_hooks;
+
+    _Atomic bool is_exit_asked;
+    _Atomic int exit_code;
+};
+
+/* run_core.c */
+void *run_core_main(void *run_core);
+void run_core_drain(void *run_core);  /* posted to its loop */
+void run_core_reload(void *run_core); /* posted to its loop */
+void run_tell(struct leat_run *run);  /* wakes the waiting thread */
+
+#endif
