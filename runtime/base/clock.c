@@ -43,53 +43,85 @@ static bool is_tsc_usable(void)
 }
 #endif
 
+/* The two clocks at one instant: the pair that was read the fastest, since an interrupt or another
+ * thread may come between the two readings. */
+static void read_pair(uint64_t *tsc, uint64_t *kernel_ns)
+{
+    uint64_t gap_min = UINT64_MAX;
+    for (int i = 0; i < 4; i++) {
+        uint64_t before = clock_tsc(), ns = clock_monotonic(), gap = clock_tsc() - before;
+        if (gap < gap_min) {
+            gap_min = gap;
+            *tsc = before + gap / 2;
+            *kernel_ns = ns;
+        }
+    }
+}
+
 void clock_machine_init(struct clock_machine *clock)
 {
     *clock = (struct clock_machine){.has_tsc = is_tsc_usable()};
-    clock->first_tsc = clock_tsc();
-    clock->first_ns = clock_monotonic();
+    read_pair(&clock->first_tsc, &clock->first_ns);
+    clock->middle_tsc = clock->first_tsc;
+    clock->middle_ns = clock->first_ns;
     clock->last_ns = clock->first_ns;
 }
 
+static uint64_t counts_to_ns(uint64_t counts, uint64_t rate)
+{
+    return (uint64_t)(((unsigned __int128)counts * rate) >> 32);
+}
+
 /* Anchors to (tsc, kernel_ns). A clock that is ahead of the kernel's is not set back: it goes
- * slower until the next anchor, by which time they meet. */
+ * slower, so that they meet within this anchor's time. */
 static void clock_anchor(struct clock_machine *clock, uint64_t tsc, uint64_t kernel_ns)
 {
-    uint64_t ours = clock->last_ns, counts = tsc - clock->first_tsc;
-    clock->rate = (uint64_t)(((unsigned __int128)(kernel_ns - clock->first_ns) << 32) / counts);
-    clock->tsc_age_max = (uint64_t)(((unsigned __int128)CLOCK_ANCHOR_NS << 32) / clock->rate);
+    uint64_t span_ns = kernel_ns - clock->first_ns, hold_ns = span_ns / 4;
+    if (hold_ns > CLOCK_ANCHOR_NS)
+        hold_ns = CLOCK_ANCHOR_NS;
+    clock->rate = (uint64_t)(((unsigned __int128)span_ns << 32) / (tsc - clock->first_tsc));
+    clock->tsc_age_max = (uint64_t)(((unsigned __int128)hold_ns << 32) / clock->rate);
     clock->anchor_tsc = tsc;
-    clock->anchor_ns = ours > kernel_ns ? ours : kernel_ns;
-    if (ours > kernel_ns)
-        clock->rate -=
-            (uint64_t)((unsigned __int128)clock->rate * (ours - kernel_ns) / (CLOCK_ANCHOR_NS * 2));
-    /* The rate is that of the last ten seconds or so, for the kernel's own changes with NTP. */
-    if (kernel_ns - clock->first_ns > 10 * LEAT_NS_PER_S) {
-        clock->first_tsc = tsc;
-        clock->first_ns = kernel_ns;
+    clock->anchor_ns = kernel_ns;
+    if (clock->last_ns > kernel_ns) {
+        uint64_t ahead_ns = clock->last_ns - kernel_ns;
+        clock->anchor_ns = clock->last_ns;
+        clock->rate -= (uint64_t)((unsigned __int128)clock->rate * ahead_ns / (hold_ns + ahead_ns));
     }
+    if (kernel_ns - clock->middle_ns > CLOCK_RATE_NS) {
+        clock->first_tsc = clock->middle_tsc;
+        clock->first_ns = clock->middle_ns;
+        clock->middle_tsc = tsc;
+        clock->middle_ns = kernel_ns;
+    }
+}
+
+static void clock_calibrate_anew(struct clock_machine *clock, uint64_t tsc, uint64_t kernel_ns)
+{
+    clock->tsc_age_max = 0;
+    clock->first_tsc = clock->middle_tsc = tsc;
+    clock->first_ns = clock->middle_ns = kernel_ns;
 }
 
 uint64_t clock_machine_slow(struct clock_machine *clock)
 {
-    uint64_t tsc = clock_tsc(), kernel_ns = clock_monotonic();
-    uint64_t span_ns = kernel_ns - clock->first_ns;
-    if (clock->tsc_age_max != 0) {
-        uint64_t age = tsc - clock->anchor_tsc;
-        uint64_t ours = clock->anchor_ns + (uint64_t)(((unsigned __int128)age * clock->rate) >> 32);
-        uint64_t error = ours > kernel_ns ? ours - kernel_ns : kernel_ns - ours;
-        if (error > CLOCK_ERROR_NS_MAX) { /* suspended, migrated: calibrate anew */
-            clock->tsc_age_max = 0;
-            clock->first_tsc = tsc;
-            clock->first_ns = kernel_ns;
-        } else if (span_ns >= CLOCK_CALIBRATE_NS) {
-            if (ours > clock->last_ns)
-                clock->last_ns = ours;
-            clock_anchor(clock, tsc, kernel_ns);
-        }
-    } else if (clock->has_tsc && span_ns >= CLOCK_CALIBRATE_NS && tsc > clock->first_tsc) {
-        clock_anchor(clock, tsc, kernel_ns);
+    uint64_t tsc, kernel_ns = clock_monotonic();
+    if (!clock->has_tsc || kernel_ns - clock->first_ns < CLOCK_CALIBRATE_NS) {
+        if (kernel_ns > clock->last_ns)
+            clock->last_ns = kernel_ns;
+        return clock->last_ns;
     }
+    read_pair(&tsc, &kernel_ns);
+    if (clock->tsc_age_max != 0) {
+        uint64_t ours = clock->anchor_ns + counts_to_ns(tsc - clock->anchor_tsc, clock->rate);
+        uint64_t error = ours > kernel_ns ? ours - kernel_ns : kernel_ns - ours;
+        if (error > CLOCK_ERROR_NS_MAX) /* suspended, migrated, set back */
+            clock_calibrate_anew(clock, tsc, kernel_ns);
+        else if (ours > clock->last_ns)
+            clock->last_ns = ours;
+    }
+    if (tsc > clock->first_tsc)
+        clock_anchor(clock, tsc, kernel_ns);
     if (kernel_ns > clock->last_ns)
         clock->last_ns = kernel_ns;
     return clock->last_ns;

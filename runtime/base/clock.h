@@ -3,9 +3,10 @@
  *
  * clock_machine follows CLOCK_MONOTONIC. Where the processor has an invariant time-stamp counter
  * and the kernel itself keeps time by it, the counter is read directly (9.6 ns against 22.6 ns for
- * the vDSO on the machine where this was decided) and is anchored to CLOCK_MONOTONIC anew whenever
- * the last anchor is older than CLOCK_ANCHOR_NS. It never goes backwards, and differs from
- * CLOCK_MONOTONIC by less than a microsecond between two anchors. One thread's. */
+ * the vDSO on the machine where this was decided) and is anchored to CLOCK_MONOTONIC anew: an
+ * anchor holds for a quarter of the time over which the rate was measured, at most CLOCK_ANCHOR_NS.
+ * It never goes backwards, and is within a microsecond of CLOCK_MONOTONIC as long as the kernel's
+ * rate changes as slowly as NTP changes it. One thread's. */
 #ifndef LEAT_CLOCK_H
 #define LEAT_CLOCK_H
 
@@ -14,6 +15,7 @@
 #define CLOCK_CALIBRATE_NS                                                                         \
     (20 * LEAT_NS_PER_MS) /* read the vDSO until the rate is known this far */
 #define CLOCK_ANCHOR_NS    (500 * LEAT_NS_PER_MS)
+#define CLOCK_RATE_NS      (10 * LEAT_NS_PER_S)
 #define CLOCK_ERROR_NS_MAX LEAT_NS_PER_MS /* further off: the counter is not to be trusted */
 
 struct leat_clock {
@@ -25,7 +27,8 @@ struct clock_machine {
     uint64_t rate;        /* nanoseconds per count, 32 fractional bits */
     uint64_t tsc_age_max; /* counts for which the anchor holds; 0: ask the kernel each time */
     uint64_t last_ns;
-    uint64_t first_tsc, first_ns;
+    uint64_t first_tsc, first_ns;   /* the rate is measured from here, */
+    uint64_t middle_tsc, middle_ns; /* and after CLOCK_RATE_NS from here */
     bool has_tsc;
 };
 

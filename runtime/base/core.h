@@ -32,6 +32,7 @@ struct leat_core {
     struct leat_loop *loop;
     struct leat_pools *pools; /* buffers/: this core's packet and byte buffers */
     struct leat_heap *heap;   /* buffers/: everything else, on mimalloc */
+    struct leat_rng *rng;     /* runtime/base: this core's random numbers */
     struct leat_log *log;
     struct leat_run_core *run;             /* net/run: the program's life, NULL outside leat_run */
     struct leat_transport *transports[16]; /* net/api: by the handle's transport bits */

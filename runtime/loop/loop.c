@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "buffers/heap.h"
 #include "buffers/pools.h"
@@ -16,17 +17,21 @@ struct leat_loop *leat_loop_new(const struct leat_loop_options *options, struct 
                   options->index, LEAT_CORES_MAX);
         return NULL;
     }
-    struct leat_loop *loop = calloc(1, sizeof(*loop));
+    struct leat_loop *loop = aligned_alloc(RING_LINE_BYTES, sizeof(*loop));
     if (loop == NULL) {
         leat_fail(error, -ENOMEM, "no memory for a loop");
         return NULL;
     }
+    memset(loop, 0, sizeof(*loop));
     loop->core.loop = loop;
     loop->core.index = options->index;
     loop->clock = options->clock;
     loop->busy_poll = options->busy_poll;
+    loop->mesh = options->mesh;
+    rng_init(&loop->rng, options->seed);
+    loop->core.rng = &loop->rng;
     clock_machine_init(&loop->machine_clock);
-    loop->now_ns = loop_clock(loop);
+    loop->now_ns = loop->started_ns = loop->turn_ns = loop_clock(loop);
     wheel_init(&loop->wheel, loop->now_ns);
     list_init(&loop->immediates);
     struct leat_core *outer = leat_core_now;
@@ -148,19 +153,25 @@ void leat_source_remove(struct leat_loop *loop, struct leat_source *source)
     if (loop->waiter == source)
         loop->waiter = NULL;
     *at = source->next;
+    if (source->nap_fd_plus_1 != 0)
+        (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->nap_fd_plus_1 - 1, NULL);
+    source->nap_fd_plus_1 = 0;
 }
 
 static void loop_poll(struct leat_loop *loop)
 {
     loop->core.phase = "poll";
+    unsigned count = 0;
     for (struct leat_source *source = loop->sources; source != NULL; source = loop->source_next) {
         loop->source_next = source->next;
         if (source->ops->poll != NULL)
-            source->ops->poll(source);
+            count += source->ops->poll(source);
     }
     loop->source_next = NULL;
-    loop_run_watches(loop);
-    loop_run_posts(loop);
+    count += loop_run_watches(loop);
+    loop->metrics.event_count += count;
+    if (count + loop_run_posts(loop) > 0)
+        loop->active_ns = loop->turn_ns;
 }
 
 static void loop_flush(struct leat_loop *loop)
@@ -173,7 +184,8 @@ static void loop_flush(struct leat_loop *loop)
 
 static void loop_turn(struct leat_loop *loop, uint64_t nap_ns_max)
 {
-    loop->now_ns = loop_clock(loop);
+    loop->is_turning = true;
+    loop->now_ns = loop->turn_ns = loop_clock(loop);
     loop_run_pending(loop);
     loop_run_hooks(loop, LEAT_PHASE_IDLE);
     loop_run_hooks(loop, LEAT_PHASE_PREPARE);
@@ -184,6 +196,8 @@ static void loop_turn(struct leat_loop *loop, uint64_t nap_ns_max)
     loop_run_timers(loop);
     loop_flush(loop);
     leat_pools_turn(&loop->core);
+    loop_wake_posted(loop);
+    loop->is_turning = false;
     loop_sleep(loop, nap_ns_max);
     loop->core.phase = NULL;
 }

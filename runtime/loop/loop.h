@@ -18,7 +18,7 @@ LEAT_BEGIN
 
 struct leat_clock;
 struct leat_loop;
-struct leat_core;
+struct leat_mesh;
 
 typedef void leat_callback(void *arg);
 
@@ -27,7 +27,15 @@ struct leat_loop_options {
     bool busy_poll;                 /* never sleep */
     const struct leat_clock *clock; /* NULL: the machine's; the simulator's otherwise */
     uint64_t buffer_bytes_max;      /* bound of the core's buffer pools; 0: default */
+    struct leat_mesh *mesh;         /* rings between the loops of the process, or NULL */
+    uint64_t seed;                  /* of the core's random numbers; 0: from the kernel */
 };
+
+/* The rings between count loops, whose indices are 0 .. count - 1. Give it to each of them; free it
+ * after the last of them. A ring is allocated when it is first posted to. NULL with error filled.
+ */
+LEAT_API struct leat_mesh *leat_mesh_new(uint32_t count, struct leat_error *error);
+LEAT_API void leat_mesh_free(struct leat_mesh *mesh);
 
 /* Creates a loop on the calling thread and makes it current. NULL with error filled. options may be
  * NULL. */
@@ -44,6 +52,10 @@ LEAT_API int leat_loop_run(struct leat_loop *loop);
 /* Runs one turn, sleeping at most nap_ns_max in it. Returns whether the loop is still alive. For
  * embedders and simulators. */
 LEAT_API bool leat_loop_turn(struct leat_loop *loop, uint64_t nap_ns_max);
+
+/* How long the loop may sleep as far as it knows itself: 0 when it has work, UINT64_MAX when
+ * nothing is timed. For simulators, which let that much virtual time pass, and embedders. */
+LEAT_API uint64_t leat_loop_nap_ns(struct leat_loop *loop);
 
 /* Ends leat_loop_run after the current turn. Any thread. */
 LEAT_API void leat_loop_stop(struct leat_loop *loop);
@@ -100,10 +112,14 @@ LEAT_API void leat_hook_stop(struct leat_hook *hook);
 LEAT_API void leat_hook_ref(struct leat_hook *hook);
 LEAT_API void leat_hook_unref(struct leat_hook *hook);
 
-/* Runs fn(arg) on loop's core, in its poll phase. Any thread. From another loop's core it goes
- * through a single-producer ring, in order, and wakes the loop only when it sleeps, once per batch;
- * from a thread that is no loop's, through one bounded lane. -EAGAIN when the ring or lane is full:
- * nothing was queued. */
+#define LEAT_POSTS_PER_RING 1024 /* from one loop to another, and from a loop to itself */
+#define LEAT_LANE_POSTS_MAX 4096 /* from all threads that are no loops of the same mesh */
+
+/* Runs fn(arg) on loop's core, in its poll phase. Any thread. From another loop of the same mesh it
+ * goes through a single-producer ring, in order, and wakes the loop only when it sleeps, once per
+ * batch, at the latest when the posting loop's turn ends; from any other thread, through one
+ * bounded lane. -EAGAIN when the ring or lane is full, -ENOMEM when there is no memory for the
+ * ring: nothing was queued. What was not run when the loop is freed is dropped. */
 LEAT_API int leat_loop_post(struct leat_loop *loop, leat_callback *fn, void *arg) LEAT_MUST_CHECK;
 
 /* Whoever calls a user's callback calls the gate afterwards: it drains the microtasks. */

@@ -3,6 +3,7 @@
 #define LEAT_LOOP_INTERNAL_H
 
 #include <leat/loop.h>
+#include <leat/metrics.h>
 #include <leat/source.h>
 #include <leat/timer.h>
 
@@ -12,13 +13,22 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/base/core.h"
+#include "runtime/base/histogram.h"
 #include "runtime/base/list.h"
+#include "runtime/base/ring.h"
+#include "runtime/base/rng.h"
 #include "runtime/loop/wheel.h"
 
 #define LOOP_EVENTS_PER_TURN      256
 #define LOOP_CALLBACKS_MAX        (UINT32_C(1) << 24) /* per queue; past it -ENOMEM */
 #define LOOP_TIMER_MOVES_PER_TURN 16384
-#define LOOP_LANE_POSTS_MAX       4096 /* of threads that are no loops; past it -EAGAIN */
+#define LOOP_TURN_NS_MAX          (100 * LEAT_NS_PER_MS) /* longer: the turn is counted as slow */
+#define LOOP_MICROTASKS_MAX       100000                 /* more in one drain: a storm */
+#define LOOP_WARN_NS              LEAT_NS_PER_S          /* between two warnings of starvation */
+#define LOOP_SPIN_NS              (20 * LEAT_NS_PER_US)  /* of polling after the last event */
+#define LOOP_NAP_NS_MIN           (50 * LEAT_NS_PER_US) /* the first nap; then each twice as long */
+#define LOOP_NAP_NS_MAX           LEAT_NS_PER_MS
+#define LOOP_KERNEL_NS            (50 * LEAT_NS_PER_US) /* between looks at the kernel when spinning */
 
 struct loop_callback {
     leat_callback *fn;
@@ -37,11 +47,22 @@ struct leat_immediate {
     struct loop_callback callback;
 };
 
-/* The lane: what threads that are no loops post. */
+struct mesh_channel {
+    struct ring ring;
+    struct loop_callback slots[LEAT_POSTS_PER_RING];
+};
+
+struct leat_mesh {
+    uint32_t count;
+    struct leat_loop *_Atomic *loops;
+    struct mesh_channel *_Atomic *channels; /* [to * count + from] */
+};
+
+/* What threads that are no loops of the mesh post. */
 struct loop_lane {
     pthread_mutex_t lock;
     _Atomic uint32_t count; /* read without the lock to see whether there is any */
-    struct loop_callback slots[LOOP_LANE_POSTS_MAX];
+    struct loop_callback slots[LEAT_LANE_POSTS_MAX], taken[LEAT_LANE_POSTS_MAX];
 };
 
 struct leat_loop {
@@ -50,7 +71,7 @@ struct leat_loop {
     struct clock_machine machine_clock;
     uint64_t now_ns;
     uint64_t refs; /* what keeps the loop alive */
-    bool busy_poll, is_draining, lacks_pwait2;
+    bool busy_poll, is_turning, is_draining, lacks_pwait2;
 
     struct loop_queue ticks, jobs, pending, closing;
     struct list immediates;
@@ -66,9 +87,24 @@ struct leat_loop {
     unsigned event_count;
     struct epoll_event events[LOOP_EVENTS_PER_TURN];
 
-    _Atomic bool is_sleeping, is_stopped;
-    struct loop_lane *lane;
-    struct loop_callback *lane_taken;
+    _Alignas(RING_LINE_BYTES) _Atomic bool is_sleeping; /* read by those who post */
+    _Atomic bool is_stopped;
+    _Alignas(RING_LINE_BYTES) struct loop_lane *lane;
+    struct loop_queue own_posts;
+    struct leat_mesh *mesh;
+    uint64_t posted_to[LEAT_CORES_MAX / 64]; /* bits: loops to wake when the turn ends */
+    bool has_posted;
+
+    bool is_napping;     /* a source without a descriptor limits the loop's sleep */
+    uint64_t active_ns;  /* when the last event was handled */
+    uint64_t kernel_ns;  /* when the kernel was last looked at */
+    uint64_t nap_ns;     /* the last nap */
+    uint64_t turn_ns;    /* when the turn began */
+    uint64_t warned_ns;  /* when starvation was last logged */
+    uint64_t started_ns; /* when the loop was made */
+    struct leat_rng rng;
+    struct leat_loop_metrics metrics; /* busy_ns is filled in when asked */
+    struct histogram delays;
 };
 
 /* queue.c */
@@ -97,9 +133,15 @@ void loop_post_fini(struct leat_loop *loop);
 bool loop_has_posts(const struct leat_loop *loop);
 unsigned loop_run_posts(struct leat_loop *loop);
 void loop_wake(struct leat_loop *loop);
+void loop_wake_posted(struct leat_loop *loop);
 
 /* sleep.c */
 void loop_sleep(struct leat_loop *loop, uint64_t nap_ns_max);
+
+/* metrics.c */
+void loop_note_turn(struct leat_loop *loop, uint64_t end_ns);
+void loop_note_storm(struct leat_loop *loop, leat_callback *fn);
+const struct histogram *loop_delays(const struct leat_loop *loop);
 
 static inline uint64_t loop_clock(struct leat_loop *loop)
 {

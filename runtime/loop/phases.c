@@ -3,18 +3,27 @@
 
 #include "buffers/heap.h"
 
+static void loop_run_microtasks(struct leat_loop *loop, struct loop_queue *queue,
+                                uint32_t *left_count)
+{
+    while (queue->count > 0) {
+        struct loop_callback task = loop_queue_pull(queue);
+        task.fn(task.arg);
+        loop->metrics.microtask_count++;
+        if (unlikely(--*left_count == 0)) {
+            loop_note_storm(loop, task.fn);
+            *left_count = LOOP_MICROTASKS_MAX;
+        }
+    }
+}
+
 static void loop_drain(struct leat_loop *loop)
 {
+    uint32_t left_count = LOOP_MICROTASKS_MAX;
     loop->is_draining = true;
     do {
-        while (loop->ticks.count > 0) {
-            struct loop_callback tick = loop_queue_pull(&loop->ticks);
-            tick.fn(tick.arg);
-        }
-        while (loop->jobs.count > 0) {
-            struct loop_callback job = loop_queue_pull(&loop->jobs);
-            job.fn(job.arg);
-        }
+        loop_run_microtasks(loop, &loop->ticks, &left_count);
+        loop_run_microtasks(loop, &loop->jobs, &left_count);
     } while (loop->ticks.count > 0);
     loop->is_draining = false;
 }

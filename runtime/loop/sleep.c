@@ -1,32 +1,62 @@
-/* The end of a turn: sleep or not, and how long. */
+/* The end of a turn: sleep or not, and how long.
+ *
+ * With work at hand the kernel is only looked at. Without, and with descriptors for all that may
+ * happen (sockets), the loop sleeps at once, until its next timer. A source that can only be polled
+ * says how long it may be left alone: then the loop polls on for LOOP_SPIN_NS, and naps after that,
+ * each nap twice as long as the one before, up to what the source says. */
 #include "runtime/loop/loop_internal.h"
+
+#include <errno.h>
 
 static bool loop_has_work(const struct leat_loop *loop)
 {
     return loop->pending.count > 0 || loop->closing.count > 0 ||
            !list_is_empty(&loop->immediates) || loop->hooks[LEAT_PHASE_IDLE] != NULL ||
-           atomic_load_explicit(&loop->is_stopped, memory_order_relaxed) || loop->refs == 0;
+           atomic_load_explicit(&loop->is_stopped, memory_order_relaxed) || loop_has_posts(loop);
 }
 
-static uint64_t loop_timers_nap(struct leat_loop *loop)
+static uint64_t loop_timers_nap(const struct leat_loop *loop, uint64_t now_ns)
 {
     uint64_t next_ns = wheel_next_ns(&loop->wheel);
     if (next_ns == UINT64_MAX)
         return UINT64_MAX;
-    uint64_t now_ns = loop_clock(loop);
     return next_ns > now_ns ? next_ns - now_ns : 0;
 }
 
-/* Asks every source for its nap; returns the longest nap that all allow. */
+uint64_t leat_loop_nap_ns(struct leat_loop *loop)
+{
+    return loop_has_work(loop) ? 0 : loop_timers_nap(loop, loop_clock(loop));
+}
+
+static void watch_nap_fd(struct leat_loop *loop, struct leat_source *source, int fd)
+{
+    if (source->nap_fd_plus_1 == fd + 1)
+        return;
+    if (source->nap_fd_plus_1 != 0)
+        (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->nap_fd_plus_1 - 1, NULL);
+    source->nap_fd_plus_1 = fd + 1;
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+    if (fd >= 0)
+        CHECK(epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 || errno == EEXIST);
+}
+
+/* Asks every source; returns the longest nap that all allow, at most nap_ns. */
 static uint64_t loop_arm(struct leat_loop *loop, uint64_t nap_ns)
 {
+    loop->is_napping = false;
     for (struct leat_source *source = loop->sources; source != NULL; source = source->next) {
         if (source->ops->arm == NULL)
             continue;
         struct leat_nap nap = {.has_work = false, .fd = -1, .nap_ns_max = UINT64_MAX};
         source->ops->arm(source, &nap);
+        watch_nap_fd(loop, source, nap.fd);
+        if (nap.fd < 0 && nap.nap_ns_max != UINT64_MAX) {
+            loop->is_napping = true;
+            if (nap.nap_ns_max > LOOP_NAP_NS_MAX)
+                nap.nap_ns_max = LOOP_NAP_NS_MAX;
+        }
         if (nap.has_work)
-            return 0;
+            nap_ns = 0;
         if (nap.nap_ns_max < nap_ns)
             nap_ns = nap.nap_ns_max;
     }
@@ -40,27 +70,70 @@ static void loop_disarm(struct leat_loop *loop)
             source->ops->disarm(source);
 }
 
-void loop_sleep(struct leat_loop *loop, uint64_t nap_ns_max)
+/* Polling sources only: the kernel is looked at now and then, not each time round. */
+static void loop_glance(struct leat_loop *loop, uint64_t now_ns)
 {
-    loop->core.phase = "sleep";
-    uint64_t nap_ns = nap_ns_max;
-    if (nap_ns > 0 && (loop->busy_poll || loop_has_work(loop) || loop_has_posts(loop)))
-        nap_ns = 0;
-    if (nap_ns > 0) {
-        uint64_t timers_ns = loop_timers_nap(loop);
-        nap_ns = timers_ns < nap_ns ? timers_ns : nap_ns;
-    }
-    if (nap_ns == 0) {
-        loop_wait(loop, 0);
+    if (loop->is_napping && loop->waiter == NULL && now_ns - loop->kernel_ns < LOOP_KERNEL_NS)
         return;
-    }
-    nap_ns = loop_arm(loop, nap_ns);
+    loop->kernel_ns = now_ns;
+    loop_wait(loop, 0);
+}
+
+static bool is_spinning(struct leat_loop *loop, uint64_t now_ns)
+{
+    if (!loop->is_napping || now_ns - loop->active_ns >= LOOP_SPIN_NS)
+        return false;
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+    return true;
+}
+
+static uint64_t next_nap(struct leat_loop *loop, uint64_t nap_ns)
+{
+    if (!loop->is_napping)
+        return nap_ns;
+    loop->nap_ns = loop->nap_ns == 0 ? LOOP_NAP_NS_MIN : loop->nap_ns * 2;
+    if (loop->nap_ns > nap_ns)
+        loop->nap_ns = nap_ns;
+    return loop->nap_ns;
+}
+
+static void loop_doze(struct leat_loop *loop, uint64_t nap_ns, uint64_t now_ns)
+{
+    nap_ns = next_nap(loop, loop_arm(loop, nap_ns));
     if (nap_ns > 0) {
-        atomic_store(&loop->is_sleeping, true);
+        atomic_store_explicit(&loop->is_sleeping, true, memory_order_relaxed);
+        ring_fence();
         if (loop_has_posts(loop) || atomic_load(&loop->is_stopped))
             nap_ns = 0;
     }
+    loop->metrics.sleep_count += nap_ns > 0;
+    loop->kernel_ns = now_ns;
     loop_wait(loop, nap_ns);
-    atomic_store_explicit(&loop->is_sleeping, false, memory_order_relaxed);
+    if (atomic_load_explicit(&loop->is_sleeping, memory_order_relaxed))
+        atomic_store_explicit(&loop->is_sleeping, false, memory_order_relaxed);
+    else
+        loop->metrics.wake_count += nap_ns > 0;
     loop_disarm(loop);
+    if (nap_ns > 0)
+        loop->metrics.idle_ns += loop_clock(loop) - now_ns;
+}
+
+void loop_sleep(struct leat_loop *loop, uint64_t nap_ns_max)
+{
+    loop->core.phase = "sleep";
+    uint64_t now_ns = loop_clock(loop), nap_ns = nap_ns_max;
+    loop_note_turn(loop, now_ns);
+    if (loop->active_ns == loop->turn_ns)
+        loop->nap_ns = 0;
+    if (nap_ns > 0) {
+        uint64_t timers_ns = loop_timers_nap(loop, now_ns);
+        nap_ns = timers_ns < nap_ns ? timers_ns : nap_ns;
+    }
+    if (nap_ns == 0 || loop->busy_poll || loop->refs == 0 || loop_has_work(loop) ||
+        is_spinning(loop, now_ns))
+        loop_glance(loop, now_ns);
+    else
+        loop_doze(loop, nap_ns, now_ns);
 }

@@ -50,6 +50,7 @@ struct leat_source_ops {
 struct leat_source {
     const struct leat_source_ops *ops;
     struct leat_source *next; /* the loop's */
+    int nap_fd_plus_1;        /* the loop's: the descriptor that it watches for the source, or 0 */
 };
 
 /* The source's memory is the caller's and must live until leat_source_remove. Returns 0, or -EBUSY

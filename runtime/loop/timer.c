@@ -138,6 +138,7 @@ static void timer_fire(struct leat_loop *loop, struct leat_timer *timer)
     uint64_t flags = timer->order;
     if ((flags & TIMER_UNREF) == 0)
         loop->refs--;
+    loop->metrics.timer_count++;
     loop->timer_running = timer;
     timer->fn(timer, timer->arg);
     if (loop->timer_running == timer) {

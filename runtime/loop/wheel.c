@@ -106,19 +106,31 @@ static void runs_merge_last(struct wheel *wheel)
     wheel->run_count--;
 }
 
+/* Runs stay at least twice as long as the next, and at most WHEEL_RUNS. */
+static void runs_open(struct wheel *wheel)
+{
+    while (wheel->run_count >= 2) {
+        const struct wheel_run *last = &wheel->runs[wheel->run_count - 1];
+        if (wheel->run_count < WHEEL_RUNS && last[-1].pushed_count >= 2 * last->pushed_count)
+            break;
+        runs_merge_last(wheel);
+    }
+    wheel->runs[wheel->run_count++].pushed_count = 0;
+}
+
+static bool runs_fit(struct wheel *wheel, const struct leat_timer *timer)
+{
+    if (wheel->run_count == 0)
+        return false;
+    const struct list *last = &wheel->runs[wheel->run_count - 1].timers;
+    return list_is_empty(last) || !is_before(timer, timer_of(last->prev));
+}
+
 static void wheel_make_due(struct wheel *wheel, struct leat_timer *timer)
 {
+    if (unlikely(!runs_fit(wheel, timer)))
+        runs_open(wheel);
     struct wheel_run *run = &wheel->runs[wheel->run_count - 1];
-    if (wheel->run_count == 0 ||
-        (!list_is_empty(&run->timers) && is_before(timer, timer_of(run->timers.prev)))) {
-        while (wheel->run_count >= 2 &&
-               (wheel->run_count == WHEEL_RUNS || run[-1].pushed_count < 2 * run->pushed_count)) {
-            runs_merge_last(wheel);
-            run--;
-        }
-        run = &wheel->runs[wheel->run_count++];
-        run->pushed_count = 0;
-    }
     list_push(&run->timers, link_of(timer));
     run->pushed_count++;
     timer->order = (timer->order & ~(uint64_t)TIMER_PLACED) | TIMER_DUE;

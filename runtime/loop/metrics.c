@@ -1,0 +1,69 @@
+#include <leat/log.h>
+
+#include "runtime/loop/loop_internal.h"
+
+static bool may_warn(struct leat_loop *loop, uint64_t now_ns)
+{
+    if (loop->warned_ns != 0 && now_ns - loop->warned_ns < LOOP_WARN_NS)
+        return false;
+    loop->warned_ns = now_ns;
+    return true;
+}
+
+void loop_note_turn(struct leat_loop *loop, uint64_t end_ns)
+{
+    uint64_t turn_ns = end_ns - loop->turn_ns;
+    loop->metrics.turn_count++;
+    histogram_record(&loop->delays, turn_ns);
+    if (likely(turn_ns <= LOOP_TURN_NS_MAX))
+        return;
+    loop->metrics.slow_turn_count++;
+    if (may_warn(loop, end_ns)) {
+        uint64_t timers_ns = end_ns - loop->now_ns; /* the clock was last read before timers */
+        LEAT_LOG_WARN("core %u: callbacks kept the loop from I/O for %llu ms (%llu ms of it in "
+                      "timers); split long work, or move it to a worker",
+                      loop->core.index, (unsigned long long)(turn_ns / LEAT_NS_PER_MS),
+                      (unsigned long long)(timers_ns / LEAT_NS_PER_MS));
+    }
+}
+
+void loop_note_storm(struct leat_loop *loop, leat_callback *fn)
+{
+    loop->metrics.microtask_storm_count++;
+    if (may_warn(loop, loop_clock(loop)))
+        LEAT_LOG_WARN("core %u: %u microtasks in a row keep the loop from I/O, the last of them "
+                      "function %p; use leat_set_immediate to let I/O in between",
+                      loop->core.index, LOOP_MICROTASKS_MAX, *(void **)&fn);
+}
+
+void leat_loop_metrics(struct leat_loop *loop, struct leat_loop_metrics *metrics)
+{
+    *metrics = loop->metrics;
+    metrics->busy_ns = loop_clock(loop) - loop->started_ns - metrics->idle_ns;
+}
+
+double leat_loop_utilization(const struct leat_loop_metrics *before,
+                             const struct leat_loop_metrics *after)
+{
+    uint64_t busy_ns = after->busy_ns, idle_ns = after->idle_ns;
+    if (before != NULL) {
+        busy_ns -= before->busy_ns;
+        idle_ns -= before->idle_ns;
+    }
+    return busy_ns + idle_ns == 0 ? 0 : (double)busy_ns / (double)(busy_ns + idle_ns);
+}
+
+const struct histogram *loop_delays(const struct leat_loop *loop)
+{
+    return &loop->delays;
+}
+
+uint64_t leat_loop_delay_ns(const struct leat_loop *loop, double percent)
+{
+    return histogram_percentile(&loop->delays, percent);
+}
+
+void leat_loop_delay_reset(struct leat_loop *loop)
+{
+    histogram_reset(&loop->delays);
+}
