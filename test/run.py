@@ -6,6 +6,7 @@ build and each check of `./dev check` counts as one. By default: the fast suites
 build. With LEAT_TEST_ALL=1: every suite, also under ASan and UBSan, under TSan and built by clang,
 the checks, and the fuzz targets; there, a skipped test is a failure.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -19,31 +20,52 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ALL = os.environ.get("LEAT_TEST_ALL") == "1"
 OUTPUT_LINES_SHOWN = 60
+HUGEPAGES = "16"
 
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1:abort_on_error=1",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
-    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
+    "TSAN_OPTIONS": "halt_on_error=1:report_signal_unsafe=0",
 }
 
 
 class Tally:
-    """Counts, and what is worth showing."""
+    """Counts, and what is worth showing. A case that one build skips counts as run when another
+    build passed it."""
 
     def __init__(self):
-        self.passed = self.failed = self.skipped = 0
+        self.passed = self.failed = 0
+        self.ran, self.skips = set(), {}
 
-    def skip(self, name, count, reason):
-        if ALL:
-            self.failed += count
-            print(f"FAILED {name}: skipped where nothing may be: {reason}")
+    def add(self, name, outcome, reason=""):
+        """outcome: "ok", "failed" or "skipped"."""
+        if outcome == "ok":
+            self.passed += 1
+            self.ran.add(name)
+        elif outcome == "failed":
+            self.failed += 1
         else:
-            self.skipped += count
-            print(f"skipped {name}: {reason}")
+            self.skips.setdefault(name, reason)
 
     def fail(self, name, output):
         self.failed += 1
         show_failure(name, output)
+
+    def finish(self):
+        """Prints the last lines; returns the exit code."""
+        skipped = 0
+        for name, reason in sorted(self.skips.items()):
+            if name in self.ran:
+                continue
+            if ALL:
+                self.failed += 1
+                print(f"FAILED {name}: skipped where nothing may be: {reason}")
+            else:
+                skipped += 1
+                print(f"skipped {name}: {reason}")
+        line = f"{self.passed} passed, {self.failed} failed"
+        print(line + (f", {skipped} skipped" if skipped else ""))
+        return 1 if self.failed or not self.passed else 0
 
 
 def show_failure(name, output):
@@ -67,45 +89,64 @@ def run(command, timeout_s, env=None):
         return None, output + f"\nended after {timeout_s} s"
 
 
+def unittest_cases(output):
+    """(name, outcome, reason) of each case of a program that uses unittest with -v."""
+    cases = []
+    for name, result in re.findall(r"^(\w+ \([\w.]+\)).*?\.\.\. ?.*?(ok|FAIL|ERROR|skipped [^\n]*)$",
+                                   output, re.M | re.S):
+        if result == "ok":
+            cases.append((name, "ok", ""))
+        elif result.startswith("skipped"):
+            cases.append((name, "skipped", result[len("skipped "):].strip("'\"")))
+        else:
+            cases.append((name, "failed", ""))
+    return cases
+
+
+def cmocka_cases(output):
+    """The same of a cmocka program; a skipping case says why with print_message("skip: ...")."""
+    said = {"       OK ": "ok", "  FAILED  ": "failed", "  SKIPPED ": "skipped"}
+    cases, reason = {}, "the program gives no reason"
+    for line in output.splitlines():
+        match = re.match(r"^\[(       OK |  FAILED  |  SKIPPED )\] (?!\d+ test\(s\))(.*)$", line)
+        if match:
+            cases.setdefault(match[2], (match[2], said[match[1]], reason))
+        elif line.startswith("skip: "):
+            reason = line[len("skip: "):]
+    return list(cases.values())
+
+
 def cases_of(output):
-    """(passed, failed, {skipped name: reason}) as the program's own output says, or None."""
+    """What the program's own output says of its cases; None when it does not count them."""
+    if re.search(r"^\[==========\] .*\d+ test\(s\)", output, re.M):
+        return cmocka_cases(output)
     ran = re.search(r"^Ran (\d+) tests? in", output, re.M)
-    if ran:  # unittest
-        tail = output[ran.end():]
-        bad = re.findall(r"(?:failures|errors|unexpected successes)=(\d+)", tail)
-        bad = sum(int(n) for n in bad)
-        skips = dict(re.findall(r"^(.*) \.\.\. skipped ['\"](.*)['\"]$", output, re.M))
-        count = re.search(r"skipped=(\d+)", tail)
-        for i in range(len(skips), int(count[1]) if count else 0):
-            skips[f"case {i + 1}"] = "run the program with -v for the reason"
-        return int(ran[1]) - bad - len(skips), bad, skips
-    if re.search(r"^\[==========\] .*\d+ test\(s\)", output, re.M):  # cmocka
-        named = r"^\[  %s \] (?!\d+ test\(s\))(.*)$"
-        failed = len(set(re.findall(named % "FAILED ", output, re.M)))
-        skipped = set(re.findall(named % "SKIPPED", output, re.M))
-        reason = re.search(r"^skip(?:ped)?: (.*)$", output, re.M)
-        why = reason[1] if reason else "the program gives no reason"
-        passed = len(re.findall(r"^\[       OK \] ", output, re.M))
-        return passed, failed, {name: why for name in sorted(skipped)}
-    return None
+    if not ran:
+        return None
+    cases = unittest_cases(output)
+    if len(cases) >= int(ran[1]):
+        return cases
+    numbers = dict(re.findall(r"(failures|errors|skipped)=(\d+)", output[ran.end():]))
+    failed = int(numbers.get("failures", 0)) + int(numbers.get("errors", 0))
+    skipped = int(numbers.get("skipped", 0))
+    outcomes = ["failed"] * failed + ["skipped"] * skipped
+    outcomes += ["ok"] * (int(ran[1]) - failed - skipped)
+    return [(f"case {i + 1}", outcome, "run it with -v for the reason")
+            for i, outcome in enumerate(outcomes)]
 
 
 def count_program(tally, name, result, output):
     """Adds one test program's outcome to tally."""
-    cases = cases_of(output)
     if result == "SKIP":
         lines = output.strip().splitlines()
-        tally.skip(name, 1, lines[-1] if lines else "the program gives no reason")
-    elif result == "OK":
-        passed, failed, skips = cases or (1, 0, {})
-        tally.passed += passed
-        tally.failed += failed
-        for case, reason in skips.items():
-            tally.skip(f"{name}: {case}", 1, reason)
-    else:
-        passed, failed, _ = cases or (0, 1, {})
-        tally.passed += passed
-        tally.failed += max(failed, 1)
+        tally.add(name, "skipped", lines[-1] if lines else "the program gives no reason")
+        return
+    cases = cases_of(output) or [("the program", "ok" if result == "OK" else "failed", "")]
+    for case, outcome, reason in cases:
+        tally.add(f"{name}: {case}", outcome, reason)
+    if result != "OK":
+        if not any(outcome == "failed" for _, outcome, _ in cases):
+            tally.failed += 1
         show_failure(f"{name} ({result.lower()})", output)
 
 
@@ -147,7 +188,7 @@ def meson_tests(tally, directory, arguments=(), timeout_s=1200, multiplier="1"):
                           "--timeout-multiplier", multiplier, *arguments], timeout_s, SANITIZER_ENV)
     if not log.exists():
         if "No tests defined" in output or "no tests defined" in output.lower():
-            tally.skip(directory, 1, "the build has no tests: cmocka is missing (./dev deps test)")
+            tally.add(directory, "skipped", "the build has no tests: no cmocka (./dev deps test)")
         else:
             tally.fail(f"meson test in {directory}", output)
         return
@@ -163,7 +204,7 @@ def default_build(tally):
     if not build(tally, "build"):
         return
     if not list((ROOT / "build").glob("test/unit/test-*")):
-        tally.skip("unit tests", 1, "libcmocka-dev is not installed (./dev deps test)")
+        tally.add("unit tests", "skipped", "libcmocka-dev is not installed (./dev deps test)")
     meson_tests(tally, "build", [] if ALL else ["--no-suite", "long"])
 
 
@@ -198,19 +239,38 @@ def counted_script(*command, timeout_s):
     return work
 
 
+@contextlib.contextmanager
+def hugepages():
+    """A few huge pages, for the tests that want them, where there are none and we may reserve."""
+    path = pathlib.Path("/proc/sys/vm/nr_hugepages")
+    before = path.read_text().strip() if path.exists() else ""
+    reserve = ALL and before == "0" and os.access(path, os.W_OK)
+    try:
+        if reserve:
+            path.write_text(HUGEPAGES)
+        yield
+    finally:
+        if reserve:
+            path.write_text(before)
+
+
+def run_stages(tally):
+    stage(tally, "build, all suites" if ALL else "build, fast suites", default_build)
+    if not ALL:
+        return
+    stage(tally, "ASan and UBSan", sanitizer_build("build-asan", "address,undefined", []))
+    stage(tally, "TSan", sanitizer_build(
+        "build-tsan", "thread", ["unit", "contract", "http", "threads"]))
+    stage(tally, "clang", clang_build)
+    stage(tally, "checks", counted_script("test/check/run.py", "--all", timeout_s=900))
+    stage(tally, "fuzz targets", counted_script("test/fuzz/run.py", "--short", timeout_s=900))
+
+
 def main():
     tally = Tally()
-    stage(tally, "build, all suites" if ALL else "build, fast suites", default_build)
-    if ALL:
-        stage(tally, "ASan and UBSan", sanitizer_build("build-asan", "address,undefined", []))
-        stage(tally, "TSan", sanitizer_build(
-            "build-tsan", "thread", ["unit", "contract", "http", "threads"]))
-        stage(tally, "clang", clang_build)
-        stage(tally, "checks", counted_script("test/check/run.py", "--all", timeout_s=900))
-        stage(tally, "fuzz targets", counted_script("test/fuzz/run.py", "--short", timeout_s=900))
-    line = f"{tally.passed} passed, {tally.failed} failed"
-    print(line + (f", {tally.skipped} skipped" if tally.skipped else ""))
-    return 1 if tally.failed or not tally.passed else 0
+    with hugepages():
+        run_stages(tally)
+    return tally.finish()
 
 
 if __name__ == "__main__":

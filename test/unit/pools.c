@@ -317,6 +317,7 @@ static void test_hugetlb_pages(void **state)
 {
     const struct leat_pages *pages = leat_pages_hugetlb();
     if (pages == NULL) {
+        print_message("skip: no huge pages are reserved\n");
         skip();
     }
     core_a = (struct leat_core){0};
@@ -565,7 +566,8 @@ static void test_use_after_free_is_caught(void **state)
 #else
 static void test_use_after_free_is_caught(void **state)
 {
-    skip(); /* needs a build with DCHECK */
+    print_message("skip: needs a build with DCHECK\n");
+    skip();
 }
 #endif
 
