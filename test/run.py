@@ -92,8 +92,8 @@ def run(command, timeout_s, env=None):
 def unittest_cases(output):
     """(name, outcome, reason) of each case of a program that uses unittest with -v."""
     cases = []
-    for name, result in re.findall(r"^(\w+ \([\w.]+\)).*?\.\.\. ?.*?(ok|FAIL|ERROR|skipped [^\n]*)$",
-                                   output, re.M | re.S):
+    line = r"^(\w+ \([\w.]+\)).*?\.\.\. ?.*?(ok|FAIL|ERROR|skipped [^\n]*)$"
+    for name, result in re.findall(line, output, re.M | re.S):
         if result == "ok":
             cases.append((name, "ok", ""))
         elif result.startswith("skipped"):
@@ -120,6 +120,9 @@ def cases_of(output):
     """What the program's own output says of its cases; None when it does not count them."""
     if re.search(r"^\[==========\] .*\d+ test\(s\)", output, re.M):
         return cmocka_cases(output)
+    checks = re.findall(r"^(ok|FAILED) (check \w+)$", output, re.M)
+    if checks:
+        return [(name, "ok" if word == "ok" else "failed", "") for word, name in checks]
     ran = re.search(r"^Ran (\d+) tests? in", output, re.M)
     if not ran:
         return None

@@ -28,7 +28,7 @@
 #define LOOP_SPIN_NS              (20 * LEAT_NS_PER_US)  /* of polling after the last event */
 #define LOOP_NAP_NS_MIN           (50 * LEAT_NS_PER_US) /* the first nap; then each twice as long */
 #define LOOP_NAP_NS_MAX           LEAT_NS_PER_MS
-#define LOOP_KERNEL_NS            (50 * LEAT_NS_PER_US) /* between looks at the kernel when spinning */
+#define LOOP_KERNEL_NS            (50 * LEAT_NS_PER_US) /* between looks at the kernel, spinning */
 
 struct loop_callback {
     leat_callback *fn;
