@@ -23,6 +23,12 @@
 
 const uint8_t http_class[256] = {C64(0), C64(64), C64(128), C64(192)};
 
+#define BIT(u, l) (TOKEN(16 * (u) + (l)) ? 1 << (u) : 0)
+#define ROW(l)    (uint8_t)(BIT(2, l) | BIT(3, l) | BIT(4, l) | BIT(5, l) | BIT(6, l) | BIT(7, l))
+const uint8_t http_token_rows[16] = {ROW(0),  ROW(1),  ROW(2),  ROW(3), ROW(4),  ROW(5),
+                                     ROW(6),  ROW(7),  ROW(8),  ROW(9), ROW(10), ROW(11),
+                                     ROW(12), ROW(13), ROW(14), ROW(15)};
+
 static const struct {
     const char *name, *sentence;
     int status;
@@ -73,10 +79,10 @@ const struct http_isa *http_isa_at(unsigned index)
     const struct http_isa *found[4] = {&http_isa_scalar};
     unsigned count = 1;
 
-#if defined(__x86_64__) && defined(HTTP_WITH_SIMD)
+#if defined(__x86_64__)
     if (__builtin_cpu_supports("sse4.2"))
         found[count++] = &http_isa_sse42;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi"))
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2"))
         found[count++] = &http_isa_avx2;
 #endif
     return index < count ? found[index] : NULL;

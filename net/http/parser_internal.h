@@ -38,6 +38,8 @@ enum http_state {
 
 enum { HTTP_IS_TOKEN = 1, HTTP_IS_VALUE = 2, HTTP_IS_TARGET = 4, HTTP_IS_HOST = 8 };
 extern const uint8_t http_class[256];
+/* HTTP_IS_TOKEN as a table of bits: bit u of row l is the byte 16 * u + l, below 0x80. */
+extern const uint8_t http_token_rows[16];
 
 #define HTTP_KNOWN_BYTES_MAX 30
 #define HTTP_KNOWN_SLOT(length, first, middle, last)                                               \

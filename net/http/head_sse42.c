@@ -1,0 +1,57 @@
+#include "net/http/parser_internal.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define HTTP_TARGET  __attribute__((target("sse4.2")))
+#define VECTOR_BYTES 16
+typedef uint32_t vector_mask;
+#define OPERATION static inline __attribute__((always_inline)) HTTP_TARGET
+
+OPERATION __m128i load(const uint8_t *at)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)at);
+}
+
+/* A byte is in the class when the bit of its upper half is set in the row of its lower half
+ * (http_token_rows); bytes from 0x80 select a zero row. */
+OPERATION vector_mask stop_token(const uint8_t *at)
+{
+    const __m128i rows = load(http_token_rows);
+    const __m128i bits = _mm_set1_epi64x((int64_t)UINT64_C(0x8040201008040201));
+    __m128i bytes = load(at);
+    __m128i upper = _mm_and_si128(_mm_srli_epi16(bytes, 4), _mm_set1_epi8(15));
+    __m128i in = _mm_and_si128(_mm_shuffle_epi8(rows, bytes), _mm_shuffle_epi8(bits, upper));
+
+    return (vector_mask)_mm_movemask_epi8(_mm_cmpeq_epi8(in, _mm_setzero_si128()));
+}
+
+OPERATION vector_mask stop_value(const uint8_t *at)
+{
+    __m128i bytes = load(at);
+    __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+    __m128i tab = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\t'));
+    __m128i del = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f));
+
+    return (vector_mask)_mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(tab, control), del));
+}
+
+/* As signed numbers, the bytes up to 0x20 and from 0x80 are those not above 0x20. */
+OPERATION vector_mask stop_target(const uint8_t *at)
+{
+    __m128i bytes = load(at);
+    __m128i visible = _mm_cmpgt_epi8(bytes, _mm_set1_epi8(0x20));
+    __m128i del = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f));
+    __m128i hash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('#'));
+    __m128i query = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('?'));
+    __m128i stop = _mm_or_si128(del, _mm_or_si128(hash, query));
+
+    return (vector_mask)_mm_movemask_epi8(_mm_andnot_si128(stop, visible)) ^ 0xffff;
+}
+
+#include "net/http/scan_vector.h"
+
+#include "net/http/head_scan.h"
+
+const struct http_isa http_isa_sse42 = {"sse4.2", parse};
+#endif
