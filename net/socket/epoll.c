@@ -1,0 +1,265 @@
+/* Readiness by epoll: level-triggered watches on the loop's own descriptor.
+ *
+ * A connection at rest is watched for EPOLLIN and nothing else. What it takes to stop watching is
+ * done when an event comes that nobody wants, not when the reason arises: a connection that is
+ * paused and resumed with nothing arriving in between costs no system call. */
+#include "net/socket/socket_internal.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define EPOLL_BLOCK_BYTES (UINT32_C(64) << 10)
+/* No readiness is asked for: EPOLLERR and EPOLLHUP remain. */
+#define ERRORS_ONLY ((uint32_t)EPOLLET)
+
+static void watch_for(struct sock_conn *c, uint32_t events)
+{
+    if (c->watch.events != events) {
+        int result = leat_watch_start(&c->watch, events);
+        if (result < 0) {
+            sock_conn_fail(c, -result);
+        }
+    }
+}
+
+static void stop_reading(struct sock_conn *c)
+{
+    uint32_t events = c->watch.events & ~(uint32_t)(EPOLLIN | EPOLLET);
+    watch_for(c, events != 0 ? events : ERRORS_ONLY);
+}
+
+static bool epoll_has_buffers(struct sock_transport *t)
+{
+    if (t->block.data == NULL) {
+        t->block = leat_buf_alloc_unsafe(t->receive_block_bytes);
+    }
+    return t->block.data != NULL;
+}
+
+/* What the callback left in nobody's hands is received into again. */
+static void recycle_block(struct sock_transport *t)
+{
+    if (t->block.data != NULL && !leat_buf_resize(&t->block, t->block.length_bytes)) {
+        leat_buf_unref(t->block);
+        t->block = (struct leat_buf){0};
+    }
+}
+
+static void conn_receive(struct sock_conn *c)
+{
+    struct sock_transport *t = c->transport;
+    for (unsigned i = 0; i < SOCK_READS_PER_TURN && sock_may_read(c); i++) {
+        if (unlikely(!epoll_has_buffers(t))) {
+            stop_reading(c);
+            sock_conn_starve(c);
+            return;
+        }
+        size_t room = t->block.length_bytes;
+        ssize_t bytes = recv(c->fd, t->block.data, room, MSG_DONTWAIT);
+        if (bytes > 0) {
+            struct leat_buf slice = {t->block.data, (size_t)bytes, t->block.block};
+            sock_received(c, &slice, 1, (size_t)bytes);
+            recycle_block(t);
+            if ((size_t)bytes < room) {
+                return;
+            }
+        } else if (bytes == 0) {
+            sock_peer_ended(c);
+        } else if (errno == EAGAIN) {
+            return;
+        } else if (errno != EINTR) {
+            sock_conn_fail(c, errno);
+        }
+    }
+}
+
+static int socket_error(int fd)
+{
+    int error = 0;
+    socklen_t length = sizeof(error);
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0 ? errno : error;
+}
+
+static void conn_connected(struct sock_conn *c, uint32_t events)
+{
+    int error = socket_error(c->fd);
+    if (error != 0) {
+        sock_conn_fail(c, error);
+    } else if ((events & (EPOLLOUT | EPOLLIN)) != 0) {
+        sock_conn_established(c);
+    }
+}
+
+/* Somebody asked not to read, or everything was read: bytes wait in the kernel, and only the
+ * connection's death is of interest. */
+static void conn_unwanted(struct sock_conn *c, uint32_t events)
+{
+    if ((events & EPOLLERR) != 0) {
+        int error = socket_error(c->fd);
+        sock_conn_fail(c, error != 0 ? error : ECONNRESET);
+    } else if ((events & EPOLLHUP) != 0 && (c->flags & SOCK_BLOCKED) == 0) {
+        leat_watch_stop(&c->watch); /* both directions have ended: nothing more can happen */
+    } else if ((events & EPOLLIN) != 0) {
+        stop_reading(c);
+    }
+}
+
+static void conn_ready(struct leat_watch *watch, uint32_t events, void *arg)
+{
+    struct sock_conn *c = arg;
+    if (unlikely((c->flags & (SOCK_CONNECTING | SOCK_OPEN_DUE)) != 0)) {
+        if ((c->flags & SOCK_CONNECTING) != 0) {
+            conn_connected(c, events);
+        }
+        return;
+    }
+    if (unlikely((c->flags & SOCK_BLOCKED) != 0) && (events & (EPOLLOUT | EPOLLERR)) != 0) {
+        c->flags &= ~(uint32_t)SOCK_BLOCKED;
+        sock_conn_dirty(c);
+    }
+    if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) == 0) {
+        return;
+    }
+    if (likely(sock_may_read(c))) {
+        conn_receive(c);
+    } else {
+        conn_unwanted(c, events);
+    }
+}
+
+static int epoll_conn_start(struct sock_conn *c)
+{
+    leat_watch_init(&c->watch, c->transport->loop, c->fd, conn_ready, c);
+    leat_watch_unref(&c->watch);
+    return leat_watch_start(&c->watch, (c->flags & SOCK_CONNECTING) != 0 ? EPOLLOUT : EPOLLIN);
+}
+
+static void epoll_conn_read(struct sock_conn *c)
+{
+    if ((c->watch.events & EPOLLIN) == 0) {
+        watch_for(c, EPOLLIN | (c->watch.events & EPOLLOUT));
+    }
+}
+
+static void epoll_conn_established(struct sock_conn *c)
+{
+    watch_for(c, EPOLLIN);
+}
+
+static void epoll_conn_flush(struct sock_conn *c)
+{
+    switch (sock_send_now(c)) {
+    case SOCK_WOULD_BLOCK:
+        c->flags |= SOCK_BLOCKED;
+        watch_for(c, (c->watch.events & EPOLLIN) | EPOLLOUT);
+        break;
+    case SOCK_MORE:
+        sock_conn_dirty(c);
+        break;
+    case SOCK_DRAINED:
+        if (unlikely((c->watch.events & EPOLLOUT) != 0)) {
+            watch_for(c, (c->watch.events & EPOLLIN) != 0 ? EPOLLIN : ERRORS_ONLY);
+        }
+        break;
+    case SOCK_FAILED:
+        return;
+    }
+    sock_sent(c);
+}
+
+static void epoll_conn_stop(struct sock_conn *c)
+{
+    leat_watch_stop(&c->watch);
+    close(c->fd);
+    c->fd = -1;
+}
+
+static bool epoll_conn_is_idle(const struct sock_conn *c)
+{
+    return true;
+}
+
+static void epoll_conn_deliver_parked(struct sock_conn *c)
+{
+}
+
+static void listener_ready(struct leat_watch *watch, uint32_t events, void *arg)
+{
+    sock_accept_burst(arg);
+}
+
+static int epoll_listener_start(struct sock_listener *l)
+{
+    if (l->watch.fn == NULL) {
+        leat_watch_init(&l->watch, l->transport->loop, l->fd, listener_ready, l);
+        leat_watch_unref(&l->watch);
+    }
+    return leat_watch_start(&l->watch, EPOLLIN);
+}
+
+static void epoll_listener_stop(struct sock_listener *l)
+{
+    leat_watch_stop(&l->watch);
+}
+
+static bool epoll_listener_is_idle(const struct sock_listener *l)
+{
+    return true;
+}
+
+static unsigned epoll_poll(struct leat_source *source)
+{
+    struct sock_transport *t = container_of(source, struct sock_transport, source);
+    sock_run_starved(t);
+    return sock_run_ready(t);
+}
+
+static void epoll_flush(struct leat_source *source)
+{
+    sock_flush(container_of(source, struct sock_transport, source));
+}
+
+static void epoll_arm(struct leat_source *source, struct leat_nap *nap)
+{
+    sock_arm(container_of(source, struct sock_transport, source), nap);
+}
+
+static const struct leat_source_ops source_ops = {
+    .name = "epoll",
+    .poll = epoll_poll,
+    .flush = epoll_flush,
+    .arm = epoll_arm,
+};
+
+static int epoll_open(struct sock_transport *t, const struct leat_sockets_options *options,
+                      struct leat_error *error)
+{
+    t->receive_block_bytes =
+        options->receive_block_bytes != 0 ? options->receive_block_bytes : EPOLL_BLOCK_BYTES;
+    t->source.ops = &source_ops;
+    return leat_source_add(t->loop, &t->source);
+}
+
+static void epoll_close(struct sock_transport *t)
+{
+    leat_source_remove(t->loop, &t->source);
+    leat_buf_unref(t->block);
+}
+
+const struct sock_backend sock_epoll = {
+    .name = "epoll",
+    .open = epoll_open,
+    .close = epoll_close,
+    .listener_start = epoll_listener_start,
+    .listener_stop = epoll_listener_stop,
+    .listener_is_idle = epoll_listener_is_idle,
+    .conn_start = epoll_conn_start,
+    .conn_established = epoll_conn_established,
+    .conn_read = epoll_conn_read,
+    .conn_flush = epoll_conn_flush,
+    .conn_stop = epoll_conn_stop,
+    .conn_is_idle = epoll_conn_is_idle,
+    .conn_deliver_parked = epoll_conn_deliver_parked,
+    .has_buffers = epoll_has_buffers,
+};

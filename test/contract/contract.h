@@ -1,0 +1,145 @@
+/* The transport contract's tests (net/api/conn.h, clauses C1 to C26): what they stand on.
+ *
+ * A world is one loop with one transport, and peers: the other ends of its connections, which are
+ * played by hand. A transport brings its own kind of peers (raw sockets for the transports over the
+ * kernel; the simulator's for the stack), so the tests know nothing but the contract.
+ *
+ * A test is a function void name(struct world *w), run once for each transport. */
+#ifndef CONTRACT_H
+#define CONTRACT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <leat/buf.h>
+#include <leat/conn.h>
+#include <leat/loop.h>
+#include <leat/timer.h>
+#include <string.h>
+
+#define CONTRACT_PATIENCE_NS (20 * LEAT_NS_PER_S) /* a test that waits for longer has failed */
+
+struct world;
+struct peer;
+
+struct contract_transport {
+    const char *name;
+    int (*open)(struct world *w);
+    void (*close)(struct world *w);
+    /* Lets time pass, at most nap_ns, and turns the loop once. */
+    void (*step)(struct world *w, uint64_t nap_ns);
+
+    /* Peers. All return at once. */
+    struct peer *(*peer_connect)(struct world *w, const struct leat_addr *to);
+    struct peer *(*peer_listen)(struct world *w, struct leat_addr *bound);  /* one backlog place */
+    struct peer *(*peer_accept)(struct peer *listener);                     /* NULL: nobody yet */
+    long (*peer_send)(struct peer *peer, const void *bytes, size_t length); /* or -errno */
+    long (*peer_receive)(struct peer *peer, void *bytes, size_t room);      /* 0: FIN; or -errno */
+    void (*peer_end)(struct peer *peer);                                    /* FIN */
+    void (*peer_reset)(struct peer *peer);                                  /* RST, and free */
+    void (*peer_close)(struct peer *peer);                                  /* FIN, and free */
+    /* An address that nothing answers at, for connecting: packets vanish. false: none here. */
+    bool (*black_hole)(struct world *w, struct leat_addr *addr);
+};
+
+extern const struct contract_transport contract_epoll, contract_uring;
+
+struct world {
+    const struct contract_transport *transport;
+    struct leat_loop *loop;
+    struct leat_addr any; /* an address to listen on, port 0 */
+    uint64_t buffer_bytes_max;
+    uint64_t live_before; /* leat_buf_stats */
+};
+
+/* What happened to one connection of ours. Hooks, where set, run inside the callbacks. */
+struct record {
+    struct world *w;
+    leat_conn conn;
+    unsigned opens, datas, writables, ends, closes;
+    enum leat_close_reason reason;
+    char order[256]; /* "O" open, "D" data, "W" writable, "E" end, "C" close */
+    uint8_t *bytes;  /* everything received */
+    size_t length, room;
+    bool keeps_no_bytes;
+    uint64_t hash; /* FNV-1a of everything received */
+    void (*on_open)(struct record *r);
+    void (*on_data)(struct record *r, const struct leat_buf *slices, unsigned count);
+    void (*on_writable)(struct record *r);
+    void (*on_end)(struct record *r);
+    void (*on_close)(struct record *r);
+    void *extra;
+    struct leat_buf held[64];
+    unsigned held_count;
+};
+
+extern const struct leat_conn_ops record_ops;  /* user: struct record * */
+extern const struct leat_conn_ops records_ops; /* user: struct records *, one record each */
+
+/* A server: every accepted connection gets the next record. */
+#define RECORDS_MAX 64
+struct records {
+    struct world *w;
+    struct record record[RECORDS_MAX];
+    unsigned count;
+    struct leat_listener *listener;
+    struct leat_addr addr;
+    void (*on_open)(struct record *r); /* copied into each record */
+    void (*on_data)(struct record *r, const struct leat_buf *slices, unsigned count);
+};
+
+struct records *serve(struct world *w, const struct leat_listen_options *options);
+void records_free(struct records *s); /* closes the listener if it is open */
+void record_fini(struct record *r);
+
+/* Turns the loop until condition(arg), or fails the test. */
+#define UNTIL(w, condition)                                                                        \
+    do {                                                                                           \
+        uint64_t until_end = leat_loop_clock((w)->loop) + CONTRACT_PATIENCE_NS;                    \
+        while (!(condition)) {                                                                     \
+            if (leat_loop_clock((w)->loop) > until_end)                                            \
+                fail_msg("waited in vain for %s", #condition);                                     \
+            (w)->transport->step((w), LEAT_NS_PER_MS);                                             \
+        }                                                                                          \
+    } while (0)
+
+/* Lets everything settle: what has not happened after this will not happen. */
+void settle(struct world *w);
+void pass(struct world *w, uint64_t ns);
+
+struct leat_buf pattern(size_t length, unsigned seed); /* a buffer of reproducible bytes */
+uint8_t pattern_byte(size_t at, unsigned seed);
+uint64_t fnv(uint64_t hash, const void *bytes, size_t length);
+#define FNV_START UINT64_C(0xcbf29ce484222325)
+
+/* Shorthands over w->transport. */
+struct peer *peer_connect(struct world *w, const struct leat_addr *to);
+void peer_send_all(struct world *w, struct peer *peer, const void *bytes, size_t length);
+/* Receives until length bytes or FIN came, turning the loop; returns the bytes. */
+size_t peer_receive_all(struct world *w, struct peer *peer, void *bytes, size_t length);
+/* Turns the loop until the peer sees FIN (0) or an error (-errno); bytes are thrown away. */
+long peer_end_of(struct world *w, struct peer *peer);
+
+/* A server with one connection and its peer. */
+struct pair {
+    struct records *s;
+    struct record *r;
+    struct peer *peer;
+};
+struct pair pair_open(struct world *w, const struct leat_conn_options *options);
+void pair_free(struct pair *p); /* the peer must be gone, or is closed */
+
+typedef void contract_test(struct world *w);
+#define CONTRACT_TESTS(X)                                                                          \
+    X(c01_a_stale_or_invented_handle_is_refused)                                                   \
+    X(c04_open_comes_first)                                                                        \
+    X(c11_data_comes_in_order_and_once)                                                            \
+    X(c15_a_send_is_taken_whole_or_not_at_all)
+#define CONTRACT_DECLARE(name) contract_test name;
+CONTRACT_TESTS(CONTRACT_DECLARE)
+
+#endif

@@ -1,0 +1,153 @@
+/* The transports over kernel sockets, with raw sockets as peers. */
+#include "contract.h"
+
+#include "net/socket/sockets.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct peer {
+    struct world *w;
+    int fd;
+};
+
+static int open_with(struct world *w, enum leat_sockets_which which)
+{
+    struct leat_loop_options options = {.buffer_bytes_max = w->buffer_bytes_max};
+    struct leat_sockets_options sockets = {.which = which, .connection_count_max = 4096};
+    struct leat_error error = {0};
+    w->loop = leat_loop_new(&options, &error);
+    if (w->loop == NULL || leat_sockets_open(w->loop, &sockets, &error) != 0) {
+        print_error("%s\n", error.sentence);
+        return -1;
+    }
+    return leat_addr_parse(&w->any, "127.0.0.1:0", 0, &error);
+}
+
+static int epoll_open(struct world *w)
+{
+    return open_with(w, LEAT_SOCKETS_EPOLL);
+}
+
+static int uring_open(struct world *w)
+{
+    return open_with(w, LEAT_SOCKETS_URING);
+}
+
+static void kernel_close(struct world *w)
+{
+    leat_sockets_close(w->loop);
+}
+
+static void kernel_step(struct world *w, uint64_t nap_ns)
+{
+    leat_loop_turn(w->loop, nap_ns);
+}
+
+static struct peer *peer_of(struct world *w, int fd)
+{
+    struct peer *peer = malloc(sizeof(*peer));
+    assert_non_null(peer);
+    *peer = (struct peer){w, fd};
+    return peer;
+}
+
+static struct sockaddr_in address_of(const struct leat_addr *addr)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(addr->port)};
+    memcpy(&in.sin_addr, addr->ip, 4);
+    return in;
+}
+
+/* On the loopback interface connect(2) completes at once: the kernel's backlog takes it. */
+static struct peer *kernel_peer_connect(struct world *w, const struct leat_addr *to)
+{
+    struct sockaddr_in in = address_of(to);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    if (connect(fd, (struct sockaddr *)&in, sizeof(in)) < 0) {
+        close(fd);
+        return NULL;
+    }
+    return peer_of(w, fd);
+}
+
+static struct peer *kernel_peer_listen(struct world *w, struct leat_addr *bound)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof(in);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&in, length), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &length), 0);
+    *bound = (struct leat_addr){.family = LEAT_FAMILY_IPV4, .port = ntohs(in.sin_port)};
+    memcpy(bound->ip, &in.sin_addr, 4);
+    return peer_of(w, fd);
+}
+
+static struct peer *kernel_peer_accept(struct peer *listener)
+{
+    int fd = accept(listener->fd, NULL, NULL);
+    return fd >= 0 ? peer_of(listener->w, fd) : NULL;
+}
+
+static long kernel_peer_send(struct peer *peer, const void *bytes, size_t length)
+{
+    ssize_t sent = send(peer->fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sent >= 0 ? sent : -errno;
+}
+
+static long kernel_peer_receive(struct peer *peer, void *bytes, size_t room)
+{
+    ssize_t received = recv(peer->fd, bytes, room, MSG_DONTWAIT);
+    return received >= 0 ? received : -errno;
+}
+
+static void kernel_peer_end(struct peer *peer)
+{
+    assert_int_equal(shutdown(peer->fd, SHUT_WR), 0);
+}
+
+static void kernel_peer_close(struct peer *peer)
+{
+    close(peer->fd);
+    free(peer);
+}
+
+static void kernel_peer_reset(struct peer *peer)
+{
+    struct linger reset = {.l_onoff = 1};
+    assert_int_equal(setsockopt(peer->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+    kernel_peer_close(peer);
+}
+
+/* A listener whose backlog is full drops further SYNs. */
+static bool kernel_black_hole(struct world *w, struct leat_addr *addr)
+{
+    static int fds[8];
+    struct peer *listener = kernel_peer_listen(w, addr);
+    struct sockaddr_in in = address_of(addr);
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        (void)connect(fds[i], (struct sockaddr *)&in, sizeof(in));
+    }
+    free(listener); /* its descriptor, and theirs, end with this process */
+    return true;
+}
+
+#define KERNEL(label, opener)                                                                      \
+    {                                                                                              \
+        .name = label, .open = opener, .close = kernel_close, .step = kernel_step,                 \
+        .peer_connect = kernel_peer_connect, .peer_listen = kernel_peer_listen,                    \
+        .peer_accept = kernel_peer_accept, .peer_send = kernel_peer_send,                          \
+        .peer_receive = kernel_peer_receive, .peer_end = kernel_peer_end,                          \
+        .peer_reset = kernel_peer_reset, .peer_close = kernel_peer_close,                          \
+        .black_hole = kernel_black_hole,                                                           \
+    }
+const struct contract_transport contract_epoll = KERNEL("epoll", epoll_open);
+const struct contract_transport contract_uring = KERNEL("uring", uring_open);
