@@ -155,7 +155,7 @@ static void on_deadline(struct wait *wait)
 }
 
 struct census {
-    uint32_t started, failed, ended;
+    uint32_t started, failed, drained, ended;
     const struct leat_error *error; /* of the first that failed */
 };
 
@@ -166,6 +166,7 @@ static struct census census_take(struct leat_run *run)
     for (uint32_t i = 0; i < run->cores_count; i++) {
         const struct leat_run_core *core = &run->cores[i];
         census.started += core->has_started;
+        census.drained += core->has_drained || core->has_ended;
         census.ended += core->has_ended;
         if (core->has_started && core->result < 0) {
             census.failed++;
@@ -226,6 +227,9 @@ static int run_wait(struct leat_run *run, struct leat_error *error)
         }
         if (wait.is_end_asked && run->stage == RUN_RUNNING) {
             wait_drain(&wait);
+        }
+        if (run->stage == RUN_DRAINING && census.drained == run->cores_count) {
+            loops_stop(run);
         }
         if (census.ended == run->cores_count) {
             return run->stage == RUN_FAILED ? -1 : atomic_load(&run->exit_code);
@@ -331,6 +335,10 @@ static int run_prepare(struct leat_run *run, struct leat_error *error)
     if (run->net == NULL) {
         return error->code;
     }
+    run->mesh = leat_mesh_new(run->cores_count, error);
+    if (run->mesh == NULL) {
+        return error->code;
+    }
     result = descriptors_open(run, error);
     if (result < 0) {
         return result;
@@ -351,6 +359,7 @@ static int run_prepare(struct leat_run *run, struct leat_error *error)
 static void run_free(struct leat_run *run)
 {
     leat_logger_free(run->logger);
+    leat_mesh_free(run->mesh);
     leat_net_free(run->net);
     if (run->event_fd >= 0) {
         close(run->event_fd);

@@ -12,10 +12,10 @@
  *
  * The end. SIGTERM and SIGINT start the drain: on each core its drain hooks run, in the reverse of
  * the order of leat_run_on_drain; they stop accepting, and hold the end back (leat_run_hold) while
- * something is in flight. A core whose holds are given back stops; after drain_timeout_ns it is
- * stopped. The exit code is then 0. A second signal ends the process at once with 128 + its number.
- * SIGHUP runs the reload hooks; without any it is like SIGTERM. A program whose loops run dry ends
- * with 0.
+ * something is in flight. When every core's holds are given back, or drain_timeout_ns has passed,
+ * the loops stop. The exit code is then 0. A second signal ends the process at once with 128 + its
+ * number. SIGHUP runs the reload hooks; without any it is like SIGTERM. A program whose loops run
+ * dry ends with 0.
  *
  * Exit codes: 0 success, 1 it could not start or go on, 2 the command line was wrong, 128 + n
  * signal n.
@@ -85,6 +85,9 @@ LEAT_API void *leat_run_user(const struct leat_loop *loop);
 LEAT_API const struct leat_run_options *leat_run_options(
     const struct leat_loop *loop); /* or NULL */
 LEAT_API uint32_t leat_run_cores_count(const struct leat_loop *loop);
+/* The loop of another core, to post to: valid until this core's on_end hooks have run. NULL when
+ * there is none, or it has not started yet. Takes a lock: keep what it gives. */
+LEAT_API struct leat_loop *leat_run_loop(const struct leat_loop *loop, uint32_t index);
 /* Which transport was opened: "uring", "epoll"; "" without one. */
 LEAT_API const char *leat_run_net(const struct leat_loop *loop);
 

@@ -47,6 +47,7 @@ static int core_start(struct leat_run_core *core, struct leat_error *error)
         .index = core->index,
         .busy_poll = run->options->busy_poll,
         .buffer_bytes_max = run->options->buffer_bytes_max,
+        .mesh = run->mesh,
     };
     struct leat_loop *loop = leat_loop_new(&options, error);
     if (loop == NULL) {
@@ -92,16 +93,31 @@ static void hooks_run(struct leat_run_core *core, enum run_hook_kind kind)
     }
 }
 
+/* No core may post to this loop any more once all have come here. */
+static void wait_for_all_stopped(struct leat_run *run)
+{
+    pthread_mutex_lock(&run->lock);
+    run->stopped_count++;
+    pthread_cond_broadcast(&run->changed);
+    while (run->stopped_count < run->cores_count) {
+        pthread_cond_wait(&run->changed, &run->lock);
+    }
+    pthread_mutex_unlock(&run->lock);
+}
+
 static void core_end(struct leat_run_core *core)
 {
     struct leat_loop *loop = core->loop;
-    if (loop != NULL) {
+    if (loop == NULL) {
+        wait_for_all_stopped(core->run);
+    } else {
         hooks_run(core, RUN_HOOK_END);
         leat_net_close(loop);
         /* What they put off to the close phase runs before the memory goes. */
         leat_loop_turn(loop, 0);
         leat_source_remove(loop, &core->log_source);
         leat_log_flush(leat_core_now->log);
+        wait_for_all_stopped(core->run);
         pthread_mutex_lock(&core->run->lock);
         core->loop = NULL;
         pthread_mutex_unlock(&core->run->lock);
@@ -193,7 +209,10 @@ void leat_run_release(struct leat_loop *loop)
     CHECK(core->holds_count > 0);
     core->holds_count--;
     if (core->holds_count == 0 && core->is_draining) {
-        leat_loop_stop(loop);
+        pthread_mutex_lock(&core->run->lock);
+        core->has_drained = true;
+        pthread_mutex_unlock(&core->run->lock);
+        run_tell(core->run);
     }
 }
 
@@ -287,6 +306,18 @@ uint32_t leat_run_cores_count(const struct leat_loop *loop)
 {
     const struct leat_run_core *core = core_of(loop);
     return core != NULL ? core->run->cores_count : 0;
+}
+
+struct leat_loop *leat_run_loop(const struct leat_loop *loop, uint32_t index)
+{
+    struct leat_run_core *core = core_of(loop);
+    if (core == NULL || index >= core->run->cores_count) {
+        return NULL;
+    }
+    pthread_mutex_lock(&core->run->lock);
+    struct leat_loop *other = core->run->cores[index].loop;
+    pthread_mutex_unlock(&core->run->lock);
+    return other;
 }
 
 const char *leat_run_net(const struct leat_loop *loop)

@@ -4,8 +4,9 @@
  *   STARTING --all started--> RUNNING --signal, leat_run_exit--> DRAINING --> all cores ended
  *      \--------one failed-------------------------------------> FAILED  --/
  *
- * The waiting thread alone moves stage; cores read it under the lock, and tell by event_fd that
- * something changed. */
+ * A drained core goes on, so that others can still ask it, until all have drained; a stopped loop
+ * is kept, so that others can still post to it, until all have stopped. The waiting thread alone
+ * moves stage; cores read it under the lock, and tell by event_fd that something changed. */
 #ifndef LEAT_RUN_INTERNAL_H
 #define LEAT_RUN_INTERNAL_H
 
@@ -46,7 +47,7 @@ struct leat_run_core {
     struct leat_loop *loop; /* NULL before it is made and before it is freed */
     int result;             /* of the start */
     struct leat_error error;
-    bool has_started, has_ended;
+    bool has_started, has_drained, has_ended;
 
     /* The waiting thread's. */
     pthread_t thread;
@@ -64,6 +65,7 @@ struct leat_run {
     bool is_quota_cut;
     struct leat_logger *logger;
     struct leat_net *net;
+    struct leat_mesh *mesh;
     uint32_t cores_count;
     struct leat_run_core *cores;
     int event_fd, signal_fd;
@@ -72,6 +74,7 @@ struct leat_run {
     pthread_cond_t changed;
     enum run_stage stage;
     uint32_t turn; /* the core whose start it is */
+    uint32_t stopped_count;
     struct run_line lines[LEAT_RUN_LISTENING_MAX];
     unsigned lines_count;
     bool has_reload_hooks;

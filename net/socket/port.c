@@ -8,6 +8,7 @@
  * leat_sockets_shared is the one thing in this folder that several threads use: its lock is held
  * while an address is bound or given up, never on the way of a connection. */
 #include "net/socket/socket_internal.h"
+#include "runtime/os/holder.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -73,7 +74,7 @@ static struct sock_port *port_find(struct leat_sockets_shared *shared, const str
 
 static int bind_failed(const struct leat_addr *addr, int code, struct leat_error *error)
 {
-    char text[LEAT_ADDR_TEXT_BYTES_MAX];
+    char text[LEAT_ADDR_TEXT_BYTES_MAX], holder[HOLDER_TEXT_BYTES_MAX];
     leat_addr_format(addr, text);
     bool is_unix = addr->family == LEAT_FAMILY_UNIX;
     switch (-code) {
@@ -83,9 +84,9 @@ static int bind_failed(const struct leat_addr *addr, int code, struct leat_error
                                    "choose another path",
                                    text)
                        : leat_fail(error, code,
-                                   "%s is in use: choose another port, or stop the program that "
-                                   "`ss -ltnp sport = :%u` names",
-                                   text, addr->port);
+                                   "port %u is in use by %s: stop it or choose another with "
+                                   "--listen",
+                                   addr->port, holder_of_port(addr->port, holder));
     case EADDRNOTAVAIL:
         return leat_fail(error, code,
                          "%s is not an address of this machine: choose one that `ip address` "

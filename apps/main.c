@@ -1,0 +1,83 @@
+/* The `leat` command: finds the subcommand. */
+#include "apps/commands.h"
+
+#include <leat/options.h>
+
+#include <leat_config.h>
+#include <stdio.h>
+#include <string.h>
+
+struct command {
+    const char *name;
+    const char *summary;
+    int (*main)(int argc, char **argv);
+};
+
+static const struct command commands[] = {
+    {"doctor", "tell what this machine offers, and the command that mends what is missing",
+     doctor_main},
+};
+#define COMMANDS_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+static const struct command *command_find(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS_COUNT; i++) {
+        if (strcmp(commands[i].name, name) == 0) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+static int help(FILE *out)
+{
+    fprintf(out, "usage: leat COMMAND [flags]\n\n");
+    for (size_t i = 0; i < COMMANDS_COUNT; i++) {
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    }
+    fprintf(out, "  %-10s %s\n", "help", "this text; leat help COMMAND is leat COMMAND --help");
+    fprintf(out, "  %-10s %s\n\n", "--version", "the version");
+    fprintf(out, "Try: leat serve --hello\n");
+    return 0;
+}
+
+static int fail_unknown(const char *word)
+{
+    const char *names[COMMANDS_COUNT + 1] = {"help"};
+    for (size_t i = 0; i < COMMANDS_COUNT; i++) {
+        names[i + 1] = commands[i].name;
+    }
+    const char *nearest = leat_nearest(word, names, COMMANDS_COUNT + 1);
+    if (nearest != NULL) {
+        fprintf(stderr, "leat: unknown command %s: did you mean leat %s? See leat help\n", word,
+                nearest);
+    } else {
+        fprintf(stderr, "leat: unknown command %s: see leat help\n", word);
+    }
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        help(stderr);
+        return 2;
+    }
+    const char *word = argv[1];
+    if (strcmp(word, "--version") == 0 || strcmp(word, "version") == 0) {
+        printf("leat %s\n", LEAT_VERSION);
+        return 0;
+    }
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 ||
+        (strcmp(word, "help") == 0 && argc == 2)) {
+        return help(stdout);
+    }
+    if (strcmp(word, "help") == 0) {
+        const struct command *command = command_find(argv[2]);
+        char flag[] = "--help";
+        char *words[] = {argv[0], flag, NULL};
+        return command != NULL ? command->main(2, words) : fail_unknown(argv[2]);
+    }
+    const struct command *command = command_find(word);
+    return command != NULL ? command->main(argc - 1, argv + 1) : fail_unknown(word);
+}
