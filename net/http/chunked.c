@@ -36,6 +36,25 @@ static int hex_digit(uint8_t byte)
     return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
 }
 
+/* Extensions mean nothing to us; they are bounded, and may not hide a line end. Before the ";"
+ * there may be blanks ("bad white space"), but not in place of it. */
+static int in_ext(struct http_chunked *c, uint8_t byte)
+{
+    if (byte == '\n')
+        return HTTP_REASON_BARE_LF;
+    if (c->state != EXT) {
+        if (byte != ' ' && byte != '\t' && byte != ';')
+            return HTTP_REASON_CHUNK_SIZE;
+        c->state = byte == ';' ? EXT : BLANK;
+    } else if (byte == '\r') {
+        c->state = SIZE_LF;
+        return HTTP_GO;
+    } else if (!(http_class[byte] & HTTP_IS_VALUE)) {
+        return HTTP_REASON_CHUNK_EXT;
+    }
+    return c->ext_bytes++ >= c->limits->chunk_ext_bytes_max ? HTTP_REASON_CHUNK_EXT_LARGE : HTTP_GO;
+}
+
 static int in_size(struct http_chunked *c, uint8_t byte)
 {
     int digit = hex_digit(byte);
@@ -50,33 +69,9 @@ static int in_size(struct http_chunked *c, uint8_t byte)
         return HTTP_REASON_CHUNK_SIZE;
     if (byte == '\r')
         c->state = SIZE_LF;
-    else if (byte == ';')
-        c->state = EXT;
-    else if (byte == ' ' || byte == '\t')
-        c->state = BLANK;
     else
-        return byte == '\n' ? HTTP_REASON_BARE_LF : HTTP_REASON_CHUNK_SIZE;
+        return in_ext(c, byte);
     return HTTP_GO;
-}
-
-/* Extensions mean nothing to us; they are bounded, and may not hide a line end. */
-static int in_ext(struct http_chunked *c, uint8_t byte)
-{
-    if (byte == '\r' && c->state == EXT) {
-        c->state = SIZE_LF;
-        return HTTP_GO;
-    }
-    if (byte == '\n')
-        return HTTP_REASON_BARE_LF;
-    if (!(http_class[byte] & HTTP_IS_VALUE))
-        return c->state == EXT ? HTTP_REASON_CHUNK_EXT : HTTP_REASON_CHUNK_SIZE;
-    if (c->state == BLANK) {
-        if (byte == ';')
-            c->state = EXT;
-        else if (byte != ' ' && byte != '\t')
-            return HTTP_REASON_CHUNK_SIZE;
-    }
-    return c->ext_bytes++ >= c->limits->chunk_ext_bytes_max ? HTTP_REASON_CHUNK_EXT_LARGE : HTTP_GO;
 }
 
 /* One byte of what stands between the pieces of data. */

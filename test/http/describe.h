@@ -7,7 +7,7 @@
 
 #include <leat/check.h>
 
-#define TEXT_BYTES_MAX 32768
+#define TEXT_BYTES_MAX (1 << 18)
 struct text {
     size_t length;
     char bytes[TEXT_BYTES_MAX];
