@@ -34,7 +34,6 @@ static void conn_release(struct sock_conn *c)
 {
     struct sock_transport *t = c->transport;
     sock_deadline_drop(c);
-    sock_queue_drop(c);
     sock_settings_unref(c->settings);
     leat_loop_unref(t->loop);
     t->stats.live_count--;
@@ -44,6 +43,7 @@ void sock_conn_free_unopened(struct sock_conn *c)
 {
     conn_release(c);
     close(c->fd);
+    sock_queue_drop(c);
     slots_give(&c->transport->slots, c);
 }
 
@@ -78,6 +78,7 @@ void sock_conn_try_free(struct sock_conn *c)
 {
     struct sock_transport *t = c->transport;
     if ((c->flags & (SOCK_CLOSED | SOCK_ON_DIRTY)) == SOCK_CLOSED && t->backend->conn_is_idle(c)) {
+        sock_queue_drop(c); /* not before: the kernel may have been reading it */
         slots_give(&t->slots, c);
     }
 }
@@ -153,15 +154,14 @@ void sock_conn_open(struct sock_conn *c)
 {
     struct sock_transport *t = c->transport;
     c->flags &= ~(uint32_t)SOCK_OPEN_DUE;
-    int started = (c->flags & SOCK_OUTGOING) != 0 ? 0 : t->backend->conn_start(c);
-    if (started < 0) {
-        count_unopened(c);
-        return;
-    }
     if ((c->flags & SOCK_OUTGOING) != 0) {
         t->stats.connected_count++;
-    } else {
+        t->backend->conn_established(c);
+    } else if (t->backend->conn_start(c) == 0) {
         t->stats.accepted_count++;
+    } else {
+        count_unopened(c);
+        return;
     }
     c->flags |= SOCK_OPENED;
     if (c->ops->on_open != NULL) {
@@ -174,7 +174,6 @@ void sock_conn_established(struct sock_conn *c)
 {
     c->flags &= ~(uint32_t)SOCK_CONNECTING;
     (void)sock_deadline_set_hard(c, UINT64_MAX);
-    c->transport->backend->conn_established(c);
     if (c->out.first != NULL || (c->flags & SOCK_END_ASKED) != 0) {
         sock_conn_dirty(c);
     }

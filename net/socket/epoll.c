@@ -144,7 +144,7 @@ static void epoll_conn_read(struct sock_conn *c)
 
 static void epoll_conn_established(struct sock_conn *c)
 {
-    watch_for(c, EPOLLIN);
+    watch_for(c, EPOLLIN | ((c->flags & SOCK_BLOCKED) != 0 ? (uint32_t)EPOLLOUT : 0));
 }
 
 static void epoll_conn_flush(struct sock_conn *c)

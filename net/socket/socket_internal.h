@@ -110,8 +110,9 @@ struct sock_conn {
         struct leat_watch watch;                           /* epoll */
         struct {                                           /* io_uring */
             struct sock_piece *parked_first, *parked_last; /* received, not deliverable yet */
-            uint32_t operations; /* enum uring_operation: those that the kernel has */
-            uint32_t operation_count;
+            uint32_t operations; /* bits of enum uring_operation: what the kernel works on */
+            bool ended;          /* the peer's FIN comes after what is parked */
+            bool hung_up;        /* nothing more can happen: not watched for errors */
         } uring;
     };
 };
@@ -163,7 +164,7 @@ struct sock_backend {
     bool (*has_buffers)(struct sock_transport *);
 };
 
-struct sock_uring;
+struct uring;
 
 struct sock_transport {
     struct leat_transport base;
@@ -188,7 +189,7 @@ struct sock_transport {
     uint64_t exhausted_log_ns;
     struct leat_sockets_shared *shared;
     struct leat_sockets_shared *own_shared; /* made here, freed here */
-    struct sock_uring *uring;
+    struct uring *uring;
     struct leat_sockets_stats stats;
 };
 

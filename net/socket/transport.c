@@ -316,7 +316,7 @@ static void ignore_sigpipe(void)
 static int open_backend(struct sock_transport *t, const struct leat_sockets_options *options,
                         struct leat_error *error)
 {
-#if LEAT_HAVE_URING && 0
+#if LEAT_HAVE_URING
     if (options->which != LEAT_SOCKETS_EPOLL) {
         struct leat_error refused = {0};
         t->backend = &sock_uring;
