@@ -1,5 +1,9 @@
 #include <leat/log.h>
 
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "runtime/loop/loop_internal.h"
 
 static bool may_warn(struct leat_loop *loop, uint64_t now_ns)
@@ -20,20 +24,39 @@ void loop_note_turn(struct leat_loop *loop, uint64_t end_ns)
     loop->metrics.slow_turn_count++;
     if (may_warn(loop, end_ns)) {
         uint64_t timers_ns = end_ns - loop->now_ns; /* the clock was last read before timers */
-        LEAT_LOG_WARN("core %u: callbacks kept the loop from I/O for %llu ms (%llu ms of it in "
-                      "timers); split long work, or move it to a worker",
-                      loop->core.index, (unsigned long long)(turn_ns / LEAT_NS_PER_MS),
+        LEAT_LOG_WARN("callbacks kept the loop from I/O for %llu ms (%llu ms of it in timers); "
+                      "split "
+                      "long work, or move it to a worker",
+                      (unsigned long long)(turn_ns / LEAT_NS_PER_MS),
                       (unsigned long long)(timers_ns / LEAT_NS_PER_MS));
     }
+}
+
+/* The name where the program exports it (-rdynamic), else a place that addr2line understands. */
+static void name_function(leat_callback *fn, char *name, size_t name_bytes)
+{
+    void *address;
+    memcpy(&address, &fn, sizeof(address));
+    Dl_info info;
+    if (dladdr(address, &info) == 0)
+        snprintf(name, name_bytes, "%p", address);
+    else if (info.dli_sname != NULL && info.dli_saddr == address)
+        snprintf(name, name_bytes, "%s", info.dli_sname);
+    else
+        snprintf(name, name_bytes, "%s+0x%zx", info.dli_fname,
+                 (size_t)((char *)address - (char *)info.dli_fbase));
 }
 
 void loop_note_storm(struct leat_loop *loop, leat_callback *fn)
 {
     loop->metrics.microtask_storm_count++;
-    if (may_warn(loop, loop_clock(loop)))
-        LEAT_LOG_WARN("core %u: %u microtasks in a row keep the loop from I/O, the last of them "
-                      "function %p; use leat_set_immediate to let I/O in between",
-                      loop->core.index, LOOP_MICROTASKS_MAX, *(void **)&fn);
+    if (!may_warn(loop, loop_clock(loop)))
+        return;
+    char name[256];
+    name_function(fn, name, sizeof(name));
+    LEAT_LOG_WARN("%u microtasks in a row keep the loop from I/O, the last of them %s; use "
+                  "leat_set_immediate to let I/O in between",
+                  LOOP_MICROTASKS_MAX, name);
 }
 
 void leat_loop_metrics(struct leat_loop *loop, struct leat_loop_metrics *metrics)

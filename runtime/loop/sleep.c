@@ -101,7 +101,8 @@ static uint64_t next_nap(struct leat_loop *loop, uint64_t nap_ns)
 
 static void loop_doze(struct leat_loop *loop, uint64_t nap_ns, uint64_t now_ns)
 {
-    nap_ns = next_nap(loop, loop_arm(loop, nap_ns));
+    nap_ns = loop_arm(loop, nap_ns);
+    nap_ns = is_spinning(loop, now_ns) ? 0 : next_nap(loop, nap_ns);
     if (nap_ns > 0) {
         atomic_store_explicit(&loop->is_sleeping, true, memory_order_relaxed);
         ring_fence();

@@ -9,6 +9,7 @@
 #include <leat/source.h>
 #include <leat/timer.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -182,6 +183,134 @@ static void test_unref_lets_the_loop_end(void **state)
     assert_false(leat_loop_is_alive(world->loop));
 }
 
+static void stop_next_hook(void *arg)
+{
+    struct world *world = arg;
+    say((void *)"first");
+    leat_hook_stop(&world->hooks[1]);
+}
+
+static void test_hooks_in_order_and_stopped_inside(void **state)
+{
+    struct world *world = test_world = *state;
+    leat_hook_init(&world->hooks[0], world->loop, LEAT_PHASE_CHECK, stop_next_hook, world);
+    leat_hook_init(&world->hooks[1], world->loop, LEAT_PHASE_CHECK, say, (void *)"second");
+    leat_hook_init(&world->hooks[2], world->loop, LEAT_PHASE_CHECK, say, (void *)"third");
+    for (int i = 0; i < 3; i++)
+        leat_hook_start(&world->hooks[i]);
+    leat_hook_start(&world->hooks[2]); /* no effect */
+    leat_loop_turn(world->loop, 0);
+    assert_string_equal(world->trace, "first third ");
+    leat_hook_unref(&world->hooks[0]);
+    leat_hook_unref(&world->hooks[2]);
+    assert_false(leat_loop_is_alive(world->loop));
+    leat_hook_ref(&world->hooks[2]);
+    assert_true(leat_loop_is_alive(world->loop));
+    for (int i = 0; i < 3; i++)
+        leat_hook_stop(&world->hooks[i]);
+    assert_false(leat_loop_is_alive(world->loop));
+}
+
+static void check_current(void *arg)
+{
+    assert_ptr_equal(leat_loop_current(), arg);
+    say((void *)"here");
+}
+
+static void test_several_loops_on_one_thread(void **state)
+{
+    struct world *world = test_world = *state;
+    struct leat_loop_options options = {.index = 1};
+    struct leat_loop *second = leat_loop_new(&options, NULL);
+    assert_ptr_equal(leat_loop_current(), second);
+    assert_int_equal(leat_loop_index(second), 1);
+    leat_set_immediate(world->loop, check_current, world->loop);
+    leat_set_immediate(second, check_current, second);
+    leat_loop_turn(world->loop, 0);
+    assert_ptr_equal(leat_loop_current(), second);
+    leat_loop_turn(second, 0);
+    assert_string_equal(world->trace, "here here ");
+    leat_loop_free(second);
+    assert_null(leat_loop_current());
+}
+
+static void test_watch_liveness_and_changes(void **state)
+{
+    struct world *world = test_world = *state;
+    struct leat_watch *watch = &world->watches[0];
+    leat_watch_init(watch, world->loop, world->pipes[0][1], say_watch, (void *)"writable");
+    assert_int_equal(leat_watch_start(watch, EPOLLIN), 0);
+    assert_true(leat_loop_is_alive(world->loop));
+    leat_loop_turn(world->loop, 0);
+    leat_loop_turn(world->loop, 0);
+    assert_string_equal(world->trace, "");
+    leat_watch_unref(watch);
+    assert_false(leat_loop_is_alive(world->loop));
+    leat_watch_ref(watch);
+    assert_int_equal(leat_watch_start(watch, EPOLLOUT), 0);
+    assert_int_equal(leat_loop_run(world->loop), 0);
+    assert_string_equal(world->trace, "writable ");
+    leat_watch_init(watch, world->loop, -1, say_watch, NULL);
+    assert_int_equal(leat_watch_start(watch, EPOLLIN), -EBADF);
+    assert_false(leat_loop_is_alive(world->loop));
+}
+
+/* An event was collected; before it is delivered the watch is changed so as not to ask for it. */
+static void ask_for_nothing(void *arg)
+{
+    struct world *world = arg;
+    assert_int_equal(leat_watch_start(&world->watches[0], EPOLLOUT), 0);
+}
+
+static void test_a_collected_event_that_is_no_longer_asked_for(void **state)
+{
+    struct world *world = test_world = *state;
+    leat_watch_init(&world->watches[0], world->loop, world->pipes[0][0], say_watch,
+                    (void *)"stale");
+    assert_int_equal(leat_watch_start(&world->watches[0], EPOLLIN), 0);
+    assert_int_equal(write(world->pipes[0][1], "x", 1), 1);
+    leat_loop_turn(world->loop, 0); /* collects */
+    leat_loop_pend(world->loop, ask_for_nothing, world);
+    leat_loop_turn(world->loop, 0);
+    assert_string_equal(world->trace, "");
+    leat_watch_stop(&world->watches[0]);
+}
+
+static void test_immediates_cleared_and_left_behind(void **state)
+{
+    struct world *world = test_world = *state;
+    leat_clear_immediate(leat_set_immediate(world->loop, say, (void *)"never"));
+    leat_clear_immediate(NULL);
+    assert_false(leat_loop_is_alive(world->loop));
+    leat_set_immediate(world->loop, say, (void *)"left"); /* freed with the loop */
+}
+
+static void pend_again(void *arg)
+{
+    struct world *world = arg;
+    say((void *)"pending");
+    if (world->trace[9] == '\0')
+        leat_loop_pend(world->loop, pend_again, world);
+}
+
+static void test_pending_again_is_for_the_next_turn(void **state)
+{
+    struct world *world = test_world = *state;
+    leat_loop_pend(world->loop, pend_again, world);
+    leat_loop_turn(world->loop, 0);
+    assert_string_equal(world->trace, "pending ");
+    leat_loop_turn(world->loop, 0);
+    assert_string_equal(world->trace, "pending pending ");
+}
+
+static void test_an_index_that_cannot_be(void **state)
+{
+    struct leat_error error;
+    struct leat_loop_options options = {.index = 1024};
+    assert_null(leat_loop_new(&options, &error));
+    assert_int_equal(error.code, -EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +320,14 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_stop_ends_after_the_turn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unref_lets_the_loop_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_hooks_in_order_and_stopped_inside, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_several_loops_on_one_thread, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_watch_liveness_and_changes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_collected_event_that_is_no_longer_asked_for, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_immediates_cleared_and_left_behind, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_pending_again_is_for_the_next_turn, set_up, tear_down),
+        cmocka_unit_test(test_an_index_that_cannot_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
