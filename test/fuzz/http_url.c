@@ -1,0 +1,127 @@
+/* Decoding and normalizing against slow versions that work segment by segment, in place and not;
+ * queries and cookies for what must hold of every pair. */
+#include <leat/check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/http/url.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length_bytes);
+
+enum { BYTES_MAX = 4096 };
+static char out[BYTES_MAX + 1], place[BYTES_MAX + 1], slow[BYTES_MAX + 1];
+
+/* strict: as http_url_decode, else as http_form_decode. */
+static ptrdiff_t slow_decode(struct leat_view from, bool strict)
+{
+    static const char hex[] = "0123456789abcdef0123456789ABCDEF";
+    ptrdiff_t length = 0;
+
+    for (size_t i = 0; i < from.length_bytes; i++) {
+        char byte = from.data[i];
+        if (byte == '%') {
+            char pair[2] = {i + 1 < from.length_bytes ? from.data[i + 1] : '\0',
+                            i + 2 < from.length_bytes ? from.data[i + 2] : '\0'};
+            const char *high = pair[0] ? strchr(hex, pair[0]) : NULL;
+            const char *low = pair[1] ? strchr(hex, pair[1]) : NULL;
+            if (high && low) {
+                byte = (char)((high - hex) % 16 * 16 + (low - hex) % 16);
+                i += 2;
+            } else if (strict) {
+                return -1;
+            }
+        } else if (byte == '+' && !strict) {
+            byte = ' ';
+        }
+        if (byte == '\0')
+            return -1;
+        slow[length++] = byte;
+    }
+    return length;
+}
+
+static bool has_encoded_slash(struct leat_view path)
+{
+    for (size_t i = 0; i + 3 <= path.length_bytes; i++)
+        if (path.data[i] == '%' && path.data[i + 1] == '2' && (path.data[i + 2] | 0x20) == 'f')
+            return true;
+    return false;
+}
+
+/* Leaves the result in slow. */
+static ptrdiff_t slow_normalize(struct leat_view path)
+{
+    char *segments[BYTES_MAX + 1], *rest = slow + 1;
+    size_t count = 0, length = 0;
+    static char result[BYTES_MAX + 1];
+    ptrdiff_t decoded = slow_decode(path, true);
+
+    if (decoded <= 0 || slow[0] != '/' || path.data[0] != '/' || has_encoded_slash(path))
+        return -1;
+    slow[decoded] = '\0';
+    if (strchr(slow, '\\'))
+        return -1;
+    bool directory = true;
+    for (char *segment; (segment = strsep(&rest, "/"));) {
+        directory = false;
+        if (strcmp(segment, "..") == 0 && count-- == 0)
+            return -1;
+        if (*segment == '\0' || strcmp(segment, ".") == 0 || strcmp(segment, "..") == 0)
+            directory = true;
+        else
+            segments[count++] = segment;
+    }
+    for (size_t i = 0; i < count; i++)
+        length += (size_t)sprintf(result + length, "/%s", segments[i]);
+    if (directory || count == 0)
+        length += (size_t)sprintf(result + length, "/");
+    memcpy(slow, result, length);
+    return (ptrdiff_t)length;
+}
+
+static void check(ptrdiff_t (*fast)(struct leat_view, char *), struct leat_view in,
+                  ptrdiff_t expected)
+{
+    memcpy(place, in.data, in.length_bytes);
+    LEAT_CHECK(fast(in, out) == expected);
+    LEAT_CHECK(fast((struct leat_view){place, in.length_bytes}, place) == expected);
+    if (expected > 0) {
+        LEAT_CHECK(memcmp(out, slow, (size_t)expected) == 0);
+        LEAT_CHECK(memcmp(place, slow, (size_t)expected) == 0);
+    }
+}
+
+static void check_pairs(bool (*next)(struct leat_view *, struct leat_view *, struct leat_view *),
+                        struct leat_view in, char separator)
+{
+    const char *end = in.data + in.length_bytes, *before = in.data;
+    struct leat_view rest = in, name, value;
+
+    while (next(&rest, &name, &value)) {
+        LEAT_CHECK(rest.data + rest.length_bytes == end && rest.data > before);
+        LEAT_CHECK(name.data >= before && name.data + name.length_bytes <= rest.data);
+        LEAT_CHECK(!memchr(name.data, '=', name.length_bytes));
+        LEAT_CHECK(!memchr(name.data, separator, name.length_bytes));
+        if (value.data) {
+            LEAT_CHECK(value.data > name.data + name.length_bytes - 1);
+            LEAT_CHECK(value.data + value.length_bytes <= rest.data);
+            LEAT_CHECK(!memchr(value.data, separator, value.length_bytes));
+        }
+        before = rest.data;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length_bytes)
+{
+    struct leat_view in = {(const char *)data, length_bytes < BYTES_MAX ? length_bytes : BYTES_MAX};
+
+    if (in.length_bytes == 0)
+        return 0;
+    check(http_url_decode, in, slow_decode(in, true));
+    check(http_form_decode, in, slow_decode(in, false));
+    check(http_path_normalize, in, slow_normalize(in));
+    check_pairs(http_query_next, in, '&');
+    check_pairs(http_cookie_next, in, ';');
+    return 0;
+}
