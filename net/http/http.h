@@ -62,8 +62,8 @@ typedef void leat_handler(struct leat_request *req);
 LEAT_API struct leat_http *leat_http_new(struct leat_loop *loop);
 
 /* Closes the listeners and aborts the connections; handles of its requests go stale. The memory is
- * freed when the last connection's on_close came. A server that still lives when its loop ends is
- * freed by leat_loop_free. NULL: no effect. */
+ * freed when the last connection's on_close came, so call it before the loop ends; leat_run does,
+ * for every server of its loops, when it has drained them. NULL: no effect. */
 LEAT_API void leat_http_free(struct leat_http *http);
 
 /* Listens on an address as leat_addr_parse takes it (":8080", "127.0.0.1:0", "unix:/run/x"). May be
@@ -192,8 +192,7 @@ LEAT_API int leat_request_minor_version(const struct leat_request *req); /* 0 or
 LEAT_API struct leat_view leat_request_param(const struct leat_request *req, const char *name);
 
 /* The first value of name in the query, decoded ('+' is a space); data == NULL when absent. The
- * decoded bytes live as long as the request's views; -- at most one pool buffer of them per
- * request, past which data == NULL. */
+ * decoded bytes live as long as the request. */
 LEAT_API struct leat_view leat_request_query_param(struct leat_request *req, const char *name);
 
 /* A header's value without surrounding blanks, the name in any case; data == NULL when absent.
@@ -243,10 +242,17 @@ LEAT_API struct leat_buf leat_request_take_body(struct leat_request *req) LEAT_M
 typedef void leat_body_fn(struct leat_request *req, struct leat_buf piece);
 LEAT_API int leat_request_on_body(struct leat_request *req, leat_body_fn *on_body,
                                   leat_handler *on_end);
-/* Keeps a piece, or a part of it, beyond on_body; while receive_bytes_max is held the client is
- * stopped by flow control. release works after the request has ended too, with its connection. */
-LEAT_API struct leat_buf leat_request_hold(struct leat_request *req,
-                                           struct leat_buf piece) LEAT_MUST_CHECK;
+/* Keeps a piece, or a part of it, beyond on_body. What is held counts against the connection's
+ * receive window (C12): with receive_bytes_max held the client is stopped by flow control.
+ * buf.data == NULL when memory is out. Release works after the request and its connection have
+ * ended too, on the same core. */
+struct leat_held {
+    struct leat_buf buf;
+    leat_conn conn; /* Leat's own */
+};
+LEAT_API struct leat_held leat_request_hold(struct leat_request *req,
+                                            struct leat_buf piece) LEAT_MUST_CHECK;
+LEAT_API void leat_held_release(struct leat_held held);
 /* Stops on_body, and the client by flow control, until resume. Both are idempotent. */
 LEAT_API void leat_request_pause(struct leat_request *req);
 LEAT_API void leat_request_resume(struct leat_request *req);

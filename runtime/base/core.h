@@ -19,6 +19,7 @@
 #define unlikely(x)       __builtin_expect(!!(x), 0)
 #define LEAT_CORES_MAX    1024 /* the handle of a connection has ten bits for it */
 
+struct http_core;
 struct leat_clock;
 struct leat_heap;
 struct leat_log;
@@ -36,6 +37,7 @@ struct leat_core {
     struct leat_log *log;
     struct leat_run_core *run;             /* net/run: the program's life, NULL outside leat_run */
     struct leat_transport *transports[16]; /* net/api: by the handle's transport bits */
+    struct http_core *http;                /* net/http: request objects, Date, counters */
     const char *phase;                     /* static string, for dumps: "poll", "timers", ... */
     uint32_t index;                        /* 0 .. LEAT_CORES_MAX - 1, unique in the process */
     uint32_t numa_node;

@@ -1,0 +1,258 @@
+/* Whose turn it is with a request: middleware, the route, and what answers when there is none. */
+#include "net/http/http_internal.h"
+
+#include <leat/log.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+void http_call(struct leat_request *req, leat_handler *handler)
+{
+    struct leat_loop *loop = req->http->loop;
+
+    handler(req);
+    leat_loop_gate(loop);
+}
+
+/* ---- Failing ---- */
+
+void http_fail(struct leat_request *req, int status, const char *sentence)
+{
+    struct http_exchange *x = &req->x;
+    leat_error_handler *handler = req->http->error_handler;
+
+    if (status == 500)
+        LEAT_LOG_ERROR("%.*s %.*s: %s", LEAT_VIEW_PRINT(leat_request_method_name(req)),
+                       LEAT_VIEW_PRINT(leat_request_target(req)), sentence);
+    if (handler && !x->is_failing && !x->begun) {
+        x->is_failing = true;
+        handler(req, status, sentence);
+        x->is_failing = false;
+    }
+    if (x->begun)
+        return;
+    (void)leat_respond_text(req, status, leat_status_phrase(status));
+}
+
+int leat_request_fail(struct leat_request *req, int status, const char *format, ...)
+{
+    char sentence[LEAT_SENTENCE_BYTES_MAX];
+    va_list arguments;
+
+    if (req->x.ended)
+        return -EALREADY;
+    va_start(arguments, format);
+    vsnprintf(sentence, sizeof(sentence), format, arguments);
+    va_end(arguments);
+    if (!req->x.begun) {
+        http_fail(req, status, sentence);
+        return 0;
+    }
+    if (status >= 500)
+        LEAT_LOG_ERROR("a response was broken off: %s", sentence);
+    req->x.ended = true;
+    if (req->conn)
+        http_conn_abort(req->conn);
+    return -EALREADY;
+}
+
+void http_check_charge(struct leat_request *req)
+{
+    const struct http_exchange *x = &req->x;
+
+    if (likely(x->begun) || x->deferred || x->reader != HTTP_READER_NONE ||
+        req->phase != HTTP_PHASE_EXCHANGE)
+        return;
+    http_count_error(req, LEAT_HTTP_ERROR_UNANSWERED);
+    http_fail(req, 500, leat_http_error_sentence(LEAT_HTTP_ERROR_UNANSWERED));
+}
+
+/* ---- No route ---- */
+
+static void add_allow(struct leat_request *req, uint32_t methods)
+{
+    char allow[96];
+    size_t length = 0;
+
+    if (methods & 1u << LEAT_METHOD_GET)
+        methods |= 1u << LEAT_METHOD_HEAD;
+    if (methods & 1u << LEAT_METHOD_COUNT)
+        methods = ~0u;
+    methods |= 1u << LEAT_METHOD_OPTIONS;
+    for (unsigned method = LEAT_METHOD_GET; method < LEAT_METHOD_COUNT; method++) {
+        if (!(methods & 1u << method))
+            continue;
+        const char *name = leat_method_name((enum leat_method)method);
+        if (length) {
+            memcpy(allow + length, ", ", 2);
+            length += 2;
+        }
+        memcpy(allow + length, name, strlen(name));
+        length += strlen(name);
+    }
+    (void)leat_response_header_view(req, leat_view_of("Allow"), (struct leat_view){allow, length});
+}
+
+/* To the same path with its last slash toggled. A path that begins with two slashes would name
+ * another host (RFC 3986 4.2). */
+static bool redirect_slash(struct leat_request *req)
+{
+    struct leat_view path = http_path(&req->head, req->x.head_bytes);
+    struct leat_view query = leat_request_query(req);
+    size_t size = path.length_bytes + query.length_bytes + 3, length = path.length_bytes;
+
+    if (length > 1 && (path.data[1] == '/' || path.data[1] == '\\'))
+        return false;
+    struct leat_buf location = leat_buf_alloc_unsafe(size);
+    if (!location.data)
+        return false;
+    char *to = (char *)location.data;
+    memcpy(to, path.data, length);
+    if (to[length - 1] == '/')
+        length--;
+    else
+        to[length++] = '/';
+    if (req->head.has_query) {
+        to[length++] = '?';
+        memcpy(to + length, query.data, query.length_bytes);
+        length += query.length_bytes;
+    }
+    to[length] = '\0';
+    (void)leat_respond_redirect(req, 308, to);
+    leat_buf_unref(location);
+    return true;
+}
+
+static void run_no_route(struct leat_request *req)
+{
+    struct leat_http *http = req->http;
+    bool is_options = req->head.method == LEAT_METHOD_OPTIONS;
+
+    if (req->head.method == LEAT_METHOD_CONNECT ||
+        (req->head.method == LEAT_METHOD_OTHER && !(http->router.methods & 1))) {
+        http_count_error(req, LEAT_HTTP_ERROR_NOT_IMPLEMENTED);
+        http_fail(req, 501, leat_http_error_sentence(LEAT_HTTP_ERROR_NOT_IMPLEMENTED));
+    } else if (is_options && req->head.target_form == HTTP_TARGET_ASTERISK) {
+        add_allow(req, http->router.methods & ~1u);
+        (void)leat_respond_empty(req, 204);
+    } else if (req->match.allowed) {
+        add_allow(req, req->match.allowed & ~1u);
+        if (is_options)
+            (void)leat_respond_empty(req, 204);
+        else
+            http_fail(req, 405, "the path has no route for this method");
+    } else if (req->match.other_slash && redirect_slash(req)) {
+        return;
+    } else if (http->not_found.handler) {
+        req->x.user = http->not_found.user;
+        http->not_found.handler(req);
+    } else {
+        http_fail(req, 404, "no route has this path");
+    }
+}
+
+/* ---- The chain ---- */
+
+static void run_route(struct leat_request *req)
+{
+    struct http_match *match = &req->match;
+
+    http_router_find(&req->http->router, req->head.method, leat_request_method_name(req),
+                     http_path(&req->head, req->x.head_bytes), req->x.path, match);
+    if (unlikely(!match->route)) {
+        run_no_route(req);
+        return;
+    }
+    req->x.user = match->route->user;
+    match->route->handler(req);
+}
+
+static bool prefix_matches(const struct http_middleware *middleware, struct leat_view path)
+{
+    size_t bytes = middleware->prefix_bytes;
+
+    return bytes == 0 ||
+           (path.length_bytes >= bytes && memcmp(path.data, middleware->prefix, bytes) == 0 &&
+            (path.length_bytes == bytes || path.data[bytes] == '/'));
+}
+
+void leat_next(struct leat_request *req)
+{
+    const struct leat_http *http = req->http;
+    struct http_exchange *x = &req->x;
+
+    while (x->chain_index < http->middleware_count) {
+        const struct http_middleware *middleware = &http->middleware[x->chain_index++];
+        if (!prefix_matches(middleware, x->path))
+            continue;
+        x->user = middleware->user;
+        middleware->handler(req);
+        return;
+    }
+    if (x->chain_index++ == http->middleware_count)
+        run_route(req);
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Returns the length of what was decoded, or SIZE_MAX when an escape is broken. */
+size_t http_unescape(char *to, struct leat_view from, bool plus_is_space)
+{
+    size_t length = 0;
+
+    for (size_t i = 0; i < from.length_bytes; i++) {
+        char c = from.data[i];
+        if (c == '%') {
+            int high = i + 2 < from.length_bytes ? hex_digit(from.data[i + 1]) : -1;
+            int low = high >= 0 ? hex_digit(from.data[i + 2]) : -1;
+            if (low < 0)
+                return SIZE_MAX;
+            c = (char)(high << 4 | low);
+            i += 2;
+        } else if (c == '+' && plus_is_space) {
+            c = ' ';
+        }
+        to[length++] = c;
+    }
+    return length;
+}
+
+/* Returns 0, or the status of the failure. */
+static int decode_path(struct leat_request *req)
+{
+    struct http_exchange *x = &req->x;
+    struct leat_view raw = http_path(&req->head, x->head_bytes);
+
+    x->path = raw;
+    if (likely(!memchr(raw.data, '%', raw.length_bytes)))
+        return 0;
+    x->path_kept = leat_buf_alloc_unsafe(raw.length_bytes);
+    if (!x->path_kept.data)
+        return 503;
+    x->has_bufs = true;
+    x->path.data = (const char *)x->path_kept.data;
+    x->path.length_bytes = http_unescape((char *)x->path_kept.data, raw, false);
+    return x->path.length_bytes == SIZE_MAX ? 400 : 0;
+}
+
+void http_run_handlers(struct leat_request *req)
+{
+    struct leat_loop *loop = req->http->loop;
+    int status = decode_path(req);
+
+    if (unlikely(status)) {
+        req->x.path = (struct leat_view){0};
+        http_count_error(req,
+                         status == 400 ? LEAT_HTTP_ERROR_BAD_REQUEST : LEAT_HTTP_ERROR_NO_MEMORY);
+        http_fail(req, status, "the path has a broken percent escape, or memory is out");
+        return;
+    }
+    leat_next(req);
+    leat_loop_gate(loop);
+    http_check_charge(req);
+}

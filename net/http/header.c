@@ -1,0 +1,175 @@
+/* Extra header and trailer lines of a response, and what is refused: a line is written only when no
+ * byte of it can be taken for the end of it. */
+#include "net/http/http_internal.h"
+
+#include <errno.h>
+#include <leat/log.h>
+
+/* RFC 9110 5.6.2: tchar */
+static bool is_token(struct leat_view view)
+{
+    static const char marks[] = "!#$%&'*+-.^_`|~";
+
+    for (size_t i = 0; i < view.length_bytes; i++) {
+        char c = view.data[i], letter = (char)(c | 0x20);
+        if (!(letter >= 'a' && letter <= 'z') && !(c >= '0' && c <= '9') &&
+            (c == '\0' || !strchr(marks, c)))
+            return false;
+    }
+    return view.length_bytes > 0;
+}
+
+static bool is_field_value(struct leat_view view)
+{
+    for (size_t i = 0; i < view.length_bytes; i++) {
+        unsigned char c = (unsigned char)view.data[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+static bool is_own(enum http_known known)
+{
+    return known == HTTP_CONTENT_LENGTH || known == HTTP_TRANSFER_ENCODING ||
+           known == HTTP_CONNECTION || known == HTTP_DATE || known == HTTP_SERVER ||
+           known == HTTP_KEEP_ALIVE;
+}
+
+static int lines_grow(struct leat_request *req, struct leat_buf *lines, size_t bytes)
+{
+    size_t used = lines->data ? lines->length_bytes : 0;
+
+    if (used + bytes > LEAT_RESPONSE_HEADER_BYTES_MAX)
+        return -ENOSPC;
+    if (lines->data && leat_buf_capacity(lines) >= used + bytes)
+        return 0;
+    size_t size = used + bytes > 512 ? LEAT_RESPONSE_HEADER_BYTES_MAX : 512;
+    struct leat_buf grown = leat_buf_alloc_unsafe(size);
+    if (!grown.data)
+        return -ENOMEM;
+    if (used)
+        memcpy(grown.data, lines->data, used);
+    grown.length_bytes = used;
+    leat_buf_unref(*lines);
+    *lines = grown;
+    req->x.has_bufs = true;
+    return 0;
+}
+
+static int line_add(struct leat_request *req, struct leat_buf *lines, struct leat_view name,
+                    struct leat_view value)
+{
+    size_t bytes = name.length_bytes + value.length_bytes + 4;
+    int result = lines_grow(req, lines, bytes);
+
+    if (result)
+        return result;
+    uint8_t *to = lines->data + lines->length_bytes;
+    memcpy(to, name.data, name.length_bytes);
+    to += name.length_bytes;
+    *to++ = ':';
+    *to++ = ' ';
+    if (value.length_bytes)
+        memcpy(to, value.data, value.length_bytes);
+    to += value.length_bytes;
+    *to++ = '\r';
+    *to = '\n';
+    lines->length_bytes += bytes;
+    return 0;
+}
+
+static int refuse(struct leat_request *req)
+{
+    LEAT_LOG_ERROR("a handler of %.*s gave a header that cannot be sent",
+                   LEAT_VIEW_PRINT(leat_request_path(req)));
+    req->x.bad_header = true;
+    return -EINVAL;
+}
+
+int leat_response_header_view(struct leat_request *req, struct leat_view name,
+                              struct leat_view value)
+{
+    if (req->x.begun)
+        return -EALREADY;
+    if (req->phase != HTTP_PHASE_EXCHANGE)
+        return -EPIPE;
+    if (!is_token(name) || !is_field_value(value))
+        return refuse(req);
+    enum http_known known = http_known_find((const uint8_t *)name.data, name.length_bytes);
+    if (is_own(known))
+        return refuse(req);
+    int result = line_add(req, &req->x.headers, name, value);
+    if (result) {
+        req->x.bad_header = true;
+        return result;
+    }
+    req->x.has_type |= known == HTTP_CONTENT_TYPE;
+    req->x.has_upgrade |= known == HTTP_UPGRADE;
+    return 0;
+}
+
+int leat_response_header(struct leat_request *req, const char *name, const char *value)
+{
+    return leat_response_header_view(req, leat_view_of(name), leat_view_of(value));
+}
+
+int leat_response_trailer(struct leat_request *req, const char *name, const char *value)
+{
+    struct leat_view name_view = leat_view_of(name), value_view = leat_view_of(value);
+
+    if (req->x.ended)
+        return -EALREADY;
+    if (!is_token(name_view) || !is_field_value(value_view) ||
+        is_own(http_known_find((const uint8_t *)name, name_view.length_bytes)))
+        return -EINVAL;
+    return line_add(req, &req->x.trailers, name_view, value_view);
+}
+
+/* RFC 6265 4.1.1 */
+static bool is_cookie_value(const char *value)
+{
+    for (; *value; value++) {
+        unsigned char c = (unsigned char)*value;
+        if (c <= 0x20 || c >= 0x7f || c == '"' || c == ',' || c == ';' || c == '\\')
+            return false;
+    }
+    return true;
+}
+
+int leat_response_cookie(struct leat_request *req, const char *name, const char *value,
+                         const char *attributes)
+{
+    size_t name_bytes = strlen(name), value_bytes = strlen(value);
+    size_t attribute_bytes = attributes ? strlen(attributes) : 0;
+    size_t size = name_bytes + value_bytes + attribute_bytes + 3;
+    char *to, *text;
+
+    if (!is_token(leat_view_of(name)) || !is_cookie_value(value))
+        return refuse(req);
+    if (size > LEAT_RESPONSE_HEADER_BYTES_MAX)
+        return -ENOSPC;
+    struct leat_buf line = leat_buf_alloc_unsafe(size);
+    if (!line.data)
+        return -ENOMEM;
+    to = text = (char *)line.data;
+    memcpy(to, name, name_bytes);
+    to += name_bytes;
+    *to++ = '=';
+    memcpy(to, value, value_bytes);
+    to += value_bytes;
+    if (attribute_bytes) {
+        memcpy(to, "; ", 2);
+        memcpy(to + 2, attributes, attribute_bytes);
+        to += 2 + attribute_bytes;
+    }
+    int result = leat_response_header_view(req, leat_view_of("Set-Cookie"),
+                                           (struct leat_view){text, (size_t)(to - text)});
+    leat_buf_unref(line);
+    return result;
+}
+
+void leat_response_close(struct leat_request *req)
+{
+    req->x.close = true;
+}

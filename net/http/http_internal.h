@@ -1,0 +1,367 @@
+/* What the files of net/http/ share: the objects of the server and who may touch them.
+ *
+ *  struct http_core     one per core, shared by its servers: request objects, Date, counters
+ *  struct leat_http     one server: options, routes, listeners, queues of connections by deadline
+ *  struct http_conn     one connection: all that an idle one costs above its transport
+ *  struct leat_request  taken from the core's pool when the first byte of a head comes, given back
+ *                       when nothing is in progress; serves pipelined requests one after another
+ *
+ * Everything belongs to one core. Invariants:
+ *  I1  A connection is in exactly one queue of its server; queue lengths sum to connections_now.
+ *  I2  conn->request == NULL exactly in the queues KEEPALIVE and, after a bulk response or while it
+ *      closes, WRITE.
+ *  I3  Outside of http_pump a request has no input: what was not consumed lies in its backlog. */
+#ifndef LEAT_HTTP_INTERNAL_H
+#define LEAT_HTTP_INTERNAL_H
+
+#include <leat/http.h>
+#include <leat/loop.h>
+#include <leat/timer.h>
+#include "buffers/heap.h"
+#include "net/http/parser.h"
+#include "runtime/base/core.h"
+
+#include <errno.h>
+
+#define HTTP_LISTENERS_MAX         16
+#define HTTP_OUT_MAX               16    /* slices that wait for one leat_conn_send */
+#define HTTP_OUT_BYTES_MIN         512   /* first output buffer of a burst ... */
+#define HTTP_OUT_BYTES_MAX         4096  /* ... and the largest, unless one head needs more */
+#define HTTP_COPY_BYTES_MAX        2048  /* a body up to this is copied behind its head */
+#define HTTP_BULK_BYTES            65536 /* a response this large is watched for progress */
+#define HTTP_TRAILER_AREA_BYTES    4096
+#define HTTP_REQUESTS_KEPT_MAX     256 /* unused request objects that a core keeps */
+#define HTTP_CONNS_PER_SLAB        64
+#define HTTP_EXPIRED_PER_TURN      256
+#define HTTP_DRAIN_GRACE_NS        (500 * LEAT_NS_PER_MS)
+#define HTTP_REFUSED_NOW_MAX       1024 /* 503s that linger; more are reset */
+#define HTTP_SERVER_NAME_BYTES_MAX 64
+#define HTTP_PREFIX_BYTES_MAX      256 /* Server and Date lines */
+#define HTTP_DATE_BYTES            29  /* RFC 9110 5.6.7: IMF-fixdate */
+
+/* ---- Queues of connections: equal durations, so that appending keeps them in order of time. ----
+ */
+
+enum http_queue_number {
+    HTTP_QUEUE_KEEPALIVE, /* idle */
+    HTTP_QUEUE_HEADER,    /* a head has begun */
+    HTTP_QUEUE_BODY,      /* the body is being read */
+    HTTP_QUEUE_WRITE,     /* the client has to take bytes */
+    HTTP_QUEUE_BUSY,      /* the application has it: no deadline of ours */
+    HTTP_QUEUE_COUNT
+};
+
+#define HTTP_CONN_BULK    1 /* sent a large response: may still have bytes queued */
+#define HTTP_CONN_CLOSING 2 /* leat_conn_close or abort was called */
+#define HTTP_CONN_ENDED   4 /* the peer has half-closed */
+
+struct http_conn {
+    leat_conn conn;
+    struct leat_http *http;
+    struct http_conn *next, *prev;
+    struct leat_request *request;
+    uint64_t since_ns;   /* when it entered its queue */
+    uint64_t mark_bytes; /* WRITE: sent_bytes at that time */
+    uint32_t requests_count;
+    uint8_t queue; /* enum http_queue_number */
+    uint8_t flags;
+};
+_Static_assert(sizeof(struct http_conn) <= 64, "an idle connection costs at most 64 bytes");
+
+struct http_queue {
+    struct http_conn *first, *last;
+    uint64_t count;
+    uint64_t duration_ns; /* UINT64_MAX: never */
+    struct leat_timer timer;
+    struct leat_http *http;
+    bool is_armed;
+};
+
+/* ---- Router (router.c) ---- */
+
+struct http_route {
+    struct http_route *next; /* of the same leaf */
+    leat_handler *handler;
+    void *user;
+    uint8_t method; /* enum leat_method; LEAT_METHOD_COUNT: any */
+    char method_name[HTTP_METHOD_BYTES_MAX + 1];
+    unsigned param_count;
+    struct leat_view param_names[LEAT_ROUTE_PARAMS_MAX]; /* into pattern */
+    char *pattern;
+};
+
+struct http_node { /* one segment */
+    char *text;
+    size_t text_bytes;
+    struct http_node **literals; /* sorted by http_segment_compare */
+    unsigned literal_count;
+    struct http_node *param, *wild;
+    struct http_route *routes; /* of the pattern that ends here */
+};
+
+struct http_router {
+    struct http_node root;
+    uint32_t methods; /* bit per enum leat_method of all routes */
+};
+
+struct http_match {
+    const struct http_route *route; /* NULL: none */
+    uint32_t allowed;               /* bit per method that the path exists for; 0: it does not */
+    bool other_slash;               /* the path with its last slash toggled has a route */
+    unsigned param_count;
+    struct leat_view params[LEAT_ROUTE_PARAMS_MAX];
+};
+
+int http_router_add(struct http_router *router, const char *method, const char *pattern,
+                    leat_handler *handler, void *user, struct leat_error *error);
+void http_router_fini(struct http_router *router);
+/* raw: the path as received; text: the same decoded, which params point into. */
+void http_router_find(const struct http_router *router, enum leat_method method,
+                      struct leat_view method_name, struct leat_view raw, struct leat_view text,
+                      struct http_match *match);
+
+/* ---- Server (server.c) and core (core.c) ---- */
+
+struct http_middleware {
+    leat_handler *handler;
+    void *user;
+    char *prefix; /* without a slash at its end; "" for all */
+    size_t prefix_bytes;
+};
+
+/* A head up to Content-Length's value, ready-made for the types that Leat names itself. */
+struct http_ready_head {
+    uint32_t length_bytes;
+    uint16_t status;
+    uint8_t type; /* enum http_type */
+    char bytes[HTTP_PREFIX_BYTES_MAX + 128];
+};
+
+enum http_type { HTTP_TYPE_NONE, HTTP_TYPE_TEXT, HTTP_TYPE_HTML, HTTP_TYPE_JSON, HTTP_TYPE_OWN };
+
+struct leat_http {
+    struct leat_loop *loop;
+    struct http_core *core;
+    struct leat_http *next, **prev; /* of the core's servers */
+    void *user;
+    leat_error_handler *error_handler;
+    struct http_middleware not_found;
+    struct http_limits limits;
+    struct http_ready_head ready;
+    char prefix[HTTP_PREFIX_BYTES_MAX]; /* "Server: ...\r\nDate: ...\r\n" */
+    uint32_t prefix_bytes, prefix_date_offset;
+    uint64_t prefix_date_number; /* of the core's date that it carries */
+    unsigned middleware_count, listener_count;
+    uint64_t connections_now, rejected_now;
+    uint32_t calls; /* of ours that run on it: freed when they have returned */
+    bool listening, draining, freeing, has_hold, is_later;
+    struct http_queue queues[HTTP_QUEUE_COUNT];
+    struct http_router router;
+    struct http_middleware middleware[LEAT_MIDDLEWARE_MAX];
+    struct leat_listener *listeners[HTTP_LISTENERS_MAX];
+    struct leat_timer drain_timer;
+    uint64_t drain_start_ns, drain_limit_ns;
+    void (*drain_done)(void *arg);
+    void *drain_arg;
+    struct leat_http_options options;
+    char server_name[HTTP_SERVER_NAME_BYTES_MAX + 1];
+    struct leat_error error;
+};
+
+struct http_slot { /* where a deferred handle points */
+    struct leat_request *request;
+    uint32_t generation;
+    uint32_t next_free;
+};
+
+struct http_core {
+    struct leat_core *core;
+    struct leat_loop *loop;
+    struct leat_http *servers;
+    struct leat_request *free_requests;
+    uint32_t free_request_count;
+    struct http_slot *slots;
+    uint32_t slot_count, free_slot; /* UINT32_MAX: none free */
+    struct leat_request *ready_first, **ready_last;
+    struct leat_hook ready_hook; /* idle phase; started while someone is ready */
+    struct http_conn *free_conns;
+    struct http_slab *slabs;
+    uint64_t date_number, date_until_ns; /* loop time at which the text goes out of date */
+    char date[HTTP_DATE_BYTES];
+    uint64_t (*wall_ns)(void); /* seam: nanoseconds since 1970 */
+    struct leat_http_stats stats;
+};
+
+struct http_core *http_core_get(struct leat_loop *loop);  /* created when there is none; or NULL */
+void http_core_put(struct http_core *core);               /* frees it with its last server */
+struct http_conn *http_conn_take(struct leat_http *http); /* NULL: memory is out */
+void http_conn_give(struct http_core *core, struct http_conn *conn);
+struct leat_request *http_request_take(struct http_core *core);
+void http_request_give(struct leat_request *req);
+/* Its deferred handles go stale. */
+void http_request_forget(struct leat_request *req);
+void http_request_ready(struct leat_request *req); /* pumped in the next turn's idle phase */
+void http_date_refresh(struct http_core *core, uint64_t now_ns);
+void http_date_format(uint64_t unix_s, char text[HTTP_DATE_BYTES]);
+/* Ends the drain, or frees the server, when its last connection has gone. */
+void http_server_settle(struct leat_http *http);
+void http_settle_later(void *http);
+void http_drain_tick(struct leat_timer *timer, void *http);
+
+void http_queue_init(struct http_queue *queue, struct leat_http *http, uint64_t duration_ns);
+void http_queue_push(struct http_conn *conn, enum http_queue_number number, uint64_t now_ns);
+void http_queue_remove(struct http_conn *conn);
+
+/* ---- Request ---- */
+
+enum http_phase {
+    HTTP_PHASE_HEAD,     /* between requests, or a head is incomplete */
+    HTTP_PHASE_EXCHANGE, /* a request is in progress */
+    HTTP_PHASE_CLOSING,  /* what was written goes out first */
+    HTTP_PHASE_CLOSED,   /* nothing more is read or sent; the transport closes */
+    HTTP_PHASE_GONE,     /* the connection is closed, or not ours any more */
+};
+
+enum http_reader { HTTP_READER_NONE, HTTP_READER_COLLECT, HTTP_READER_STREAM, HTTP_READER_DRAIN };
+
+struct http_chunk_state {
+    struct http_chunked chunked;
+    struct http_head trailers;
+    uint8_t area[HTTP_TRAILER_AREA_BYTES];
+};
+
+/* What is zeroed between requests. */
+struct http_exchange {
+    /* Request. */
+    const uint8_t *head_bytes; /* base of head's spans: input, partial, or head_kept */
+    uint32_t head_length;
+    struct leat_buf head_kept;
+    struct leat_view path; /* decoded */
+    struct leat_buf path_kept, query_kept;
+    unsigned chain_index;
+    void *user;
+    void *state;
+    void (*on_free)(void *state);
+    leat_handler *on_abort, *on_drain;
+    bool is_open;    /* from exchange_init to exchange_fini */
+    bool is_broken;  /* its head could not be parsed */
+    bool is_failing; /* the error handler runs */
+    bool has_bufs;   /* some leat_buf of this struct is set */
+    bool deferred, paused;
+
+    /* Body. */
+    uint8_t framing; /* enum http_framing */
+    uint8_t reader;  /* enum http_reader */
+    bool body_done, body_began, had_reader;
+    uint64_t body_left_bytes; /* HTTP_BODY_LENGTH */
+    uint64_t body_seen_bytes;
+    uint64_t body_limit_bytes;
+    uint64_t drained_bytes;
+    const uint8_t *body; /* collected */
+    size_t body_bytes, body_capacity;
+    struct leat_buf body_kept;
+    leat_body_fn *on_body;
+    leat_handler *on_body_end;
+
+    /* Response. */
+    uint16_t status;
+    bool begun, ended, close, chunked, no_body, want_drain, has_length;
+    bool bad_header, has_type, has_upgrade; /* of the extra headers */
+    uint64_t left_bytes;                    /* promised by Content-Length, not written yet */
+    uint64_t sent_bytes;                    /* of the body */
+    struct leat_buf headers;                /* extra header lines */
+    struct leat_buf trailers;               /* trailer lines */
+    uint64_t began_ns;
+};
+
+struct http_backlog { /* read, not consumed: [begin, end) of buf */
+    struct leat_buf buf;
+    size_t begin, end, capacity;
+};
+
+struct http_out_file {
+    struct leat_file *file;
+    uint64_t offset_bytes, length_bytes;
+};
+
+struct leat_request {
+    struct http_conn *conn; /* NULL: free, or gone */
+    struct leat_http *http;
+    struct http_core *core;
+    struct leat_request *next; /* free list or ready list */
+    uint32_t index;            /* of its slot */
+    uint8_t phase;             /* enum http_phase */
+    bool in_pump, is_ready, is_blocked, conn_paused;
+
+    const uint8_t *input, *input_end; /* within http_pump */
+    const struct leat_buf *more;      /* slices behind input */
+    unsigned more_count;
+    struct leat_buf input_slice; /* that input lies in; block NULL: the backlog */
+    struct leat_buf partial;     /* a head that straddles slices */
+    size_t partial_capacity;
+    struct http_backlog backlog;
+    struct http_chunk_state *chunk;
+
+    unsigned out_count;
+    struct leat_buf tail; /* being filled; data == NULL: none */
+    size_t tail_capacity;
+    struct leat_buf out[HTTP_OUT_MAX];
+    struct http_out_file out_files[HTTP_OUT_MAX];
+
+    struct http_exchange x;
+    struct http_match match;
+    struct http_head head;
+};
+
+/* connection.c */
+extern const struct leat_conn_ops http_listener_ops;
+void http_pump(struct leat_request *req, const struct leat_buf *slices, unsigned count);
+void http_conn_close(struct http_conn *conn);
+void http_conn_abort(struct http_conn *conn);
+void http_conn_settle(struct http_conn *conn);
+void http_conn_expire(struct http_conn *conn, uint64_t now_ns);
+int http_conn_detach(struct http_conn *conn, const struct leat_conn_ops *ops, void *user);
+void http_send_overload(leat_conn handle); /* the ready-made 503 */
+/* Ends a request that the application had, for a reason of ours. */
+void http_exchange_abort(struct leat_request *req);
+void http_count_error(struct leat_request *req, enum leat_http_error error);
+
+/* handlers.c */
+void http_run_handlers(struct leat_request *req);
+void http_call(struct leat_request *req, leat_handler *handler); /* and the microtasks behind it */
+/* After a callback that should have answered or taken charge: 500 if it did neither. */
+void http_check_charge(struct leat_request *req);
+void http_fail(struct leat_request *req, int status, const char *sentence);
+size_t http_unescape(char *to, struct leat_view from, bool plus_is_space);
+
+/* body.c */
+enum http_feed { HTTP_FEED_DONE, HTTP_FEED_MORE, HTTP_FEED_STOP };
+enum http_feed http_body_feed(struct leat_request *req);
+void http_body_begin(struct leat_request *req);
+int http_keep_views(struct leat_request *req); /* before the input goes away; 0 or -ENOMEM */
+
+/* output.c */
+uint8_t *http_out_reserve(struct leat_request *req, size_t bytes); /* NULL: memory is out */
+void http_out_advance(struct leat_request *req, size_t bytes);
+void http_out_push(struct leat_request *req, struct leat_buf buf); /* takes the reference */
+void http_out_push_file(struct leat_request *req, struct leat_file *file, uint64_t offset_bytes,
+                        uint64_t length_bytes);
+void http_out_flush(struct leat_request *req);
+void http_out_drop(struct leat_request *req);
+static inline bool http_out_is_empty(const struct leat_request *req)
+{
+    return req->out_count == 0 && !req->tail.data;
+}
+
+/* response.c */
+void http_response_finish(struct leat_request *req); /* everything of it was accepted by output */
+int http_respond_switch(struct leat_request *req, const char *protocol); /* 101 */
+size_t http_put_number(uint8_t *to, uint64_t number);
+
+/* access.c */
+void http_access_log(const struct leat_request *req);
+
+/* status.c: "HTTP/1.1 200 OK\r\n" and its length; phrase "" when the status is not known. */
+struct leat_view http_status_line(int status);
+
+#endif

@@ -1,0 +1,142 @@
+/* What a connection has to send. Responses of one burst of input are written one behind another
+ * into one pooled buffer, and go to the transport in one call; large bodies and files go as slices
+ * of their own in between. What the transport refuses stays here, and stops everything that would
+ * add to it: at most one response's worth beyond the transport's high mark. */
+#include "net/http/http_internal.h"
+
+static void tail_push(struct leat_request *req)
+{
+    if (!req->tail.data)
+        return;
+    DCHECK(req->out_count < HTTP_OUT_MAX);
+    if (req->tail.length_bytes)
+        req->out[req->out_count++] = req->tail;
+    else
+        leat_buf_unref(req->tail);
+    req->tail = (struct leat_buf){0};
+}
+
+/* The first buffer of a burst is sized by the input: answers tend to be larger than requests, but
+ * not much. */
+static size_t tail_size(const struct leat_request *req, size_t bytes)
+{
+    size_t size = HTTP_OUT_BYTES_MIN;
+    size_t guess = req->out_count ? HTTP_OUT_BYTES_MAX : (size_t)(req->input_end - req->input) * 4;
+
+    if (req->in_pump && guess + bytes > size)
+        size = HTTP_OUT_BYTES_MAX;
+    return bytes > size ? bytes : size;
+}
+
+uint8_t *http_out_reserve(struct leat_request *req, size_t bytes)
+{
+    if (unlikely(!req->tail.data || req->tail_capacity - req->tail.length_bytes < bytes)) {
+        tail_push(req);
+        req->tail_capacity = tail_size(req, bytes);
+        req->tail = leat_buf_alloc_unsafe(req->tail_capacity);
+        if (!req->tail.data)
+            return NULL;
+        req->tail.length_bytes = 0;
+    }
+    return req->tail.data + req->tail.length_bytes;
+}
+
+void http_out_advance(struct leat_request *req, size_t bytes)
+{
+    req->tail.length_bytes += bytes;
+    DCHECK(req->tail.length_bytes <= req->tail_capacity);
+}
+
+void http_out_push(struct leat_request *req, struct leat_buf buf)
+{
+    tail_push(req);
+    DCHECK(req->out_count < HTTP_OUT_MAX);
+    req->out[req->out_count++] = buf;
+}
+
+void http_out_push_file(struct leat_request *req, struct leat_file *file, uint64_t offset_bytes,
+                        uint64_t length_bytes)
+{
+    tail_push(req);
+    DCHECK(req->out_count < HTTP_OUT_MAX);
+    req->out_files[req->out_count] =
+        (struct http_out_file){leat_file_ref(file), offset_bytes, length_bytes};
+    req->out[req->out_count++] = (struct leat_buf){0};
+}
+
+static void out_free(struct leat_request *req, unsigned index)
+{
+    if (req->out[index].data)
+        leat_buf_unref(req->out[index]);
+    else
+        leat_file_unref(req->out_files[index].file);
+}
+
+void http_out_drop(struct leat_request *req)
+{
+    if (req->tail.data)
+        leat_buf_unref(req->tail);
+    req->tail = (struct leat_buf){0};
+    for (unsigned i = 0; i < req->out_count; i++)
+        out_free(req, i);
+    req->out_count = 0;
+    req->is_blocked = false;
+}
+
+static void out_pull(struct leat_request *req, unsigned count)
+{
+    req->out_count -= count;
+    memmove(req->out, req->out + count, req->out_count * sizeof(req->out[0]));
+    memmove(req->out_files, req->out_files + count, req->out_count * sizeof(req->out_files[0]));
+}
+
+/* Sends the slices from the first on that can go in one call; count is set to their number. */
+static int out_send(struct leat_request *req, unsigned first, unsigned *count, uint64_t *bytes)
+{
+    leat_conn conn = req->conn->conn;
+    unsigned last = first;
+
+    *bytes = 0;
+    if (!req->out[first].data) {
+        struct http_out_file *file = &req->out_files[first];
+        int result = leat_conn_send_file(conn, file->file, file->offset_bytes, file->length_bytes);
+        if (result >= 0)
+            leat_file_unref(file->file);
+        *count = 1;
+        *bytes = file->length_bytes;
+        return result;
+    }
+    for (; last < req->out_count && req->out[last].data; last++)
+        *bytes += req->out[last].length_bytes;
+    *count = last - first;
+    return leat_conn_send(conn, &req->out[first], *count);
+}
+
+void http_out_flush(struct leat_request *req)
+{
+    unsigned done = 0, count = 0;
+    uint64_t bytes = 0;
+    int result = 0;
+
+    tail_push(req);
+    if (req->is_blocked || !req->conn || req->out_count == 0)
+        return;
+    for (; done < req->out_count; done += count) {
+        result = out_send(req, done, &count, &bytes);
+        if (result < 0)
+            break;
+        req->core->stats.sent_bytes += bytes;
+        if (bytes >= HTTP_BULK_BYTES)
+            req->conn->flags |= HTTP_CONN_BULK;
+    }
+    if (likely(done == req->out_count)) {
+        req->out_count = 0;
+        return;
+    }
+    out_pull(req, done);
+    if (result == -EAGAIN) {
+        req->is_blocked = true;
+        return;
+    }
+    http_conn_abort(req->conn);
+}

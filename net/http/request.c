@@ -1,0 +1,352 @@
+/* What handlers ask of a request. */
+#include "net/http/http_internal.h"
+
+static const struct leat_view no_view = {NULL, 0};
+
+static struct leat_view head_view(const struct leat_request *req, struct http_span span)
+{
+    if (req->x.is_broken)
+        return (struct leat_view){"", 0};
+    return http_view_of(req->x.head_bytes, span);
+}
+
+enum leat_method leat_request_method(const struct leat_request *req)
+{
+    return req->head.method;
+}
+
+struct leat_view leat_request_method_name(const struct leat_request *req)
+{
+    return head_view(req, req->head.method_name);
+}
+
+struct leat_view leat_request_path(struct leat_request *req)
+{
+    return req->x.path.data ? req->x.path : (struct leat_view){"", 0};
+}
+
+struct leat_view leat_request_target(const struct leat_request *req)
+{
+    return head_view(req, req->head.target);
+}
+
+struct leat_view leat_request_query(const struct leat_request *req)
+{
+    return head_view(req, req->head.query);
+}
+
+int leat_request_minor_version(const struct leat_request *req)
+{
+    return req->head.minor ? 1 : 0;
+}
+
+struct leat_view leat_request_param(const struct leat_request *req, const char *name)
+{
+    const struct http_match *match = &req->match;
+
+    for (unsigned i = 0; match->route && i < match->param_count; i++)
+        if (leat_view_equal(match->route->param_names[i], name))
+            return match->params[i];
+    return no_view;
+}
+
+/* ---- Headers ---- */
+
+struct leat_view leat_request_header(const struct leat_request *req, const char *name)
+{
+    if (req->x.is_broken)
+        return no_view;
+    int index = http_field_find(&req->head, req->x.head_bytes, name, 0);
+    return index < 0 ? no_view : head_view(req, req->head.fields[index].value);
+}
+
+unsigned leat_request_header_count(const struct leat_request *req)
+{
+    return req->x.is_broken ? 0 : req->head.field_count;
+}
+
+struct leat_view leat_request_header_at(const struct leat_request *req, unsigned index,
+                                        struct leat_view *name)
+{
+    if (index >= leat_request_header_count(req)) {
+        if (name)
+            *name = no_view;
+        return no_view;
+    }
+    if (name)
+        *name = head_view(req, req->head.fields[index].name);
+    return head_view(req, req->head.fields[index].value);
+}
+
+/* ---- Query: decoded once, as a run of {name length, value length, name, value} ---- */
+
+struct query_pair {
+    uint16_t name_bytes, value_bytes;
+};
+
+static struct leat_view view_before(struct leat_view *rest, char separator)
+{
+    const char *end = memchr(rest->data, separator, rest->length_bytes);
+    size_t bytes = end ? (size_t)(end - rest->data) : rest->length_bytes;
+    struct leat_view view = {rest->data, bytes};
+
+    rest->data += bytes + (end != NULL);
+    rest->length_bytes -= bytes + (end != NULL);
+    return view;
+}
+
+/* A broken escape stands for itself. */
+static size_t query_unescape(char *to, struct leat_view from)
+{
+    size_t length = http_unescape(to, from, true);
+
+    if (length == SIZE_MAX) {
+        memcpy(to, from.data, from.length_bytes);
+        length = from.length_bytes;
+    }
+    return length;
+}
+
+static bool query_decode(struct leat_request *req)
+{
+    struct leat_view query = leat_request_query(req);
+    /* The shortest pair that is kept has one byte and a separator. */
+    size_t size = query.length_bytes + (query.length_bytes / 2 + 1) * sizeof(struct query_pair);
+    struct leat_buf kept = leat_buf_alloc_unsafe(size);
+    char *to = (char *)kept.data;
+
+    if (!to)
+        return false;
+    while (query.length_bytes) {
+        struct leat_view value = view_before(&query, '&');
+        if (value.length_bytes == 0)
+            continue;
+        struct leat_view name = view_before(&value, '=');
+        char *at = to + sizeof(struct query_pair);
+        struct query_pair pair = {.name_bytes = (uint16_t)query_unescape(at, name)};
+        pair.value_bytes = (uint16_t)query_unescape(at + pair.name_bytes, value);
+        memcpy(to, &pair, sizeof(pair));
+        to = at + pair.name_bytes + pair.value_bytes;
+    }
+    kept.length_bytes = (size_t)(to - (char *)kept.data);
+    req->x.query_kept = kept;
+    req->x.has_bufs = true;
+    return true;
+}
+
+struct leat_view leat_request_query_param(struct leat_request *req, const char *name)
+{
+    const struct leat_buf *kept = &req->x.query_kept;
+
+    if (leat_request_query(req).length_bytes == 0 || (!kept->data && !query_decode(req)))
+        return no_view;
+    const char *at = (const char *)kept->data, *end = at + kept->length_bytes;
+    while (at < end) {
+        struct query_pair pair;
+        memcpy(&pair, at, sizeof(pair));
+        at += sizeof(pair);
+        if (leat_view_equal((struct leat_view){at, pair.name_bytes}, name))
+            return (struct leat_view){at + pair.name_bytes, pair.value_bytes};
+        at += pair.name_bytes + pair.value_bytes;
+    }
+    return no_view;
+}
+
+/* ---- Cookies (RFC 6265 5.4): pairs in all Cookie lines, one after another ---- */
+
+static struct leat_view trim(struct leat_view view)
+{
+    while (view.length_bytes && (view.data[0] == ' ' || view.data[0] == '\t')) {
+        view.data++;
+        view.length_bytes--;
+    }
+    while (view.length_bytes &&
+           (view.data[view.length_bytes - 1] == ' ' || view.data[view.length_bytes - 1] == '\t'))
+        view.length_bytes--;
+    return view;
+}
+
+static struct leat_view unquote(struct leat_view view)
+{
+    if (view.length_bytes >= 2 && view.data[0] == '"' && view.data[view.length_bytes - 1] == '"')
+        return (struct leat_view){view.data + 1, view.length_bytes - 2};
+    return view;
+}
+
+/* position: index of the line in the upper half, offset in its value in the lower. */
+bool leat_request_cookie_next(const struct leat_request *req, size_t *position,
+                              struct leat_view *name, struct leat_view *value)
+{
+    unsigned line = (unsigned)(*position >> 32), count = leat_request_header_count(req);
+    size_t offset = *position & UINT32_MAX;
+
+    for (; line < count; line++, offset = 0) {
+        int found = http_field_next(&req->head, HTTP_COOKIE, line);
+        if (found < 0)
+            break;
+        if ((unsigned)found != line)
+            offset = 0;
+        line = (unsigned)found;
+        struct leat_view text = head_view(req, req->head.fields[line].value);
+        while (offset < text.length_bytes) {
+            struct leat_view rest = {text.data + offset, text.length_bytes - offset};
+            struct leat_view pair = view_before(&rest, ';');
+            offset = text.length_bytes - rest.length_bytes;
+            if (!memchr(pair.data, '=', pair.length_bytes))
+                continue;
+            *name = trim(view_before(&pair, '='));
+            *value = unquote(trim(pair));
+            *position = (size_t)line << 32 | offset;
+            return true;
+        }
+    }
+    return false;
+}
+
+struct leat_view leat_request_cookie(const struct leat_request *req, const char *name)
+{
+    struct leat_view found, value;
+    size_t position = 0;
+
+    while (leat_request_cookie_next(req, &position, &found, &value))
+        if (leat_view_equal(found, name))
+            return value;
+    return no_view;
+}
+
+/* ---- Whose it is ---- */
+
+struct leat_http *leat_request_http(const struct leat_request *req)
+{
+    return req->http;
+}
+
+struct leat_loop *leat_request_loop(const struct leat_request *req)
+{
+    return req->http->loop;
+}
+
+leat_conn leat_request_conn(const struct leat_request *req)
+{
+    return req->conn ? req->conn->conn : LEAT_CONN_NONE;
+}
+
+int leat_request_peer(const struct leat_request *req, struct leat_addr *addr)
+{
+    return leat_conn_peer(leat_request_conn(req), addr);
+}
+
+void *leat_request_user(const struct leat_request *req)
+{
+    return req->x.user;
+}
+
+void leat_request_set_state(struct leat_request *req, void *state, void (*on_free)(void *state))
+{
+    req->x.state = state;
+    req->x.on_free = on_free;
+}
+
+void *leat_request_state(const struct leat_request *req)
+{
+    return req->x.state;
+}
+
+void leat_request_on_abort(struct leat_request *req, leat_handler *on_abort)
+{
+    req->x.on_abort = on_abort;
+}
+
+bool leat_request_is_answered(const struct leat_request *req)
+{
+    return req->x.begun;
+}
+
+/* ---- Upgrade (RFC 9110 7.8) ---- */
+
+static bool list_has(struct leat_view list, const char *token)
+{
+    while (list.length_bytes) {
+        struct leat_view item = trim(view_before(&list, ','));
+        if (leat_view_equal_nocase(item, token))
+            return true;
+    }
+    return false;
+}
+
+bool leat_request_wants_upgrade(const struct leat_request *req, const char *protocol)
+{
+    if (req->x.is_broken || !req->head.upgrade)
+        return false;
+    for (int at = -1; (at = http_field_next(&req->head, HTTP_UPGRADE, (unsigned)(at + 1))) >= 0;)
+        if (list_has(head_view(req, req->head.fields[at].value), protocol))
+            return true;
+    return false;
+}
+
+static size_t rest_copy(uint8_t *to, const uint8_t *from, size_t bytes)
+{
+    if (bytes)
+        memcpy(to, from, bytes);
+    return bytes;
+}
+
+/* Everything that was read behind the request. */
+static int rest_take(struct leat_request *req, struct leat_buf *rest)
+{
+    size_t input = (size_t)(req->input_end - req->input), bytes = input, at;
+    struct http_backlog *backlog = &req->backlog;
+
+    if (!req->in_pump)
+        bytes = backlog->end - backlog->begin;
+    for (unsigned i = 0; i < req->more_count; i++)
+        bytes += req->more[i].length_bytes;
+    *rest = (struct leat_buf){0};
+    if (bytes == 0)
+        return 0;
+    *rest = leat_buf_alloc_unsafe(bytes);
+    if (!rest->data)
+        return -ENOMEM;
+    if (req->in_pump)
+        at = rest_copy(rest->data, req->input, input);
+    else
+        at = rest_copy(rest->data, backlog->buf.data + backlog->begin,
+                       backlog->end - backlog->begin);
+    for (unsigned i = 0; i < req->more_count; i++)
+        at += rest_copy(rest->data + at, req->more[i].data, req->more[i].length_bytes);
+    return 0;
+}
+
+int leat_request_upgrade(struct leat_request *req, const char *protocol,
+                         const struct leat_conn_ops *ops, void *user, struct leat_buf *rest)
+{
+    struct http_conn *conn = req->conn;
+
+    if (req->x.begun)
+        return -EALREADY;
+    if (req->phase != HTTP_PHASE_EXCHANGE)
+        return -EPIPE;
+    if (!leat_request_wants_upgrade(req, protocol) || !req->x.body_done)
+        return -EPROTO;
+    http_out_flush(req);
+    if (req->phase != HTTP_PHASE_EXCHANGE)
+        return -EPIPE;
+    if (req->is_blocked)
+        return -ENOMEM;
+    int result = rest_take(req, rest);
+    if (!result)
+        result = http_respond_switch(req, protocol);
+    if (!result) {
+        leat_conn handle = conn->conn;
+        bool was_paused = req->conn_paused;
+        req->core->stats.upgrades_count++;
+        result = http_conn_detach(conn, ops, user);
+        if (was_paused)
+            (void)leat_conn_resume(handle);
+    }
+    if (result) {
+        leat_buf_unref(*rest);
+        *rest = (struct leat_buf){0};
+    }
+    return result;
+}

@@ -1,0 +1,348 @@
+/* A tree of path segments. Each node of a depth is visited at most once for a path, so a search
+ * costs at most the number of nodes whose depth the path reaches, whatever the path is. */
+#include "net/http/http_internal.h"
+
+#define SEGMENTS_MAX 64
+
+/* ---- Adding ---- */
+
+static int segment_compare(const char *a, size_t a_bytes, const char *b, size_t b_bytes)
+{
+    if (a_bytes != b_bytes)
+        return a_bytes < b_bytes ? -1 : 1;
+    return memcmp(a, b, a_bytes);
+}
+
+/* Index of the first literal that is not below text. */
+static unsigned literal_find(const struct http_node *node, const char *text, size_t text_bytes)
+{
+    unsigned low = 0, high = node->literal_count;
+
+    while (low < high) {
+        unsigned middle = (low + high) >> 1;
+        const struct http_node *child = node->literals[middle];
+        if (segment_compare(child->text, child->text_bytes, text, text_bytes) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool literal_is(const struct http_node *node, unsigned at, const char *text, size_t bytes)
+{
+    return at < node->literal_count && node->literals[at]->text_bytes == bytes &&
+           memcmp(node->literals[at]->text, text, bytes) == 0;
+}
+
+static char *text_copy(const char *text, size_t bytes)
+{
+    char *copy = leat_heap_alloc(bytes + 1);
+
+    if (copy) {
+        memcpy(copy, text, bytes);
+        copy[bytes] = '\0';
+    }
+    return copy;
+}
+
+static struct http_node *literal_add(struct http_node *node, unsigned at, const char *text,
+                                     size_t bytes)
+{
+    size_t size = (node->literal_count + 1) * sizeof(struct http_node *);
+    struct http_node **grown = leat_heap_realloc(node->literals, size);
+    struct http_node *child = leat_heap_calloc(1, sizeof(*child));
+
+    if (grown)
+        node->literals = grown;
+    if (!grown || !child || !(child->text = text_copy(text, bytes))) {
+        leat_heap_free(child);
+        return NULL;
+    }
+    child->text_bytes = bytes;
+    memmove(grown + at + 1, grown + at, (node->literal_count - at) * sizeof(*grown));
+    grown[at] = child;
+    node->literal_count++;
+    return child;
+}
+
+static struct http_node *special_add(struct http_node **place)
+{
+    if (!*place)
+        *place = leat_heap_calloc(1, sizeof(**place));
+    return *place;
+}
+
+/* The child of node for one segment of a pattern, made when it is not there; NULL: out of memory.
+ */
+static struct http_node *node_for(struct http_node *node, const char *text, size_t bytes)
+{
+    if (bytes && text[0] == ':')
+        return special_add(&node->param);
+    if (bytes && text[0] == '*')
+        return special_add(&node->wild);
+    unsigned at = literal_find(node, text, bytes);
+    return literal_is(node, at, text, bytes) ? node->literals[at]
+                                             : literal_add(node, at, text, bytes);
+}
+
+static int param_add(struct http_route *route, const char *text, size_t bytes, bool is_last,
+                     struct leat_error *error)
+{
+    if (bytes == 0 || (text[0] != ':' && text[0] != '*'))
+        return 0;
+    if (bytes == 1)
+        return leat_fail(error, -EINVAL, "the route \"%s\" has a parameter without a name",
+                         route->pattern);
+    if (text[0] == '*' && !is_last)
+        return leat_fail(error, -EINVAL, "the wildcard of the route \"%s\" must come last",
+                         route->pattern);
+    if (route->param_count == LEAT_ROUTE_PARAMS_MAX)
+        return leat_fail(error, -EINVAL, "the route \"%s\" has more than %d parameters",
+                         route->pattern, LEAT_ROUTE_PARAMS_MAX);
+    route->param_names[route->param_count++] = (struct leat_view){text + 1, bytes - 1};
+    return 0;
+}
+
+static bool route_same_method(const struct http_route *a, const struct http_route *b)
+{
+    return a->method == b->method && strcmp(a->method_name, b->method_name) == 0;
+}
+
+static int route_place(struct http_router *router, struct http_route *route,
+                       struct leat_error *error)
+{
+    struct http_node *node = &router->root;
+    const char *text = route->pattern + 1;
+
+    for (unsigned depth = 0;; depth++) {
+        const char *end = strchrnul(text, '/');
+        int result = param_add(route, text, (size_t)(end - text), *end == '\0', error);
+        if (result)
+            return result;
+        if (depth == SEGMENTS_MAX)
+            return leat_fail(error, -EINVAL, "the route \"%s\" has more than %d segments",
+                             route->pattern, SEGMENTS_MAX);
+        node = node_for(node, text, (size_t)(end - text));
+        if (!node)
+            return leat_fail(error, -ENOMEM, "memory is out for routes");
+        if (*end == '\0')
+            break;
+        text = end + 1;
+    }
+    for (struct http_route *other = node->routes; other; other = other->next)
+        if (route_same_method(route, other))
+            return leat_fail(error, -EEXIST, "the route %s \"%s\" is there already as \"%s\"",
+                             route->method_name[0] ? route->method_name : "(any)", route->pattern,
+                             other->pattern);
+    route->next = node->routes;
+    node->routes = route;
+    return 0;
+}
+
+static void route_free(struct http_route *route)
+{
+    leat_heap_free(route->pattern);
+    leat_heap_free(route);
+}
+
+int http_router_add(struct http_router *router, const char *method, const char *pattern,
+                    leat_handler *handler, void *user, struct leat_error *error)
+{
+    if (!pattern || pattern[0] != '/' || !handler)
+        return leat_fail(error, -EINVAL,
+                         "a route needs a handler and a pattern that begins with "
+                         "\"/\", not \"%s\"",
+                         pattern ? pattern : "");
+    if (method && (!method[0] || strlen(method) > HTTP_METHOD_BYTES_MAX))
+        return leat_fail(error, -EINVAL, "\"%s\" is not a method", method);
+    struct http_route *route = leat_heap_calloc(1, sizeof(*route));
+    if (!route || !(route->pattern = text_copy(pattern, strlen(pattern)))) {
+        leat_heap_free(route);
+        return leat_fail(error, -ENOMEM, "memory is out for routes");
+    }
+    route->handler = handler;
+    route->user = user;
+    route->method = LEAT_METHOD_COUNT;
+    if (method) {
+        route->method = (uint8_t)leat_method_find(method, strlen(method));
+        memcpy(route->method_name, method, strlen(method) + 1);
+    }
+    int result = route_place(router, route, error);
+    if (result) {
+        route_free(route);
+        return result;
+    }
+    router->methods |= 1u << route->method;
+    return 0;
+}
+
+static void node_fini(struct http_node *node)
+{
+    while (node->routes) {
+        struct http_route *route = node->routes;
+        node->routes = route->next;
+        route_free(route);
+    }
+    for (unsigned i = 0; i < node->literal_count; i++) {
+        node_fini(node->literals[i]);
+        leat_heap_free(node->literals[i]);
+    }
+    struct http_node *special[] = {node->param, node->wild};
+    for (unsigned i = 0; i < 2; i++)
+        if (special[i]) {
+            node_fini(special[i]);
+            leat_heap_free(special[i]);
+        }
+    leat_heap_free(node->literals);
+    leat_heap_free(node->text);
+}
+
+void http_router_fini(struct http_router *router)
+{
+    node_fini(&router->root);
+    *router = (struct http_router){0};
+}
+
+/* ---- Finding ---- */
+
+struct search {
+    struct http_match *match;
+    struct leat_view method_name;
+    enum leat_method method;
+    bool is_escaped; /* the path has escapes */
+    bool add_slash;  /* search as if the path had one more slash at its end */
+    const char *end; /* of the raw path */
+    const char *text_end;
+};
+
+static const struct http_route *route_for(const struct http_node *node, const struct search *search)
+{
+    const struct http_route *as_get = NULL, *any = NULL;
+
+    for (const struct http_route *route = node->routes; route; route = route->next) {
+        if (route->method == LEAT_METHOD_COUNT)
+            any = route;
+        else if (route->method == search->method &&
+                 (route->method != LEAT_METHOD_OTHER ||
+                  leat_view_equal(search->method_name, route->method_name)))
+            return route;
+        else if (route->method == LEAT_METHOD_GET && search->method == LEAT_METHOD_HEAD)
+            as_get = route;
+        search->match->allowed |= 1u << route->method;
+    }
+    return as_get ? as_get : any;
+}
+
+static bool leaf_matches(const struct http_node *node, struct search *search)
+{
+    search->match->route = route_for(node, search);
+    return search->match->route != NULL;
+}
+
+static size_t text_length(const struct search *search, const char *raw, const char *end)
+{
+    size_t bytes = (size_t)(end - raw);
+
+    if (likely(!search->is_escaped))
+        return bytes;
+    for (const char *at = raw; at < end; at++)
+        if (*at == '%')
+            bytes -= 2;
+    return bytes;
+}
+
+static bool walk(const struct http_node *node, struct search *search, const char *raw,
+                 const char *text);
+
+/* Behind a segment that child matched. */
+static bool walk_on(const struct http_node *child, struct search *search, const char *raw_end,
+                    const char *text_end)
+{
+    if (raw_end < search->end)
+        return walk(child, search, raw_end + 1, text_end + 1);
+    if (!search->add_slash)
+        return leaf_matches(child, search);
+    unsigned at = literal_find(child, "", 0);
+    if (literal_is(child, at, "", 0) && leaf_matches(child->literals[at], search))
+        return true;
+    return child->wild && leaf_matches(child->wild, search);
+}
+
+static bool walk_param(const struct http_node *child, struct search *search, const char *raw_end,
+                       struct leat_view value)
+{
+    struct http_match *match = search->match;
+
+    match->params[match->param_count++] = value;
+    if (walk_on(child, search, raw_end, value.data + value.length_bytes))
+        return true;
+    match->param_count--;
+    return false;
+}
+
+/* Adding a route checked the number of parameters, and a node of depth n has at most n above. */
+static bool walk(const struct http_node *node, struct search *search, const char *raw,
+                 const char *text)
+{
+    struct http_match *match = search->match;
+    const char *raw_end = memchr(raw, '/', (size_t)(search->end - raw));
+    raw_end = raw_end ? raw_end : search->end;
+    size_t bytes = text_length(search, raw, raw_end);
+    unsigned at = literal_find(node, text, bytes);
+
+    if (literal_is(node, at, text, bytes) &&
+        walk_on(node->literals[at], search, raw_end, text + bytes))
+        return true;
+    if (node->param && bytes &&
+        walk_param(node->param, search, raw_end, (struct leat_view){text, bytes}))
+        return true;
+    if (node->wild) {
+        match->params[match->param_count++] =
+            (struct leat_view){text, (size_t)(search->text_end - text)};
+        if (leaf_matches(node->wild, search))
+            return true;
+        match->param_count--;
+    }
+    return false;
+}
+
+static bool other_slash_matches(const struct http_router *router, const struct search *search,
+                                struct leat_view raw, struct leat_view text)
+{
+    struct http_match match = {0};
+    struct search other = *search;
+
+    other.match = &match;
+    if (raw.data[raw.length_bytes - 1] == '/') {
+        if (raw.length_bytes == 1)
+            return false;
+        other.end--;
+        other.text_end--;
+    } else {
+        other.add_slash = true;
+    }
+    return walk(&router->root, &other, raw.data + 1, text.data + 1);
+}
+
+void http_router_find(const struct http_router *router, enum leat_method method,
+                      struct leat_view method_name, struct leat_view raw, struct leat_view text,
+                      struct http_match *match)
+{
+    struct search search = {.match = match,
+                            .method = method,
+                            .method_name = method_name,
+                            .is_escaped = raw.data != text.data,
+                            .end = raw.data + raw.length_bytes,
+                            .text_end = text.data + text.length_bytes};
+
+    match->route = NULL;
+    match->allowed = 0;
+    match->other_slash = false;
+    match->param_count = 0;
+    if (raw.length_bytes == 0 || raw.data[0] != '/')
+        return;
+    if (!walk(&router->root, &search, raw.data + 1, text.data + 1) && match->allowed == 0 &&
+        (method == LEAT_METHOD_GET || method == LEAT_METHOD_HEAD))
+        match->other_slash = other_slash_matches(router, &search, raw, text);
+}
