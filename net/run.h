@@ -6,7 +6,7 @@
  *     }
  *
  * start(loop) runs once on every core, on the core's own thread, one core after the other. It
- * returns 0, or a negative errno with a sentence in leat_loop_error: then all cores stop, the
+ * returns 0, or a negative errno whose sentence is in leat_loop_error: then all cores stop, the
  * sentence is printed once, and the exit code is 1. When every core has started, the loops run, and
  * what leat_run_listening was told is printed on standard output.
  *
@@ -90,6 +90,11 @@ LEAT_API uint32_t leat_run_cores_count(const struct leat_loop *loop);
 LEAT_API struct leat_loop *leat_run_loop(const struct leat_loop *loop, uint32_t index);
 /* Which transport was opened: "uring", "epoll"; "" without one. */
 LEAT_API const char *leat_run_net(const struct leat_loop *loop);
+
+/* Leaves a sentence in leat_loop_error, and returns code: what start does when it fails by itself.
+ */
+LEAT_API int leat_run_fail(struct leat_loop *loop, int code, const char *format, ...)
+    LEAT_PRINTF(3, 4);
 
 /* The addresses of --listen, in order, NULL past the last. Whoever listens by default on an address
  * of the program's own uses these instead when there are any. */

@@ -3,6 +3,7 @@
 #include "net/run_internal.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -74,7 +75,7 @@ static int core_start(struct leat_run_core *core, struct leat_error *error)
     leat_core_now->phase = NULL;
     if (result < 0) {
         *error = *leat_loop_error(loop);
-        if (error->sentence[0] == '\0') {
+        if (error->code != result) { /* of an earlier call, which start coped with */
             leat_fail(error, result, "the program's start function failed with %s",
                       leat_errno_name(result));
         }
@@ -288,6 +289,18 @@ void leat_run_listening(struct leat_loop *loop, const char *scheme, const struct
         line->addr = *addr;
     }
     pthread_mutex_unlock(&run->lock);
+}
+
+int leat_run_fail(struct leat_loop *loop, int code, const char *format, ...)
+{
+    struct leat_core *core = leat_core_now;
+    CHECK(core != NULL && core->loop == loop);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(core->error.sentence, sizeof(core->error.sentence), format, args);
+    va_end(args);
+    core->error.code = code;
+    return code;
 }
 
 void *leat_run_user(const struct leat_loop *loop)

@@ -15,7 +15,9 @@
 
 /* After a batch the writer naps before it looks again, so that a busy core pays for a wake-up at
  * most once per nap. */
-#define LOGGER_NAP_NS    (2 * LEAT_NS_PER_MS)
+#define LOGGER_NAP_NS (2 * LEAT_NS_PER_MS)
+/* A core that hangs does not wake the writer; what it said last is seen within this time. */
+#define LOGGER_SLEEP_S   1
 #define LOGGER_POLL_MS   100
 #define LOGGER_OUT_BYTES PIPE_BUF
 
@@ -169,6 +171,7 @@ static void *writer_main(void *arg)
 {
     struct leat_logger *logger = arg;
     struct writer writer = {.logger = logger};
+    const struct timespec sleep = {LOGGER_SLEEP_S, 0};
     writer.error = (struct batch){.logger = logger, .fd = logger->options.error_fd};
     writer.output = (struct batch){.logger = logger, .fd = logger->options.output_fd};
     for (;;) {
@@ -187,7 +190,7 @@ static void *writer_main(void *arg)
             atomic_store_explicit(&logger->is_sleeping, 0, memory_order_seq_cst);
             continue;
         }
-        syscall(SYS_futex, &logger->is_sleeping, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
+        syscall(SYS_futex, &logger->is_sleeping, FUTEX_WAIT_PRIVATE, 1, &sleep, NULL, 0);
         atomic_store_explicit(&logger->is_sleeping, 0, memory_order_seq_cst);
     }
 }

@@ -1,0 +1,59 @@
+"""The `leat` command itself, and `leat doctor`."""
+import sys
+import unittest
+
+from process import BUILD, finish
+
+LEAT = BUILD / "leat"
+
+
+class Command(unittest.TestCase):
+    def test_without_a_word_it_helps_and_exits_with_2(self):
+        code, out, err = finish(LEAT)
+        self.assertEqual((code, out), (2, ""))
+        self.assertIn("usage: leat COMMAND", err)
+
+    def test_help(self):
+        for words in (("help",), ("--help",), ("-h",)):
+            code, out, err = finish(LEAT, *words)
+            self.assertEqual((code, err), (0, ""))
+            self.assertIn("doctor", out)
+        self.assertIn("usage: leat doctor", finish(LEAT, "help", "doctor")[1])
+
+    def test_version(self):
+        for words in (("--version",), ("version",), ("doctor", "--version")):
+            code, out, _ = finish(LEAT, *words)
+            self.assertEqual(code, 0)
+            self.assertRegex(out, r"^leat \d+\.\d+\.\d+\n$")
+
+    def test_unknown_words(self):
+        self.assertEqual(finish(LEAT, "docter"), (
+            2, "", "leat: unknown command docter: did you mean leat doctor? See leat help\n"))
+        self.assertEqual(finish(LEAT, "xyzzy"),
+                         (2, "", "leat: unknown command xyzzy: see leat help\n"))
+        self.assertEqual(finish(LEAT, "help", "xyzzy")[0], 2)
+
+
+class Doctor(unittest.TestCase):
+    def test_says_a_line_for_each_thing(self):
+        code, out, err = finish(LEAT, "doctor")
+        self.assertEqual((code, err), (0, ""))
+        for what in ("cores", "cpu quota", "sockets", "io_uring", "open files", "hugepages"):
+            self.assertRegex(out, rf"(?m)^(ok|note|fail) +{what} ")
+        self.assertNotIn("\nfail", out)
+
+    def test_a_note_names_its_remedy(self):
+        import resource
+
+        def few_files():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+        out = finish(LEAT, "doctor", preexec_fn=few_files)[1]
+        self.assertRegex(out, r"(?m)^note +open files .*at most 256, .*mend: ulimit -n 65536")
+
+    def test_refuses_flags_it_does_not_know(self):
+        self.assertEqual(finish(LEAT, "doctor", "--fix"),
+                         (2, "", "leat doctor: unknown flag --fix: see leat doctor --help\n"))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], "-v"])

@@ -1,0 +1,149 @@
+/* A program that behaves as its flags say, for life.py: how programs start and end. */
+#include <leat/leat.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct life {
+    uint64_t fail_on; /* the core whose start fails; UINT64_MAX: none */
+    uint64_t crash_on;
+    bool hold, hang, dry, reload, post, silent, exit_with_3;
+};
+
+struct core_life {
+    struct leat_loop *loop;
+    struct leat_timer release;
+    const struct life *life;
+};
+
+static void on_drain(void *arg)
+{
+    struct core_life *core = arg;
+    LEAT_LOG_INFO("drain");
+    if (core->life->hold) {
+        leat_run_hold(core->loop);
+        leat_timer_start(&core->release, 300 * LEAT_NS_PER_MS, 0);
+    }
+}
+
+static void on_release(struct leat_timer *timer, void *arg)
+{
+    struct core_life *core = arg;
+    LEAT_LOG_INFO("released");
+    leat_run_release(core->loop);
+}
+
+static void on_reload(void *arg)
+{
+    LEAT_LOG_INFO("reload");
+}
+
+static void on_end(void *arg)
+{
+    LEAT_LOG_INFO("end");
+    free(arg);
+}
+
+static void on_tick(struct leat_timer *timer, void *arg)
+{
+}
+
+static void on_exit_time(struct leat_timer *timer, void *arg)
+{
+    leat_run_exit(arg, 3);
+}
+
+/* Sent around all cores once; the first then ends the program. */
+static void on_post(void *arg)
+{
+    struct leat_loop *loop = leat_loop_current();
+    uint32_t next = leat_loop_index(loop) + 1;
+    LEAT_LOG_INFO("post");
+    if (next == leat_run_cores_count(loop)) {
+        leat_run_exit(loop, 0);
+        return;
+    }
+    if (leat_loop_post(leat_run_loop(loop, next), on_post, NULL) < 0) {
+        leat_run_exit(loop, 1);
+    }
+}
+
+static void crash(struct leat_timer *timer, void *arg)
+{
+    raise(SIGSEGV);
+}
+
+static void post_first(struct leat_timer *timer, void *arg)
+{
+    on_post(NULL);
+}
+
+static int start(struct leat_loop *loop)
+{
+    const struct life *life = leat_run_user(loop);
+    struct leat_error error;
+    struct leat_addr addr;
+    uint32_t index = leat_loop_index(loop);
+    LEAT_LOG_INFO("start of %u", leat_run_cores_count(loop));
+    if (index == life->fail_on) {
+        return life->silent ? -EIO : leat_run_fail(loop, -EIO, "core %u must fail", index);
+    }
+    if (life->dry) {
+        return 0;
+    }
+    struct core_life *core = calloc(1, sizeof(*core));
+    if (core == NULL) {
+        return -ENOMEM;
+    }
+    *core = (struct core_life){.loop = loop, .life = life};
+    leat_timer_init(&core->release, loop, on_release, core);
+    leat_run_on_drain(loop, on_drain, core);
+    leat_run_on_end(loop, on_end, core);
+    if (life->reload) {
+        leat_run_on_reload(loop, on_reload, core);
+    }
+    if (leat_addr_parse(&addr, "127.0.0.1:7", 0, &error) == 0) {
+        leat_run_listening(loop, "life", &addr);
+    }
+    if (life->hang && index == 0) {
+        for (;;) {
+            pause();
+        }
+    }
+    leat_set_interval(loop, on_tick, NULL, 1000);
+    if (index == life->crash_on) {
+        leat_set_timeout(loop, crash, NULL, 1);
+    }
+    if (index == 0 && life->post) {
+        leat_set_timeout(loop, post_first, NULL, 1);
+    }
+    if (index == 0 && life->exit_with_3) {
+        leat_set_timeout(loop, on_exit_time, loop, 1);
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct life life = {.fail_on = UINT64_MAX, .crash_on = UINT64_MAX};
+    const struct leat_option options[] = {
+        {"fail-on", LEAT_OPTION_COUNT, &life.fail_on, "CORE", "start fails there", 0, 0},
+        {"crash-on", LEAT_OPTION_COUNT, &life.crash_on, "CORE", "SIGSEGV there", 0, 0},
+        {"hold", LEAT_OPTION_FLAG, &life.hold, NULL, "the drain takes 300 ms", 0, 0},
+        {"hang", LEAT_OPTION_FLAG, &life.hang, NULL, "core 0 never returns", 0, 0},
+        {"dry", LEAT_OPTION_FLAG, &life.dry, NULL, "nothing keeps the loops alive", 0, 0},
+        {"reload", LEAT_OPTION_FLAG, &life.reload, NULL, "has a reload hook", 0, 0},
+        {"post", LEAT_OPTION_FLAG, &life.post, NULL, "posts from core to core", 0, 0},
+        {"silent", LEAT_OPTION_FLAG, &life.silent, NULL, "fails without a sentence", 0, 0},
+        {"exit-with-3", LEAT_OPTION_FLAG, &life.exit_with_3, NULL, "leat_run_exit", 0, 0},
+    };
+    const struct leat_program program = {
+        .options = options,
+        .option_count = sizeof(options) / sizeof(options[0]),
+        .start = start,
+        .user = &life,
+    };
+    return leat_program_main(&program, argc, argv);
+}

@@ -1,0 +1,172 @@
+"""How programs on leat_main start and end; the program is life.c."""
+import os
+import re
+import sys
+import time
+import unittest
+
+from process import BUILD, HUP, INT, TERM, Program, finish
+
+LIFE = BUILD / "test" / "cli" / "life"
+CORES = len(os.sched_getaffinity(0))
+READY = r"^listening on life://127\.0\.0\.1:7$"
+
+
+def lines(text, pattern):
+    return len(re.findall(pattern, text, re.MULTILINE))
+
+
+class Start(unittest.TestCase):
+    def test_starts_once_on_every_core_and_says_ready_once(self):
+        with Program(LIFE) as program:
+            program.until(READY)
+            program.until(rf"start of {CORES}$", "stderr", CORES)
+            self.assertEqual(program.end(TERM), 0)
+            self.assertEqual(lines(program.text["stdout"], READY), 1)
+            self.assertEqual(lines(program.text["stderr"], "start of"), CORES)
+
+    def test_one_core(self):
+        with Program(LIFE, "--cores", "1") as program:
+            program.until(READY)
+            self.assertEqual(program.end(TERM), 0)
+            self.assertEqual(lines(program.text["stderr"], "start of 1$"), 1)
+
+    def test_loops_are_pinned(self):
+        cpu = max(os.sched_getaffinity(0))
+        with Program(LIFE, "--cores", f"{cpu},") as program:
+            program.until(READY)
+            masks = {}
+            for task in os.listdir(f"/proc/{program.process.pid}/task"):
+                with open(f"/proc/{program.process.pid}/task/{task}/status") as file:
+                    status = dict(line.split(":\t") for line in file if ":\t" in line)
+                masks[status["Name"].strip()] = status["Cpus_allowed_list"].strip()
+            self.assertEqual(masks["leat-0"], str(cpu))
+            self.assertEqual(program.end(TERM), 0)
+
+    def test_affinity_bounds_the_cores(self):
+        cpu = max(os.sched_getaffinity(0))
+        with Program(LIFE, preexec_fn=lambda: os.sched_setaffinity(0, {cpu})) as program:
+            program.until(READY)
+            program.until("start of 1$", "stderr")
+            self.assertEqual(program.end(TERM), 0)
+
+    def test_a_failed_start_stops_all_and_is_told_once(self):
+        for core in range(min(CORES, 2)):
+            code, out, err = finish(LIFE, "--fail-on", core, "--log-level", "error")
+            self.assertEqual((code, out, err), (1, "", f"life: core {core} must fail\n"))
+
+    def test_a_failure_without_a_sentence_gets_one(self):
+        code, _, err = finish(LIFE, "--fail-on", "0", "--silent", "--log-level", "error")
+        self.assertEqual(code, 1)
+        self.assertEqual(err, "life: the program's start function failed with EIO\n")
+
+    def test_posts_reach_every_core(self):
+        code, _, err = finish(LIFE, "--post")
+        self.assertEqual(code, 0)
+        self.assertEqual(lines(err, "post$"), CORES)
+
+
+class End(unittest.TestCase):
+    def test_ends_when_the_loops_run_dry(self):
+        code, _, err = finish(LIFE, "--dry", "--log-level", "warn")
+        self.assertEqual((code, err), (0, ""))
+
+    def test_exit_code_of_the_program(self):
+        self.assertEqual(finish(LIFE, "--exit-with-3")[0], 3)
+
+    def test_signals_drain_every_core_and_end_hooks_run(self):
+        for number in (TERM, INT, HUP):
+            with Program(LIFE, "--hold") as program:
+                program.until(READY)
+                self.assertEqual(program.end(number), 0)
+                for word in ("drain", "released", "end"):
+                    self.assertEqual(lines(program.text["stderr"], f"{word}$"), CORES, word)
+
+    def test_a_second_signal_ends_at_once(self):
+        for number, code in ((TERM, 143), (INT, 130)):
+            with Program(LIFE, "--hold", "--drain-timeout", "50s") as program:
+                program.until(READY)
+                program.send(number)
+                program.until("drain$", "stderr", CORES)
+                self.assertEqual(program.end(number), code)
+                self.assertEqual(lines(program.text["stderr"], "again: ending at once"), 1)
+
+    def test_a_core_that_hangs_cannot_keep_a_second_signal_off(self):
+        with Program(LIFE, "--hang") as program:
+            program.until("start of", "stderr")
+            program.send(TERM)
+            time.sleep(0.05)  # two signals at once are one
+            self.assertEqual(program.end(TERM), 143)
+
+    def test_the_drain_has_a_limit(self):
+        with Program(LIFE, "--hold", "--drain-timeout", "20ms") as program:
+            program.until(READY)
+            self.assertEqual(program.end(TERM), 0)
+            self.assertIn("the drain took longer than --drain-timeout", program.text["stderr"])
+
+    def test_reload_hooks_take_sighup(self):
+        with Program(LIFE, "--reload") as program:
+            program.until(READY)
+            program.send(HUP)
+            program.until("reload$", "stderr", CORES)
+            self.assertEqual(program.end(TERM), 0)
+
+    def test_a_crash_is_reported_and_keeps_its_signal(self):
+        with Program(LIFE, "--cores", "1", "--crash-on", "0") as program:
+            self.assertEqual(program.end(), 128 + 11)
+            self.assertIn("leat: SIGSEGV on core 0 in phase timers\n", program.text["stderr"])
+
+
+class Log(unittest.TestCase):
+    def test_json_lines(self):
+        import json
+        _, _, err = finish(LIFE, "--dry", "--json-log", "--cores", "1")
+        said = [json.loads(line) for line in err.splitlines()]
+        self.assertEqual([(line["level"], line["core"], line["message"]) for line in said],
+                         [("info", 0, "start of 1")])
+
+    def test_a_reader_that_does_not_read_keeps_nobody_from_ending(self):
+        with Program(LIFE, "--post") as program:
+            self.assertEqual(program.end(), 0)
+
+
+class Refusals(unittest.TestCase):
+    CASES = {
+        ("--core", "1"): "unknown flag --core: did you mean --cores? See life --help",
+        ("--cores",): "--cores needs a value: --cores N|LIST",
+        ("--cores", "0"): "--cores 0 leaves nothing to run on: give at least 1",
+        ("--cores", "x"): '--cores takes a number (4) or a list of CPUs (0,2-5), not "x"',
+        ("--net", "xyz"): '--net takes auto, uring or epoll, not "xyz"',
+        ("--net", "pci:0000:03:00.0"): "--net pci:0000:03:00.0: this build has no transport of its "
+                                       "own for network cards: choose auto, uring or epoll",
+        ("--log-level", "loud"): '--log-level takes error, warn, info or debug, not "loud"',
+        ("--drain-timeout", "soon"): "--drain-timeout takes a time such as 500ms, 10s or 2m, not "
+                                     '"soon"',
+        ("--busy-poll=1",): '--busy-poll takes no value: leave out "=1"',
+        ("operand",): 'life takes no "operand": flags begin with two dashes, see life --help',
+    }
+
+    def test_each_says_one_sentence_and_exits_with_2(self):
+        for flags, sentence in self.CASES.items():
+            with self.subTest(flags=flags):
+                self.assertEqual(finish(LIFE, *flags), (2, "", f"life: {sentence}\n"))
+
+    def test_cores_that_are_not_there(self):
+        absent = max(os.sched_getaffinity(0)) + 1
+        code, _, err = finish(LIFE, "--cores", f"{absent},")
+        self.assertEqual(code, 2)
+        self.assertIn(f"this process may not use CPU {absent}: choose among", err)
+        code, _, err = finish(LIFE, "--cores", CORES + 1)
+        self.assertEqual(code, 2)
+        self.assertIn(f"more than this process may use: give at most {CORES}", err)
+
+    def test_help_and_version(self):
+        code, out, err = finish(LIFE, "--help")
+        self.assertEqual((code, err), (0, ""))
+        for flag in ("--listen", "--cores", "--net", "--busy-poll", "--drain-timeout", "--hold"):
+            self.assertIn(flag, out)
+        self.assertRegex(finish(LIFE, "--version")[1], r"^leat \d+\.\d+\.\d+\n$")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], "-v"])
