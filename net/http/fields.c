@@ -46,10 +46,13 @@ static bool list_next(const uint8_t **at, const uint8_t *end, struct leat_view *
     return true;
 }
 
-/* For bytes that need not be a token: compared exactly but for letters. */
+/* lower consists of letters, digits and "-". A value has no control bytes (bar tabs), and the other
+ * bytes that http_token_is would take for one of these are control bytes. */
 static bool is(struct leat_view view, const char *lower)
 {
-    return leat_view_equal_nocase(view, lower);
+    size_t length = strlen(lower);
+
+    return view.length_bytes == length && http_token_is((const uint8_t *)view.data, lower, length);
 }
 
 static bool is_token(struct leat_view view)

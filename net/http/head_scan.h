@@ -12,15 +12,20 @@
 
 struct cursor {
     const uint8_t *begin, *at, *end;
+    const uint8_t *mark;  /* where the element being scanned began; head->mark between calls */
+    uint32_t field_count; /* head->field_count between calls */
     struct http_head *head;
     const struct http_limits *limits;
     uint32_t fields_max;
 };
 
+/* Keeps in the head what the next call needs. */
 STEP int wait_in(struct cursor *c, enum http_state state)
 {
     c->head->state = (uint8_t)state;
     c->head->at = (uint16_t)(c->at - c->begin);
+    c->head->mark = (uint16_t)(c->mark - c->begin);
+    c->head->field_count = (uint8_t)c->field_count;
     return HTTP_WAIT;
 }
 
@@ -29,9 +34,9 @@ STEP uint16_t offset_of(const struct cursor *c, const uint8_t *at)
     return (uint16_t)(at - c->begin);
 }
 
-STEP struct http_span span_since(const struct cursor *c, uint16_t mark, const uint8_t *end)
+STEP struct http_span span_to(const struct cursor *c, const uint8_t *end)
 {
-    return (struct http_span){mark, (uint16_t)(offset_of(c, end) - mark)};
+    return (struct http_span){offset_of(c, c->mark), (uint16_t)(end - c->mark)};
 }
 
 /* At a CR: takes CRLF. */
@@ -81,20 +86,20 @@ STEP int empty_lines(struct cursor *c, enum http_state state)
     }
     if (*c->at == '\n')
         return HTTP_REASON_BARE_LF;
-    c->head->mark = offset_of(c, c->at);
+    c->mark = c->at;
     return HTTP_GO;
 }
 
 STEP int method(struct cursor *c)
 {
     struct http_head *head = c->head;
-    const uint8_t *begin = c->begin + head->mark;
+    const uint8_t *begin = c->mark;
 
     if (http_likely(c->at == begin && c->end - begin >= 4 && memcmp(begin, "GET ", 4) == 0)) {
         head->method = LEAT_METHOD_GET;
-        head->method_name = (struct http_span){head->mark, 3};
+        head->method_name = (struct http_span){offset_of(c, begin), 3};
         c->at = begin + 4;
-        head->mark = offset_of(c, c->at);
+        c->mark = c->at;
         return HTTP_GO;
     }
     c->at = scan_token(c->begin, c->at, c->end);
@@ -104,10 +109,10 @@ STEP int method(struct cursor *c)
         return wait_in(c, HTTP_STATE_METHOD);
     if (*c->at != ' ' || c->at == begin)
         return HTTP_REASON_METHOD;
-    head->method_name = span_since(c, head->mark, c->at);
+    head->method_name = span_to(c, c->at);
     head->method = (uint8_t)leat_method_find(begin, head->method_name.length);
     c->at++;
-    head->mark = offset_of(c, c->at);
+    c->mark = c->at;
     return HTTP_GO;
 }
 
@@ -118,21 +123,21 @@ STEP int target_end(struct cursor *c)
 
     if (http_unlikely(*c->at == '\r' || *c->at == '\n'))
         return HTTP_REASON_VERSION;
-    head->target = span_since(c, head->mark, c->at);
+    head->target = span_to(c, c->at);
     if (http_unlikely(*c->at != ' ' || head->target.length == 0))
         return HTTP_REASON_TARGET;
     head->path = head->target;
     if (head->has_query) {
         head->query.length = (uint16_t)(offset_of(c, c->at) - head->query.offset);
-        head->path.length = (uint16_t)(head->query.offset - 1 - head->mark);
+        head->path.length = (uint16_t)(head->query.offset - 1 - head->path.offset);
     }
-    if (http_unlikely(c->begin[head->mark] != '/' || head->method == LEAT_METHOD_CONNECT)) {
+    if (http_unlikely(*c->mark != '/' || head->method == LEAT_METHOD_CONNECT)) {
         step = http_target_meaning(head, c->begin);
         if (step != HTTP_GO)
             return step;
     }
     c->at++;
-    head->mark = offset_of(c, c->at);
+    c->mark = c->at;
     return HTTP_GO;
 }
 
@@ -142,7 +147,7 @@ STEP int target(struct cursor *c)
 
     for (;;) {
         c->at = scan_target(c->begin, c->at, c->end);
-        if (http_unlikely(c->at - (c->begin + head->mark) > (ptrdiff_t)c->limits->target_bytes_max))
+        if (http_unlikely(c->at - (c->mark) > (ptrdiff_t)c->limits->target_bytes_max))
             return HTTP_REASON_TARGET_LONG;
         if (http_unlikely(c->at == c->end))
             return wait_in(c, HTTP_STATE_TARGET);
@@ -195,7 +200,7 @@ STEP int status(struct cursor *c)
     else if (c->at[12] != '\r' && c->at[12] != '\n')
         return HTTP_REASON_STATUS_LINE;
     c->at += 12;
-    c->head->mark = offset_of(c, c->at);
+    c->mark = c->at;
     return HTTP_GO;
 }
 
@@ -206,14 +211,13 @@ STEP int phrase(struct cursor *c)
         return wait_in(c, HTTP_STATE_PHRASE);
     if (*c->at != '\r')
         return *c->at == '\n' ? HTTP_REASON_BARE_LF : HTTP_REASON_STATUS_LINE;
-    c->head->phrase = span_since(c, c->head->mark, c->at);
+    c->head->phrase = span_to(c, c->at);
     return take_crlf(c, HTTP_STATE_PHRASE_LF);
 }
 
 /* At the first byte of a line: HTTP_DONE behind the empty line that ends the head. */
 STEP int field_begin(struct cursor *c)
 {
-    struct http_head *head = c->head;
     int step;
 
     if (http_unlikely(c->at == c->end))
@@ -226,9 +230,9 @@ STEP int field_begin(struct cursor *c)
         return HTTP_REASON_FOLD;
     if (http_unlikely(*c->at == '\n'))
         return HTTP_REASON_BARE_LF;
-    if (http_unlikely(head->field_count >= c->fields_max))
+    if (http_unlikely(c->field_count >= c->fields_max))
         return HTTP_REASON_FIELDS_MANY;
-    head->mark = offset_of(c, c->at);
+    c->mark = c->at;
     return HTTP_GO;
 }
 
@@ -239,12 +243,12 @@ STEP int field_name(struct cursor *c)
     c->at = scan_token(c->begin, c->at, c->end);
     if (http_unlikely(c->at == c->end))
         return wait_in(c, HTTP_STATE_NAME);
-    if (http_unlikely(*c->at != ':' || c->at == c->begin + head->mark)) {
-        if (c->at == c->begin + head->mark || (*c->at != ' ' && *c->at != '\t'))
+    if (http_unlikely(*c->at != ':' || c->at == c->mark)) {
+        if (c->at == c->mark || (*c->at != ' ' && *c->at != '\t'))
             return HTTP_REASON_FIELD_NAME;
         return HTTP_REASON_FIELD_SPACE;
     }
-    head->fields[head->field_count].name = span_since(c, head->mark, c->at);
+    head->fields[c->field_count].name = span_to(c, c->at);
     c->at++;
     return HTTP_GO;
 }
@@ -255,14 +259,14 @@ STEP int field_blank(struct cursor *c)
         c->at++;
     if (http_unlikely(c->at == c->end))
         return wait_in(c, HTTP_STATE_BLANK);
-    c->head->mark = offset_of(c, c->at);
+    c->mark = c->at;
     return HTTP_GO;
 }
 
 STEP int field_value(struct cursor *c)
 {
     struct http_head *head = c->head;
-    const uint8_t *begin = c->begin + head->mark, *end;
+    const uint8_t *begin = c->mark, *end;
 
     c->at = end = scan_value(c->begin, c->at, c->end);
     if (http_unlikely(end == c->end))
@@ -271,7 +275,7 @@ STEP int field_value(struct cursor *c)
         return *end == '\n' ? HTTP_REASON_BARE_LF : HTTP_REASON_FIELD_VALUE;
     while (end > begin && (end[-1] == ' ' || end[-1] == '\t'))
         end--;
-    head->fields[head->field_count].value = span_since(c, head->mark, end);
+    head->fields[c->field_count].value = span_to(c, end);
     return take_crlf(c, HTTP_STATE_VALUE_LF);
 }
 
@@ -279,7 +283,7 @@ STEP int field_value(struct cursor *c)
 STEP int field_end(struct cursor *c)
 {
     struct http_head *head = c->head;
-    const struct http_field *field = &head->fields[head->field_count];
+    const struct http_field *field = &head->fields[c->field_count];
     enum http_known known = http_known_lookup(c->begin + field->name.offset, field->name.length);
     uint64_t bit = UINT64_C(1) << known;
     int step;
@@ -291,10 +295,9 @@ STEP int field_end(struct cursor *c)
     }
     head->repeated |= head->present & bit;
     head->present |= bit;
-    head->ids[head->field_count] = (uint8_t)known;
-    head->field_count++;
+    head->ids[c->field_count++] = (uint8_t)known;
     if (head->known[known] == 0)
-        head->known[known] = head->field_count;
+        head->known[known] = (uint8_t)c->field_count;
     return HTTP_GO;
 }
 
@@ -377,6 +380,8 @@ static HTTP_TARGET int parse(struct http_head *head, const uint8_t *bytes, size_
     struct cursor c = {.begin = bytes,
                        .at = bytes + head->at,
                        .end = bytes + (cut ? bytes_max : length),
+                       .mark = bytes + head->mark,
+                       .field_count = head->field_count,
                        .head = head,
                        .limits = limits,
                        .fields_max = at_most(fields_max, HTTP_FIELDS_WALL)};
@@ -394,6 +399,7 @@ static HTTP_TARGET int parse(struct http_head *head, const uint8_t *bytes, size_
             return 0;
         step = head->state == HTTP_STATE_TARGET ? HTTP_REASON_TARGET_LONG : HTTP_REASON_HEAD_LARGE;
     } else if (step == HTTP_DONE) {
+        head->field_count = (uint8_t)c.field_count;
         step = http_head_finish(head);
         if (http_likely(step == HTTP_GO))
             return (int)(c.at - bytes);

@@ -316,7 +316,7 @@ int http_chunked_decode(struct http_chunked *chunked, struct leat_view *input,
 /* The instruction sets that the scanner is built for, best last; every one gives the same result.
  * Scanning never reads outside of the bytes given. */
 struct http_isa {
-    const char *name; /* "scalar", "sse4.2", "avx2", "avx512" */
+    const char *name; /* "scalar", "sse4.2", "avx2" */
     int (*parse)(struct http_head *head, const uint8_t *bytes, size_t length,
                  const struct http_limits *limits);
 };

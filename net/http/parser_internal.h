@@ -72,24 +72,26 @@ int http_status_check(struct http_head *head, const uint8_t *at, size_t length);
 
 extern const struct http_isa http_isa_scalar;
 #if defined(__x86_64__)
-extern const struct http_isa http_isa_sse42, http_isa_avx2, http_isa_avx512;
+extern const struct http_isa http_isa_sse42, http_isa_avx2;
 #endif
 
 /* Lower case for letters; leaves the other bytes of a token different from all letters and "-". */
-static inline uint64_t http_fold8(const void *at)
+static inline uint64_t http_differ8(const uint8_t *name, const char *lower)
 {
-    uint64_t word;
+    uint64_t a, b;
 
-    memcpy(&word, at, 8);
-    return word | UINT64_C(0x2020202020202020);
+    memcpy(&a, name, 8);
+    memcpy(&b, lower, 8);
+    return (a | UINT64_C(0x2020202020202020)) ^ b;
 }
 
-static inline uint32_t http_fold4(const void *at)
+static inline uint32_t http_differ4(const uint8_t *name, const char *lower)
 {
-    uint32_t word;
+    uint32_t a, b;
 
-    memcpy(&word, at, 4);
-    return word | UINT32_C(0x20202020);
+    memcpy(&a, name, 4);
+    memcpy(&b, lower, 4);
+    return (a | UINT32_C(0x20202020)) ^ b;
 }
 
 /* name is a token, lower consists of letters, digits and "-"; both have length bytes. */
@@ -98,16 +100,16 @@ static inline bool http_token_is(const uint8_t *name, const char *lower, size_t 
     uint64_t different = 0;
 
     if (length >= 8) {
+        different = http_differ8(name + length - 8, lower + length - 8);
         for (size_t i = 0; i + 8 < length; i += 8)
-            different |= http_fold8(name + i) ^ http_fold8(lower + i);
-        return !(different | (http_fold8(name + length - 8) ^ http_fold8(lower + length - 8)));
+            different |= http_differ8(name + i, lower + i);
+    } else if (length >= 4) {
+        different = http_differ4(name, lower) | http_differ4(name + length - 4, lower + length - 4);
+    } else {
+        for (size_t i = 0; i < length; i++)
+            different |= (uint64_t)((name[i] | 0x20) ^ lower[i]);
     }
-    if (length >= 4)
-        return http_fold4(name) == http_fold4(lower) &&
-               http_fold4(name + length - 4) == http_fold4(lower + length - 4);
-    for (size_t i = 0; i < length; i++)
-        different |= (uint64_t)((name[i] | 0x20) ^ lower[i]);
-    return !different;
+    return different == 0;
 }
 
 /* name is a token. */
