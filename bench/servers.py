@@ -20,7 +20,7 @@ daemon off; user root; worker_processes 1; worker_rlimit_nofile {descriptors};
 pid {folder}/nginx.pid; error_log {folder}/nginx.log crit;
 events {{ worker_connections {connections}; }}
 http {{
-    access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; default_type text/plain;
+    access_log off; sendfile on; tcp_nodelay on; default_type text/plain;
     keepalive_timeout 3600s; keepalive_requests 1000000000;
     open_file_cache max=1000 inactive=60s; open_file_cache_valid 60s;
     client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
