@@ -318,7 +318,7 @@ static int run_configure(struct leat_run *run, struct leat_error *error)
     } else {
         result = count;
     }
-    for (uint32_t i = 0; result == 0 && i < run->cores_count; i++) {
+    for (uint32_t i = 0; run->cores != NULL && i < run->cores_count; i++) {
         run->cores[i] = (struct leat_run_core){.run = run, .cpu = cpus[i], .index = i};
     }
     free(cpus);

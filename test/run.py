@@ -197,7 +197,7 @@ def meson_tests(tally, directory, arguments=(), timeout_s=1200, multiplier="1"):
         return
     for line in log.read_text(errors="replace").splitlines():
         entry = json.loads(line)
-        count_program(tally, entry["name"], entry["result"],
+        count_program(tally, entry["name"].split(" / ")[-1], entry["result"],
                       entry.get("stdout", "") + "\n" + entry.get("stderr", ""))
     if status is None:
         tally.fail(f"meson test in {directory}", output)

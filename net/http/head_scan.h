@@ -73,7 +73,6 @@ STEP int empty_lines(struct cursor *c, enum http_state state)
             step = take_lf(c, HTTP_STATE_REQUEST_LF);
             if (step != HTTP_GO)
                 return step;
-            state = HTTP_STATE_REQUEST;
         }
         if (c->at == c->end)
             return wait_in(c, HTTP_STATE_REQUEST);

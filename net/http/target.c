@@ -112,7 +112,7 @@ int http_version_check(const uint8_t *at, size_t length)
     size_t there = length < 8 ? length : 8;
 
     for (size_t i = 0; i < there; i++)
-        if (shape[i] == '0' ? !is_digit(at[i]) : at[i] != shape[i])
+        if (shape[i] == '0' ? !is_digit(at[i]) : at[i] != (uint8_t)shape[i])
             return HTTP_REASON_VERSION;
     if (there < 8)
         return HTTP_WAIT;

@@ -72,6 +72,7 @@ static struct sock_settings *settings_for(struct sock_transport *t,
 {
     struct leat_conn_options resolved;
     settings_resolve(&resolved, options);
+    /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): other padding costs a copy, no more */
     if (t->settings != NULL && memcmp(&t->settings->options, &resolved, sizeof(resolved)) == 0) {
         return t->settings;
     }
