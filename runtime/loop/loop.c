@@ -96,7 +96,8 @@ bool leat_loop_is_alive(const struct leat_loop *loop)
     return loop->refs > 0 || loop->pending.count > 0 || loop->closing.count > 0 ||
            loop->ticks.count > 0 || loop->jobs.count > 0 || !list_is_empty(&loop->immediates) ||
            loop_has_posts(loop) ||
-           (loop->timer_running != NULL && leat_timer_is_started(loop->timer_running));
+           (loop->timer_running != NULL &&
+            (loop->timer_flags & (TIMER_REPEATS | TIMER_UNREF)) == TIMER_REPEATS);
 }
 
 void leat_loop_ref(struct leat_loop *loop)
@@ -194,6 +195,7 @@ static void loop_turn(struct leat_loop *loop, uint64_t nap_ns_max)
     loop_run_hooks(loop, LEAT_PHASE_CHECK);
     loop_run_closing(loop);
     loop_run_timers(loop);
+    leat_loop_gate(loop); /* microtasks that were queued outside of any callback */
     loop_flush(loop);
     leat_pools_turn(&loop->core);
     loop_wake_posted(loop);

@@ -80,6 +80,7 @@ struct leat_loop {
 
     struct wheel wheel;
     struct leat_timer *timer_running; /* NULL as soon as its callback touches it */
+    uint64_t timer_flags;             /* of timer_running, which may have been freed */
 
     struct leat_source *sources, *source_next, *waiter;
     int epoll_fd, wake_fd;
@@ -120,6 +121,7 @@ void loop_run_closing(struct leat_loop *loop);
 
 /* timer.c */
 void loop_run_timers(struct leat_loop *loop);
+void loop_free_timers(struct leat_loop *loop);
 
 /* watch.c */
 int loop_watch_init(struct leat_loop *loop, struct leat_error *error);

@@ -10,8 +10,9 @@
 
 static bool loop_has_work(const struct leat_loop *loop)
 {
-    return loop->pending.count > 0 || loop->closing.count > 0 ||
-           !list_is_empty(&loop->immediates) || loop->hooks[LEAT_PHASE_IDLE] != NULL ||
+    return loop->ticks.count > 0 || loop->jobs.count > 0 || loop->pending.count > 0 ||
+           loop->closing.count > 0 || !list_is_empty(&loop->immediates) ||
+           loop->hooks[LEAT_PHASE_IDLE] != NULL ||
            atomic_load_explicit(&loop->is_stopped, memory_order_relaxed) || loop_has_posts(loop);
 }
 

@@ -140,6 +140,7 @@ static void timer_fire(struct leat_loop *loop, struct leat_timer *timer)
         loop->refs--;
     loop->metrics.timer_count++;
     loop->timer_running = timer;
+    loop->timer_flags = flags;
     timer->fn(timer, timer->arg);
     if (loop->timer_running == timer) {
         if ((flags & TIMER_REPEATS) != 0)
@@ -160,4 +161,14 @@ void loop_run_timers(struct leat_loop *loop)
     for (unsigned left = LEAT_TIMERS_PER_TURN;
          left > 0 && (timer = wheel_take(&loop->wheel)) != NULL; left--)
         timer_fire(loop, timer);
+}
+
+/* Timeouts and intervals that were left unref'd are nobody's but the loop's. */
+void loop_free_timers(struct leat_loop *loop)
+{
+    struct leat_timer *timer;
+    while ((timer = wheel_take_any(&loop->wheel)) != NULL) {
+        CHECK((timer->order & TIMER_HEAP) != 0); /* others must have been stopped */
+        leat_heap_free(timer);
+    }
 }

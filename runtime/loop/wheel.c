@@ -222,6 +222,21 @@ struct leat_timer *wheel_take(struct wheel *wheel)
     return first;
 }
 
+struct leat_timer *wheel_take_any(struct wheel *wheel)
+{
+    struct list *list = &wheel->moving;
+    for (unsigned i = 0; i < wheel->run_count && list_is_empty(list); i++)
+        list = &wheel->runs[i].timers;
+    for (unsigned level = 0; level < WHEEL_LEVELS && list_is_empty(list); level++)
+        if (wheel->bits[level] != 0)
+            list = &wheel->slots[level * 64 + bits_first(wheel->bits[level])].timers;
+    if (list_is_empty(list))
+        return NULL;
+    struct leat_timer *timer = timer_of(list->next);
+    wheel_stop(wheel, timer);
+    return timer;
+}
+
 uint64_t wheel_next_ns(const struct wheel *wheel)
 {
     if (!list_is_empty(&wheel->moving))

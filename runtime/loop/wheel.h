@@ -81,6 +81,9 @@ void wheel_advance(struct wheel *wheel, uint64_t now_ns, unsigned moves_max);
 /* Takes the first due timer, which is then stopped; NULL: none (yet). */
 struct leat_timer *wheel_take(struct wheel *wheel);
 
+/* Takes a timer, due or not, in no order; NULL: none is left. For the end of a wheel. */
+struct leat_timer *wheel_take_any(struct wheel *wheel);
+
 /* When to call wheel_advance next: 0 at once, UINT64_MAX never. Not after the earliest timer. */
 uint64_t wheel_next_ns(const struct wheel *wheel);
 

@@ -347,8 +347,6 @@ int main(int argc, char **argv)
         scenarios[i].start();
         int code = leat_loop_run(self.loop);
         printf("\n");
-        if (strncmp(argv[1], "unref", 5) == 0)
-            leat_clear_timer(self.timer);
         leat_loop_free(self.loop);
         return code;
     }

@@ -281,6 +281,42 @@ static void test_a_day(void **state)
     assert_in_range(turns, 24 * 3600, 24 * 3600 * 5 / 4);
 }
 
+static void test_timeouts_left_behind_are_freed(void **state)
+{
+    struct world *world = *state;
+    leat_timer_unref(leat_set_timeout(world->loop, count_heap, world, 1));
+    leat_timer_unref(leat_set_timeout(world->loop, count_heap, world, 1000000));
+    leat_timer_unref(leat_set_interval(world->loop, count_heap, world, 1000));
+    assert_int_equal(leat_loop_run(world->loop), 0); /* not alive; the sanitizer sees leaks */
+}
+
+static bool was_alive;
+
+static void free_itself_and_ask(struct leat_timer *timer, void *arg)
+{
+    free_itself(timer, arg);
+    was_alive = leat_loop_is_alive(((struct world *)arg)->loop);
+}
+
+static void ask(struct leat_timer *timer, void *arg)
+{
+    was_alive = leat_loop_is_alive(((struct world *)arg)->loop);
+    leat_timer_stop(timer);
+}
+
+static void test_liveness_as_seen_by_a_callback(void **state)
+{
+    struct world *world = *state;
+    struct leat_timer *timer = malloc(sizeof(*timer));
+    leat_timer_init(timer, world->loop, free_itself_and_ask, world);
+    leat_timer_start(timer, MS, 0);
+    world_run_until(world, 2 * MS);
+    assert_false(was_alive);
+    start(world, 0, ask, MS, MS);
+    world_run_until(world, 4 * MS);
+    assert_true(was_alive);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -295,6 +331,8 @@ int main(void)
         TEST(test_timeouts_and_intervals_free_themselves),
         TEST(test_one_turn_runs_a_bounded_number),
         TEST(test_a_day),
+        TEST(test_timeouts_left_behind_are_freed),
+        TEST(test_liveness_as_seen_by_a_callback),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
