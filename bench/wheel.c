@@ -1,0 +1,187 @@
+/* Timers with 10 million pending: the loop's wheel beside libuv's heap. Both read the clock as
+ * their users do: Leat when a timer is started, libuv once per turn of its loop, so that its cases
+ * have no clock in them. */
+#include "bench/harness.h"
+
+#include <leat/loop.h>
+#include <leat/timer.h>
+
+#include <stdlib.h>
+#if BENCH_HAVE_LIBUV
+#include <uv.h>
+#endif
+
+#define PENDING 10000000
+#define HOUR_MS 3600000
+
+struct wheel_bench {
+    struct leat_loop *loop;
+    struct leat_timer *timers; /* PENDING, and one that is not pending */
+    uint64_t random;
+};
+
+static void never(struct leat_timer *timer, void *arg)
+{
+    abort();
+}
+
+static void *wheel_setup(uint64_t pending)
+{
+    struct wheel_bench *bench = calloc(1, sizeof(*bench));
+    if (bench == NULL || (bench->loop = leat_loop_new(NULL, NULL)) == NULL)
+        return NULL;
+    bench->timers = calloc(PENDING + 1, sizeof(*bench->timers));
+    if (bench->timers == NULL)
+        return NULL;
+    bench->random = 1;
+    for (uint64_t i = 0; i <= PENDING; i++) {
+        leat_timer_init(&bench->timers[i], bench->loop, never, NULL);
+        if (i < pending)
+            leat_timer_start(&bench->timers[i],
+                             (bench_random(&bench->random) % HOUR_MS + HOUR_MS) * LEAT_NS_PER_MS,
+                             0);
+    }
+    return bench;
+}
+
+static void wheel_teardown(void *state)
+{
+    struct wheel_bench *bench = state;
+    for (uint64_t i = 0; i <= PENDING; i++)
+        leat_timer_stop(&bench->timers[i]);
+    leat_loop_free(bench->loop);
+    free(bench->timers);
+    free(bench);
+}
+
+/* The deadline of one connection, put off with each request. */
+static void wheel_restart(void *state, uint64_t iterations)
+{
+    struct wheel_bench *bench = state;
+    for (uint64_t i = 0; i < iterations; i++)
+        leat_timer_start(&bench->timers[0], 2 * HOUR_MS * LEAT_NS_PER_MS, 0);
+    bench_keep(bench->timers);
+}
+
+static void wheel_clock(void *state, uint64_t iterations)
+{
+    struct wheel_bench *bench = state;
+    for (uint64_t i = 0; i < iterations; i++)
+        bench_keep_value(leat_loop_clock(bench->loop));
+}
+
+static void wheel_start_stop(void *state, uint64_t iterations)
+{
+    struct wheel_bench *bench = state;
+    struct leat_timer *timer = &bench->timers[PENDING];
+    for (uint64_t i = 0; i < iterations; i++) {
+        leat_timer_start(timer, bench_random(&bench->random) % HOUR_MS * LEAT_NS_PER_MS, 0);
+        leat_timer_stop(timer);
+    }
+}
+
+/* Another timer each time, to an earlier or later deadline: memory that no cache holds. */
+static void wheel_restart_any(void *state, uint64_t iterations)
+{
+    struct wheel_bench *bench = state;
+    for (uint64_t i = 0; i < iterations; i++) {
+        struct leat_timer *timer = &bench->timers[bench_random(&bench->random) % PENDING];
+        uint64_t delay_ms = bench_random(&bench->random) % HOUR_MS + HOUR_MS;
+        leat_timer_start(timer, delay_ms * LEAT_NS_PER_MS, 0);
+    }
+}
+
+#if BENCH_HAVE_LIBUV
+struct uv_bench {
+    uv_loop_t loop;
+    uv_timer_t *timers;
+    uint64_t random, delay_ms;
+};
+
+static void uv_never(uv_timer_t *timer)
+{
+    abort();
+}
+
+static void *uv_setup(uint64_t pending)
+{
+    struct uv_bench *bench = calloc(1, sizeof(*bench));
+    if (bench == NULL || uv_loop_init(&bench->loop) != 0)
+        return NULL;
+    bench->timers = calloc(PENDING + 1, sizeof(*bench->timers));
+    if (bench->timers == NULL)
+        return NULL;
+    bench->random = 1;
+    bench->delay_ms = 2 * HOUR_MS;
+    for (uint64_t i = 0; i <= PENDING; i++) {
+        uv_timer_init(&bench->loop, &bench->timers[i]);
+        if (i < pending)
+            uv_timer_start(&bench->timers[i], uv_never,
+                           bench_random(&bench->random) % HOUR_MS + HOUR_MS, 0);
+    }
+    return bench;
+}
+
+static void uv_teardown(void *state)
+{
+    struct uv_bench *bench = state;
+    for (uint64_t i = 0; i <= PENDING; i++)
+        uv_close((uv_handle_t *)&bench->timers[i], NULL);
+    uv_run(&bench->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&bench->loop);
+    free(bench->timers);
+    free(bench);
+}
+
+static void uv_restart(void *state, uint64_t iterations)
+{
+    struct uv_bench *bench = state;
+    for (uint64_t i = 0; i < iterations; i++)
+        uv_timer_start(&bench->timers[0], uv_never, bench->delay_ms++, 0);
+}
+
+static void uv_start_stop(void *state, uint64_t iterations)
+{
+    struct uv_bench *bench = state;
+    uv_timer_t *timer = &bench->timers[PENDING];
+    for (uint64_t i = 0; i < iterations; i++) {
+        uv_timer_start(timer, uv_never, bench_random(&bench->random) % HOUR_MS, 0);
+        uv_timer_stop(timer);
+    }
+}
+
+static void uv_restart_any(void *state, uint64_t iterations)
+{
+    struct uv_bench *bench = state;
+    for (uint64_t i = 0; i < iterations; i++) {
+        uv_timer_t *timer = &bench->timers[bench_random(&bench->random) % PENDING];
+        uint64_t delay_ms = bench_random(&bench->random) % HOUR_MS + HOUR_MS;
+        uv_timer_start(timer, uv_never, delay_ms, 0);
+    }
+}
+#define UV_CASE(label, fn)                                                                         \
+    {                                                                                              \
+        .name = label " libuv", .setup = uv_setup, .run = fn, .teardown = uv_teardown,             \
+        .argument = PENDING                                                                        \
+    }
+#endif
+
+#define WHEEL_CASE(label, fn)                                                                      \
+    {                                                                                              \
+        .name = label, .setup = wheel_setup, .run = fn, .teardown = wheel_teardown,                \
+        .argument = PENDING                                                                        \
+    }
+
+static const struct bench_case cases[] = {
+    WHEEL_CASE("restart one of 10M", wheel_restart),
+    WHEEL_CASE("restart any of 10M", wheel_restart_any),
+    WHEEL_CASE("start and stop beside 10M", wheel_start_stop),
+#if BENCH_HAVE_LIBUV
+    UV_CASE("restart one of 10M", uv_restart),
+    UV_CASE("restart any of 10M", uv_restart_any),
+    UV_CASE("start and stop beside 10M", uv_start_stop),
+#endif
+    WHEEL_CASE("read the clock", wheel_clock),
+};
+
+BENCH_GROUP(wheel, cases);
