@@ -160,11 +160,16 @@ int leat_conn_send(leat_conn conn, const struct leat_buf *bufs, unsigned count)
 
 int leat_conn_send_bytes(leat_conn conn, const void *bytes, size_t length_bytes)
 {
+    int result;
+    struct leat_transport *transport = transport_of(conn, &result);
+    if (unlikely(transport == NULL)) {
+        return result;
+    }
     struct leat_buf copy = leat_buf_from_bytes(bytes, length_bytes);
     if (copy.data == NULL && length_bytes != 0) {
         return -ENOMEM;
     }
-    int result = leat_conn_send(conn, &copy, length_bytes != 0 ? 1 : 0);
+    result = transport->ops->send(transport, conn, &copy, length_bytes != 0 ? 1 : 0);
     if (result < 0) {
         leat_buf_unref(copy);
     }

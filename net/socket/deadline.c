@@ -68,7 +68,7 @@ int sock_deadline_set_timeout(struct sock_conn *c, uint64_t timeout_ns)
         return -ENOMEM;
     }
     d->timeout_ns = timeout_ns;
-    d->moved_ns = leat_loop_now(c->transport->loop);
+    d->moved_ns = leat_loop_clock(c->transport->loop);
     deadline_start(d);
     return 0;
 }
@@ -82,7 +82,7 @@ int sock_deadline_set_hard(struct sock_conn *c, uint64_t after_ns)
     if (d == NULL && (d = deadline_take(c)) == NULL) {
         return -ENOMEM;
     }
-    uint64_t now_ns = leat_loop_now(c->transport->loop);
+    uint64_t now_ns = leat_loop_clock(c->transport->loop);
     d->hard_ns = after_ns < UINT64_MAX - now_ns ? now_ns + after_ns : UINT64_MAX;
     deadline_start(d);
     return 0;

@@ -22,9 +22,9 @@ int sock_listen(struct leat_transport *base, const struct leat_addr *addr,
         return leat_fail(error, -ESHUTDOWN, "the loop is ending: nothing can listen on it now");
     }
     struct sock_listener *l = leat_heap_calloc(1, sizeof(*l));
-    int result = leat_fail(error, -ENOMEM, "memory is out: cannot listen");
+    int result;
     if (l == NULL) {
-        return result;
+        return leat_fail(error, -ENOMEM, "memory is out: cannot listen");
     }
     l->base.transport = base;
     l->transport = t;
@@ -35,6 +35,7 @@ int sock_listen(struct leat_transport *base, const struct leat_addr *addr,
     leat_timer_unref(&l->retry);
     l->settings = sock_settings_new(&options->conn);
     if (l->settings == NULL) {
+        result = leat_fail(error, -ENOMEM, "memory is out: cannot listen");
         goto no_settings;
     }
     result = sock_port_open(l, addr, options, error);

@@ -165,6 +165,9 @@ static bool start_poll(struct sock_conn *c, enum uring_operation operation, unsi
         return false;
     }
     io_uring_prep_poll_add(sqe, c->fd, events);
+    if (operation == URING_ERRORS) {
+        sqe->len |= IORING_POLL_ADD_MULTI; /* one shot would be spent on the peer's FIN */
+    }
     sqe->user_data = tag(c, operation);
     c->uring.operations |= 1u << operation;
     return true;
@@ -203,9 +206,7 @@ static int uring_conn_start(struct sock_conn *c)
     if ((c->flags & SOCK_CONNECTING) != 0) {
         return start_poll(c, URING_WRITABLE, POLLOUT) ? 0 : -ENOMEM;
     }
-    if ((c->flags & SOCK_OPEN_DUE) == 0) {
-        start_receive(c);
-    }
+    watch_on(c);
     return 0;
 }
 
@@ -528,23 +529,27 @@ static void on_writable(struct sock_conn *c)
     }
 }
 
-static void on_errors(struct sock_conn *c, int events)
+/* Reports also that the peer has ended, always: that is no news here. */
+static void on_errors(struct sock_conn *c, const struct io_uring_cqe *cqe)
 {
-    c->uring.operations &= ~(1u << URING_ERRORS);
-    if ((c->flags & SOCK_FINISHED) == 0 && events > 0) {
+    if ((cqe->flags & IORING_CQE_F_MORE) == 0) {
+        c->uring.operations &= ~(1u << URING_ERRORS);
+    }
+    if ((c->flags & SOCK_FINISHED) == 0 && cqe->res > 0 && (cqe->res & (POLLERR | POLLHUP)) != 0) {
         int error = socket_error(c->fd);
-        if (error != 0 || (events & POLLERR) != 0) {
+        if (error != 0 || (cqe->res & POLLERR) != 0) {
             sock_conn_fail(c, error != 0 ? error : ECONNRESET);
         } else {
             c->uring.hung_up = true;
         }
     }
+    watch_on(c);
     conn_completed(c);
 }
 
 static void uring_conn_established(struct sock_conn *c)
 {
-    start_receive(c);
+    watch_on(c);
 }
 
 /* Listeners. */
@@ -644,7 +649,7 @@ static unsigned on_completion(struct io_uring_cqe *const *cqes, unsigned count)
         on_writable(object);
         break;
     case URING_ERRORS:
-        on_errors(object, cqe->res);
+        on_errors(object, cqe);
         break;
     case URING_ACCEPT:
         on_accept(object, cqe);

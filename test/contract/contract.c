@@ -1,5 +1,8 @@
 #include "contract.h"
 
+#include "runtime/base/core.h"
+
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -263,34 +266,78 @@ void pair_free(struct pair *p)
     records_free(p->s);
 }
 
-static int set_up(void **state)
+static unsigned open_descriptors(void)
 {
-    const struct contract_transport *transport = *state;
+    unsigned count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    assert_non_null(folder);
+    while (readdir(folder) != NULL) {
+        count++;
+    }
+    closedir(folder);
+    return count;
+}
+
+static unsigned descriptors_before;
+
+static struct world *world_new(const struct contract_transport *transport, void *shared,
+                               uint32_t core_index)
+{
     struct world *w = calloc(1, sizeof(*w));
     assert_non_null(w);
     w->transport = transport;
+    w->core_index = core_index;
+    w->shared = shared;
     if (transport->open(w) != 0) {
-        return -1;
+        free(w);
+        return NULL;
     }
-    struct leat_buf_stats stats;
-    leat_buf_stats(&stats);
-    w->live_before = stats.live_count;
-    *state = w;
-    return 0;
+    w->core = leat_core_now;
+    return w;
+}
+
+struct world *world_beside(struct world *w, uint32_t core_index)
+{
+    struct world *other = world_new(w->transport, w->shared, core_index);
+    assert_non_null(other);
+    return other;
+}
+
+void world_enter(struct world *w)
+{
+    leat_core_now = w->core;
 }
 
 /* Every test ends with nothing left: no handle, no buffer. */
-static int tear_down(void **state)
+void world_free(struct world *w)
 {
-    struct world *w = *state;
     struct leat_buf_stats stats;
+    world_enter(w);
     w->transport->close(w);
     leat_buf_stats(&stats);
     assert_int_equal(stats.live_count, 0);
-    assert_int_equal(stats.granted_count, stats.freed_count + stats.live_count);
+    assert_int_equal(stats.granted_count, stats.freed_count);
     assert_false(leat_loop_is_alive(w->loop));
     leat_loop_free(w->loop);
     free(w);
+}
+
+static int set_up(void **state)
+{
+    descriptors_before = open_descriptors();
+    struct world *w = world_new(*state, NULL, 0);
+    *state = w;
+    return w != NULL ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+    const struct contract_transport *transport = w->transport;
+    void *shared = w->shared;
+    world_free(w);
+    transport->free_shared(shared);
+    assert_int_equal(open_descriptors(), descriptors_before);
     return 0;
 }
 

@@ -21,7 +21,8 @@
 #include <leat/timer.h>
 #include <string.h>
 
-#define CONTRACT_PATIENCE_NS (20 * LEAT_NS_PER_S) /* a test that waits for longer has failed */
+#define CONTRACT_BUFFER_BYTES (UINT64_C(64) << 20) /* of all pools of a world */
+#define CONTRACT_PATIENCE_NS  (20 * LEAT_NS_PER_S) /* a test that waits for longer has failed */
 
 struct world;
 struct peer;
@@ -29,7 +30,8 @@ struct peer;
 struct contract_transport {
     const char *name;
     int (*open)(struct world *w);
-    void (*close)(struct world *w);
+    void (*close)(struct world *w); /* again: nothing happens */
+    void (*free_shared)(void *shared);
     /* Lets time pass, at most nap_ns, and turns the loop once. */
     void (*step)(struct world *w, uint64_t nap_ns);
 
@@ -52,9 +54,15 @@ struct world {
     const struct contract_transport *transport;
     struct leat_loop *loop;
     struct leat_addr any; /* an address to listen on, port 0 */
-    uint64_t buffer_bytes_max;
-    uint64_t live_before; /* leat_buf_stats */
+    uint32_t core_index;
+    void *shared; /* what the cores of one process share; made by the first to open */
+    struct leat_core *core;
 };
+
+/* A further core beside w, and which of them the thread plays. */
+struct world *world_beside(struct world *w, uint32_t core_index);
+void world_enter(struct world *w);
+void world_free(struct world *w);
 
 /* What happened to one connection of ours. Hooks, where set, run inside the callbacks. */
 struct record {
@@ -136,9 +144,34 @@ void pair_free(struct pair *p); /* the peer must be gone, or is closed */
 typedef void contract_test(struct world *w);
 #define CONTRACT_TESTS(X)                                                                          \
     X(c01_a_stale_or_invented_handle_is_refused)                                                   \
+    X(c02_other_cores_are_refused_and_callbacks_may_call_all)                                      \
+    X(c03_callbacks_never_nest)                                                                    \
     X(c04_open_comes_first)                                                                        \
+    X(c05_close_comes_once_and_last)                                                               \
+    X(c06_end_half_closes)                                                                         \
+    X(c07_on_end_comes_after_all_bytes)                                                            \
+    X(c08_close_lingers_and_saves_the_response)                                                    \
+    X(c09_abort_resets)                                                                            \
+    X(c10_two_half_closes_make_a_close)                                                            \
     X(c11_data_comes_in_order_and_once)                                                            \
-    X(c15_a_send_is_taken_whole_or_not_at_all)
+    X(c12_held_bytes_stop_the_peer)                                                                \
+    X(c12_small_holds_cost_little)                                                                 \
+    X(c13_pause_stops_the_peer)                                                                    \
+    X(c14_nothing_is_dropped_when_buffers_run_out)                                                 \
+    X(c15_a_send_is_taken_whole_or_not_at_all)                                                     \
+    X(c16_writable_comes_when_owed_and_only_then)                                                  \
+    X(c17_bytes_go_in_order_at_the_end_of_the_turn)                                                \
+    X(c18_memory_is_freed_once_after_it_was_sent)                                                  \
+    X(c19_a_file_is_sent)                                                                          \
+    X(c19_a_file_that_ends_early_aborts)                                                           \
+    X(c20_a_reset_is_a_reset_in_every_state)                                                       \
+    X(c21_silence_closes)                                                                          \
+    X(c21_connecting_has_its_limit)                                                                \
+    X(c22_a_closed_listener_leaves_its_connections)                                                \
+    X(c23_a_paused_listener_accepts_nothing)                                                       \
+    X(c24_each_core_listens_once)                                                                  \
+    X(c25_a_free_port_is_the_same_for_all_cores)                                                   \
+    X(c26_addresses_that_cannot_be)
 #define CONTRACT_DECLARE(name) contract_test name;
 CONTRACT_TESTS(CONTRACT_DECLARE)
 

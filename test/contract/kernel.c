@@ -17,15 +17,30 @@ struct peer {
 
 static int open_with(struct world *w, enum leat_sockets_which which)
 {
-    struct leat_loop_options options = {.buffer_bytes_max = w->buffer_bytes_max};
-    struct leat_sockets_options sockets = {.which = which, .connection_count_max = 4096};
     struct leat_error error = {0};
+    struct leat_loop_options options = {
+        .index = w->core_index,
+        .buffer_bytes_max = CONTRACT_BUFFER_BYTES,
+    };
+    if (w->shared == NULL) {
+        w->shared = leat_sockets_shared_new();
+    }
+    struct leat_sockets_options sockets = {
+        .which = which,
+        .connection_count_max = 4096,
+        .shared = w->shared,
+    };
     w->loop = leat_loop_new(&options, &error);
     if (w->loop == NULL || leat_sockets_open(w->loop, &sockets, &error) != 0) {
         print_error("%s\n", error.sentence);
         return -1;
     }
     return leat_addr_parse(&w->any, "127.0.0.1:0", 0, &error);
+}
+
+static void kernel_free_shared(void *shared)
+{
+    leat_sockets_shared_free(shared);
 }
 
 static int epoll_open(struct world *w)
@@ -38,9 +53,15 @@ static int uring_open(struct world *w)
     return open_with(w, LEAT_SOCKETS_URING);
 }
 
+static int black_hole_fds[9];
+static unsigned black_hole_count;
+
 static void kernel_close(struct world *w)
 {
     leat_sockets_close(w->loop);
+    while (black_hole_count > 0) {
+        close(black_hole_fds[--black_hole_count]);
+    }
 }
 
 static void kernel_step(struct world *w, uint64_t nap_ns)
@@ -129,25 +150,26 @@ static void kernel_peer_reset(struct peer *peer)
 /* A listener whose backlog is full drops further SYNs. */
 static bool kernel_black_hole(struct world *w, struct leat_addr *addr)
 {
-    static int fds[8];
     struct peer *listener = kernel_peer_listen(w, addr);
     struct sockaddr_in in = address_of(addr);
-    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
-        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        (void)connect(fds[i], (struct sockaddr *)&in, sizeof(in));
+    black_hole_fds[black_hole_count++] = listener->fd;
+    free(listener);
+    while (black_hole_count < sizeof(black_hole_fds) / sizeof(black_hole_fds[0])) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        (void)connect(fd, (struct sockaddr *)&in, sizeof(in));
+        black_hole_fds[black_hole_count++] = fd;
     }
-    free(listener); /* its descriptor, and theirs, end with this process */
     return true;
 }
 
 #define KERNEL(label, opener)                                                                      \
     {                                                                                              \
-        .name = label, .open = opener, .close = kernel_close, .step = kernel_step,                 \
-        .peer_connect = kernel_peer_connect, .peer_listen = kernel_peer_listen,                    \
-        .peer_accept = kernel_peer_accept, .peer_send = kernel_peer_send,                          \
-        .peer_receive = kernel_peer_receive, .peer_end = kernel_peer_end,                          \
-        .peer_reset = kernel_peer_reset, .peer_close = kernel_peer_close,                          \
-        .black_hole = kernel_black_hole,                                                           \
+        .name = label, .open = opener, .close = kernel_close, .free_shared = kernel_free_shared,   \
+        .step = kernel_step, .peer_connect = kernel_peer_connect,                                  \
+        .peer_listen = kernel_peer_listen, .peer_accept = kernel_peer_accept,                      \
+        .peer_send = kernel_peer_send, .peer_receive = kernel_peer_receive,                        \
+        .peer_end = kernel_peer_end, .peer_reset = kernel_peer_reset,                              \
+        .peer_close = kernel_peer_close, .black_hole = kernel_black_hole,                          \
     }
 const struct contract_transport contract_epoll = KERNEL("epoll", epoll_open);
 const struct contract_transport contract_uring = KERNEL("uring", uring_open);
