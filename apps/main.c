@@ -14,6 +14,7 @@ struct command {
 };
 
 static const struct command commands[] = {
+    {"serve", "serve a folder, a greeting or the welcome page over HTTP", serve_main},
     {"doctor", "tell what this machine offers, and the command that mends what is missing",
      doctor_main},
 };

@@ -1,0 +1,144 @@
+/* `leat serve`: a folder, a greeting for benchmarks, or the welcome page. */
+#include "apps/commands.h"
+#include "apps/welcome.h"
+
+#include <leat/leat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <leat_config.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SERVE_ADDRESS "127.0.0.1:8080"
+
+struct serve { /* set up before the cores start, read by all of them */
+    bool hello, access_log, list_directories;
+    const char *directory; /* NULL: none was given */
+};
+
+static void hello(struct leat_request *req)
+{
+    leat_respond_text(req, 200, "Hello, World!");
+}
+
+static void welcome(struct leat_request *req)
+{
+    leat_respond_buf(req, 200, "text/html; charset=utf-8",
+                     leat_buf_from_static(welcome_html, welcome_html_bytes));
+}
+
+/* What the welcome page shows about the server that it came from. */
+static void status(struct leat_request *req)
+{
+    struct leat_loop *loop = leat_request_loop(req);
+    struct leat_http_stats stats;
+    struct leat_addr peer;
+    char peer_text[LEAT_ADDR_TEXT_BYTES_MAX] = "";
+    leat_http_stats(leat_request_http(req), &stats);
+    if (leat_request_peer(req, &peer) == 0 && peer.family != LEAT_FAMILY_UNIX) {
+        leat_addr_format(&peer, peer_text);
+    }
+    char json[512];
+    snprintf(json, sizeof(json),
+             "{\"version\":\"%s\",\"transport\":\"%s\",\"cores\":%u,\"core\":%u,\"pid\":%d,"
+             "\"requests\":%llu,\"connections\":%llu,\"peer\":\"%s\"}\n",
+             LEAT_VERSION, leat_run_net(loop), leat_run_cores_count(loop), leat_loop_index(loop),
+             getpid(), (unsigned long long)stats.requests_count,
+             (unsigned long long)stats.connections_now_count, peer_text);
+    leat_response_header(req, "Cache-Control", "no-store");
+    leat_respond_json(req, 200, json);
+}
+
+static int start(struct leat_loop *loop)
+{
+    const struct serve *serve = leat_run_user(loop);
+    struct leat_http *http = leat_http_new(loop);
+    struct leat_http_options options = {
+        .access_log = serve->access_log,
+        .json_log = leat_run_options(loop)->json_log,
+    };
+    leat_http_set_options(http, &options);
+    if (serve->hello) {
+        leat_http_get(http, "/*path", hello);
+    } else if (serve->directory == NULL) {
+        leat_http_get(http, "/", welcome);
+        leat_http_get(http, "/leat/status", status);
+    }
+    return leat_http_listen(http, SERVE_ADDRESS);
+}
+
+/* One sentence, before anything is started, for a folder that cannot be served. */
+static int check_directory(const char *name)
+{
+    struct stat info;
+    const char *why = NULL;
+    int fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        close(fd);
+        return 0;
+    }
+    switch (errno) {
+    case ENOENT:
+        why = "there is no such directory: name one that exists";
+        break;
+    case ENOTDIR:
+        why = stat(name, &info) == 0 ? "it is a file: name the directory that it is in"
+                                     : "there is no such directory: name one that exists";
+        break;
+    case EACCES:
+        why = "this user may not read it: change its mode or serve as a user who may";
+        break;
+    default:
+        why = strerror(errno);
+    }
+    fprintf(stderr, "leat serve: cannot serve %s: %s\n", name, why);
+    return 1;
+}
+
+static int check(const struct leat_command_line *line, const struct leat_run_options *options,
+                 void *user)
+{
+    struct serve *serve = user;
+    if (line->operand_count > 0) {
+        serve->directory = line->operand_items[0];
+    }
+    if (serve->hello && serve->directory != NULL) {
+        fprintf(stderr, "leat serve: --hello answers everything itself: leave out it or %s\n",
+                serve->directory);
+        return 2;
+    }
+    if (serve->list_directories && serve->directory == NULL) {
+        fprintf(stderr, "leat serve: --list-directories needs a DIR to list: leat serve .\n");
+        return 2;
+    }
+    return serve->directory != NULL ? check_directory(serve->directory) : 0;
+}
+
+int serve_main(int argc, char **argv)
+{
+    struct serve serve = {0};
+    const struct leat_option options[] = {
+        {"hello", LEAT_OPTION_FLAG, &serve.hello, NULL,
+         "answer any GET with Hello, World! (for benchmarks)", 0, 0},
+        {"access-log", LEAT_OPTION_FLAG, &serve.access_log, NULL,
+         "a line on standard output for each response", 0, 0},
+        {"list-directories", LEAT_OPTION_FLAG, &serve.list_directories, NULL,
+         "list folders that have no index.html", 0, 0},
+    };
+    const struct leat_program program = {
+        .name = "leat serve",
+        .summary = "Serves DIR over HTTP; without DIR, a welcome page. Listens on " SERVE_ADDRESS
+                   " unless --listen says otherwise.",
+        .operands = "[DIR]",
+        .operand_count_max = 1,
+        .options = options,
+        .option_count = sizeof(options) / sizeof(options[0]),
+        .check = check,
+        .start = start,
+        .user = &serve,
+    };
+    return leat_program_main(&program, argc, argv);
+}
