@@ -1,6 +1,6 @@
 /* What the files of the parser share: the states of a head, byte classes, the lookup of known
  * fields, and the meaning of fields and targets, which is compiled once. The scanner itself
- * (head_scan.h) is compiled once per instruction set. */
+ * (head_scan.inc) is compiled once per instruction set. */
 #ifndef LEAT_HTTP_PARSER_INTERNAL_H
 #define LEAT_HTTP_PARSER_INTERNAL_H
 

@@ -58,9 +58,9 @@ static void differential_head(enum http_kind kind, const struct text *reference,
 
     for (unsigned i = 0; (isa = http_isa_at(i)); i++) {
         for (unsigned round = 0; round < 2; round++) {
-            size_t splits[3] = {length, length, length};
+            size_t splits[3] = {length, length, length}, end = length;
             for (unsigned j = 3; round && j-- > 0;)
-                splits[j] = test_random(&seed) % ((j == 2 ? length : splits[j + 1]) + 1);
+                splits[j] = end = test_random(&seed) % (end + 1);
             fill_limits(&limits, isa);
             int used = parse_pieces(&head, kind, &limits, bytes, length, splits);
             ours.length = 0;
