@@ -138,23 +138,38 @@ def check_install():
         configs = list(pathlib.Path(folder).rglob("leat.pc"))
         if len(configs) != 1:
             return [f"{len(configs)} files leat.pc were installed"]
-        return problems + compile_installed(folder, configs[0].parent, program)
+        return problems + compile_installed(folder, configs[0], program)
+
+
+def link_words(how, config, env):
+    """(worked, words) that link a program to the shared library, or to the static one with the
+    libraries that it stands on shared (--static would want the static ones of those, too)."""
+    worked, lines = run("pkg-config", "--cflags", "--libs", "leat", env=env)
+    words = " ".join(lines).split()
+    if how == "shared" or not worked:
+        return worked, words
+    private = re.search(r"^Libs.private: (.*)$", config.read_text(), re.M)
+    needs = run("pkg-config", "--print-requires-private", "leat", env=env)[1]
+    worked, lines = run("pkg-config", "--libs", *[line.split()[0] for line in needs])
+    words = ["-l:libleat.a" if word == "-lleat" else word for word in words]
+    return worked, words + (private[1].split() if private else []) + " ".join(lines).split()
 
 
 def compile_installed(folder, config, program):
-    env = {"PKG_CONFIG_PATH": str(config), "PKG_CONFIG_SYSROOT_DIR": folder}
+    env = {"PKG_CONFIG_PATH": str(config.parent), "PKG_CONFIG_SYSROOT_DIR": folder}
     source = pathlib.Path(folder, "first.c")
     source.write_text(program)
     problems = []
-    for how, flags in (("shared", []), ("static", ["--static"])):
-        worked, words = run("pkg-config", "--cflags", "--libs", *flags, "leat", env=env)
+    for how in ("shared", "static"):
+        worked, words = link_words(how, config, env)
         if not worked:
             problems += words
             continue
-        # Only Leat's own paths lie under the folder that we installed to.
-        words = " ".join(words).replace("-lleat", "-l:libleat.a" if flags else "-lleat").split()
         worked, lines = run("gcc", "-std=gnu17", "-Wall", "-Werror", str(source), "-o",
-                            str(source.with_suffix("")), *words, f"-Wl,-rpath-link,{config.parent}")
+                            str(source.with_suffix("")), *words)
+        if worked:
+            worked, lines = run(str(source.with_suffix("")), "--version",
+                                env={"LD_LIBRARY_PATH": str(config.parent.parent)})
         problems += [] if worked else [f"against the {how} library:"] + lines[:10]
     return problems
 
