@@ -187,13 +187,19 @@ static void loop_turn(struct leat_loop *loop, uint64_t nap_ns_max)
 {
     loop->is_turning = true;
     loop->now_ns = loop->turn_ns = loop_clock(loop);
-    loop_run_pending(loop);
-    loop_run_hooks(loop, LEAT_PHASE_IDLE);
-    loop_run_hooks(loop, LEAT_PHASE_PREPARE);
+    if (loop->pending.count > 0)
+        loop_run_pending(loop);
+    if (loop->hooks[LEAT_PHASE_IDLE] != NULL)
+        loop_run_hooks(loop, LEAT_PHASE_IDLE);
+    if (loop->hooks[LEAT_PHASE_PREPARE] != NULL)
+        loop_run_hooks(loop, LEAT_PHASE_PREPARE);
     loop_poll(loop);
-    loop_run_immediates(loop);
-    loop_run_hooks(loop, LEAT_PHASE_CHECK);
-    loop_run_closing(loop);
+    if (!list_is_empty(&loop->immediates))
+        loop_run_immediates(loop);
+    if (loop->hooks[LEAT_PHASE_CHECK] != NULL)
+        loop_run_hooks(loop, LEAT_PHASE_CHECK);
+    if (loop->closing.count > 0)
+        loop_run_closing(loop);
     loop_run_timers(loop);
     leat_loop_gate(loop); /* microtasks that were queued outside of any callback */
     loop_flush(loop);

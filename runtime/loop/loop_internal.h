@@ -22,11 +22,13 @@
 #define LOOP_EVENTS_PER_TURN      256
 #define LOOP_CALLBACKS_MAX        (UINT32_C(1) << 24) /* per queue; past it -ENOMEM */
 #define LOOP_TIMER_MOVES_PER_TURN 16384
-#define LOOP_TURN_NS_MAX          (100 * LEAT_NS_PER_MS) /* longer: the turn is counted as slow */
+#define LOOP_TURN_NS_MAX          (100 * LEAT_NS_PER_MS) /* longer: a slow turn */
 #define LOOP_MICROTASKS_MAX       100000                 /* more in one drain: a storm */
 #define LOOP_WARN_NS              LEAT_NS_PER_S          /* between two warnings of starvation */
 #define LOOP_SPIN_NS              (20 * LEAT_NS_PER_US)  /* of polling after the last event */
 #define LOOP_NAP_NS_MIN           (50 * LEAT_NS_PER_US) /* the first nap; then each twice as long */
+#define LOOP_TRIM_NS              LEAT_NS_PER_S         /* between trims of an idle core */
+#define LOOP_TRIMS_BARREN         2 /* as many in a row that give nothing back end it */
 #define LOOP_NAP_NS_MAX           LEAT_NS_PER_MS
 #define LOOP_KERNEL_NS            (50 * LEAT_NS_PER_US) /* between looks at the kernel, spinning */
 
@@ -97,7 +99,9 @@ struct leat_loop {
     bool has_posted;
 
     bool is_napping;     /* a source without a descriptor limits the loop's sleep */
+    uint32_t trims_left; /* that may be barren */
     uint64_t active_ns;  /* when the last event was handled */
+    uint64_t trim_ns;    /* when the pools were last trimmed */
     uint64_t kernel_ns;  /* when the kernel was last looked at */
     uint64_t nap_ns;     /* the last nap */
     uint64_t turn_ns;    /* when the turn began */

@@ -8,12 +8,14 @@
 
 #include <errno.h>
 
+#include "buffers/pools.h"
+
 static bool loop_has_work(const struct leat_loop *loop)
 {
     return loop->ticks.count > 0 || loop->jobs.count > 0 || loop->pending.count > 0 ||
            loop->closing.count > 0 || !list_is_empty(&loop->immediates) ||
            loop->hooks[LEAT_PHASE_IDLE] != NULL ||
-           atomic_load_explicit(&loop->is_stopped, memory_order_relaxed) || loop_has_posts(loop);
+           atomic_load_explicit(&loop->is_stopped, memory_order_relaxed);
 }
 
 static uint64_t loop_timers_nap(const struct leat_loop *loop, uint64_t now_ns)
@@ -26,7 +28,8 @@ static uint64_t loop_timers_nap(const struct leat_loop *loop, uint64_t now_ns)
 
 uint64_t leat_loop_nap_ns(struct leat_loop *loop)
 {
-    return loop_has_work(loop) ? 0 : loop_timers_nap(loop, loop_clock(loop));
+    return loop_has_work(loop) || loop_has_posts(loop) ? 0
+                                                       : loop_timers_nap(loop, loop_clock(loop));
 }
 
 static void watch_nap_fd(struct leat_loop *loop, struct leat_source *source, int fd)
@@ -100,9 +103,27 @@ static uint64_t next_nap(struct leat_loop *loop, uint64_t nap_ns)
     return loop->nap_ns;
 }
 
+/* A loop that has become idle gives memory back, in steps of LOOP_TRIM_NS for which it wakes, until
+ * there is nothing to give. Returns the longest nap until the next step. */
+static uint64_t loop_trim(struct leat_loop *loop, uint64_t now_ns)
+{
+    uint64_t since_ns = loop->active_ns > loop->trim_ns ? loop->active_ns : loop->trim_ns;
+    if (now_ns - since_ns < LOOP_TRIM_NS)
+        return LOOP_TRIM_NS - (now_ns - since_ns);
+    struct leat_buf_stats before, after;
+    leat_buf_stats(&before);
+    leat_pools_trim(&loop->core);
+    leat_buf_stats(&after);
+    loop->trim_ns = now_ns;
+    loop->trims_left =
+        after.arena_bytes < before.arena_bytes ? LOOP_TRIMS_BARREN : loop->trims_left - 1;
+    return loop->trims_left > 0 ? LOOP_TRIM_NS : UINT64_MAX;
+}
+
 static void loop_doze(struct leat_loop *loop, uint64_t nap_ns, uint64_t now_ns)
 {
-    nap_ns = loop_arm(loop, nap_ns);
+    uint64_t trim_ns = loop->trims_left > 0 ? loop_trim(loop, now_ns) : UINT64_MAX;
+    nap_ns = loop_arm(loop, trim_ns < nap_ns ? trim_ns : nap_ns);
     nap_ns = is_spinning(loop, now_ns) ? 0 : next_nap(loop, nap_ns);
     if (nap_ns > 0) {
         atomic_store_explicit(&loop->is_sleeping, true, memory_order_relaxed);
@@ -127,8 +148,10 @@ void loop_sleep(struct leat_loop *loop, uint64_t nap_ns_max)
     loop->core.phase = "sleep";
     uint64_t now_ns = loop_clock(loop), nap_ns = nap_ns_max;
     loop_note_turn(loop, now_ns);
-    if (loop->active_ns == loop->turn_ns)
+    if (loop->active_ns == loop->turn_ns) {
         loop->nap_ns = 0;
+        loop->trims_left = LOOP_TRIMS_BARREN;
+    }
     if (nap_ns > 0) {
         uint64_t timers_ns = loop_timers_nap(loop, now_ns);
         nap_ns = timers_ns < nap_ns ? timers_ns : nap_ns;

@@ -196,6 +196,19 @@ static void test_clock_that_lost_its_counter_recovers(void **state)
     assert_true(clock.tsc_age_max == 0);
 }
 
+static void test_clock_without_a_counter_is_the_kernels(void **state)
+{
+    struct clock_machine clock;
+    clock_machine_init(&clock);
+    clock.has_tsc = false;
+    clock.first_ns -= LEAT_NS_PER_S;
+    for (int i = 0; i < 1000; i++) {
+        uint64_t before_ns = clock_monotonic(), now_ns = clock_machine_now(&clock);
+        assert_in_range(now_ns, before_ns, clock_monotonic());
+    }
+    assert_true(clock.tsc_age_max == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +220,7 @@ int main(void)
         cmocka_unit_test(test_histogram_percentiles_and_merge),
         cmocka_unit_test(test_ring_between_threads),
         cmocka_unit_test(test_clock_follows_the_kernel),
+        cmocka_unit_test(test_clock_without_a_counter_is_the_kernels),
         cmocka_unit_test(test_clock_that_lost_its_counter_recovers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "buffers/heap.h"
+#include "buffers/pools.h"
 #include "runtime/loop/loop_internal.h"
 
 #define WAITS_MAX 64
@@ -234,6 +236,30 @@ static void test_a_source_without_descriptor_naps(void **state)
     assert_int_equal(turn(world), 0);
 }
 
+/* A second after the last event, and a second later, memory is given back; then all is quiet. */
+static void test_an_idle_loop_trims_its_pools(void **state)
+{
+    struct world *world = *state;
+    struct leat_buf_stats before, after;
+    struct leat_buf bufs[64];
+    for (int i = 0; i < 64; i++)
+        bufs[i] = leat_buf_alloc(1 << 20);
+    for (int i = 0; i < 64; i++)
+        leat_buf_unref(bufs[i]);
+    leat_buf_stats(&before);
+    world->poll_count = 1;
+    assert_int_equal(turn(world), LEAT_NS_PER_S);
+    world->poll_count = 0;
+    unsigned turns = 0;
+    while (turn(world) != UINT64_MAX) {
+        assert_int_equal(world->waits_ns[world->wait_count - 1], LEAT_NS_PER_S);
+        assert_true(turns++ < 20);
+    }
+    leat_buf_stats(&after);
+    assert_true(turns >= 2);
+    assert_true(after.arena_bytes < before.arena_bytes / 4);
+}
+
 static void count_watch(struct leat_watch *watch, uint32_t events, void *arg)
 {
     ++*(unsigned *)arg;
@@ -337,6 +363,46 @@ static void test_a_storm_of_microtasks_is_counted(void **state)
     assert_int_equal(metrics.microtask_count, 2 * LOOP_MICROTASKS_MAX + 5);
 }
 
+/* Where the kernel has no epoll_pwait2, timeouts are rounded up to milliseconds. */
+static void test_without_epoll_pwait2_no_timer_is_early(void **state)
+{
+    struct leat_loop *loop = leat_loop_new(NULL, NULL);
+    loop->lacks_pwait2 = true;
+    for (int i = 0; i < 5; i++) {
+        struct leat_timer timer;
+        uint64_t start_ns = leat_loop_clock(loop);
+        leat_timer_init(&timer, loop, nothing_timer, NULL);
+        leat_timer_start(&timer, 1100 * LEAT_NS_PER_US, 0);
+        assert_int_equal(leat_loop_run(loop), 0);
+        assert_true(leat_loop_clock(loop) - start_ns >= 1100 * LEAT_NS_PER_US);
+    }
+    struct leat_loop_metrics metrics;
+    leat_loop_metrics(loop, &metrics);
+    assert_in_range(metrics.sleep_count, 5, 6);
+    leat_loop_free(loop);
+}
+
+static void test_what_memory_refuses(void **state)
+{
+    struct world *world = *state;
+    struct leat_loop *loop = world->loop;
+    leat_heap_fail_at(&loop->core, 1);
+    assert_int_equal(leat_next_tick(loop, nothing, NULL), -ENOMEM);
+    leat_heap_fail_at(&loop->core, 1);
+    assert_int_equal(leat_queue_microtask(loop, nothing, NULL), -ENOMEM);
+    leat_heap_fail_at(&loop->core, 1);
+    assert_int_equal(leat_loop_pend(loop, nothing, NULL), -ENOMEM);
+    leat_heap_fail_at(&loop->core, 1);
+    assert_int_equal(leat_loop_close_later(loop, nothing, NULL), -ENOMEM);
+    leat_heap_fail_at(&loop->core, 1);
+    assert_null(leat_set_immediate(loop, nothing, NULL));
+    leat_heap_fail_at(&loop->core, 1);
+    assert_null(leat_set_timeout(loop, nothing_timer, NULL, 1));
+    leat_heap_fail_at(&loop->core, 1);
+    assert_null(leat_set_interval(loop, nothing_timer, NULL, 1));
+    assert_true(turn(world) == UINT64_MAX);
+}
+
 static void fire(struct leat_timer *timer, void *arg)
 {
     ++*(unsigned *)arg;
@@ -370,11 +436,14 @@ int main(void)
         TEST(test_no_sleep_before_what_is_queued),
         cmocka_unit_test(test_busy_poll_never_sleeps),
         TEST(test_a_source_without_descriptor_naps),
+        TEST(test_an_idle_loop_trims_its_pools),
         TEST(test_the_waiter_reports_watches),
         TEST(test_one_waiter_only),
         TEST(test_a_source_with_descriptor_wakes_the_loop),
         TEST(test_utilisation_delay_and_slow_turns),
         TEST(test_a_storm_of_microtasks_is_counted),
+        cmocka_unit_test(test_without_epoll_pwait2_no_timer_is_early),
+        TEST(test_what_memory_refuses),
         cmocka_unit_test(test_a_loop_at_rest_does_not_wake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
