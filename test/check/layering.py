@@ -6,8 +6,8 @@ import files
 # Folder -> floor. The longest matching folder counts. Folders of one floor do not know each other.
 FLOORS = {
     "runtime/base": 0, "buffers": 1, "runtime/loop": 2, "runtime/os": 3, "runtime/async": 3,
-    "net/api": 4, "net/port": 5, "net/sim": 5, "net/stack": 6, "net/socket": 6, "net": 7,
-    "net/http": 8, "apps": 9, "bench": 10, "test": 10,
+    "net/api": 4, "net/port": 5, "net/stack": 6, "net/socket": 6, "net/sim": 7,
+    "net": 7, "net/http": 8, "apps": 9, "bench": 10, "test": 10,
 }
 # Includes every public header, for users.
 UMBRELLA = "net/leat.h"

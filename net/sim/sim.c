@@ -1,0 +1,415 @@
+#include "net/sim/sim_internal.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#define START_NS (1000 * LEAT_NS_PER_S) /* the clock is never near 0 */
+
+uint64_t sim_random(struct sim *sim)
+{
+    return rng_next(&sim->rng);
+}
+
+uint64_t sim_random_below(struct sim *sim, uint64_t bound)
+{
+    return bound == 0 ? 0 : rng_below(&sim->rng, bound);
+}
+
+bool sim_chance(struct sim *sim, uint32_t ppm)
+{
+    return sim_random_below(sim, 1000000) < ppm;
+}
+
+/* ---- events ---- */
+
+static bool is_before(const struct sim_event *a, const struct sim_event *b)
+{
+    return a->at_ns != b->at_ns ? a->at_ns < b->at_ns : a->order < b->order;
+}
+
+void sim_push_event(struct sim *sim, const struct sim_event *event)
+{
+    if (sim->event_count == sim->event_capacity) {
+        sim->event_capacity = sim->event_capacity == 0 ? 256 : sim->event_capacity * 2;
+        struct sim_event *events = realloc(sim->events, sim->event_capacity * sizeof(*sim->events));
+        CHECK(events != NULL);
+        sim->events = events;
+    }
+    uint32_t at = sim->event_count++;
+    struct sim_event e = *event;
+    e.order = sim->order++;
+    for (; at > 0 && is_before(&e, &sim->events[(at - 1) / 2]); at = (at - 1) / 2)
+        sim->events[at] = sim->events[(at - 1) / 2];
+    sim->events[at] = e;
+}
+
+static struct sim_event pull_event(struct sim *sim)
+{
+    DCHECK(sim->event_count > 0);
+    struct sim_event first = sim->events[0], last = sim->events[--sim->event_count];
+    uint32_t at = 0;
+    for (;;) {
+        uint32_t child = 2 * at + 1;
+        if (child >= sim->event_count)
+            break;
+        if (child + 1 < sim->event_count && is_before(&sim->events[child + 1], &sim->events[child]))
+            child++;
+        if (!is_before(&sim->events[child], &last))
+            break;
+        sim->events[at] = sim->events[child];
+        at = child;
+    }
+    sim->events[at] = last;
+    sim->events[sim->event_count] = (struct sim_event){0};
+    return first;
+}
+
+void sim_at(struct sim *sim, uint64_t at_ns, void (*fn)(struct sim *sim, void *arg), void *arg)
+{
+    sim_push_event(sim, &(struct sim_event){.at_ns = at_ns, .fn = fn, .arg = arg});
+}
+
+static void run_event(struct sim *sim)
+{
+    struct sim_event e = pull_event(sim);
+    if (e.to != NULL) {
+        sim_port_deliver(e.to, e.bytes, e.length_bytes);
+        free(e.bytes);
+    } else {
+        e.fn(sim, e.arg);
+    }
+}
+
+/* ---- time ---- */
+
+static uint64_t host_next(const struct sim_host *host)
+{
+    if (host->options.kind == SIM_PUPPET)
+        return UINT64_MAX;
+    uint64_t next = sim_port_next(host), nap = leat_loop_nap_ns(host->loop);
+    uint64_t loop = nap == UINT64_MAX ? nap : host->sim->now_ns + nap;
+    return next < loop ? next : loop;
+}
+
+uint64_t sim_next(const struct sim *sim)
+{
+    uint64_t next = sim->event_count > 0 ? sim->events[0].at_ns : UINT64_MAX;
+    for (uint32_t i = 0; i < sim->host_count; i++) {
+        uint64_t host = host_next(sim->hosts[i]);
+        if (host < next)
+            next = host;
+    }
+    return next < sim->now_ns ? sim->now_ns : next;
+}
+
+static bool run_host(struct sim_host *host)
+{
+    struct sim *sim = host->sim;
+    unsigned turns = 0;
+    while (host_next(host) <= sim->now_ns) {
+        if (host->retry_ns <= sim->now_ns)
+            host->retry_ns = UINT64_MAX;
+        leat_loop_turn(host->loop, 0);
+        if (++turns > SIM_TURNS_MAX) {
+            sim_violation(sim, "host %u does not come to rest", host->number);
+            return false;
+        }
+    }
+    return turns > 0;
+}
+
+/* All that happens at this instant. */
+static void run_instant(struct sim *sim)
+{
+    bool busy = true;
+    while (busy && sim->violation_count == 0) {
+        busy = false;
+        while (sim->event_count > 0 && sim->events[0].at_ns <= sim->now_ns) {
+            run_event(sim);
+            busy = true;
+        }
+        for (uint32_t i = 0; i < sim->host_count; i++)
+            busy |= run_host(sim->hosts[i]);
+    }
+    if (sim->check != NULL)
+        sim->check(sim, sim->check_arg);
+}
+
+void sim_run_until(struct sim *sim, uint64_t at_ns)
+{
+    while (sim->violation_count == 0) {
+        uint64_t next = sim_next(sim);
+        if (next > at_ns)
+            break;
+        sim->now_ns = next;
+        run_instant(sim);
+    }
+    if (sim->now_ns < at_ns)
+        sim->now_ns = at_ns;
+}
+
+void sim_run_for(struct sim *sim, uint64_t duration_ns)
+{
+    sim_run_until(sim, sim->now_ns + duration_ns);
+}
+
+bool sim_run_until_done(struct sim *sim, bool (*done)(void *arg), void *arg, uint64_t limit_ns)
+{
+    uint64_t end = sim->now_ns + limit_ns;
+    while (!done(arg)) {
+        uint64_t next = sim_next(sim);
+        if (next > end || sim->violation_count > 0)
+            return false;
+        sim->now_ns = next;
+        run_instant(sim);
+    }
+    return true;
+}
+
+uint64_t sim_now(const struct sim *sim)
+{
+    return sim->now_ns;
+}
+
+static uint64_t clock_now(const struct leat_clock *clock)
+{
+    return ((const struct sim *)(const void *)clock)->now_ns;
+}
+
+/* ---- hosts ---- */
+
+struct mac_addr sim_mac(const struct sim_host *host)
+{
+    return (struct mac_addr){{2, 0, 0, 0, 0, (uint8_t)host->number}};
+}
+
+struct ip_addr sim_ip(const struct sim_host *host, bool v6)
+{
+    if (v6)
+        return (struct ip_addr){{0xfd, [15] = (uint8_t)host->number}};
+    return ip_addr_v4(be32_put(0x0a000000u + host->number));
+}
+
+struct leat_addr sim_addr(const struct sim_host *host, bool v6, uint16_t port)
+{
+    struct leat_addr addr = {.family = v6 ? LEAT_FAMILY_IPV6 : LEAT_FAMILY_IPV4, .port = port};
+    struct ip_addr ip = sim_ip(host, v6);
+    memcpy(addr.ip, v6 ? ip.b : ip.b + 12, v6 ? 16 : 4);
+    return addr;
+}
+
+static void port_init(struct sim_host *host)
+{
+    host->port.ops = &sim_port_ops;
+    host->port.info = (struct leat_port_info){
+        .driver = "sim",
+        .can = host->options.port.can,
+        .tso_bytes_max = 65536,
+        .slices_max = LEAT_PORT_SLICES_MAX,
+        .mtu_bytes_max = (uint16_t)host->options.mtu_bytes,
+        .rx_queue_count = 1,
+        .tx_queue_count = 1,
+        .link_kind = LEAT_LINK_ETHERNET,
+    };
+    struct mac_addr mac = sim_mac(host);
+    memcpy(host->port.info.mac, &mac, sizeof(mac));
+    host->arrived_last = &host->arrived;
+    host->flights_last = &host->flights;
+    host->retry_ns = UINT64_MAX;
+}
+
+static bool start_stack(struct sim_host *host)
+{
+    struct sim *sim = host->sim;
+    struct leat_error error = {0};
+    const struct leat_loop_options loop_options = {.index = host->number,
+                                                   .clock = &sim->clock,
+                                                   .buffer_bytes_max =
+                                                       host->options.buffer_bytes_max != 0
+                                                           ? host->options.buffer_bytes_max
+                                                           : 64u << 20};
+    struct stack_options o = {.port = &host->port,
+                              .mtu_bytes = host->options.mtu_bytes,
+                              .probe_addresses = host->options.probe_addresses,
+                              .autoconfigure = host->options.autoconfigure};
+    for (unsigned i = 0; i < 4; i++)
+        o.seed[i] = sim_random(sim);
+    host->outer = leat_core_now;
+    host->loop = leat_loop_new(&loop_options, &error);
+    CHECK(host->loop != NULL);
+    host->source = stack_source_new(host->loop, &o, &error);
+    CHECK(host->source != NULL);
+    host->core = leat_core_now;
+    host->stack = stack_source_stack(host->source);
+    struct ip_addr v4 = sim_ip(host, false), v6 = sim_ip(host, true);
+    CHECK(stack_add_address(host->stack, &v4, 24) == 0);
+    CHECK(stack_add_address(host->stack, &v6, 64) == 0);
+    leat_core_now = host->outer;
+    return true;
+}
+
+struct sim_host *sim_add_host(struct sim *sim, const struct sim_host_options *options)
+{
+    CHECK(sim->host_count < SIM_HOSTS_MAX);
+    struct sim_host *host = calloc(1, sizeof(*host));
+    CHECK(host != NULL);
+    host->sim = sim;
+    host->options = *options;
+    if (host->options.mtu_bytes == 0)
+        host->options.mtu_bytes = 1500;
+    host->number = sim->host_count + 1;
+    sim->hosts[sim->host_count++] = host;
+    port_init(host);
+    if (options->kind == SIM_STACK)
+        start_stack(host);
+    return host;
+}
+
+static void stop_host(struct sim_host *host)
+{
+    if (host->options.kind == SIM_STACK) {
+        sim_enter(host);
+        stack_source_free(host->source);
+        sim_leave(host);
+    }
+    sim_enter(host);
+    sim_port_fini(host);
+    struct leat_buf_stats stats = {0};
+    if (host->options.kind == SIM_STACK)
+        leat_buf_stats(&stats);
+    sim_leave(host);
+    if (host->lent_count != 0 || host->head_count != 0 || stats.live_count != 0)
+        sim_violation(host->sim, "host %u keeps %u frames, %u heads and %llu buffers", host->number,
+                      host->lent_count, host->head_count, (unsigned long long)stats.live_count);
+    if (host->options.kind == SIM_STACK)
+        leat_loop_free(host->loop);
+    free(host);
+}
+
+void sim_enter(struct sim_host *host)
+{
+    if (host->loop == NULL)
+        return;
+    host->outer = leat_core_now;
+    leat_core_now = host->core;
+}
+
+void sim_leave(struct sim_host *host)
+{
+    if (host->loop != NULL)
+        leat_core_now = host->outer;
+}
+
+struct leat_loop *sim_loop(struct sim_host *host)
+{
+    return host->loop;
+}
+
+struct stack *sim_stack(struct sim_host *host)
+{
+    return host->stack;
+}
+
+struct sim_link *sim_link(struct sim_host *host)
+{
+    return &host->options.link;
+}
+
+struct sim_port_options *sim_port(struct sim_host *host)
+{
+    return &host->options.port;
+}
+
+void sim_inject(struct sim_host *host, const void *bytes, size_t length_bytes)
+{
+    sim_port_deliver(host, bytes, (uint32_t)length_bytes);
+}
+
+void sim_transmit(struct sim_host *puppet, const void *bytes, size_t length_bytes)
+{
+    sim_wire_send(puppet, bytes, (uint32_t)length_bytes);
+}
+
+/* ---- the world ---- */
+
+struct sim *sim_new(uint64_t seed, const char *pcap_path, struct leat_error *error)
+{
+    struct sim *sim = calloc(1, sizeof(*sim));
+    if (sim == NULL) {
+        leat_fail(error, -ENOMEM, "no memory for a simulated world");
+        return NULL;
+    }
+    sim->clock.now = clock_now;
+    sim->now_ns = START_NS;
+    sim->seed = seed;
+    rng_init(&sim->rng, seed + 1); /* 0 would be the kernel's */
+    if (pcap_path != NULL && !sim_pcap_open(sim, pcap_path, error)) {
+        free(sim);
+        return NULL;
+    }
+    return sim;
+}
+
+unsigned sim_free(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->host_count; i++)
+        stop_host(sim->hosts[i]);
+    for (uint32_t i = 0; i < sim->event_count; i++)
+        free(sim->events[i].bytes);
+    free(sim->events);
+    if (sim->pcap != NULL)
+        fclose(sim->pcap);
+    unsigned violations = sim->violation_count;
+    if (violations > 0)
+        fprintf(stderr, "sim: seed %llu: %s\n", (unsigned long long)sim->seed, sim->sentence);
+    free(sim);
+    return violations;
+}
+
+void sim_heal(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->host_count; i++) {
+        struct sim_host_options *o = &sim->hosts[i]->options;
+        o->link = (struct sim_link){.delay_ns = o->link.delay_ns,
+                                    .bits_per_second = o->link.bits_per_second,
+                                    .queue_bytes_max = o->link.queue_bytes_max};
+        o->port =
+            (struct sim_port_options){.can = o->port.can, .completion_ns = o->port.completion_ns};
+    }
+}
+
+void sim_set_check(struct sim *sim, void (*fn)(struct sim *sim, void *arg), void *arg)
+{
+    sim->check = fn;
+    sim->check_arg = arg;
+}
+
+void sim_violation(struct sim *sim, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (sim->violation_count++ == 0)
+        vsnprintf(sim->sentence, sizeof(sim->sentence), format, args);
+    va_end(args);
+}
+
+unsigned sim_violation_count(const struct sim *sim)
+{
+    return sim->violation_count;
+}
+
+const char *sim_violation_sentence(const struct sim *sim)
+{
+    return sim->sentence;
+}
+
+uint64_t sim_frame_count(const struct sim *sim)
+{
+    return sim->frame_count;
+}
+
+uint64_t sim_fault_count(const struct sim *sim)
+{
+    return sim->fault_count;
+}

@@ -1,0 +1,131 @@
+/* The simulator: a world of hosts on one Ethernet segment, played from a seed in virtual time, in
+ * one thread. The hosts run the real stack on real loops; only the wire, the clock and the random
+ * seed are the simulator's. A library for tests and tools; it is no part of libleat.
+ *
+ * Hosts are of two kinds. SIM_STACK runs the stack: enter its core with sim_enter, call the
+ * transport API as a program would, leave. SIM_PUPPET runs nothing: the caller injects and takes
+ * its frames, for scripts and other harnesses.
+ *
+ * Host number n (from 1) has the MAC 02:00:00:00:00:n and, if it is a SIM_STACK, the addresses
+ * 10.0.0.n/24 and fd00::n/64.
+ *
+ * The clock jumps to the next event: a frame's arrival, a timer, a callback of sim_at. The same
+ * seed and the same calls give the same world, bit for bit.
+ *
+ * Every host's port obeys struct sim_link (what happens to frames that it sends) and struct
+ * sim_port_options (what the port claims and how it misbehaves). The port checks that nothing in
+ * flight is edited, and counts what it lent out; sim_free reports what never came back. */
+#ifndef LEAT_SIM_H
+#define LEAT_SIM_H
+
+#include <leat/addr.h>
+#include <leat/loop.h>
+
+#include "net/port/port.h"
+#include "net/stack/stack.h"
+
+#define SIM_HOSTS_MAX      16
+#define SIM_DROP_LIST_MAX  16
+#define SIM_FRAME_BYTES    (9000 + 18)
+#define SIM_TURNS_MAX      100000 /* of one host at one instant: more is a livelock */
+#define SIM_SENTENCE_BYTES 512
+
+enum sim_kind { SIM_STACK, SIM_PUPPET };
+
+/* What happens to the frames that a host sends. Chances are in millionths. */
+struct sim_link {
+    uint64_t delay_ns, jitter_ns; /* jitter alone does not reorder */
+    uint64_t bits_per_second;     /* 0: no limit */
+    uint32_t queue_bytes_max;     /* of frames waiting for the rate; 0: no limit */
+    uint32_t mtu_bytes;           /* longer frames vanish silently; 0: no limit */
+    uint32_t loss_ppm, burst_ppm, burst_count;
+    uint32_t reorder_ppm, duplicate_ppm, corrupt_ppm;
+    uint64_t reorder_ns;                   /* how much later a reordered frame comes */
+    uint32_t drop_list[SIM_DROP_LIST_MAX]; /* "drop the 3rd and the 7th": counted from 1 */
+    uint32_t drop_count;
+    bool down; /* one-way partition */
+};
+
+struct sim_port_options {
+    uint32_t can;              /* enum leat_port_can, honoured truthfully */
+    uint32_t rx_buffers_max;   /* frames lent out at a time; 0: no limit */
+    uint32_t heads_max;        /* 0: no limit */
+    uint32_t tx_refuse_ppm;    /* transmit takes nothing */
+    uint32_t grant_refuse_ppm; /* grant gives nothing */
+    uint64_t completion_ns;    /* how long the hardware keeps references */
+};
+
+struct sim_host_options {
+    enum sim_kind kind;
+    uint32_t mtu_bytes; /* 0: 1500 */
+    uint64_t buffer_bytes_max;
+    struct sim_link link;
+    struct sim_port_options port;
+    bool probe_addresses, autoconfigure;
+};
+
+struct sim;
+struct sim_host;
+
+struct sim_frame { /* one that arrived at a puppet */
+    uint64_t at_ns;
+    uint32_t length_bytes;
+    uint8_t *bytes; /* the puppet's until sim_take's next call */
+};
+
+/* pcap_path NULL: no capture. NULL with error filled. */
+struct sim *sim_new(uint64_t seed, const char *pcap_path, struct leat_error *error);
+/* Ends all hosts and checks that every buffer came home. Returns the number of violations in all.
+ */
+unsigned sim_free(struct sim *sim);
+
+struct sim_host *sim_add_host(struct sim *sim, const struct sim_host_options *options);
+struct leat_loop *sim_loop(struct sim_host *host);
+struct stack *sim_stack(struct sim_host *host);
+struct sim_link *sim_link(struct sim_host *host); /* may be changed at any time */
+struct sim_port_options *sim_port(struct sim_host *host);
+struct mac_addr sim_mac(const struct sim_host *host);
+struct ip_addr sim_ip(const struct sim_host *host, bool v6);
+struct leat_addr sim_addr(const struct sim_host *host, bool v6, uint16_t port);
+
+/* Makes the host's core current until sim_leave. */
+void sim_enter(struct sim_host *host);
+void sim_leave(struct sim_host *host);
+
+/* A frame reaches host now, past every link. */
+void sim_inject(struct sim_host *host, const void *bytes, size_t length_bytes);
+/* A puppet sends over its link. */
+void sim_transmit(struct sim_host *puppet, const void *bytes, size_t length_bytes);
+/* The next frame that arrived at a puppet; false: none. */
+bool sim_take(struct sim_host *puppet, struct sim_frame *frame);
+
+uint64_t sim_now(const struct sim *sim);
+uint64_t sim_random(struct sim *sim); /* of the world's seed */
+uint64_t sim_random_below(struct sim *sim, uint64_t bound);
+bool sim_chance(struct sim *sim, uint32_t ppm);
+
+/* Calls fn(arg) at a time, outside of every core. */
+void sim_at(struct sim *sim, uint64_t at_ns, void (*fn)(struct sim *sim, void *arg), void *arg);
+
+/* Runs everything that happens up to and including at_ns; the clock stands at at_ns afterwards. */
+void sim_run_until(struct sim *sim, uint64_t at_ns);
+void sim_run_for(struct sim *sim, uint64_t duration_ns);
+/* Runs until done(arg), at most up to limit_ns of virtual time; false: the limit came first. */
+bool sim_run_until_done(struct sim *sim, bool (*done)(void *arg), void *arg, uint64_t limit_ns);
+/* The time of the next event; UINT64_MAX: nothing will ever happen. */
+uint64_t sim_next(const struct sim *sim);
+
+/* Ends every fault of every link and port; delays and rates stay. */
+void sim_heal(struct sim *sim);
+
+/* Called between any two events: the scenario's invariants. */
+void sim_set_check(struct sim *sim, void (*fn)(struct sim *sim, void *arg), void *arg);
+/* Records a violation: the first one's sentence is kept. */
+void sim_violation(struct sim *sim, const char *format, ...) LEAT_PRINTF(2, 3);
+unsigned sim_violation_count(const struct sim *sim);
+const char *sim_violation_sentence(const struct sim *sim);
+
+uint64_t sim_frame_count(const struct sim *sim); /* sent by all hosts */
+uint64_t sim_fault_count(const struct sim *sim); /* frames lost, delayed, doubled, damaged ... */
+
+#endif

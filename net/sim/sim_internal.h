@@ -1,0 +1,83 @@
+#ifndef LEAT_SIM_INTERNAL_H
+#define LEAT_SIM_INTERNAL_H
+
+#include <stdio.h>
+
+#include "net/sim/sim.h"
+#include "net/stack/source.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/rng.h"
+
+struct sim_event {
+    uint64_t at_ns, order;
+    struct sim_host *to; /* a frame's arrival, or NULL */
+    uint8_t *bytes;
+    uint32_t length_bytes;
+    void (*fn)(struct sim *sim, void *arg);
+    void *arg;
+};
+
+/* What the port's hardware still reads. */
+struct sim_flight {
+    struct sim_flight *next;
+    uint64_t done_ns, sum; /* over all bytes, taken at transmission */
+    struct leat_packet packet;
+};
+
+struct sim_arrived {
+    struct sim_arrived *next;
+    uint64_t at_ns;
+    uint32_t length_bytes;
+    uint8_t *bytes;
+};
+
+struct sim_host {
+    struct leat_port port; /* first */
+    struct sim *sim;
+    struct sim_host_options options;
+    uint32_t number; /* from 1 */
+    struct leat_loop *loop;
+    struct leat_core *core, *outer;
+    struct stack *stack;
+    struct stack_source *source;
+    struct sim_arrived *arrived, **arrived_last;
+    uint32_t arrived_count, lent_count, head_count;
+    struct sim_flight *flights, **flights_last;
+    uint64_t retry_ns; /* when output that was refused is tried again */
+    uint64_t wire_free_ns, last_arrival_ns;
+    uint32_t sent_count, burst_left;
+    uint8_t *taken; /* the puppet's last frame */
+    struct leat_port_stats stats;
+};
+
+struct sim {
+    struct leat_clock clock; /* first */
+    uint64_t now_ns, order;
+    uint64_t seed;
+    struct leat_rng rng;
+    struct sim_event *events; /* a binary heap by (at_ns, order) */
+    uint32_t event_count, event_capacity;
+    struct sim_host *hosts[SIM_HOSTS_MAX];
+    uint32_t host_count;
+    FILE *pcap;
+    void (*check)(struct sim *sim, void *arg);
+    void *check_arg;
+    uint64_t frame_count, fault_count;
+    unsigned violation_count;
+    char sentence[SIM_SENTENCE_BYTES];
+};
+
+/* sim_port.c */
+extern const struct leat_port_ops sim_port_ops;
+void sim_port_deliver(struct sim_host *host, const uint8_t *bytes, uint32_t length_bytes);
+void sim_port_fini(struct sim_host *host);
+uint64_t sim_port_next(const struct sim_host *host);
+
+/* sim_wire.c */
+void sim_wire_send(struct sim_host *from, const uint8_t *bytes, uint32_t length_bytes);
+bool sim_pcap_open(struct sim *sim, const char *path, struct leat_error *error);
+
+/* sim.c */
+void sim_push_event(struct sim *sim, const struct sim_event *event);
+
+#endif

@@ -1,0 +1,374 @@
+/* The port of a simulated host: truthful about what it claims, wasteful where it helps to find
+ * errors. Every frame and every head is an allocation of its own, exactly as long as it is, so that
+ * the sanitizers see each byte read or written outside; what is in flight is summed when it is
+ * taken and again when it is done. */
+#include "net/sim/sim_internal.h"
+
+#include <stdlib.h>
+
+static struct sim_host *host_of(struct leat_port *port)
+{
+    return (struct sim_host *)port;
+}
+
+/* ---- receiving ---- */
+
+void sim_port_deliver(struct sim_host *host, const uint8_t *bytes, uint32_t length)
+{
+    const struct sim_port_options *o = &host->options.port;
+    if (o->rx_buffers_max != 0 && host->lent_count + host->arrived_count >= o->rx_buffers_max) {
+        host->stats.drops[LEAT_PORT_DROP_RX_NO_BUFFER]++;
+        return;
+    }
+    struct sim_arrived *a = malloc(sizeof(*a));
+    CHECK(a != NULL);
+    *a = (struct sim_arrived){.at_ns = host->sim->now_ns, .length_bytes = length};
+    a->bytes = malloc(length);
+    CHECK(a->bytes != NULL);
+    memcpy(a->bytes, bytes, length);
+    *host->arrived_last = a;
+    host->arrived_last = &a->next;
+    host->arrived_count++;
+}
+
+static struct sim_arrived *take_arrived(struct sim_host *host)
+{
+    struct sim_arrived *a = host->arrived;
+    if (a == NULL)
+        return NULL;
+    host->arrived = a->next;
+    if (host->arrived == NULL)
+        host->arrived_last = &host->arrived;
+    host->arrived_count--;
+    return a;
+}
+
+/* What the hardware would say of the transport checksum: looks only at plain IPv4 and IPv6. */
+static enum leat_verdict l4_verdict(const uint8_t *frame, uint32_t length)
+{
+    const struct eth_header *eth = (const void *)frame;
+    const struct ipv4_header *ip4 = (const void *)(frame + 14);
+    const struct ipv6_header *ip6 = (const void *)(frame + 14);
+    struct ip_addr src, dst;
+    uint32_t header, bytes;
+    uint8_t protocol;
+    if (be16_get(eth->type) == ETHERTYPE_IPV4 && length >= 34) {
+        header = (ip4->version_ihl & 15u) * 4u;
+        bytes = be16_get(ip4->length);
+        src = ip_addr_v4(ip4->src);
+        dst = ip_addr_v4(ip4->dst);
+        protocol = ip4->protocol;
+        if ((be16_get(ip4->fragment) & (IPV4_MF | IPV4_OFFSET)) != 0)
+            return LEAT_VERDICT_UNKNOWN;
+    } else if (be16_get(eth->type) == ETHERTYPE_IPV6 && length >= 54) {
+        header = 40;
+        bytes = 40u + be16_get(ip6->length);
+        src = ip6->src;
+        dst = ip6->dst;
+        protocol = ip6->next;
+    } else {
+        return LEAT_VERDICT_UNKNOWN;
+    }
+    if ((protocol != IP_TCP && protocol != IP_UDP) || bytes < header || bytes + 14 > length)
+        return LEAT_VERDICT_UNKNOWN;
+    csum sum = csum_pseudo(&src, &dst, protocol, bytes - header);
+    sum = csum_add(sum, frame + 14 + header, bytes - header);
+    return csum_finish(sum).raw == 0 ? LEAT_VERDICT_GOOD : LEAT_VERDICT_BAD;
+}
+
+static unsigned sim_poll(struct leat_port *port, unsigned queue, struct leat_frame *frames,
+                         unsigned count)
+{
+    struct sim_host *host = host_of(port);
+    unsigned taken = 0;
+    while (taken < count) {
+        struct sim_arrived *a = take_arrived(host);
+        if (a == NULL)
+            break;
+        frames[taken] = (struct leat_frame){.data = a->bytes,
+                                            .handle = a->bytes,
+                                            .length_bytes = a->length_bytes,
+                                            .buffer_bytes = 2048,
+                                            .queue = (uint8_t)queue};
+        if (host->options.port.can & LEAT_PORT_CAN_RX_L4_CHECKSUM)
+            frames[taken].l4_verdict = (uint8_t)l4_verdict(a->bytes, a->length_bytes);
+        host->stats.rx_count++;
+        host->stats.rx_bytes += a->length_bytes;
+        host->lent_count++;
+        taken++;
+        free(a);
+    }
+    return taken;
+}
+
+static void sim_release(struct leat_port *port, unsigned queue, void *const *handles,
+                        unsigned count)
+{
+    (void)queue;
+    for (unsigned i = 0; i < count; i++)
+        free(handles[i]);
+    CHECK(host_of(port)->lent_count >= count);
+    host_of(port)->lent_count -= count;
+}
+
+bool sim_take(struct sim_host *host, struct sim_frame *frame)
+{
+    struct sim_arrived *a = take_arrived(host);
+    if (a == NULL)
+        return false;
+    free(host->taken);
+    host->taken = a->bytes;
+    *frame = (struct sim_frame){a->at_ns, a->length_bytes, a->bytes};
+    free(a);
+    return true;
+}
+
+/* ---- sending ---- */
+
+static unsigned sim_grant(struct leat_port *port, unsigned queue, struct leat_packet *packets,
+                          unsigned count)
+{
+    struct sim_host *host = host_of(port);
+    const struct sim_port_options *o = &host->options.port;
+    unsigned given = 0;
+    (void)queue;
+    if (o->grant_refuse_ppm != 0 && sim_chance(host->sim, o->grant_refuse_ppm))
+        return 0;
+    while (given < count && (o->heads_max == 0 || host->head_count < o->heads_max)) {
+        packets[given].head = packets[given].handle = malloc(LEAT_PORT_HEAD_BYTES);
+        CHECK(packets[given].head != NULL);
+        host->head_count++;
+        given++;
+    }
+    return given;
+}
+
+static void sim_revoke(struct leat_port *port, unsigned queue, struct leat_packet *packets,
+                       unsigned count)
+{
+    (void)queue;
+    for (unsigned i = 0; i < count; i++)
+        free(packets[i].handle);
+    host_of(port)->head_count -= count;
+}
+
+static uint64_t sum_packet(const struct leat_packet *p)
+{
+    uint64_t sum = UINT64_C(0xcbf29ce484222325);
+    for (uint32_t i = 0; i < p->head_bytes; i++)
+        sum = (sum ^ p->head[i]) * UINT64_C(0x100000001b3);
+    for (unsigned k = 0; k < p->slice_count; k++)
+        for (size_t i = 0; i < p->slices[k].length_bytes; i++)
+            sum = (sum ^ p->slices[k].data[i]) * UINT64_C(0x100000001b3);
+    return sum;
+}
+
+static void complete(struct sim_host *host, struct sim_flight *f)
+{
+    if (sum_packet(&f->packet) != f->sum)
+        sim_violation(host->sim, "host %u changed a packet while the hardware was reading it",
+                      host->number);
+    for (unsigned i = 0; i < f->packet.slice_count; i++)
+        leat_buf_unref(f->packet.slices[i]);
+    free(f->packet.handle);
+    host->head_count--;
+    free(f);
+}
+
+static unsigned sim_reclaim(struct leat_port *port, unsigned queue)
+{
+    struct sim_host *host = host_of(port);
+    unsigned left = 0;
+    (void)queue;
+    while (host->flights != NULL && host->flights->done_ns <= host->sim->now_ns) {
+        struct sim_flight *f = host->flights;
+        host->flights = f->next;
+        if (host->flights == NULL)
+            host->flights_last = &host->flights;
+        complete(host, f);
+    }
+    for (const struct sim_flight *f = host->flights; f != NULL; f = f->next)
+        left++;
+    return left;
+}
+
+/* A checksum that the packet asked the hardware for; p->l4 as on the wire. */
+static void finish_checksum(uint8_t *frame, const struct leat_packet *p, uint32_t length)
+{
+    unsigned before = p->l2_bytes + p->l3_bytes;
+    unsigned at = before + (p->flags & LEAT_PACKET_UDP_CHECKSUM ? 6u : 16u);
+    be16 sum = csum_finish(csum_add(CSUM_ZERO, frame + before, length - before));
+    memcpy(frame + at, &sum, sizeof(sum));
+}
+
+static void finish_ip_checksum(uint8_t *frame, const struct leat_packet *p)
+{
+    be16 sum = {0};
+    uint8_t *at = frame + p->l2_bytes + offsetof(struct ipv4_header, checksum);
+    memcpy(at, &sum, sizeof(sum));
+    sum = csum_finish(csum_add(CSUM_ZERO, frame + p->l2_bytes, p->l3_bytes));
+    memcpy(at, &sum, sizeof(sum));
+}
+
+static void send_plain(struct sim_host *host, const struct leat_packet *p, uint8_t *frame,
+                       uint32_t length)
+{
+    if (p->flags & (LEAT_PACKET_TCP_CHECKSUM | LEAT_PACKET_UDP_CHECKSUM))
+        finish_checksum(frame, p, length);
+    if (p->flags & LEAT_PACKET_IP_CHECKSUM)
+        finish_ip_checksum(frame, p);
+    sim_wire_send(host, frame, length);
+}
+
+/* What TSO hardware does: the header before each segment_bytes of payload, sequence numbers and
+ * lengths advanced, FIN and PSH on the last, CWR on the first. */
+static void send_segments(struct sim_host *host, const struct leat_packet *p, const uint8_t *bytes,
+                          uint32_t length)
+{
+    uint8_t frame[SIM_FRAME_BYTES];
+    uint32_t header = (uint32_t)p->l2_bytes + p->l3_bytes + p->l4_bytes;
+    for (uint32_t at = header; at < length; at += p->segment_bytes) {
+        uint32_t part = length - at < p->segment_bytes ? length - at : p->segment_bytes;
+        memcpy(frame, bytes, header);
+        memcpy(frame + header, bytes + at, part);
+        struct tcp_header *tcp = (void *)(frame + p->l2_bytes + p->l3_bytes);
+        tcp->seq = be32_put(be32_get(tcp->seq) + at - header);
+        if (at + part < length)
+            tcp->flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
+        if (at > header)
+            tcp->flags &= (uint8_t)~TCP_CWR;
+        uint16_t ip_length = (uint16_t)(header - p->l2_bytes + part);
+        if (p->flags & LEAT_PACKET_IPV4) {
+            struct ipv4_header *ip = (void *)(frame + p->l2_bytes);
+            ip->length = be16_put(ip_length);
+            finish_ip_checksum(frame, p);
+        } else {
+            struct ipv6_header *ip = (void *)(frame + p->l2_bytes);
+            ip->length = be16_put((uint16_t)(ip_length - 40));
+        }
+        /* the seed in the field was taken without the length */
+        be32 l4_length = be32_put(p->l4_bytes + part);
+        csum sum = csum_add(CSUM_ZERO, &l4_length, 4);
+        sum = csum_add(sum, frame + p->l2_bytes + p->l3_bytes, p->l4_bytes + part);
+        tcp->checksum = csum_finish(sum);
+        sim_wire_send(host, frame, header + part);
+    }
+}
+
+static void send(struct sim_host *host, const struct leat_packet *p)
+{
+    uint32_t length = p->head_bytes + p->slice_bytes, at = p->head_bytes;
+    uint8_t *bytes = malloc(length);
+    CHECK(bytes != NULL);
+    memcpy(bytes, p->head, p->head_bytes);
+    for (unsigned i = 0; i < p->slice_count; i++) {
+        memcpy(bytes + at, p->slices[i].data, p->slices[i].length_bytes);
+        at += (uint32_t)p->slices[i].length_bytes;
+    }
+    if (at != length)
+        sim_violation(host->sim, "host %u sent slices of %u bytes and said %u", host->number,
+                      at - p->head_bytes, p->slice_bytes);
+    else if (p->flags & LEAT_PACKET_TSO)
+        send_segments(host, p, bytes, length);
+    else if (length > host->port.info.mtu_bytes_max + 18u)
+        sim_violation(host->sim, "host %u sent a frame of %u bytes", host->number, length);
+    else
+        send_plain(host, p, bytes, length);
+    free(bytes);
+    host->stats.tx_count++;
+    host->stats.tx_bytes += length;
+}
+
+static unsigned sim_transmit_burst(struct leat_port *port, unsigned queue,
+                                   struct leat_packet *packets, unsigned count)
+{
+    struct sim_host *host = host_of(port);
+    const struct sim_port_options *o = &host->options.port;
+    (void)queue;
+    if (o->tx_refuse_ppm != 0 && sim_chance(host->sim, o->tx_refuse_ppm)) {
+        count = (unsigned)sim_random_below(host->sim, count);
+        host->retry_ns = host->sim->now_ns + 20 * LEAT_NS_PER_US;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct sim_flight *f = malloc(sizeof(*f));
+        CHECK(f != NULL);
+        *f = (struct sim_flight){.done_ns = host->sim->now_ns + o->completion_ns,
+                                 .packet = packets[i]};
+        f->sum = sum_packet(&f->packet);
+        send(host, &f->packet);
+        *host->flights_last = f;
+        host->flights_last = &f->next;
+    }
+    return count;
+}
+
+/* When the port alone gives its host something to do. */
+uint64_t sim_port_next(const struct sim_host *host)
+{
+    uint64_t next = host->arrived != NULL ? 0 : UINT64_MAX;
+    if (host->flights != NULL && host->flights->done_ns < next)
+        next = host->flights->done_ns;
+    return host->retry_ns < next ? host->retry_ns : next;
+}
+
+static void sim_arm(struct leat_port *port, unsigned queue, struct leat_port_nap *nap)
+{
+    (void)queue;
+    *nap = (struct leat_port_nap){host_of(port)->arrived != NULL, -1, UINT64_MAX};
+}
+
+static void sim_disarm(struct leat_port *port, unsigned queue)
+{
+    (void)port;
+    (void)queue;
+}
+
+static void sim_get_link(struct leat_port *port, struct leat_link *link)
+{
+    *link = (struct leat_link){.up = !host_of(port)->options.link.down};
+}
+
+static void sim_stats(struct leat_port *port, unsigned queue, struct leat_port_stats *stats)
+{
+    struct sim_host *host = host_of(port);
+    (void)queue;
+    *stats = host->stats;
+    stats->rx_held_count = host->lent_count;
+    stats->tx_held_count = host->head_count;
+}
+
+static void sim_close(struct leat_port *port)
+{
+    (void)port;
+}
+
+void sim_port_fini(struct sim_host *host)
+{
+    struct sim_arrived *a;
+    while ((a = take_arrived(host)) != NULL) {
+        free(a->bytes);
+        free(a);
+    }
+    while (host->flights != NULL) {
+        struct sim_flight *f = host->flights;
+        host->flights = f->next;
+        complete(host, f);
+    }
+    host->flights_last = &host->flights;
+    free(host->taken);
+    host->taken = NULL;
+}
+
+const struct leat_port_ops sim_port_ops = {
+    .poll = sim_poll,
+    .release = sim_release,
+    .grant = sim_grant,
+    .transmit = sim_transmit_burst,
+    .revoke = sim_revoke,
+    .reclaim = sim_reclaim,
+    .arm = sim_arm,
+    .disarm = sim_disarm,
+    .link = sim_get_link,
+    .stats = sim_stats,
+    .close = sim_close,
+};

@@ -1,0 +1,217 @@
+/* IP output of both families, and what both do with a packet that has come in. */
+#include "net/stack/stack.h"
+#include "buffers/heap.h"
+
+void ip_deliver(struct stack *s, struct rx_packet *p)
+{
+    if (likely(p->protocol == IP_TCP)) {
+        s->count.tcp_rx++; /* stays in s->rx for the stages of the burst */
+        return;
+    }
+    bool v4 = ip_addr_is_v4(&p->src);
+    uint8_t protocol = p->protocol;
+    p->protocol = 0;
+    if (protocol == IP_UDP) {
+        udp_input(s, p);
+    } else if (protocol == IP_ICMP && v4) {
+        icmp_input(s, p);
+    } else if (protocol == IP_ICMPV6 && !v4) {
+        icmpv6_input(s, p);
+    } else {
+        stack_drop(s, STACK_DROP_IP_PROTOCOL);
+        if (v4)
+            icmp_error(s, p, ICMP_UNREACHABLE, ICMP_CODE_PROTOCOL, 0);
+        else
+            icmp_error(s, p, ICMPV6_PARAMETER, 1, p->next_offset);
+    }
+}
+
+static void write_ipv4(struct stack *s, uint8_t *at, const struct path *path, uint8_t protocol,
+                       uint32_t length, uint16_t fragment)
+{
+    struct ipv4_header ip = {
+        .version_ihl = 0x45,
+        .tos = path->tos,
+        .length = be16_put((uint16_t)length),
+        /* RFC 6864 4.1: the id of a datagram that is never fragmented means nothing. */
+        .id = be16_put((fragment & IPV4_DF) ? 0 : (uint16_t)s->ip_id),
+        .fragment = be16_put(fragment),
+        .ttl = path->hop_limit,
+        .protocol = protocol,
+        .src = ip_addr_get_v4(&path->src),
+        .dst = ip_addr_get_v4(&path->dst),
+    };
+    memcpy(at, &ip, sizeof(ip));
+}
+
+static void write_ipv6(uint8_t *at, const struct path *path, uint8_t protocol, uint32_t length)
+{
+    struct ipv6_header ip = {
+        .version_class_flow = be32_put(UINT32_C(6) << 28 | (uint32_t)path->tos << 20),
+        .length = be16_put((uint16_t)(length - sizeof(ip))),
+        .next = protocol,
+        .hop_limit = path->hop_limit,
+        .src = path->src,
+        .dst = path->dst,
+    };
+    memcpy(at, &ip, sizeof(ip));
+}
+
+/* Sum over the transport header, inline payload and slices. */
+static csum payload_sum(const uint8_t *l4, uint32_t inline_bytes, const struct leat_packet *packet)
+{
+    csum sum = csum_add(CSUM_ZERO, l4, inline_bytes);
+    size_t at = inline_bytes;
+    for (unsigned i = 0; i < packet->slice_count; i++) {
+        const struct leat_buf *slice = &packet->slices[i];
+        sum = csum_append(sum, csum_add(CSUM_ZERO, slice->data, slice->length_bytes), at);
+        at += slice->length_bytes;
+    }
+    return sum;
+}
+
+static void settle_checksum(struct stack *s, struct leat_packet *packet, const struct path *path,
+                            uint8_t protocol, unsigned checksum_at)
+{
+    unsigned before = s->l2_bytes + ip_header_bytes(&path->dst);
+    uint8_t *l4 = packet->head + before;
+    uint32_t inline_bytes = packet->head_bytes - before;
+    bool tso = (packet->flags & LEAT_PACKET_TSO) != 0;
+    uint32_t length = inline_bytes + packet->slice_bytes;
+    csum sum = csum_pseudo(&path->src, &path->dst, protocol, tso ? 0 : length);
+    be16 value;
+    if (tso || ((s->can & LEAT_PORT_CAN_TX_L4_CHECKSUM) && protocol == IP_TCP && !path->local)) {
+        packet->flags |= LEAT_PACKET_TCP_CHECKSUM;
+        value = csum_seed(sum);
+    } else {
+        memset(l4 + checksum_at, 0, sizeof(value));
+        sum = csum_append(sum, payload_sum(l4, inline_bytes, packet), 0);
+        value = csum_finish(sum);
+        if (protocol == IP_UDP && value.raw == 0)
+            value.raw = 0xffff;
+    }
+    memcpy(l4 + checksum_at, &value, sizeof(value));
+}
+
+static void write_ip(struct stack *s, struct leat_packet *packet, const struct path *path,
+                     uint8_t protocol, uint16_t fragment)
+{
+    uint8_t *at = packet->head + s->l2_bytes;
+    uint32_t length = packet->head_bytes - (uint32_t)s->l2_bytes + packet->slice_bytes;
+    packet->l2_bytes = s->l2_bytes;
+    packet->l3_bytes = (uint8_t)ip_header_bytes(&path->dst);
+    if (!ip_addr_is_v4(&path->dst)) {
+        packet->flags |= LEAT_PACKET_IPV6;
+        write_ipv6(at, path, protocol, length);
+        return;
+    }
+    packet->flags |= LEAT_PACKET_IPV4;
+    write_ipv4(s, at, path, protocol, length, fragment);
+    if ((s->can & LEAT_PORT_CAN_TX_IP_CHECKSUM) && !path->local) {
+        packet->flags |= LEAT_PACKET_IP_CHECKSUM;
+        return;
+    }
+    be16 sum = csum_finish(csum_add(CSUM_ZERO, at, sizeof(struct ipv4_header)));
+    memcpy(at + offsetof(struct ipv4_header, checksum), &sum, sizeof(sum));
+}
+
+/* To ourselves: copied into a packet that comes in with the next burst. */
+static void loop_back(struct stack *s, struct leat_packet *packet)
+{
+    uint32_t ip_bytes = packet->head_bytes - (uint32_t)s->l2_bytes;
+    uint32_t length = ip_bytes + packet->slice_bytes;
+    uint8_t *bytes = s->looped_count < STACK_LOOPED_MAX ? leat_heap_alloc(length) : NULL;
+    if (bytes == NULL) {
+        stack_drop(s, STACK_DROP_LOOP_FULL);
+    } else {
+        memcpy(bytes, packet->head + s->l2_bytes, ip_bytes);
+        for (unsigned i = 0; i < packet->slice_count; i++) {
+            memcpy(bytes + ip_bytes, packet->slices[i].data, packet->slices[i].length_bytes);
+            ip_bytes += (uint32_t)packet->slices[i].length_bytes;
+        }
+        struct rx_packet *p = &s->looped[(s->looped_first + s->looped_count++) % STACK_LOOPED_MAX];
+        *p = (struct rx_packet){.data = bytes,
+                                .length_bytes = length,
+                                .buffer_bytes = length,
+                                .handle = bytes,
+                                .flags = RX_HEAP,
+                                .ip_verdict = LEAT_VERDICT_NONE,
+                                .l4_verdict = LEAT_VERDICT_NONE};
+        s->count.looped++;
+    }
+    for (unsigned i = 0; i < packet->slice_count; i++)
+        leat_buf_unref(packet->slices[i]);
+}
+
+static void send(struct stack *s, struct leat_packet *packet, struct path *path)
+{
+    if (unlikely(path->local))
+        loop_back(s, packet); /* not committed: the head stays granted */
+    else
+        neighbour_output(s, packet, path);
+}
+
+void ip_output(struct stack *s, struct leat_packet *packet, struct path *path, uint8_t protocol,
+               unsigned checksum_at)
+{
+    settle_checksum(s, packet, path, protocol, checksum_at);
+    write_ip(s, packet, path, protocol, IPV4_DF);
+    send(s, packet, path);
+}
+
+static void send_fragment(struct stack *s, struct path *path, uint8_t protocol,
+                          const struct fragment *f, struct leat_buf part)
+{
+    struct leat_packet *packet = tx_reserve(s, TX_DATA);
+    if (packet == NULL) {
+        leat_buf_unref(part);
+        return;
+    }
+    bool v4 = ip_addr_is_v4(&path->dst), whole = f->offset_bytes == 0 && !f->more;
+    unsigned head = s->l2_bytes + ip_header_bytes(&path->dst);
+    if (!whole && !v4) {
+        struct ipv6_fragment h = {.next = protocol,
+                                  .offset = be16_put((uint16_t)(f->offset_bytes | f->more)),
+                                  .id = be32_put(f->id)};
+        memcpy(packet->head + head, &h, sizeof(h));
+        head += (unsigned)sizeof(h);
+        protocol = IPV6_FRAGMENT;
+    }
+    packet->head_bytes = (uint16_t)head;
+    if (part.length_bytes <= LEAT_PORT_HEAD_BYTES - head) {
+        memcpy(packet->head + head, part.data, part.length_bytes);
+        packet->head_bytes = (uint16_t)(head + part.length_bytes);
+        leat_buf_unref(part);
+    } else {
+        packet->slices[0] = part;
+        packet->slice_count = 1;
+        packet->slice_bytes = (uint32_t)part.length_bytes;
+    }
+    if (!whole)
+        s->count.fragments_tx++;
+    uint16_t field = (uint16_t)(f->offset_bytes / 8 | (f->more ? IPV4_MF : 0));
+    write_ip(s, packet, path, protocol, field);
+    send(s, packet, path);
+}
+
+void ip_send(struct stack *s, struct path *path, uint8_t protocol, struct leat_buf datagram)
+{
+    unsigned header = ip_header_bytes(&path->dst);
+    size_t room = path->mtu_bytes - header, length = datagram.length_bytes;
+    if (length > 65535 - header) {
+        stack_drop(s, STACK_DROP_TX_TOO_BIG);
+        leat_buf_unref(datagram);
+        return;
+    }
+    s->ip_id++;
+    struct fragment f = {.id = (uint32_t)stack_random(s)};
+    if (length > room)
+        room = (room - (ip_addr_is_v4(&path->dst) ? 0 : sizeof(struct ipv6_fragment))) & ~7u;
+    for (size_t at = 0; at < length; at += room) {
+        size_t part = length - at < room ? length - at : room;
+        f.offset_bytes = (uint32_t)at;
+        f.more = at + part < length;
+        send_fragment(s, path, protocol, &f, leat_buf_slice(datagram, at, part));
+    }
+    leat_buf_unref(datagram);
+}

@@ -1,0 +1,341 @@
+/* Neighbours: which MAC belongs to an address on the link, for ARP and ND alike, with the states of
+ * RFC 4861 7.3.2. Packets wait for resolution, bounded, oldest dropped first. */
+#include "net/stack/stack.h"
+
+#define REACHABLE_NS (30 * LEAT_NS_PER_S)
+#define DELAY_NS     (5 * LEAT_NS_PER_S)
+#define RETRANS_NS   LEAT_NS_PER_S
+#define PROBES_MAX   3
+
+static uint32_t bucket_of(const struct ip_addr *ip)
+{
+    uint64_t a, b;
+    memcpy(&a, ip->b, 8);
+    memcpy(&b, ip->b + 8, 8);
+    return (uint32_t)(((a ^ b) * UINT64_C(0x9e3779b97f4a7c15)) >> 56) % NEIGHBOUR_BUCKETS;
+}
+
+static struct neighbour *find(struct stack *s, const struct ip_addr *ip)
+{
+    struct neighbour_table *t = &s->neighbours;
+    for (uint16_t i = t->buckets[bucket_of(ip)]; i != 0; i = t->entries[i - 1].next)
+        if (ip_addr_equal(&t->entries[i - 1].ip, ip))
+            return &t->entries[i - 1];
+    return NULL;
+}
+
+const struct neighbour *neighbour_find(const struct stack *s, const struct ip_addr *ip)
+{
+    return find((struct stack *)(uintptr_t)s, ip);
+}
+
+static void due_at(struct stack *s, struct neighbour *n, uint64_t at_ns)
+{
+    n->next_ns = at_ns;
+    if (at_ns < s->neighbours.next_ns)
+        s->neighbours.next_ns = at_ns;
+    if (at_ns < s->slow_next_ns)
+        s->slow_next_ns = at_ns;
+}
+
+/* ---- parked packets ---- */
+
+static void unpark_first(struct stack *s, struct neighbour *n, struct leat_packet *out)
+{
+    struct neighbour_table *t = &s->neighbours;
+    uint16_t i = n->parked_first;
+    *out = t->parked[i - 1];
+    n->parked_first = t->parked_next[i - 1];
+    if (n->parked_first == 0)
+        n->parked_last = 0;
+    n->parked_count--;
+    t->parked_next[i - 1] = t->parked_free;
+    t->parked_free = i;
+}
+
+static void drop_packet(struct stack *s, struct leat_packet *packet, enum stack_drop reason)
+{
+    for (unsigned i = 0; i < packet->slice_count; i++)
+        leat_buf_unref(packet->slices[i]);
+    s->port->ops->revoke(s->port, s->queue, packet, 1);
+    stack_drop(s, reason);
+}
+
+static void drop_parked(struct stack *s, struct neighbour *n)
+{
+    while (n->parked_first != 0) {
+        struct leat_packet packet;
+        unpark_first(s, n, &packet);
+        drop_packet(s, &packet, STACK_DROP_NEIGHBOUR_FAILED);
+    }
+}
+
+/* The packet is the ring's last reserved one: its head moves to the parking place, and the ring
+ * fetches another head. */
+static void park(struct stack *s, struct neighbour *n, struct leat_packet *packet)
+{
+    struct neighbour_table *t = &s->neighbours;
+    struct leat_packet old;
+    if (n->parked_count == NEIGHBOUR_PARKED_EACH || (t->parked_free == 0 && n->parked_count > 0)) {
+        unpark_first(s, n, &old);
+        drop_packet(s, &old, STACK_DROP_NEIGHBOUR_QUEUE);
+    }
+    if (t->parked_free == 0) {
+        for (unsigned i = 0; i < packet->slice_count; i++)
+            leat_buf_unref(packet->slices[i]);
+        stack_drop(s, STACK_DROP_NEIGHBOUR_QUEUE);
+        return; /* the head stays granted in the ring */
+    }
+    uint16_t i = t->parked_free;
+    t->parked_free = t->parked_next[i - 1];
+    t->parked[i - 1] = *packet;
+    t->parked_next[i - 1] = 0;
+    if (n->parked_last != 0)
+        t->parked_next[n->parked_last - 1] = i;
+    else
+        n->parked_first = i;
+    n->parked_last = i;
+    n->parked_count++;
+    s->count.parked++;
+    tx_forget(s, packet);
+}
+
+static uint16_t ether_type(const struct leat_packet *packet)
+{
+    return packet->flags & LEAT_PACKET_IPV6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4;
+}
+
+static void send_parked(struct stack *s, struct neighbour *n)
+{
+    while (n->parked_first != 0) {
+        struct leat_packet packet;
+        unpark_first(s, n, &packet);
+        ethernet_header(s, packet.head, &n->mac, ether_type(&packet));
+        if (!tx_adopt(s, &packet))
+            drop_packet(s, &packet, STACK_DROP_TX_BACKLOG);
+    }
+}
+
+/* ---- entries ---- */
+
+static void unlink_entry(struct stack *s, struct neighbour *n)
+{
+    struct neighbour_table *t = &s->neighbours;
+    uint16_t *link = &t->buckets[bucket_of(&n->ip)];
+    uint16_t self = (uint16_t)(n - t->entries + 1);
+    while (*link != self)
+        link = &t->entries[*link - 1].next;
+    *link = n->next;
+    drop_parked(s, n);
+    n->state = NEIGHBOUR_FREE;
+}
+
+/* A free entry, or the least recently used one that holds no packets. */
+static struct neighbour *take_entry(struct stack *s)
+{
+    struct neighbour *oldest = NULL;
+    for (unsigned i = 0; i < NEIGHBOURS_MAX; i++) {
+        struct neighbour *n = &s->neighbours.entries[i];
+        if (n->state == NEIGHBOUR_FREE)
+            return n;
+        if (n->parked_count == 0 && (oldest == NULL || n->used_ns < oldest->used_ns))
+            oldest = n;
+    }
+    if (oldest != NULL)
+        unlink_entry(s, oldest);
+    return oldest;
+}
+
+static struct neighbour *create(struct stack *s, const struct ip_addr *ip)
+{
+    struct neighbour_table *t = &s->neighbours;
+    struct neighbour *n = take_entry(s);
+    if (n == NULL) {
+        stack_drop(s, STACK_DROP_NEIGHBOUR_LIMIT);
+        return NULL;
+    }
+    uint32_t bucket = bucket_of(ip);
+    *n = (struct neighbour){.ip = *ip,
+                            .state = NEIGHBOUR_INCOMPLETE,
+                            .next = t->buckets[bucket],
+                            .generation = ++t->generation != 0 ? t->generation : ++t->generation,
+                            .used_ns = s->now_ns,
+                            .next_ns = STACK_NEVER};
+    t->buckets[bucket] = (uint16_t)(n - t->entries + 1);
+    return n;
+}
+
+static void solicit(struct stack *s, struct neighbour *n, bool unicast)
+{
+    const struct stack_addr *from = addr_choose(s, &n->ip, &n->ip);
+    due_at(s, n, s->now_ns + RETRANS_NS);
+    n->probes++;
+    if (from == NULL)
+        return;
+    if (ip_addr_is_v4(&n->ip))
+        arp_request(s, &n->ip, &from->ip, unicast ? &n->mac : NULL);
+    else
+        nd_solicit(s, &n->ip, &from->ip, unicast ? &n->mac : NULL);
+}
+
+static void set_mac(struct stack *s, struct neighbour *n, const struct mac_addr *mac,
+                    enum neighbour_state state)
+{
+    bool waiting = n->state == NEIGHBOUR_INCOMPLETE;
+    n->mac = *mac;
+    n->state = (uint8_t)state;
+    n->probes = 0;
+    n->next_ns = STACK_NEVER;
+    if (state == NEIGHBOUR_REACHABLE)
+        n->confirmed_ns = s->now_ns;
+    if (waiting)
+        send_parked(s, n);
+}
+
+void neighbour_learn(struct stack *s, const struct ip_addr *ip, const struct mac_addr *mac,
+                     bool make)
+{
+    struct neighbour *n = find(s, ip);
+    if (n == NULL && make)
+        n = create(s, ip);
+    if (n == NULL)
+        return;
+    if (n->state == NEIGHBOUR_INCOMPLETE || memcmp(&n->mac, mac, sizeof(*mac)) != 0)
+        set_mac(s, n, mac, NEIGHBOUR_STALE);
+}
+
+/* RFC 4861 7.2.5 */
+void neighbour_answer(struct stack *s, const struct ip_addr *ip, const struct mac_addr *mac,
+                      bool solicited, bool override, bool is_router)
+{
+    struct neighbour *n = find(s, ip);
+    if (n == NULL)
+        return;
+    bool same = n->state != NEIGHBOUR_INCOMPLETE && memcmp(&n->mac, mac, sizeof(*mac)) == 0;
+    if (n->state != NEIGHBOUR_INCOMPLETE && !same && !override) {
+        if (n->state == NEIGHBOUR_REACHABLE)
+            n->state = NEIGHBOUR_STALE;
+        return;
+    }
+    n->is_router = is_router;
+    if (solicited)
+        set_mac(s, n, mac, NEIGHBOUR_REACHABLE);
+    else if (!same)
+        set_mac(s, n, mac, NEIGHBOUR_STALE);
+}
+
+static struct neighbour *deref(struct stack *s, struct path *path)
+{
+    struct neighbour *n = &s->neighbours.entries[path->neighbour.index];
+    if (likely(n->generation == path->neighbour.generation && n->state != NEIGHBOUR_FREE))
+        return n;
+    n = find(s, &path->hop);
+    if (n == NULL)
+        n = create(s, &path->hop);
+    if (n != NULL)
+        path->neighbour = (struct neighbour_ref){.index = (uint16_t)(n - s->neighbours.entries),
+                                                 .generation = n->generation};
+    return n;
+}
+
+void neighbour_confirm(struct stack *s, const struct path *path)
+{
+    struct neighbour *n = &s->neighbours.entries[path->neighbour.index];
+    if (n->generation != path->neighbour.generation || n->state < NEIGHBOUR_REACHABLE)
+        return;
+    n->state = NEIGHBOUR_REACHABLE;
+    n->probes = 0;
+    n->confirmed_ns = s->now_ns;
+    n->next_ns = STACK_NEVER;
+}
+
+static void output_multicast(struct stack *s, struct leat_packet *packet, const struct ip_addr *dst)
+{
+    struct mac_addr mac = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+    if (!ip_addr_is_v4(dst))
+        mac = (struct mac_addr){{0x33, 0x33, dst->b[12], dst->b[13], dst->b[14], dst->b[15]}};
+    else if (ip_addr_is_multicast(dst))
+        mac = (struct mac_addr){{0x01, 0, 0x5e, dst->b[13] & 0x7f, dst->b[14], dst->b[15]}};
+    ethernet_header(s, packet->head, &mac, ether_type(packet));
+    tx_commit(s, packet);
+}
+
+void neighbour_output(struct stack *s, struct leat_packet *packet, struct path *path)
+{
+    if (s->link_kind != LEAT_LINK_ETHERNET) {
+        tx_commit(s, packet);
+        return;
+    }
+    if (unlikely(ip_addr_is_multicast(&path->hop) || addr_is_broadcast(s, &path->hop))) {
+        output_multicast(s, packet, &path->hop);
+        return;
+    }
+    struct neighbour *n = deref(s, path);
+    if (unlikely(n == NULL)) {
+        for (unsigned i = 0; i < packet->slice_count; i++)
+            leat_buf_unref(packet->slices[i]);
+        return;
+    }
+    n->used_ns = s->now_ns;
+    if (unlikely(n->state == NEIGHBOUR_INCOMPLETE)) {
+        park(s, n, packet);
+        if (n->probes == 0)
+            solicit(s, n, false);
+        return;
+    }
+    if (n->state == NEIGHBOUR_REACHABLE && s->now_ns - n->confirmed_ns > REACHABLE_NS)
+        n->state = NEIGHBOUR_STALE;
+    if (n->state == NEIGHBOUR_STALE) {
+        n->state = NEIGHBOUR_DELAY;
+        due_at(s, n, s->now_ns + DELAY_NS);
+    }
+    ethernet_header(s, packet->head, &n->mac, ether_type(packet));
+    tx_commit(s, packet);
+}
+
+static void expire(struct stack *s, struct neighbour *n)
+{
+    if (n->probes >= PROBES_MAX) {
+        unlink_entry(s, n);
+        return;
+    }
+    if (n->state == NEIGHBOUR_DELAY) {
+        n->state = NEIGHBOUR_PROBE;
+        n->probes = 0;
+    }
+    solicit(s, n, n->state == NEIGHBOUR_PROBE);
+}
+
+uint64_t neighbour_tick(struct stack *s)
+{
+    struct neighbour_table *t = &s->neighbours;
+    if (s->now_ns < t->next_ns)
+        return t->next_ns;
+    t->next_ns = STACK_NEVER;
+    for (unsigned i = 0; i < NEIGHBOURS_MAX; i++) {
+        struct neighbour *n = &t->entries[i];
+        if (n->state == NEIGHBOUR_FREE || n->next_ns == STACK_NEVER)
+            continue;
+        if (n->next_ns <= s->now_ns)
+            expire(s, n);
+        if (n->state != NEIGHBOUR_FREE && n->next_ns < t->next_ns)
+            t->next_ns = n->next_ns;
+    }
+    return t->next_ns;
+}
+
+void neighbour_init(struct stack *s)
+{
+    struct neighbour_table *t = &s->neighbours;
+    t->next_ns = STACK_NEVER;
+    for (uint16_t i = 0; i < NEIGHBOUR_PARKED; i++)
+        t->parked_next[i] = (uint16_t)(i + 2 <= NEIGHBOUR_PARKED ? i + 2 : 0);
+    t->parked_free = 1;
+}
+
+void neighbour_fini(struct stack *s)
+{
+    for (unsigned i = 0; i < NEIGHBOURS_MAX; i++)
+        if (s->neighbours.entries[i].state != NEIGHBOUR_FREE)
+            unlink_entry(s, &s->neighbours.entries[i]);
+}

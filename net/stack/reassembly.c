@@ -1,0 +1,246 @@
+/* Fragments become datagrams: RFC 791 3.2, RFC 8200 4.5. Overlaps drop the whole datagram (RFC
+ * 5722); datagrams, bytes and fragments are capped, the oldest goes first. */
+#include "net/stack/stack.h"
+#include "buffers/heap.h"
+
+#define TIMEOUT_V4_NS (30 * LEAT_NS_PER_S)
+#define TIMEOUT_V6_NS (60 * LEAT_NS_PER_S)
+#define HEADER_ROOM   64 /* a rebuilt IP header lies before the payload, to be quoted in errors */
+
+static void drop(struct stack *s, struct reasm *r)
+{
+    s->reasm.bytes -= r->capacity_bytes;
+    leat_heap_free(r->bytes);
+    r->bytes = NULL;
+    r->capacity_bytes = 0;
+    r->used = false;
+}
+
+static struct reasm *find(struct stack *s, const struct rx_packet *p, const struct fragment *f)
+{
+    for (unsigned i = 0; i < REASM_MAX; i++) {
+        struct reasm *r = &s->reasm.entries[i];
+        bool v4 = ip_addr_is_v4(&p->src);
+        if (r->used && r->id == f->id && (!v4 || r->protocol == f->protocol) &&
+            ip_addr_equal(&r->src, &p->src) && ip_addr_equal(&r->dst, &p->dst))
+            return r;
+    }
+    return NULL;
+}
+
+static struct reasm *oldest(struct stack *s, const struct reasm *except)
+{
+    struct reasm *best = NULL;
+    for (unsigned i = 0; i < REASM_MAX; i++) {
+        struct reasm *r = &s->reasm.entries[i];
+        if (r != except && r->used && (best == NULL || r->deadline_ns < best->deadline_ns))
+            best = r;
+    }
+    return best;
+}
+
+static struct reasm *create(struct stack *s, const struct rx_packet *p, const struct fragment *f)
+{
+    struct reasm *r = NULL;
+    for (unsigned i = 0; i < REASM_MAX && r == NULL; i++)
+        if (!s->reasm.entries[i].used)
+            r = &s->reasm.entries[i];
+    if (r == NULL) {
+        r = oldest(s, NULL);
+        CHECK(r != NULL);
+        drop(s, r);
+        stack_drop(s, STACK_DROP_FRAGMENT_LIMIT);
+    }
+    r->src = p->src;
+    r->dst = p->dst;
+    r->id = f->id;
+    r->protocol = f->protocol;
+    r->used = true;
+    r->first_seen = false;
+    r->range_count = 0;
+    r->total_bytes = 0;
+    r->quote_bytes = 0;
+    r->deadline_ns = s->now_ns + (ip_addr_is_v4(&p->src) ? TIMEOUT_V4_NS : TIMEOUT_V6_NS);
+    if (r->deadline_ns < s->reasm.next_ns)
+        s->reasm.next_ns = r->deadline_ns;
+    if (r->deadline_ns < s->slow_next_ns)
+        s->slow_next_ns = r->deadline_ns;
+    return r;
+}
+
+/* Room for bytes up to end, within the bound of all datagrams together. */
+static bool reserve(struct stack *s, struct reasm *r, uint32_t end)
+{
+    uint32_t need = HEADER_ROOM + end;
+    if (need <= r->capacity_bytes)
+        return true;
+    uint32_t capacity = need < 4096 ? 4096 : need < 16384 ? 16384 : HEADER_ROOM + 65536;
+    while (s->reasm.bytes - r->capacity_bytes + capacity > REASM_BYTES_MAX) {
+        struct reasm *victim = oldest(s, r);
+        if (victim == NULL)
+            return false;
+        drop(s, victim);
+        stack_drop(s, STACK_DROP_FRAGMENT_LIMIT);
+    }
+    uint8_t *bytes = leat_heap_realloc(r->bytes, capacity);
+    if (bytes == NULL)
+        return false;
+    s->reasm.bytes += capacity - r->capacity_bytes;
+    r->bytes = bytes;
+    r->capacity_bytes = capacity;
+    return true;
+}
+
+enum insert { INSERT_OK, INSERT_OVERLAP, INSERT_SAME, INSERT_FULL };
+
+/* Keeps the ranges sorted and joins neighbours. */
+static enum insert insert_range(struct reasm *r, uint32_t from, uint32_t to)
+{
+    uint16_t at = 0;
+    while (at < r->range_count && r->ranges[at].to < from)
+        at++;
+    struct reasm_range *next = &r->ranges[at];
+    bool joins_left = at < r->range_count && next->to == from;
+    struct reasm_range *right = joins_left ? next + 1 : next;
+    bool has_right = right < r->ranges + r->range_count;
+    if (at < r->range_count && !joins_left && from >= next->from && to <= next->to)
+        return INSERT_SAME;
+    if ((at < r->range_count && !joins_left && to > next->from) || (has_right && to > right->from))
+        return INSERT_OVERLAP;
+    bool joins_right = has_right && to == right->from;
+    if (joins_left) {
+        next->to = joins_right ? right->to : (uint16_t)to;
+        if (joins_right) {
+            memmove(right, right + 1,
+                    (size_t)(r->ranges + r->range_count - right - 1) * sizeof(*right));
+            r->range_count--;
+        }
+        return INSERT_OK;
+    }
+    if (joins_right) {
+        right->from = (uint16_t)from;
+        return INSERT_OK;
+    }
+    if (r->range_count == REASM_RANGES_MAX)
+        return INSERT_FULL;
+    memmove(next + 1, next, (size_t)(r->range_count - at) * sizeof(*next));
+    *next = (struct reasm_range){(uint16_t)from, (uint16_t)to};
+    r->range_count++;
+    return INSERT_OK;
+}
+
+/* The datagram takes the place of its last fragment, in heap memory, behind a rebuilt header. */
+static void finish(struct stack *s, struct reasm *r, struct rx_packet *p)
+{
+    uint32_t header = p->ip_header_bytes > HEADER_ROOM ? HEADER_ROOM : p->ip_header_bytes;
+    uint8_t *ip = r->bytes + HEADER_ROOM - header;
+    memcpy(ip, p->ip, header);
+    if (!(p->flags & RX_KEPT))
+        stack_release(s, p->handle, p->queue, p->flags);
+    p->handle = r->bytes;
+    p->flags |= RX_HEAP;
+    p->data = r->bytes + HEADER_ROOM;
+    p->length_bytes = r->total_bytes;
+    p->buffer_bytes = r->capacity_bytes;
+    p->ip = ip;
+    p->ip_bytes = header + r->total_bytes;
+    p->protocol = r->protocol;
+    p->l4_verdict = LEAT_VERDICT_UNKNOWN;
+    s->reasm.bytes -= r->capacity_bytes;
+    r->capacity_bytes = 0;
+    r->bytes = NULL;
+    r->used = false;
+    s->count.reassembled++;
+}
+
+static bool is_well_formed(const struct rx_packet *p, const struct fragment *f)
+{
+    uint32_t end = f->offset_bytes + p->length_bytes;
+    return p->length_bytes > 0 && end <= 65535 - 40 && (!f->more || p->length_bytes % 8 == 0);
+}
+
+static bool refuse(struct stack *s, struct reasm *r, enum stack_drop reason)
+{
+    drop(s, r);
+    stack_drop(s, reason);
+    return false;
+}
+
+bool reasm_input(struct stack *s, struct rx_packet *p, const struct fragment *f)
+{
+    s->count.fragments_rx++;
+    p->protocol = 0;
+    if (!is_well_formed(p, f)) {
+        stack_drop(s, STACK_DROP_FRAGMENT_MALFORMED);
+        return false;
+    }
+    struct reasm *r = find(s, p, f);
+    if (r == NULL)
+        r = create(s, p, f);
+    uint32_t end = f->offset_bytes + p->length_bytes;
+    bool beyond = r->total_bytes != 0 && (f->more ? end > r->total_bytes : end != r->total_bytes);
+    bool short_last = !f->more && r->range_count > 0 && r->ranges[r->range_count - 1].to > end;
+    if (beyond || short_last)
+        return refuse(s, r, STACK_DROP_FRAGMENT_OVERLAP);
+    if (!reserve(s, r, end))
+        return refuse(s, r, STACK_DROP_FRAGMENT_MEMORY);
+    switch (insert_range(r, f->offset_bytes, end)) {
+    case INSERT_SAME: /* RFC 8200 4.5: an exact repetition may be ignored */
+        if (memcmp(r->bytes + HEADER_ROOM + f->offset_bytes, p->data, p->length_bytes) == 0)
+            return false;
+        return refuse(s, r, STACK_DROP_FRAGMENT_OVERLAP);
+    case INSERT_OVERLAP:
+        return refuse(s, r, STACK_DROP_FRAGMENT_OVERLAP);
+    case INSERT_FULL:
+        return refuse(s, r, STACK_DROP_FRAGMENT_LIMIT);
+    case INSERT_OK:
+        break;
+    }
+    memcpy(r->bytes + HEADER_ROOM + f->offset_bytes, p->data, p->length_bytes);
+    if (!f->more)
+        r->total_bytes = end;
+    if (f->offset_bytes == 0) {
+        r->first_seen = true;
+        r->protocol = f->protocol;
+        r->quote_bytes = (uint16_t)(p->ip_bytes < 80 ? p->ip_bytes : 80);
+        memcpy(r->quote, p->ip, r->quote_bytes);
+    }
+    if (r->total_bytes == 0 || r->range_count != 1 || r->ranges[0].from != 0 ||
+        r->ranges[0].to != r->total_bytes)
+        return false;
+    finish(s, r, p);
+    return true;
+}
+
+/* RFC 792, RFC 8200 4.5: only if the first fragment has come. */
+static void expire(struct stack *s, struct reasm *r)
+{
+    bool v4 = ip_addr_is_v4(&r->src);
+    struct icmp_header icmp = {.type = v4 ? ICMP_TIME_EXCEEDED : ICMPV6_TIME_EXCEEDED, .code = 1};
+    if (r->first_seen && !ip_addr_is_multicast(&r->dst) && addr_is_local(s, &r->dst))
+        icmp_error_quote(s, &r->src, &r->dst, r->quote, r->quote_bytes, &icmp);
+    drop(s, r);
+    stack_drop(s, STACK_DROP_FRAGMENT_TIMEOUT);
+}
+
+uint64_t reasm_tick(struct stack *s)
+{
+    if (s->now_ns < s->reasm.next_ns)
+        return s->reasm.next_ns;
+    s->reasm.next_ns = STACK_NEVER;
+    for (unsigned i = 0; i < REASM_MAX; i++) {
+        struct reasm *r = &s->reasm.entries[i];
+        if (r->used && r->deadline_ns <= s->now_ns)
+            expire(s, r);
+        if (r->used && r->deadline_ns < s->reasm.next_ns)
+            s->reasm.next_ns = r->deadline_ns;
+    }
+    return s->reasm.next_ns;
+}
+
+void reasm_fini(struct stack *s)
+{
+    for (unsigned i = 0; i < REASM_MAX; i++)
+        if (s->reasm.entries[i].used)
+            drop(s, &s->reasm.entries[i]);
+}

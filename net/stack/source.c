@@ -1,0 +1,118 @@
+#include "net/stack/source.h"
+
+#include <errno.h>
+
+#include <leat/timer.h>
+
+#include "buffers/heap.h"
+
+#define RETRY_NS (50 * LEAT_NS_PER_US) /* how soon refused output is offered again */
+
+struct stack_source {
+    struct leat_source source; /* first */
+    struct leat_loop *loop;
+    struct leat_timer timer; /* addresses, neighbours, reassembly */
+    bool remains;
+    struct stack stack;
+};
+
+static struct stack_source *of(struct leat_source *source)
+{
+    return (struct stack_source *)source;
+}
+
+/* The timer never moves later by hand: it looks when it fires. */
+static void set_timer(struct stack_source *ss)
+{
+    uint64_t next = stack_next_ns(&ss->stack);
+    if (next != STACK_NEVER &&
+        (!leat_timer_is_started(&ss->timer) || next < ss->timer.deadline_ns)) {
+        leat_timer_start_at(&ss->timer, next);
+        leat_timer_unref(&ss->timer);
+    }
+}
+
+static void on_timer(struct leat_timer *timer, void *arg)
+{
+    struct stack_source *ss = arg;
+    (void)timer;
+    stack_timers(&ss->stack, leat_loop_now(ss->loop));
+    set_timer(ss);
+}
+
+static unsigned source_poll(struct leat_source *source)
+{
+    struct stack_source *ss = of(source);
+    return stack_poll(&ss->stack, leat_loop_now(ss->loop));
+}
+
+static void source_flush(struct leat_source *source)
+{
+    struct stack_source *ss = of(source);
+    ss->remains = stack_flush(&ss->stack, leat_loop_now(ss->loop));
+    set_timer(ss);
+}
+
+static void source_arm(struct leat_source *source, struct leat_nap *nap)
+{
+    struct stack_source *ss = of(source);
+    struct stack *s = &ss->stack;
+    struct leat_port_nap port = {.has_work = false, .fd = -1, .nap_ns_max = UINT64_MAX};
+    s->port->ops->arm(s->port, s->queue, &port);
+    *nap = (struct leat_nap){port.has_work || s->looped_count > 0, port.fd, port.nap_ns_max};
+    if (ss->remains && nap->nap_ns_max > RETRY_NS)
+        nap->nap_ns_max = RETRY_NS;
+}
+
+static void source_disarm(struct leat_source *source)
+{
+    struct stack *s = &of(source)->stack;
+    s->port->ops->disarm(s->port, s->queue);
+}
+
+static const struct leat_source_ops source_ops = {
+    .name = "stack",
+    .poll = source_poll,
+    .flush = source_flush,
+    .arm = source_arm,
+    .disarm = source_disarm,
+};
+
+struct stack_source *stack_source_new(struct leat_loop *loop, const struct stack_options *options,
+                                      struct leat_error *error)
+{
+    struct stack_source *ss = leat_heap_alloc_aligned(sizeof(*ss), 64);
+    if (ss == NULL) {
+        leat_fail(error, -ENOMEM, "no memory for a network stack");
+        return NULL;
+    }
+    memset(ss, 0, offsetof(struct stack_source, stack));
+    ss->loop = loop;
+    ss->source.ops = &source_ops;
+    if (stack_init(&ss->stack, options, leat_loop_now(loop), error) < 0)
+        goto free_source;
+    if (leat_source_add(loop, &ss->source) < 0)
+        goto fini_stack;
+    leat_timer_init(&ss->timer, loop, on_timer, ss);
+    set_timer(ss);
+    return ss;
+
+fini_stack:
+    stack_fini(&ss->stack);
+free_source:
+    leat_heap_free(ss);
+    return NULL;
+}
+
+void stack_source_free(struct stack_source *ss)
+{
+    leat_timer_stop(&ss->timer);
+    leat_source_remove(ss->loop, &ss->source);
+    stack_fini(&ss->stack);
+    leat_heap_free(ss);
+}
+
+struct stack *stack_source_stack(struct stack_source *ss)
+{
+    return &ss->stack;
+}

@@ -1,0 +1,120 @@
+/* The backlog of packets on their way to the port.
+ *
+ * A ring of packets in three runs: committed ones [first, first + queued), then those whose heads
+ * the port has granted, then empty ones. Output stops when data finds no room; control packets have
+ * STACK_BACKLOG_SPARED places of their own. */
+#include "net/stack/stack.h"
+
+#define RING(s, i) (&(s)->tx.packets[(i) & (STACK_BACKLOG - 1)])
+
+uint32_t tx_room(const struct stack *s, enum tx_class class)
+{
+    uint32_t room = STACK_BACKLOG - s->tx.queued;
+    uint32_t spared = class == TX_DATA ? STACK_BACKLOG_SPARED : 0;
+    return room > spared ? room - spared : 0;
+}
+
+/* Heads for the places behind the committed ones, up to the ring's edge. */
+static bool grant(struct stack *s)
+{
+    uint32_t at = (s->tx.first + s->tx.queued) & (STACK_BACKLOG - 1);
+    uint32_t count = STACK_BACKLOG - at;
+    if (count > STACK_BACKLOG - s->tx.queued)
+        count = STACK_BACKLOG - s->tx.queued;
+    if (count > STACK_GRANT)
+        count = STACK_GRANT;
+    s->tx.granted = s->port->ops->grant(s->port, s->queue, &s->tx.packets[at], count);
+    return s->tx.granted > 0;
+}
+
+struct leat_packet *tx_reserve(struct stack *s, enum tx_class class)
+{
+    if (unlikely(tx_room(s, class) == 0)) {
+        tx_flush(s);
+        if (tx_room(s, class) == 0) {
+            stack_drop(s, STACK_DROP_TX_BACKLOG);
+            return NULL;
+        }
+    }
+    if (s->tx.granted == 0 && unlikely(!grant(s))) {
+        stack_drop(s, STACK_DROP_TX_MEMORY);
+        return NULL;
+    }
+    struct leat_packet *packet = RING(s, s->tx.first + s->tx.queued);
+    packet->head_bytes = 0;
+    packet->slice_count = 0;
+    packet->segment_bytes = 0;
+    packet->l4_bytes = 0;
+    packet->flags = 0;
+    packet->slice_bytes = 0;
+    return packet;
+}
+
+void tx_commit(struct stack *s, struct leat_packet *packet)
+{
+    DCHECK(packet == RING(s, s->tx.first + s->tx.queued) && s->tx.granted > 0);
+    s->tx.queued++;
+    s->tx.granted--;
+    s->count.tx_packets++;
+    s->count.tx_bytes += packet->head_bytes + packet->slice_bytes;
+}
+
+void tx_forget(struct stack *s, struct leat_packet *packet)
+{
+    DCHECK(packet == RING(s, s->tx.first + s->tx.queued) && s->tx.granted > 0);
+    s->tx.granted--;
+    *packet = *RING(s, s->tx.first + s->tx.queued + s->tx.granted);
+}
+
+bool tx_adopt(struct stack *s, const struct leat_packet *packet)
+{
+    if (tx_room(s, TX_CONTROL) == 0)
+        return false;
+    struct leat_packet *place = RING(s, s->tx.first + s->tx.queued);
+    if (s->tx.granted > 0 && s->tx.queued + s->tx.granted < STACK_BACKLOG) {
+        *RING(s, s->tx.first + s->tx.queued + s->tx.granted) = *place;
+        s->tx.granted++;
+    } else if (s->tx.granted > 0) {
+        s->port->ops->revoke(s->port, s->queue, place, 1);
+    } else {
+        s->tx.granted++;
+    }
+    *place = *packet;
+    tx_commit(s, place);
+    return true;
+}
+
+bool tx_flush(struct stack *s)
+{
+    while (s->tx.queued > 0) {
+        uint32_t count = STACK_BACKLOG - s->tx.first;
+        if (count > s->tx.queued)
+            count = s->tx.queued;
+        if (count > LEAT_PORT_BURST)
+            count = LEAT_PORT_BURST;
+        uint32_t taken =
+            s->port->ops->transmit(s->port, s->queue, &s->tx.packets[s->tx.first], count);
+        s->tx.first = (s->tx.first + taken) & (STACK_BACKLOG - 1);
+        s->tx.queued -= taken;
+        if (taken < count)
+            return true;
+    }
+    return false;
+}
+
+void tx_fini(struct stack *s)
+{
+    tx_flush(s);
+    while (s->tx.queued + s->tx.granted > 0) {
+        struct leat_packet *packet = RING(s, s->tx.first);
+        if (s->tx.queued > 0) {
+            for (unsigned i = 0; i < packet->slice_count; i++)
+                leat_buf_unref(packet->slices[i]);
+            s->tx.queued--;
+        } else {
+            s->tx.granted--;
+        }
+        s->port->ops->revoke(s->port, s->queue, packet, 1);
+        s->tx.first++;
+    }
+}
