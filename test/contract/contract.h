@@ -64,6 +64,11 @@ struct world *world_beside(struct world *w, uint32_t core_index);
 void world_enter(struct world *w);
 void world_free(struct world *w);
 
+/* Of one test; *state is the transport before, the world in between. */
+int world_set_up(void **state);
+int world_tear_down(void **state);
+unsigned open_descriptors(void);
+
 /* What happened to one connection of ours. Hooks, where set, run inside the callbacks. */
 struct record {
     struct world *w;

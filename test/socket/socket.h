@@ -1,0 +1,43 @@
+/* What is particular to the transports over kernel sockets; the clauses that every transport must
+ * keep are test/contract's, whose worlds, records and peers are used here. */
+#ifndef TEST_SOCKET_H
+#define TEST_SOCKET_H
+
+#include "../contract/contract.h"
+
+#include "net/socket/sockets.h"
+
+/* A world with options of the test's own; which is set by it. */
+struct world *world_with(const struct leat_sockets_options *options);
+enum leat_sockets_which which_now(void);
+
+/* Runs test(w) in a process of its own, where limits can be lowered; its exit code must be 0. */
+void in_child(void (*test)(void));
+#define CHILD_CHECK(condition)                                                                     \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
+            _exit(1);                                                                              \
+        }                                                                                          \
+    } while (0)
+
+#define SOCKET_TESTS(X)                                                                            \
+    X(running_out_of_descriptors_pauses_and_recovers)                                              \
+    X(the_limit_on_connections_leaves_the_rest_in_the_backlog)                                     \
+    X(a_storm_of_connections_is_accepted)                                                          \
+    X(clients_that_vanish_leave_nothing_behind)                                                    \
+    X(tiny_send_buffers_deliver_everything)                                                        \
+    X(sixty_four_mebibytes_to_slow_readers)                                                        \
+    X(a_file_truncated_while_it_is_sent_aborts)                                                    \
+    X(a_file_that_refuses_sendfile_is_copied)                                                      \
+    X(few_receive_blocks_starve_nobody)                                                            \
+    X(unix_sockets_carry_and_clean_up)                                                             \
+    X(ipv6_alone_dual_and_with_zones)                                                              \
+    X(a_port_in_use_is_found_out_despite_reuseport)                                                \
+    X(a_kernel_that_refuses_io_uring_gives_epoll)                                                  \
+    X(an_idle_connection_costs_little)
+typedef void socket_test(void **state);
+#define SOCKET_DECLARE(name) socket_test name;
+SOCKET_TESTS(SOCKET_DECLARE)
+
+#endif
