@@ -78,6 +78,10 @@ LEAT_API uint64_t leat_loop_clock(struct leat_loop *loop);
 /* The sentence of the last synchronous call that failed on this loop's core. */
 LEAT_API const struct leat_error *leat_loop_error(const struct leat_loop *loop);
 
+/* Of each kind of queued callback a loop holds at most so many; one more gives -ENOMEM, as does
+ * memory that is out. */
+#define LEAT_CALLBACKS_MAX (UINT32_C(1) << 24)
+
 /* process.nextTick and queueMicrotask. Return 0, or -ENOMEM. */
 LEAT_API int leat_next_tick(struct leat_loop *loop, leat_callback *fn, void *arg);
 LEAT_API int leat_queue_microtask(struct leat_loop *loop, leat_callback *fn, void *arg);

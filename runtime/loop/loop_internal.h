@@ -20,7 +20,6 @@
 #include "runtime/loop/wheel.h"
 
 #define LOOP_EVENTS_PER_TURN      256
-#define LOOP_CALLBACKS_MAX        (UINT32_C(1) << 24) /* per queue; past it -ENOMEM */
 #define LOOP_TIMER_MOVES_PER_TURN 16384
 #define LOOP_TURN_NS_MAX          (100 * LEAT_NS_PER_MS) /* longer: a slow turn */
 #define LOOP_MICROTASKS_MAX       100000                 /* more in one drain: a storm */
@@ -37,7 +36,7 @@ struct loop_callback {
     void *arg;
 };
 
-/* A queue that grows by doubling up to LOOP_CALLBACKS_MAX and does not shrink. */
+/* A queue that grows by doubling up to LEAT_CALLBACKS_MAX and does not shrink. */
 struct loop_queue {
     struct loop_callback *slots;
     uint32_t head, count, capacity; /* capacity is 0 or a power of two */

@@ -9,7 +9,7 @@
 static int queue_grow(struct loop_queue *queue)
 {
     uint32_t capacity = queue->capacity == 0 ? QUEUE_CAPACITY_MIN : queue->capacity * 2;
-    if (capacity > LOOP_CALLBACKS_MAX)
+    if (capacity > LEAT_CALLBACKS_MAX)
         return -ENOMEM;
     struct loop_callback *slots = leat_heap_alloc(capacity * sizeof(*slots));
     if (slots == NULL)
