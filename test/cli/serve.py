@@ -1,0 +1,294 @@
+"""`leat serve` as its users meet it: what it says, what it refuses, how it ends under load."""
+import http.client
+import json
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+from process import BUILD, INT, TERM, Program, finish, free_port, serve
+
+LEAT = BUILD / "leat"
+NOBODY = 65534
+
+
+def get(address, path="/", method="GET", headers=None):
+    connection = http.client.HTTPConnection(*address, timeout=30)
+    try:
+        connection.request(method, path, headers=headers or {})
+        response = connection.getresponse()
+        return response.status, response.headers, response.read()
+    finally:
+        connection.close()
+
+
+class Pages(unittest.TestCase):
+    def test_hello_answers_any_get(self):
+        with serve("--hello") as program:
+            for path in ("/", "/a/b?c"):
+                status, headers, body = get(program.address, path)
+                self.assertEqual((status, body), (200, b"Hello, World!"))
+                self.assertRegex(headers["Content-Type"], "^text/plain")
+                self.assertIn("Date", headers)
+                self.assertIn("Server", headers)
+            status, headers, body = get(program.address, method="HEAD")
+            self.assertEqual((status, headers["Content-Length"], body), (200, "13", b""))
+            self.assertEqual(get(program.address, method="DELETE")[0], 405)
+
+    def test_the_welcome_page_needs_nothing_from_elsewhere(self):
+        with serve("--cores", "1") as program:
+            status, headers, body = get(program.address)
+            page = body.decode()
+            self.assertEqual(status, 200)
+            self.assertEqual(headers["Content-Type"], "text/html; charset=utf-8")
+            self.assertIn("Leat is running", page)
+            self.assertNotRegex(page, r'(src|href)="(https?:)?//')
+            self.assertEqual(get(program.address, "/nothing")[0], 404)
+            shown = json.loads(get(program.address, "/leat/status")[2])
+            self.assertEqual((shown["cores"], shown["core"]), (1, 0))
+            self.assertEqual(shown["pid"], program.process.pid)
+            self.assertIn(shown["transport"], ("uring", "epoll"))
+            for name in shown:  # each value that the page shows is one that there is
+                if name not in ("pid", "peer"):
+                    self.assertIn(f'id="{name}"', page)
+
+    def test_net_chooses_the_transport(self):
+        with serve("--net", "epoll") as program:
+            self.assertEqual(json.loads(get(program.address, "/leat/status")[2])["transport"],
+                             "epoll")
+
+
+class Listening(unittest.TestCase):
+    def test_every_core_listens(self):
+        cores = len(os.sched_getaffinity(0))
+        with serve() as program:
+            seen = set()
+            for _ in range(200):
+                seen.add(json.loads(get(program.address, "/leat/status")[2])["core"])
+                if len(seen) == cores:
+                    break
+            self.assertEqual(seen, set(range(cores)))
+
+    def test_several_addresses(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = folder + "/s"
+            with serve("--hello", "--listen", "127.0.0.1:0", f"--listen=unix:{path}") as program:
+                program.until(re.escape(f"listening on unix:{path}") + "$")
+                self.assertEqual(get(program.address)[0], 200)
+                with socket.socket(socket.AF_UNIX) as client:
+                    client.settimeout(30)
+                    client.connect(path)
+                    client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                    self.assertTrue(client.recv(100).startswith(b"HTTP/1.1 200 "))
+                self.assertEqual(program.end(TERM), 0)
+                self.assertFalse(os.path.exists(path))
+
+    def test_every_address_is_said_so_that_it_can_be_opened(self):
+        port = free_port()
+        with Program(LEAT, "serve", "--listen", f":{port}") as program:
+            program.until(rf"^listening on http://localhost:{port} \(every address\)$")
+            self.assertEqual(get(("127.0.0.1", port))[0], 200)
+
+    def test_ipv6(self):
+        try:
+            with socket.socket(socket.AF_INET6) as probe:
+                probe.bind(("::1", 0))
+        except OSError:
+            self.skipTest("this machine has no IPv6")
+        with serve("--listen", "[::1]:0") as program:
+            self.assertEqual(get(program.address)[0], 200)
+
+
+class Refusals(unittest.TestCase):
+    def refused(self, *words, code=1, **options):
+        got, out, err = finish(LEAT, "serve", *words, **options)
+        self.assertEqual((got, out), (code, ""), err)
+        self.assertEqual(err.count("\n"), 1, err)
+        self.assertTrue(err.startswith("leat serve: "), err)
+        return err[len("leat serve: "):-1]
+
+    def test_a_taken_port_names_its_holder(self):
+        with socket.socket() as holder:
+            holder.bind(("127.0.0.1", 0))
+            holder.listen()
+            port = holder.getsockname()[1]
+            said = self.refused("--listen", f"127.0.0.1:{port}")
+            self.assertRegex(said, rf"^port {port} is in use by \S+ \(pid {os.getpid()}\): "
+                                   "stop it or choose another with --listen$")
+
+    def test_a_port_taken_by_another_leat(self):
+        with serve("--hello") as first:
+            port = first.address[1]
+            said = self.refused("--listen", f"127.0.0.1:{port}")
+            self.assertEqual(said, f"port {port} is in use by leat (pid {first.process.pid}): "
+                                   "stop it or choose another with --listen")
+            self.assertEqual(get(first.address)[0], 200)
+
+    def test_an_address_of_another_machine(self):
+        self.assertIn("is not an address of this machine",
+                      self.refused("--listen", "192.0.2.1:8080"))
+
+    def test_an_address_that_is_none(self):
+        self.assertIn('"nonsense"', self.refused("--listen", "nonsense", code=2))
+
+    def test_a_port_that_needs_a_privilege(self):
+        with open("/proc/sys/net/ipv4/ip_unprivileged_port_start") as file:
+            first_free = int(file.read())
+        if first_free <= 80:
+            self.skipTest("every user may listen on port 80 here")
+
+        def become_nobody():
+            if os.getuid() == 0:
+                os.setgroups([])
+                os.setgid(NOBODY)
+                os.setuid(NOBODY)
+        try:
+            subprocess.run([LEAT, "--version"], preexec_fn=become_nobody, check=True,
+                           stdout=subprocess.DEVNULL, timeout=30)
+        except (subprocess.SubprocessError, OSError):
+            self.skipTest("nobody may not run what was built here")
+        said = self.refused("--listen", "127.0.0.1:80", preexec_fn=become_nobody)
+        self.assertIn("choose a port from 1024 on", said)
+
+    def test_folders_that_cannot_be_served(self):
+        with tempfile.TemporaryDirectory() as folder:
+            absent = folder + "/absent"
+            self.assertEqual(self.refused(absent), f"cannot serve {absent}: there is no such "
+                                                   "directory: name one that exists")
+            file = pathlib.Path(folder, "file")
+            file.write_text("x")
+            self.assertEqual(self.refused(file), f"cannot serve {file}: it is a file: name the "
+                                                 "directory that it is in")
+
+    def test_flags_that_do_not_go_together(self):
+        self.assertIn("--hello", self.refused("--hello", ".", code=2))
+        self.assertIn("--list-directories", self.refused("--list-directories", code=2))
+
+    def test_flags_and_words_that_are_not_known(self):
+        self.assertEqual(self.refused("--helo", code=2),
+                         "unknown flag --helo: did you mean --help? See leat serve --help")
+        self.assertEqual(self.refused("a", "b", code=2),
+                         '"b" is too much: leat serve takes at most 1 of [DIR]')
+
+    def test_help_names_every_flag(self):
+        code, out, _ = finish(LEAT, "serve", "--help")
+        self.assertEqual(code, 0)
+        for flag in ("--hello", "--access-log", "--list-directories", "--listen", "--cores",
+                     "--net", "--busy-poll", "--json-log", "--log-level", "--drain-timeout"):
+            self.assertIn(flag, out)
+
+
+class Client(threading.Thread):
+    """Asks until the server says that it closes; notes how each request ended."""
+
+    def __init__(self, address, keep_alive):
+        super().__init__(daemon=True)
+        self.address, self.keep_alive = address, keep_alive
+        self.answered, self.failures = 0, []
+
+    def connect(self):
+        try:
+            connection = http.client.HTTPConnection(*self.address, timeout=30)
+            connection.connect()
+            return connection
+        except ConnectionRefusedError:
+            return None  # nobody listens any more
+
+    def run(self):
+        headers = {} if self.keep_alive else {"Connection": "close"}
+        connection = self.connect()
+        while connection is not None:
+            try:
+                connection.request("GET", "/", headers=headers)
+                response = connection.getresponse()
+                body = response.read()
+            except Exception as failure:
+                self.failures.append(repr(failure))
+                return
+            if (response.status, body) != (200, b"Hello, World!"):
+                self.failures.append(f"{response.status} {body}")
+            self.answered += 1
+            if response.will_close:
+                connection.close()
+                connection = self.connect()
+
+
+class End(unittest.TestCase):
+    def under_load(self, net):
+        with serve("--hello", "--net", net) as program:
+            clients = [Client(program.address, i % 2 == 0) for i in range(16)]
+            for client in clients:
+                client.start()
+            while sum(client.answered for client in clients) < 500:
+                self.assertIsNone(program.process.poll())
+                if not any(client.is_alive() for client in clients):
+                    break
+                clients[0].join(0.01)
+            self.assertEqual(program.end(TERM), 0, program.text)
+            for client in clients:
+                client.join(60)
+                self.assertFalse(client.is_alive())
+            self.assertEqual([client.failures for client in clients if client.failures], [])
+            self.assertGreaterEqual(sum(client.answered for client in clients), 500)
+
+    def test_sigterm_under_load_fails_no_request_on_uring(self):
+        self.under_load("auto")
+
+    def test_sigterm_under_load_fails_no_request_on_epoll(self):
+        self.under_load("epoll")
+
+    def test_a_request_in_flight_is_finished(self):
+        with serve("--hello") as program, socket.create_connection(program.address) as client:
+            client.settimeout(30)
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+            get(program.address)  # by now the half request has arrived
+            program.send(TERM)
+            while True:  # until nobody listens any more: the drain has begun
+                try:
+                    socket.create_connection(program.address, timeout=30).close()
+                except OSError:
+                    break
+            client.sendall(b"\r\n")
+            answer = b""
+            while piece := client.recv(4096):
+                answer += piece
+            self.assertTrue(answer.startswith(b"HTTP/1.1 200 "), answer)
+            self.assertIn(b"Connection: close\r\n", answer)
+            self.assertTrue(answer.endswith(b"\r\n\r\nHello, World!"), answer)
+            self.assertEqual(program.end(), 0)
+
+    def test_a_second_signal_ends_at_once(self):
+        with serve("--hello", "--drain-timeout", "50s") as program:
+            with socket.create_connection(program.address) as client:
+                client.sendall(b"GET / HTTP/1.1\r\n")
+                get(program.address)
+                program.send(INT)
+                while True:
+                    try:
+                        socket.create_connection(program.address, timeout=30).close()
+                    except OSError:
+                        break
+                self.assertEqual(program.end(INT), 130)
+
+    def test_access_log(self):
+        with serve("--hello", "--access-log", "--cores", "1") as program:
+            get(program.address, "/seen")
+            self.assertEqual(program.end(TERM), 0)
+            self.assertRegex(program.text["stdout"] + program.text["stderr"], r"GET /seen\b.*200")
+
+    def test_access_log_as_json(self):
+        with serve("--hello", "--access-log", "--json-log", "--cores", "1") as program:
+            get(program.address, "/seen")
+            self.assertEqual(program.end(TERM), 0)
+            text = program.text["stdout"] + program.text["stderr"]
+            said = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+            self.assertTrue(any("/seen" in json.dumps(line) for line in said), text)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], "-v"])
