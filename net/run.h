@@ -113,7 +113,8 @@ LEAT_API int leat_run_on_reload(struct leat_loop *loop, leat_callback *fn, void 
 LEAT_API int leat_run_on_end(struct leat_loop *loop, leat_callback *fn, void *arg);
 /* Forgets a hook of any kind, in case its owner goes first. */
 LEAT_API void leat_run_forget(struct leat_loop *loop, leat_callback *fn, void *arg);
-/* Each hold is given back with one release; while there are any, a draining core goes on. */
+/* Each hold is given back with one release; while there are any the loop lives, and a draining core
+ * goes on. */
 LEAT_API void leat_run_hold(struct leat_loop *loop);
 LEAT_API void leat_run_release(struct leat_loop *loop);
 LEAT_API bool leat_run_is_draining(const struct leat_loop *loop);

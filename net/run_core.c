@@ -183,9 +183,11 @@ void run_core_drain(void *run_core)
         return;
     }
     core->is_draining = true;
-    core->holds_count++; /* the hooks' own releases do not end it before the last hook ran */
+    struct leat_loop *loop = leat_core_now->loop;
+    leat_loop_ref(loop); /* until it is stopped: others may still ask this core */
+    leat_run_hold(loop); /* what hooks release does not end it before the last hook ran */
     hooks_run(core, RUN_HOOK_DRAIN);
-    leat_run_release(leat_core_now->loop);
+    leat_run_release(loop);
 }
 
 void run_core_reload(void *run_core)
@@ -193,11 +195,22 @@ void run_core_reload(void *run_core)
     hooks_run(run_core, RUN_HOOK_RELOAD);
 }
 
+static void drained_set(struct leat_run_core *core, bool has_drained)
+{
+    pthread_mutex_lock(&core->run->lock);
+    core->has_drained = has_drained;
+    pthread_mutex_unlock(&core->run->lock);
+}
+
 void leat_run_hold(struct leat_loop *loop)
 {
     struct leat_run_core *core = core_of(loop);
     if (core != NULL) {
         core->holds_count++;
+        leat_loop_ref(loop);
+        if (core->is_draining && core->holds_count == 1) {
+            drained_set(core, false);
+        }
     }
 }
 
@@ -209,10 +222,9 @@ void leat_run_release(struct leat_loop *loop)
     }
     CHECK(core->holds_count > 0);
     core->holds_count--;
+    leat_loop_unref(loop);
     if (core->holds_count == 0 && core->is_draining) {
-        pthread_mutex_lock(&core->run->lock);
-        core->has_drained = true;
-        pthread_mutex_unlock(&core->run->lock);
+        drained_set(core, true);
         run_tell(core->run);
     }
 }

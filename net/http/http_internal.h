@@ -23,17 +23,19 @@
 
 #include <errno.h>
 
-#define HTTP_LISTENERS_MAX         16
-#define HTTP_OUT_MAX               16    /* slices that wait for one leat_conn_send */
-#define HTTP_OUT_BYTES_MIN         512   /* first output buffer of a burst ... */
-#define HTTP_OUT_BYTES_MAX         4096  /* ... and the largest, unless one head needs more */
-#define HTTP_COPY_BYTES_MAX        2048  /* a body up to this is copied behind its head */
-#define HTTP_BULK_BYTES            65536 /* a response this large is watched for progress */
-#define HTTP_TRAILER_AREA_BYTES    4096
-#define HTTP_REQUESTS_KEPT_MAX     256 /* unused request objects that a core keeps */
-#define HTTP_CONNS_PER_SLAB        64
-#define HTTP_EXPIRED_PER_TURN      256
-#define HTTP_DRAIN_GRACE_NS        (500 * LEAT_NS_PER_MS)
+#define HTTP_LISTENERS_MAX      16
+#define HTTP_OUT_MAX            16    /* slices that wait for one leat_conn_send */
+#define HTTP_OUT_BYTES_MIN      512   /* first output buffer of a burst ... */
+#define HTTP_OUT_BYTES_MAX      4096  /* ... and the largest, unless one head needs more */
+#define HTTP_COPY_BYTES_MAX     2048  /* a body up to this is copied behind its head */
+#define HTTP_BULK_BYTES         65536 /* a response this large is watched for progress */
+#define HTTP_TRAILER_AREA_BYTES 4096
+#define HTTP_REQUESTS_KEPT_MAX  256 /* unused request objects that a core keeps */
+#define HTTP_CONNS_PER_SLAB     64
+#define HTTP_EXPIRED_PER_TURN   256
+#define HTTP_DRAIN_GRACE_NS     (500 * LEAT_NS_PER_MS)
+/* Connections that the kernel had accepted when the listeners closed arrive within this time. */
+#define HTTP_DRAIN_SETTLE_NS       (20 * LEAT_NS_PER_MS)
 #define HTTP_REFUSED_NOW_MAX       1024 /* 503s that linger; more are reset */
 #define HTTP_SERVER_NAME_BYTES_MAX 64
 #define HTTP_PREFIX_BYTES_MAX      256 /* Server and Date lines */
@@ -154,7 +156,7 @@ struct leat_http {
     unsigned middleware_count, listener_count;
     uint64_t connections_now, rejected_now;
     uint32_t calls; /* of ours that run on it: freed when they have returned */
-    bool listening, draining, freeing, has_hold, is_later;
+    bool listening, draining, freeing, has_hold;
     struct http_queue queues[HTTP_QUEUE_COUNT];
     struct http_router router;
     struct http_middleware middleware[LEAT_MIDDLEWARE_MAX];
@@ -205,7 +207,6 @@ void http_date_refresh(struct http_core *core, uint64_t now_ns);
 void http_date_format(uint64_t unix_s, char text[HTTP_DATE_BYTES]);
 /* Ends the drain, or frees the server, when its last connection has gone. */
 void http_server_settle(struct leat_http *http);
-void http_settle_later(void *http);
 void http_drain_tick(struct leat_timer *timer, void *http);
 
 void http_queue_init(struct http_queue *queue, struct leat_http *http, uint64_t duration_ns);

@@ -352,20 +352,30 @@ static void abort_all(struct leat_http *http)
             http_conn_abort(conn);
 }
 
+/* How long a drain takes at least. */
+static uint64_t drain_ns_min(const struct leat_http *http)
+{
+    return http->drain_limit_ns < HTTP_DRAIN_SETTLE_NS ? http->drain_limit_ns
+                                                       : HTTP_DRAIN_SETTLE_NS;
+}
+
 void http_drain_tick(struct leat_timer *timer, void *arg)
 {
     struct leat_http *http = arg;
     uint64_t now_ns = leat_loop_now(http->loop), elapsed_ns = now_ns - http->drain_start_ns;
 
-    if (!http->connections_now)
+    if (!http->connections_now && elapsed_ns >= drain_ns_min(http)) {
+        http_server_settle(http);
         return;
+    }
     if (elapsed_ns >= http->drain_limit_ns) {
         abort_all(http);
         return;
     }
     drain_idle(http, now_ns);
     uint64_t left_ns = http->drain_limit_ns - elapsed_ns;
-    uint64_t grace_ns = HTTP_DRAIN_GRACE_NS / 2;
+    uint64_t grace_ns = elapsed_ns < HTTP_DRAIN_SETTLE_NS ? HTTP_DRAIN_SETTLE_NS - elapsed_ns
+                                                          : HTTP_DRAIN_GRACE_NS / 2;
     leat_timer_start(timer, left_ns < grace_ns ? left_ns : grace_ns, 0);
 }
 
@@ -380,15 +390,11 @@ void leat_http_drain(struct leat_http *http, uint64_t limit_ns, void (*done)(voi
         http->drain_start_ns = leat_loop_now(http->loop);
         http->drain_limit_ns = limit_ns ? limit_ns : http->options.drain_ns;
         listeners_close(http);
-        leat_timer_start(&http->drain_timer, 0, 0);
         drain_idle(http, http->drain_start_ns);
     }
     /* The answer comes by callback, even when nothing is left to wait for. */
-    if (http->connections_now || http->rejected_now || http->is_later)
-        return;
-    http->is_later = leat_loop_close_later(http->loop, http_settle_later, http) == 0;
-    if (!http->is_later)
-        http_server_settle(http);
+    leat_timer_ref(&http->drain_timer);
+    leat_timer_start(&http->drain_timer, 0, 0);
 }
 
 static void server_destroy(struct leat_http *http)
@@ -430,18 +436,13 @@ void http_server_settle(struct leat_http *http)
 {
     if (http->calls || http->connections_now || http->rejected_now)
         return;
+    if (http->draining && !http->freeing &&
+        leat_loop_now(http->loop) - http->drain_start_ns < drain_ns_min(http))
+        return; /* the drain's timer comes again */
     if (http->draining)
         drain_finish(http);
-    if (http->freeing && !http->is_later)
+    if (http->freeing)
         server_destroy(http);
-}
-
-void http_settle_later(void *arg)
-{
-    struct leat_http *http = arg;
-
-    http->is_later = false;
-    http_server_settle(http);
 }
 
 void leat_http_free(struct leat_http *http)
