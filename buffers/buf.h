@@ -50,9 +50,11 @@ LEAT_API struct leat_buf leat_buf_from_static(const void *bytes, size_t length_b
 LEAT_API struct leat_buf leat_buf_wrap(void *bytes, size_t length_bytes, void (*free_fn)(void *arg),
                                        void *arg) LEAT_MUST_CHECK;
 
-/* How many bytes may be written behind data in this block by its only owner (>= length_bytes); grow
- * within it with leat_buf_resize, which returns false, and changes nothing, when length_bytes does
- * not fit or the block is shared. After leat_buf_alloc the bytes that it adds are zero. */
+/* How long buf can become in this block while nobody else refers to it (>= length_bytes; exactly
+ * that when the block is shared, wrapped or static). leat_buf_resize makes it so, and only then the
+ * bytes may be written; it returns false, and changes nothing, when length_bytes does not fit or
+ * the block is shared. The bytes that it adds are zero, whatever was there before, but for a buffer
+ * of leat_buf_alloc_unsafe: there they are what they are. */
 LEAT_API size_t leat_buf_capacity(const struct leat_buf *buf);
 LEAT_API bool leat_buf_resize(struct leat_buf *buf, size_t length_bytes) LEAT_MUST_CHECK;
 

@@ -114,6 +114,8 @@ static void exchange_fini(struct leat_request *req)
     http_request_forget(req);
     if (x->on_free)
         x->on_free(x->state);
+    if (unlikely(x->parts))
+        files_parts_free(x->parts);
     if (unlikely(req->chunk)) {
         leat_heap_free(req->chunk);
         req->chunk = NULL;

@@ -41,6 +41,8 @@
 #define HTTP_PREFIX_BYTES_MAX      256 /* Server and Date lines */
 #define HTTP_DATE_BYTES            29  /* RFC 9110 5.6.7: IMF-fixdate */
 
+struct files_parts;
+
 /* ---- Queues of connections: equal durations, so that appending keeps them in order of time. ----
  */
 
@@ -243,6 +245,7 @@ struct http_exchange {
     void *user;
     void *state;
     void (*on_free)(void *state);
+    struct files_parts *parts; /* files.c: what of a file is still to be written; or NULL */
     leat_handler *on_abort, *on_drain;
     bool is_open;    /* from exchange_init to exchange_fini */
     bool is_broken;  /* its head could not be parsed */
@@ -358,6 +361,9 @@ static inline bool http_out_is_empty(const struct leat_request *req)
 void http_response_finish(struct leat_request *req); /* everything of it was accepted by output */
 int http_respond_switch(struct leat_request *req, const char *protocol); /* 101 */
 size_t http_put_number(uint8_t *to, uint64_t number);
+
+/* files.c */
+void files_parts_free(struct files_parts *parts);
 
 /* access.c */
 void http_access_log(const struct leat_request *req);

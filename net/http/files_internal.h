@@ -1,0 +1,94 @@
+/* The parts of the file handler that are pure, or need but a directory: tested by themselves.
+ *   files_path.c   target -> relative name            files_open.c  name -> descriptor, beneath
+ *   conditional.c  preconditions, ranges, encodings   listing.c     directory -> HTML
+ *   mime.c         name -> type                       files.c       the handler */
+#ifndef LEAT_FILES_INTERNAL_H
+#define LEAT_FILES_INTERNAL_H
+
+#include <leat/files.h>
+
+#include <sys/stat.h>
+
+#define FILES_RANGES_MAX 64
+#define FILES_ETAG_BYTES 64
+#define FILES_FIELDS_MAX 4 /* of one name that are looked at, where a list may be split */
+#define FILES_LINKS_MAX  40
+#define FILES_DEPTH_MAX  64
+
+/* ---- files_path.c ---- */
+
+/* Decodes the path of target (origin-form or absolute-form) into path, NUL-terminated, beginning
+ * with '/'. Returns its length, or -EINVAL (broken escape), or -ENOENT for what no file can be
+ * called (see files.h), -ENAMETOOLONG. */
+int files_path_decode(struct leat_view target, bool serve_hidden,
+                      char path[LEAT_FILES_PATH_BYTES_MAX]);
+
+/* Writes text with what is not unreserved or '/' (RFC 3986 2.3) as %XX; returns its length whether
+ * it fitted or not; NUL-terminated when size > 0. */
+size_t files_path_encode(const char *text, char *to, size_t size_bytes);
+
+/* ---- files_open.c ---- */
+
+struct files_root {
+    int fd;
+    enum leat_symlinks symlinks;
+    bool has_openat2;
+};
+
+int files_root_open(struct files_root *root, const char *directory, enum leat_symlinks symlinks,
+                    struct leat_error *error);
+/* name is relative, without "." and ".." segments; flags are added to O_RDONLY | O_NONBLOCK |
+ * O_CLOEXEC | O_NOCTTY. Returns a descriptor or -errno. */
+int files_open(const struct files_root *root, const char *name, int flags);
+
+/* ---- conditional.c ---- */
+
+struct files_version { /* of a representation */
+    char etag[FILES_ETAG_BYTES];
+    int64_t modified_s;
+    uint64_t size_bytes;
+};
+void files_version_of(struct files_version *version, const struct stat *status);
+
+struct files_fields {
+    struct leat_view view[FILES_FIELDS_MAX];
+    unsigned count;
+};
+struct files_conditions { /* headers as they came; count 0 or data NULL: absent */
+    struct files_fields if_match, if_none_match, accept_encoding;
+    struct leat_view if_modified_since, if_unmodified_since, if_range, range;
+};
+
+enum files_outcome { FILES_SEND, FILES_SEND_ALL, FILES_NOT_MODIFIED, FILES_FAILED };
+
+/* RFC 9110 13.2.2. SEND: honour Range, if any; SEND_ALL: ignore it. now_s: seconds since 1970. */
+enum files_outcome files_evaluate(const struct files_conditions *conditions,
+                                  const struct files_version *version, int64_t now_s);
+
+struct files_range {
+    uint64_t first, last; /* both included */
+};
+/* Returns the number of ranges in their order, joined where they overlap or touch; 0: ignore the
+ * header; -1: none can be satisfied. */
+int files_ranges_parse(struct leat_view range, uint64_t size_bytes, unsigned max,
+                       struct files_range ranges[FILES_RANGES_MAX]);
+
+/* RFC 9110 12.5.3. Codings in the order of the client's preference, best first, identity last if
+ * it is allowed at all; FILES_CODING_END ends it. Without the header: identity alone. */
+enum files_coding { FILES_BROTLI, FILES_GZIP, FILES_IDENTITY, FILES_CODING_END };
+void files_codings_parse(const struct files_fields *accept_encoding,
+                         enum files_coding order[FILES_CODING_END + 1]);
+
+/* RFC 9110 5.6.7, all three formats; -1: not a date. */
+int64_t files_date_parse(struct leat_view text, int64_t now_s);
+
+/* ---- mime.c ---- */
+bool files_is_compressible(const char *name); /* worth looking for .br and .gz */
+
+/* ---- listing.c ---- */
+
+/* The directory fd (taken) as an HTML page; data == NULL when memory is out. Reads
+ * the whole directory, blocking. */
+struct leat_buf files_list(int fd, const char *path, bool serve_hidden);
+
+#endif
