@@ -58,7 +58,7 @@ class Verdicts:
         relation = "at least" if least else "below" if strict else "at most"
         by = abs(value / target - 1) if target else 0.0
         detail = why_not or ("" if met else f"by {by:.0%}")
-        self.lines.append((word, figure, f"{value:.3g}{unit}", f"{relation} {target:.3g}{unit}",
+        self.lines.append((word, figure, f"{value:.4g}{unit}", f"{relation} {target:.4g}{unit}",
                            detail))
 
     def text(self):
@@ -145,13 +145,15 @@ def memory_text(sections, verdicts):
 
 def idle_text(sections, verdicts):
     rows = []
-    for name, m in sections["idle"].items():
+    section = sections["idle"]
+    why = verdicts.disturbed(section)
+    for name, m in section["servers"].items():
         first_us = [s * 1e6 for s in m["first_answer_s"]]
         rows.append((name, f"{m['cpu_share']:.3%}", f"{machine.median(first_us):.0f}",
                      f"{max(first_us):.0f}"))
         verdicts.add(f"CPU share at rest, {name}", m["cpu_share"] * 100, 1, " %", strict=True)
         verdicts.add(f"first answer after a rest, slowest of {len(first_us)}, {name}",
-                     max(first_us) / 1000, 1, " ms")
+                     max(first_us) / 1000, 1, " ms", why)
     return ("### At rest: CPU share, and the first answer after a second of rest\n\n"
             + table(["server", "of a core", "first answer, µs, median", "slowest"], rows))
 

@@ -179,7 +179,9 @@ def section_memory(run):
 def section_idle(run):
     results = {}
     seconds = 2 if run.options.quick else 8
-    for server in run.leats("--hello"):
+    measured = run.leats("--hello")
+    disturbance = machine.Disturbance(run.server_cpu)
+    for server in measured:
         os.sched_setaffinity(0, {1})
         client = hold_connections(server, 1)[0]
         request = f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode()
@@ -197,7 +199,8 @@ def section_idle(run):
         client.close()
         os.sched_setaffinity(0, range(os.cpu_count()))
         results[server.name] = {"cpu_share": share, "first_answer_s": firsts}
-    return {"idle": results}
+    steal, foreign = disturbance.shares()
+    return {"idle": {"servers": results, "samples": {}, "steal": steal, "foreign": foreign}}
 
 
 SECTIONS = {"hello": section_hello, "file": section_file, "memory": section_memory,
