@@ -124,7 +124,7 @@ def interleaved(run, measured, load, unit):
 def section_hello(run):
     """`--hello` beside everybody; the same servers then pipelined by 16."""
     leats = run.leats("--hello")
-    answer = leats[0].answer if leats else servers_default_answer()
+    answer = leats[0].answer if leats else servers.DEFAULT_ANSWER
     floor = run.start(servers.floor(run.folder, answer))
     names = ["nginx", "h2o", "lighttpd", "haproxy"] + (["node"] if run.options.node else [])
     measured = [floor, *leats, *run.peers(*names)]
@@ -132,11 +132,6 @@ def section_hello(run):
     pipelined = interleaved(
         run, measured, lambda s: loadgen(s.port, s.path, 64, 16, run.seconds), "requests")
     return {"hello": hello, "pipelined": pipelined}
-
-
-def servers_default_answer():
-    return (b"HTTP/1.1 200 OK\r\nServer: leat\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
-            b"Content-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, World!")
 
 
 def section_file(run):

@@ -12,6 +12,9 @@ import time
 import machine
 
 HELLO = "Hello, World!"
+DEFAULT_ANSWER = (
+    b"HTTP/1.1 200 OK\r\nServer: leat\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
+    b"Content-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, World!")
 DESCRIPTORS = 40000
 START_SECONDS_MAX = 10
 
@@ -130,10 +133,10 @@ class Server:
         self.command = [word.replace("{port}", str(self.port)) for word in command]
         self.process = None
 
-    def start(self):
+    def start(self, pinned=True):
         raise_descriptors()
         self.process = subprocess.Popen(
-            ["taskset", "-c", "0", *self.command], stdin=subprocess.DEVNULL,
+            [*(["taskset", "-c", "0"] if pinned else []), *self.command], stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
         end = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < end and self.process.poll() is None:

@@ -183,6 +183,17 @@ def check_dev():
     return lines
 
 
+def check_flags():
+    """README's table of flags and `leat serve --help` name the same ones."""
+    worked, lines = run(f"{GCC}/leat", "serve", "--help")
+    real = set(re.findall(r"^  (--[a-z-]+)", "\n".join(lines), re.M))
+    told = set(re.findall(r"^\| `(--[a-z-]+)", files.read(ROOT, "README.md"), re.M))
+    if not worked or not real:
+        return [f"{GCC}/leat serve --help: {lines[:3]}"]
+    return ([f"README.md: {flag} is not in its table" for flag in sorted(real - told)]
+            + [f"README.md: there is no flag {flag}" for flag in sorted(told - real)])
+
+
 # In this order: later ones use the builds of the first two.
 CHECKS = {
     "gcc": check_gcc,
@@ -196,10 +207,12 @@ CHECKS = {
     "headers": check_headers,
     "symbols": lambda: symbols.check(str(ROOT / GCC)),
     "install": check_install,
+    "flags": check_flags,
     "cppcheck": check_cppcheck,
     "tidy": check_tidy,
 }
-NEEDS = {"headers": "clang", "symbols": "gcc", "install": "gcc", "cppcheck": "clang",
+NEEDS = {"headers": "clang", "symbols": "gcc", "install": "gcc", "flags": "gcc",
+         "cppcheck": "clang",
          "tidy": "clang"}
 
 

@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""The tools of `./dev bench http` do what they are for: run by the tests, for a second."""
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+import report
+import servers
+
+BUILD = pathlib.Path(os.environ["MESON_BUILD_ROOT"])
+SECONDS = "0.2"
+
+
+class Tools(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.answer = servers.DEFAULT_ANSWER
+        server = servers.floor(folder.name, self.answer)
+        server.command[0] = str(BUILD / "bench/floor")
+        self.addCleanup(server.stop)
+        self.server = server.start(pinned=False)
+
+    def load(self, depth):
+        return subprocess.run(
+            [BUILD / "bench/loadgen", str(self.server.port), "/", "8", str(depth), SECONDS],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30)
+
+    def test_the_floor_answers_with_what_it_was_given(self):
+        self.assertEqual(self.server.answer, self.answer)
+
+    def test_every_pipelined_request_is_answered(self):
+        for depth in (1, 16):
+            done = self.load(depth)
+            counted = json.loads(done.stdout)
+            self.assertEqual((done.returncode, counted["errors"]), (0, 0), done.stdout)
+            self.assertGreater(counted["requests"], 100)
+            self.assertEqual(counted["body_bytes"], counted["requests"] * len(servers.HELLO))
+        self.assertGreater(self.server.cpu(), 0.0)
+
+    def test_a_server_that_went_away_is_an_error(self):
+        self.server.stop()
+        self.assertNotEqual(self.load(1).returncode, 0)
+
+
+class Verdicts(unittest.TestCase):
+    LIMITS = {"disturbed": 0.02, "floor_spread": 0.05}
+    QUIET = {"steal": 0.0, "foreign": 0.0, "samples": {"floor": [1.0, 1.0, 1.01, 1.01]}}
+
+    def verdict(self, value, **section):
+        verdicts = report.Verdicts(self.LIMITS)
+        verdicts.add("x", value, 1.05, why_not=verdicts.disturbed({**self.QUIET, **section}))
+        return verdicts.lines[0][0]
+
+    def test_met_and_missed(self):
+        self.assertEqual(self.verdict(1.05), "PASS")
+        self.assertEqual(self.verdict(1.06), "MISSED")
+
+    def test_none_when_the_machine_was_disturbed(self):
+        self.assertEqual(self.verdict(1.0, steal=0.03), "no verdict")
+        self.assertEqual(self.verdict(1.0, foreign=0.03), "no verdict")
+        self.assertEqual(self.verdict(1.0, samples={"floor": [1.0, 1.1, 1.2, 1.3]}), "no verdict")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
