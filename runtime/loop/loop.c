@@ -65,6 +65,7 @@ void leat_loop_free(struct leat_loop *loop)
     CHECK(loop->sources == NULL);
     struct leat_core *outer = leat_core_now;
     leat_core_now = &loop->core;
+    loop_free_timers(loop);
     struct list *link;
     while ((link = list_pull(&loop->immediates)) != NULL)
         leat_heap_free(container_of(link, struct leat_immediate, link));

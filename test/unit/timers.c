@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/loop/wheel.h"
 
 #define MS LEAT_NS_PER_MS
 
@@ -288,6 +289,11 @@ static void test_timeouts_left_behind_are_freed(void **state)
     leat_timer_unref(leat_set_timeout(world->loop, count_heap, world, 1000000));
     leat_timer_unref(leat_set_interval(world->loop, count_heap, world, 1000));
     assert_int_equal(leat_loop_run(world->loop), 0); /* not alive; the sanitizer sees leaks */
+    start(world, 0, fire, MS, 0);
+    leat_loop_free(world->loop);
+    assert_false(wheel_is_started(&world->timers[0]));
+    world->timers[0].loop = NULL;
+    world->loop = NULL;
 }
 
 static bool was_alive;
