@@ -100,11 +100,12 @@ static inline bool http_token_is(const uint8_t *name, const char *lower, size_t 
     uint64_t different = 0;
 
     if (length >= 8) {
-        different = http_differ8(name + length - 8, lower + length - 8);
+        different = http_differ8(name + (length - 8), lower + (length - 8));
         for (size_t i = 0; i + 8 < length; i += 8)
             different |= http_differ8(name + i, lower + i);
     } else if (length >= 4) {
-        different = http_differ4(name, lower) | http_differ4(name + length - 4, lower + length - 4);
+        different =
+            http_differ4(name, lower) | http_differ4(name + (length - 4), lower + (length - 4));
     } else {
         for (size_t i = 0; i < length; i++)
             different |= (uint64_t)((name[i] | 0x20) ^ lower[i]);

@@ -59,8 +59,8 @@ static void differential_head(enum http_kind kind, const struct text *reference,
     for (unsigned i = 0; (isa = http_isa_at(i)); i++) {
         for (unsigned round = 0; round < 2; round++) {
             size_t splits[3] = {length, length, length}, end = length;
-            for (unsigned j = 3; round && j-- > 0;)
-                splits[j] = end = test_random(&seed) % (end + 1);
+            for (unsigned j = 0; round && j < 3; j++)
+                splits[2 - j] = end = test_random(&seed) % (end + 1);
             fill_limits(&limits, isa);
             int used = parse_pieces(&head, kind, &limits, bytes, length, splits);
             ours.length = 0;
