@@ -123,6 +123,30 @@ static struct leat_http *server_failed(void)
     return (struct leat_http *)(uintptr_t)&failed;
 }
 
+static void on_program_drain(void *arg)
+{
+    struct leat_http *http = arg;
+
+    leat_run_hold(http->loop);
+    http->has_hold = true;
+    leat_http_drain(http, leat_run_drain_timeout(http->loop), NULL, NULL);
+}
+
+static void on_program_end(void *arg)
+{
+    leat_http_free(arg);
+}
+
+/* From its making on: a server that fails to listen is freed at the program's end too. */
+static void follow_program(struct leat_http *http)
+{
+    int result = leat_run_on_drain(http->loop, on_program_drain, http);
+    if (result == 0)
+        result = leat_run_on_end(http->loop, on_program_end, http);
+    if (result < 0)
+        http->error = *leat_loop_error(http->loop);
+}
+
 struct leat_http *leat_http_new(struct leat_loop *loop)
 {
     struct http_core *core = http_core_get(loop);
@@ -145,6 +169,7 @@ struct leat_http *leat_http_new(struct leat_loop *loop)
     options_apply(http);
     leat_timer_init(&http->drain_timer, loop, http_drain_tick, http);
     leat_timer_unref(&http->drain_timer);
+    follow_program(http);
     return http;
 }
 
@@ -252,30 +277,6 @@ static int listen_fail(struct leat_http *http)
     return http->error.code;
 }
 
-static void on_program_drain(void *arg)
-{
-    struct leat_http *http = arg;
-
-    leat_run_hold(http->loop);
-    http->has_hold = true;
-    leat_http_drain(http, leat_run_drain_timeout(http->loop), NULL, NULL);
-}
-
-static void on_program_end(void *arg)
-{
-    leat_http_free(arg);
-}
-
-static int follow_program(struct leat_http *http)
-{
-    if (http->listening)
-        return 0;
-    int result = leat_run_on_drain(http->loop, on_program_drain, http);
-    if (result == 0)
-        result = leat_run_on_end(http->loop, on_program_end, http);
-    return result;
-}
-
 int leat_http_listen_addr(struct leat_http *http, const struct leat_addr *addr)
 {
     if (http->error.code)
@@ -289,10 +290,9 @@ int leat_http_listen_addr(struct leat_http *http, const struct leat_addr *addr)
     if (result < 0)
         return result;
     http->listener_count++;
-    result = follow_program(http);
     http->listening = true;
     leat_run_listening(http->loop, "http", leat_http_addr(http, http->listener_count - 1));
-    return result;
+    return 0;
 }
 
 static int listen_text(struct leat_http *http, const char *address)

@@ -42,8 +42,10 @@ static void on_reload(void *arg)
 
 static void on_end(void *arg)
 {
+    struct core_life *core = arg;
     LEAT_LOG_INFO("end");
-    free(arg);
+    leat_timer_stop(&core->release);
+    free(core);
 }
 
 static void on_tick(struct leat_timer *timer, void *arg)
