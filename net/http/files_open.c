@@ -137,7 +137,10 @@ int files_open(const struct files_root *root, const char *name, int flags)
     }
     if (root->symlinks == LEAT_SYMLINKS_ALL) {
         int fd = openat(root->fd, name, OPEN_FLAGS | flags);
-        return fd >= 0 ? fd : -errno;
+        if (fd < 0) {
+            return -errno;
+        }
+        return fd;
     }
     return open_walking(root, name, flags);
 }
@@ -156,13 +159,14 @@ int files_root_open(struct files_root *root, const char *directory, enum leat_sy
         return leat_fail(error, code, "cannot serve files from %s: %s", directory, remedy);
     }
     int fd = open_resolved(root, ".", O_DIRECTORY);
-    if (fd >= 0) {
-        close(fd);
-    } else if (fd == -EACCES) {
+    if (fd == -EACCES) {
         close(root->fd);
         return leat_fail(error, fd, "cannot serve files from %s: this user may not read it",
                          directory);
     }
     root->has_openat2 = fd >= 0;
+    if (fd >= 0) {
+        close(fd);
+    }
     return 0;
 }
