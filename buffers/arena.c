@@ -5,7 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define ALL_UNITS UINT32_MAX
+#define ALL_UNITS        UINT32_MAX
+#define TRIM_LOOK_CHUNKS 64 /* a trim takes no longer, whatever the arena's size */
 
 static const uint32_t order_units[ARENA_ORDERS] = {1, 4, 16, 32};
 
@@ -238,24 +239,30 @@ void arena_give(struct arena *arena, uint8_t *run, uint32_t units, uint32_t used
     }
 }
 
-void arena_trim(struct arena *arena, uint32_t count_max)
+bool arena_trim(struct arena *arena, uint32_t count_max)
 {
-    uint32_t next = arena->lists[ARENA_ORDERS - 1];
-    while (next != 0 && count_max > 0) {
-        struct arena_chunk *chunk = &arena->chunks[next - 1];
+    bool has_more = false;
+    uint32_t next = arena->pages->decommit != NULL ? arena->lists[ARENA_ORDERS - 1] : 0;
+    for (uint32_t i = 0; next != 0 && i < TRIM_LOOK_CHUNKS; i++) {
         uint32_t index = next - 1;
+        struct arena_chunk *chunk = &arena->chunks[index];
         next = chunk->next;
-        count_max--;
-        if (!chunk->was_free) {
-            chunk->was_free = true;
-        } else if (index != 0 && arena->pages->decommit != NULL) {
-            arena->pages->decommit(arena->pages, arena->base + (uint64_t)index * LEAT_CHUNK_BYTES);
-            chunk->is_committed = false;
-            chunk->used_units = 0;
-            arena->committed_count--;
-            list_remove(arena, chunk);
+        if (index == 0) {
+            continue;
         }
+        if (!chunk->was_free || count_max == 0) {
+            chunk->was_free = true;
+            has_more = true;
+            continue;
+        }
+        arena->pages->decommit(arena->pages, arena->base + (uint64_t)index * LEAT_CHUNK_BYTES);
+        chunk->is_committed = false;
+        chunk->used_units = 0;
+        arena->committed_count--;
+        list_remove(arena, chunk);
+        count_max--;
     }
+    return has_more || next != 0;
 }
 
 void arena_validate(const struct arena *arena)

@@ -53,8 +53,8 @@ void arena_give(struct arena *arena, uint8_t *run, uint32_t units, uint32_t used
 bool arena_grow(struct arena *arena);
 
 /* Gives the pages of at most count_max chunks back that have been wholly free since the last call.
- * The first chunk keeps its pages. */
-void arena_trim(struct arena *arena, uint32_t count_max);
+ * The first chunk keeps its pages. Returns whether there are more, or will be at the next call. */
+bool arena_trim(struct arena *arena, uint32_t count_max);
 void arena_validate(const struct arena *arena);
 
 #endif

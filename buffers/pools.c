@@ -184,26 +184,33 @@ void pools_give(struct leat_block *block)
     }
 }
 
-void leat_pools_trim(struct leat_core *core)
+static bool pools_trim(struct leat_pools *pools, uint32_t chunks_max)
 {
-    struct leat_pools *pools = core->pools;
+    bool has_more = false;
     for (unsigned i = 0; i < POOL_CLASSES; i++) {
         struct pool_class *of = &pools->classes[i];
         if (of->granted_count == of->trim_granted_count) {
             spans_spill(pools, i, 0);
         }
         of->trim_granted_count = of->granted_count;
+        has_more |= of->shelf_count != 0;
     }
     spans_reclaim(pools, RECLAIM_SPANS, pools->trim_count);
     pools->trim_count++;
-    arena_trim(&pools->arena, TRIM_CHUNKS);
+    has_more |= pools->empties_oldest != NULL;
+    return arena_trim(&pools->arena, chunks_max) || has_more;
+}
+
+bool leat_pools_trim(struct leat_core *core)
+{
+    return pools_trim(core->pools, TRIM_CHUNKS_IDLE);
 }
 
 void leat_pools_turn(struct leat_core *core)
 {
     struct leat_pools *pools = core->pools;
     if (unlikely(++pools->turn_count % POOLS_TRIM_TURNS == 0)) {
-        leat_pools_trim(core);
+        pools_trim(pools, TRIM_CHUNKS_TURN);
     }
     while (unlikely(pools->abroad_mask != 0)) {
         struct abroad *abroad = &pools->abroad[__builtin_ctz(pools->abroad_mask)];

@@ -41,9 +41,10 @@ uint64_t leat_pools_fini(struct leat_core *core);
 void leat_pools_turn(struct leat_core *core);
 
 /* Gives memory back that no buffer has needed since the last call: spans to the arena, chunks to
- * the system, a bounded number of each. leat_pools_turn does it once in POOLS_TRIM_TURNS turns; a
- * loop that is about to sleep for long may do it too. */
-void leat_pools_trim(struct leat_core *core);
+ * the system, a bounded number of each. leat_pools_turn does a little of it once in
+ * POOLS_TRIM_TURNS turns; an idle loop does more, now and then, until it returns false: there is no
+ * more. */
+bool leat_pools_trim(struct leat_core *core);
 
 /* Test seam: the nth allocation from now on this core is refused, once (1: the next; 0: none). */
 void leat_pools_fail_at(struct leat_core *core, uint64_t nth);

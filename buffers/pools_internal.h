@@ -32,7 +32,8 @@
 #define SHELF_BYTES_MAX   (UINT32_C(256) << 10)
 #define WRAP_SPAN_BLOCKS  62 /* headers without memory: a page's worth */
 #define RECLAIM_SPANS     16 /* given back to the arena in one go */
-#define TRIM_CHUNKS       16
+#define TRIM_CHUNKS_TURN  1  /* a system call each: while there is load */
+#define TRIM_CHUNKS_IDLE  16
 #define BLOCK_SLACK_CLEAR 1u   /* what a resize adds must read as zeros */
 #define FREED_BYTE        0xdb /* fills freed blocks under DCHECK */
 #define FREED_LOOK_BYTES  64

@@ -27,7 +27,6 @@
 #define LOOP_SPIN_NS              (20 * LEAT_NS_PER_US)  /* of polling after the last event */
 #define LOOP_NAP_NS_MIN           (50 * LEAT_NS_PER_US) /* the first nap; then each twice as long */
 #define LOOP_TRIM_NS              LEAT_NS_PER_S         /* between trims of an idle core */
-#define LOOP_TRIMS_BARREN         2 /* as many in a row that give nothing back end it */
 #define LOOP_NAP_NS_MAX           LEAT_NS_PER_MS
 #define LOOP_KERNEL_NS            (50 * LEAT_NS_PER_US) /* between looks at the kernel, spinning */
 
@@ -98,7 +97,7 @@ struct leat_loop {
     bool has_posted;
 
     bool is_napping;     /* a source without a descriptor limits the loop's sleep */
-    uint32_t trims_left; /* that may be barren */
+    bool has_to_trim;    /* the pools may have memory to give back */
     uint64_t active_ns;  /* when the last event was handled */
     uint64_t trim_ns;    /* when the pools were last trimmed */
     uint64_t kernel_ns;  /* when the kernel was last looked at */

@@ -110,19 +110,14 @@ static uint64_t loop_trim(struct leat_loop *loop, uint64_t now_ns)
     uint64_t since_ns = loop->active_ns > loop->trim_ns ? loop->active_ns : loop->trim_ns;
     if (now_ns - since_ns < LOOP_TRIM_NS)
         return LOOP_TRIM_NS - (now_ns - since_ns);
-    struct leat_buf_stats before, after;
-    leat_buf_stats(&before);
-    leat_pools_trim(&loop->core);
-    leat_buf_stats(&after);
     loop->trim_ns = now_ns;
-    loop->trims_left =
-        after.arena_bytes < before.arena_bytes ? LOOP_TRIMS_BARREN : loop->trims_left - 1;
-    return loop->trims_left > 0 ? LOOP_TRIM_NS : UINT64_MAX;
+    loop->has_to_trim = leat_pools_trim(&loop->core);
+    return loop->has_to_trim ? LOOP_TRIM_NS : UINT64_MAX;
 }
 
 static void loop_doze(struct leat_loop *loop, uint64_t nap_ns, uint64_t now_ns)
 {
-    uint64_t trim_ns = loop->trims_left > 0 ? loop_trim(loop, now_ns) : UINT64_MAX;
+    uint64_t trim_ns = loop->has_to_trim ? loop_trim(loop, now_ns) : UINT64_MAX;
     nap_ns = loop_arm(loop, trim_ns < nap_ns ? trim_ns : nap_ns);
     nap_ns = is_spinning(loop, now_ns) ? 0 : next_nap(loop, nap_ns);
     if (nap_ns > 0) {
@@ -150,7 +145,7 @@ void loop_sleep(struct leat_loop *loop, uint64_t nap_ns_max)
     loop_note_turn(loop, now_ns);
     if (loop->active_ns == loop->turn_ns) {
         loop->nap_ns = 0;
-        loop->trims_left = LOOP_TRIMS_BARREN;
+        loop->has_to_trim = true;
     }
     if (nap_ns > 0) {
         uint64_t timers_ns = loop_timers_nap(loop, now_ns);
