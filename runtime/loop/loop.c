@@ -214,6 +214,7 @@ static void loop_turn(struct leat_loop *loop, uint64_t nap_ns_max)
 /* Microtasks that were queued before the loop ran, as Node drains them after the main script. */
 static struct leat_core *loop_enter(struct leat_loop *loop)
 {
+    CHECK(!loop->is_turning); /* not from within a callback */
     struct leat_core *outer = leat_core_now;
     leat_core_now = &loop->core;
     leat_loop_gate(loop);
