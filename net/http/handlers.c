@@ -1,5 +1,6 @@
 /* Whose turn it is with a request: middleware, the route, and what answers when there is none. */
 #include "net/http/http_internal.h"
+#include "net/http/url.h"
 
 #include <leat/log.h>
 #include <stdarg.h>
@@ -192,36 +193,6 @@ void leat_next(struct leat_request *req)
         run_route(req);
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Returns the length of what was decoded, or SIZE_MAX when an escape is broken. */
-size_t http_unescape(char *to, struct leat_view from, bool plus_is_space)
-{
-    size_t length = 0;
-
-    for (size_t i = 0; i < from.length_bytes; i++) {
-        char c = from.data[i];
-        if (c == '%') {
-            int high = i + 2 < from.length_bytes ? hex_digit(from.data[i + 1]) : -1;
-            int low = high >= 0 ? hex_digit(from.data[i + 2]) : -1;
-            if (low < 0)
-                return SIZE_MAX;
-            c = (char)(high << 4 | low);
-            i += 2;
-        } else if (c == '+' && plus_is_space) {
-            c = ' ';
-        }
-        to[length++] = c;
-    }
-    return length;
-}
-
 /* Returns 0, or the status of the failure. */
 static int decode_path(struct leat_request *req)
 {
@@ -236,8 +207,9 @@ static int decode_path(struct leat_request *req)
         return 503;
     x->has_bufs = true;
     x->path.data = (const char *)x->path_kept.data;
-    x->path.length_bytes = http_unescape((char *)x->path_kept.data, raw, false);
-    return x->path.length_bytes == SIZE_MAX ? 400 : 0;
+    ptrdiff_t length = http_url_decode(raw, (char *)x->path_kept.data);
+    x->path.length_bytes = (size_t)length;
+    return length < 0 ? 400 : 0;
 }
 
 void http_run_handlers(struct leat_request *req)

@@ -336,7 +336,6 @@ void http_call(struct leat_request *req, leat_handler *handler); /* and the micr
 /* After a callback that should have answered or taken charge: 500 if it did neither. */
 void http_check_charge(struct leat_request *req);
 void http_fail(struct leat_request *req, int status, const char *sentence);
-size_t http_unescape(char *to, struct leat_view from, bool plus_is_space);
 
 /* body.c */
 enum http_feed { HTTP_FEED_DONE, HTTP_FEED_MORE, HTTP_FEED_STOP };

@@ -1,5 +1,6 @@
 /* What handlers ask of a request. */
 #include "net/http/http_internal.h"
+#include "net/http/url.h"
 
 static const struct leat_view no_view = {NULL, 0};
 
@@ -84,32 +85,10 @@ struct query_pair {
     uint16_t name_bytes, value_bytes;
 };
 
-static struct leat_view view_before(struct leat_view *rest, char separator)
-{
-    const char *end = memchr(rest->data, separator, rest->length_bytes);
-    size_t bytes = end ? (size_t)(end - rest->data) : rest->length_bytes;
-    struct leat_view view = {rest->data, bytes};
-
-    rest->data += bytes + (end != NULL);
-    rest->length_bytes -= bytes + (end != NULL);
-    return view;
-}
-
-/* A broken escape stands for itself. */
-static size_t query_unescape(char *to, struct leat_view from)
-{
-    size_t length = http_unescape(to, from, true);
-
-    if (length == SIZE_MAX) {
-        memcpy(to, from.data, from.length_bytes);
-        length = from.length_bytes;
-    }
-    return length;
-}
-
+/* Pairs with NUL are left out. */
 static bool query_decode(struct leat_request *req)
 {
-    struct leat_view query = leat_request_query(req);
+    struct leat_view query = leat_request_query(req), name, value;
     /* The shortest pair that is kept has one byte and a separator. */
     size_t size = query.length_bytes + (query.length_bytes / 2 + 1) * sizeof(struct query_pair);
     struct leat_buf kept = leat_buf_alloc_unsafe(size);
@@ -117,16 +96,15 @@ static bool query_decode(struct leat_request *req)
 
     if (!to)
         return false;
-    while (query.length_bytes) {
-        struct leat_view value = view_before(&query, '&');
-        if (value.length_bytes == 0)
-            continue;
-        struct leat_view name = view_before(&value, '=');
+    while (http_query_next(&query, &name, &value)) {
         char *at = to + sizeof(struct query_pair);
-        struct query_pair pair = {.name_bytes = (uint16_t)query_unescape(at, name)};
-        pair.value_bytes = (uint16_t)query_unescape(at + pair.name_bytes, value);
+        ptrdiff_t name_bytes = http_form_decode(name, at);
+        ptrdiff_t value_bytes = name_bytes < 0 ? -1 : http_form_decode(value, at + name_bytes);
+        if (value_bytes < 0)
+            continue;
+        struct query_pair pair = {(uint16_t)name_bytes, (uint16_t)value_bytes};
         memcpy(to, &pair, sizeof(pair));
-        to = at + pair.name_bytes + pair.value_bytes;
+        to = at + name_bytes + value_bytes;
     }
     kept.length_bytes = (size_t)(to - (char *)kept.data);
     req->x.query_kept = kept;
@@ -152,53 +130,30 @@ struct leat_view leat_request_query_param(struct leat_request *req, const char *
     return no_view;
 }
 
-/* ---- Cookies (RFC 6265 5.4): pairs in all Cookie lines, one after another ---- */
-
-static struct leat_view trim(struct leat_view view)
-{
-    while (view.length_bytes && (view.data[0] == ' ' || view.data[0] == '\t')) {
-        view.data++;
-        view.length_bytes--;
-    }
-    while (view.length_bytes &&
-           (view.data[view.length_bytes - 1] == ' ' || view.data[view.length_bytes - 1] == '\t'))
-        view.length_bytes--;
-    return view;
-}
-
-static struct leat_view unquote(struct leat_view view)
-{
-    if (view.length_bytes >= 2 && view.data[0] == '"' && view.data[view.length_bytes - 1] == '"')
-        return (struct leat_view){view.data + 1, view.length_bytes - 2};
-    return view;
-}
+/* ---- Cookies: pairs in all Cookie lines, one after another ---- */
 
 /* position: index of the line in the upper half, offset in its value in the lower. */
 bool leat_request_cookie_next(const struct leat_request *req, size_t *position,
                               struct leat_view *name, struct leat_view *value)
 {
-    unsigned line = (unsigned)(*position >> 32), count = leat_request_header_count(req);
+    unsigned from = (unsigned)(*position >> 32);
     size_t offset = *position & UINT32_MAX;
+    int line;
 
-    for (; line < count; line++, offset = 0) {
-        int found = http_field_next(&req->head, HTTP_COOKIE, line);
-        if (found < 0)
-            break;
-        if ((unsigned)found != line)
+    if (req->x.is_broken)
+        return false;
+    while ((line = http_field_next(&req->head, HTTP_COOKIE, from)) >= 0) {
+        struct leat_view text = head_view(req, req->head.fields[line].value), rest = text;
+        if ((unsigned)line != from)
             offset = 0;
-        line = (unsigned)found;
-        struct leat_view text = head_view(req, req->head.fields[line].value);
-        while (offset < text.length_bytes) {
-            struct leat_view rest = {text.data + offset, text.length_bytes - offset};
-            struct leat_view pair = view_before(&rest, ';');
-            offset = text.length_bytes - rest.length_bytes;
-            if (!memchr(pair.data, '=', pair.length_bytes))
-                continue;
-            *name = trim(view_before(&pair, '='));
-            *value = unquote(trim(pair));
-            *position = (size_t)line << 32 | offset;
+        rest.data += offset;
+        rest.length_bytes -= offset;
+        if (http_cookie_next(&rest, name, value)) {
+            *position = (size_t)line << 32 | (text.length_bytes - rest.length_bytes);
             return true;
         }
+        from = (unsigned)line + 1;
+        offset = 0;
     }
     return false;
 }
@@ -266,10 +221,18 @@ bool leat_request_is_answered(const struct leat_request *req)
 
 static bool list_has(struct leat_view list, const char *token)
 {
-    while (list.length_bytes) {
-        struct leat_view item = trim(view_before(&list, ','));
-        if (leat_view_equal_nocase(item, token))
+    const char *end = list.data + list.length_bytes;
+
+    for (const char *at = list.data; at < end;) {
+        const char *comma = memchr(at, ',', (size_t)(end - at)), *stop = comma ? comma : end;
+        const char *next = comma ? comma + 1 : end;
+        for (; at < stop && (*at == ' ' || *at == '\t'); at++)
+            continue;
+        for (; stop > at && (stop[-1] == ' ' || stop[-1] == '\t'); stop--)
+            continue;
+        if (leat_view_equal_nocase((struct leat_view){at, (size_t)(stop - at)}, token))
             return true;
+        at = next;
     }
     return false;
 }
