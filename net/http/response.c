@@ -337,7 +337,7 @@ int leat_respond_bytes(struct leat_request *req, int status, const char *type, c
 {
     struct reply reply = {status, type ? HTTP_TYPE_OWN : HTTP_TYPE_NONE, type, length_bytes};
 
-    return respond_bytes(req, reply, bytes);
+    return respond_bytes(req, reply, bytes ? bytes : "");
 }
 
 int leat_respond_empty(struct leat_request *req, int status)
@@ -416,7 +416,7 @@ int leat_response_begin(struct leat_request *req, int status, const char *type,
         http_response_finish(req);
     if (result)
         return result;
-    req->x.has_length = length_bytes != LEAT_LENGTH_UNKNOWN && !req->x.no_body;
+    req->x.has_length = length_bytes != LEAT_LENGTH_UNKNOWN;
     if (!req->in_pump) {
         http_out_flush(req);
         http_conn_settle(req->conn);
@@ -596,7 +596,7 @@ int leat_response_end(struct leat_request *req)
         return -EINVAL;
     if (req->phase != HTTP_PHASE_EXCHANGE)
         return -EPIPE;
-    if (x->has_length && x->left_bytes) {
+    if (x->has_length && x->left_bytes && !x->no_body) {
         LEAT_LOG_ERROR("a response ended %llu bytes before its Content-Length",
                        (unsigned long long)x->left_bytes);
         x->ended = true;
