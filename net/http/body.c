@@ -50,8 +50,9 @@ static enum http_feed body_too_large(struct leat_request *req)
 
 /* ---- Collecting ---- */
 
-static int collect_grow(struct http_exchange *x, size_t bytes)
+static int collect_grow(struct leat_request *req, size_t bytes)
 {
+    struct http_exchange *x = &req->x;
     size_t size = x->body_capacity ? x->body_capacity * 2 : 4096;
 
     while (size < bytes)
@@ -63,27 +64,29 @@ static int collect_grow(struct http_exchange *x, size_t bytes)
         return -ENOMEM;
     if (x->body_bytes)
         memcpy(grown.data, x->body, x->body_bytes);
-    leat_buf_unref(x->body_kept);
+    leat_buf_unref(req->kept.body);
     x->has_bufs = true;
-    x->body_kept = grown;
+    req->kept.body = grown;
     x->body_capacity = size;
     x->body = grown.data;
     return 0;
 }
 
 /* A body that lies in one piece is not copied: it is kept, if need be, with the other views. */
-static int collect(struct http_exchange *x, const uint8_t *bytes, size_t length, bool is_all)
+static int collect(struct leat_request *req, const uint8_t *bytes, size_t length, bool is_all)
 {
+    struct http_exchange *x = &req->x;
+
     if (is_all && x->body_bytes == 0) {
         x->body = bytes;
         x->body_bytes = length;
         return 0;
     }
-    if (x->body_bytes + length > x->body_capacity && collect_grow(x, x->body_bytes + length))
+    if (x->body_bytes + length > x->body_capacity && collect_grow(req, x->body_bytes + length))
         return -ENOMEM;
-    memcpy(x->body_kept.data + x->body_bytes, bytes, length);
+    memcpy(req->kept.body.data + x->body_bytes, bytes, length);
     x->body_bytes += length;
-    x->body_kept.length_bytes = x->body_bytes;
+    req->kept.body.length_bytes = x->body_bytes;
     return 0;
 }
 
@@ -106,7 +109,7 @@ static enum http_feed piece_deliver(struct leat_request *req, const uint8_t *byt
     if (x->body_seen_bytes > x->body_limit_bytes)
         return body_too_large(req);
     if (x->reader == HTTP_READER_COLLECT) {
-        if (collect(x, bytes, length, is_all))
+        if (collect(req, bytes, length, is_all))
             return body_fail(req, 503, LEAT_HTTP_ERROR_NO_MEMORY,
                              leat_http_error_sentence(LEAT_HTTP_ERROR_NO_MEMORY));
         return HTTP_FEED_DONE;
@@ -218,11 +221,12 @@ int http_keep_views(struct leat_request *req)
     struct http_exchange *x = &req->x;
     const uint8_t *head = x->head_bytes;
 
-    if (x->body_bytes && !x->body_kept.data && buf_keep(x, &x->body_kept, &x->body, x->body_bytes))
+    if (x->body_bytes && !req->kept.body.data &&
+        buf_keep(x, &req->kept.body, &x->body, x->body_bytes))
         return -ENOMEM;
-    if (!head || x->head_kept.data)
+    if (!head || req->kept.head.data)
         return 0;
-    if (buf_keep(x, &x->head_kept, &x->head_bytes, x->head_length))
+    if (buf_keep(x, &req->kept.head, &x->head_bytes, x->head_length))
         return -ENOMEM;
     view_move(&x->path, head, x->head_length, x->head_bytes);
     for (unsigned i = 0; i < req->match.param_count; i++)
@@ -315,11 +319,9 @@ struct leat_view leat_request_body(const struct leat_request *req)
 
 struct leat_buf leat_request_take_body(struct leat_request *req)
 {
-    const struct http_exchange *x = &req->x;
-
-    if (x->body_kept.data)
-        return leat_buf_ref(x->body_kept);
-    return leat_buf_from_bytes(x->body, x->body_bytes);
+    if (req->kept.body.data)
+        return leat_buf_ref(req->kept.body);
+    return leat_buf_from_bytes(req->x.body, req->x.body_bytes);
 }
 
 struct leat_held leat_request_hold(struct leat_request *req, struct leat_buf piece)

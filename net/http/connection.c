@@ -122,12 +122,13 @@ static void exchange_fini(struct leat_request *req)
     }
     if (likely(!x->has_bufs))
         return;
-    leat_buf_unref(x->head_kept);
-    leat_buf_unref(x->path_kept);
-    leat_buf_unref(x->query_kept);
-    leat_buf_unref(x->body_kept);
-    leat_buf_unref(x->headers);
-    leat_buf_unref(x->trailers);
+    leat_buf_unref(req->kept.head);
+    leat_buf_unref(req->kept.path);
+    leat_buf_unref(req->kept.query);
+    leat_buf_unref(req->kept.body);
+    leat_buf_unref(req->kept.headers);
+    leat_buf_unref(req->kept.trailers);
+    req->kept = (struct http_kept){0};
 }
 
 static void exchange_finish(struct leat_request *req)
@@ -305,7 +306,7 @@ static void exchange_begin(struct leat_request *req, const uint8_t *bytes, size_
     struct http_conn *conn = req->conn;
 
     exchange_init(req, bytes, length);
-    req->x.head_kept = owned;
+    req->kept.head = owned;
     req->x.has_bufs = owned.data != NULL;
     req->core->stats.requests_count++;
     req->core->stats.received_bytes += length;

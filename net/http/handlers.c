@@ -176,7 +176,8 @@ static bool prefix_matches(const struct http_middleware *middleware, struct leat
             (path.length_bytes == bytes || path.data[bytes] == '/'));
 }
 
-void leat_next(struct leat_request *req)
+/* Returns whether one of the middleware that is left had its turn. */
+static bool run_middleware(struct leat_request *req)
 {
     const struct leat_http *http = req->http;
     struct http_exchange *x = &req->x;
@@ -187,9 +188,18 @@ void leat_next(struct leat_request *req)
             continue;
         x->user = middleware->user;
         middleware->handler(req);
-        return;
+        return true;
     }
-    if (x->chain_index++ == http->middleware_count)
+    return false;
+}
+
+void leat_next(struct leat_request *req)
+{
+    unsigned count = req->http->middleware_count;
+
+    if (req->x.chain_index < count && run_middleware(req))
+        return;
+    if (req->x.chain_index++ == count)
         run_route(req);
 }
 
@@ -202,12 +212,12 @@ static int decode_path(struct leat_request *req)
     x->path = raw;
     if (likely(!memchr(raw.data, '%', raw.length_bytes)))
         return 0;
-    x->path_kept = leat_buf_alloc_unsafe(raw.length_bytes);
-    if (!x->path_kept.data)
+    req->kept.path = leat_buf_alloc_unsafe(raw.length_bytes);
+    if (!req->kept.path.data)
         return 503;
     x->has_bufs = true;
-    x->path.data = (const char *)x->path_kept.data;
-    ptrdiff_t length = http_url_decode(raw, (char *)x->path_kept.data);
+    x->path.data = (const char *)req->kept.path.data;
+    ptrdiff_t length = http_url_decode(raw, (char *)req->kept.path.data);
     x->path.length_bytes = (size_t)length;
     return length < 0 ? 400 : 0;
 }

@@ -99,7 +99,7 @@ int leat_response_header_view(struct leat_request *req, struct leat_view name,
     enum http_known known = http_known_find((const uint8_t *)name.data, name.length_bytes);
     if (is_own(known))
         return refuse(req);
-    int result = line_add(req, &req->x.headers, name, value);
+    int result = line_add(req, &req->kept.headers, name, value);
     if (result) {
         req->x.bad_header = true;
         return result;
@@ -123,7 +123,7 @@ int leat_response_trailer(struct leat_request *req, const char *name, const char
     if (!is_token(name_view) || !is_field_value(value_view) ||
         is_own(http_known_find((const uint8_t *)name, name_view.length_bytes)))
         return -EINVAL;
-    return line_add(req, &req->x.trailers, name_view, value_view);
+    return line_add(req, &req->kept.trailers, name_view, value_view);
 }
 
 /* RFC 6265 4.1.1 */

@@ -103,8 +103,18 @@ struct http_node { /* one segment */
     struct http_route *routes; /* of the pattern that ends here */
 };
 
+/* Patterns without parameters, by their text: open addressing, at most half full. */
+struct http_exact {
+    uint64_t hash;
+    struct http_node *node; /* NULL: free */
+    const char *text;
+    size_t text_bytes;
+};
+
 struct http_router {
     struct http_node root;
+    struct http_exact *exact;
+    uint32_t exact_count, exact_mask;
     uint32_t methods; /* bit per enum leat_method of all routes */
 };
 
@@ -238,9 +248,7 @@ struct http_exchange {
     /* Request. */
     const uint8_t *head_bytes; /* base of head's spans: input, partial, or head_kept */
     uint32_t head_length;
-    struct leat_buf head_kept;
     struct leat_view path; /* decoded */
-    struct leat_buf path_kept, query_kept;
     unsigned chain_index;
     void *user;
     void *state;
@@ -250,7 +258,7 @@ struct http_exchange {
     bool is_open;    /* from exchange_init to exchange_fini */
     bool is_broken;  /* its head could not be parsed */
     bool is_failing; /* the error handler runs */
-    bool has_bufs;   /* some leat_buf of this struct is set */
+    bool has_bufs;   /* something in kept is set */
     bool deferred, paused;
 
     /* Body. */
@@ -263,7 +271,6 @@ struct http_exchange {
     uint64_t drained_bytes;
     const uint8_t *body; /* collected */
     size_t body_bytes, body_capacity;
-    struct leat_buf body_kept;
     leat_body_fn *on_body;
     leat_handler *on_body_end;
 
@@ -273,8 +280,6 @@ struct http_exchange {
     bool bad_header, has_type, has_upgrade; /* of the extra headers */
     uint64_t left_bytes;                    /* promised by Content-Length, not written yet */
     uint64_t sent_bytes;                    /* of the body */
-    struct leat_buf headers;                /* extra header lines */
-    struct leat_buf trailers;               /* trailer lines */
     uint64_t began_ns;
 };
 
@@ -286,6 +291,12 @@ struct http_backlog { /* read, not consumed: [begin, end) of buf */
 struct http_out_file {
     struct leat_file *file;
     uint64_t offset_bytes, length_bytes;
+};
+
+/* Memory of a request that most do not need; zeroed behind those that did. */
+struct http_kept {
+    struct leat_buf head, path, query, body;
+    struct leat_buf headers, trailers; /* extra lines of the response */
 };
 
 struct leat_request {
@@ -313,6 +324,7 @@ struct leat_request {
     struct http_out_file out_files[HTTP_OUT_MAX];
 
     struct http_exchange x;
+    struct http_kept kept;
     struct http_match match;
     struct http_head head;
 };

@@ -107,14 +107,14 @@ static bool query_decode(struct leat_request *req)
         to = at + name_bytes + value_bytes;
     }
     kept.length_bytes = (size_t)(to - (char *)kept.data);
-    req->x.query_kept = kept;
+    req->kept.query = kept;
     req->x.has_bufs = true;
     return true;
 }
 
 struct leat_view leat_request_query_param(struct leat_request *req, const char *name)
 {
-    const struct leat_buf *kept = &req->x.query_kept;
+    const struct leat_buf *kept = &req->kept.query;
 
     if (leat_request_query(req).length_bytes == 0 || (!kept->data && !query_decode(req)))
         return no_view;

@@ -144,8 +144,8 @@ static uint8_t *put_head_slowly(uint8_t *to, const struct leat_request *req,
     }
     to = put_framing(to, req, reply);
     to = put_connection(to, req);
-    if (x->headers.data)
-        to = put(to, x->headers.data, x->headers.length_bytes);
+    if (req->kept.headers.data)
+        to = put(to, req->kept.headers.data, req->kept.headers.length_bytes);
     return PUT(to, "\r\n");
 }
 
@@ -154,7 +154,7 @@ static uint8_t *put_head(uint8_t *to, struct leat_request *req, const struct rep
     const struct http_exchange *x = &req->x;
 
     prefix_refresh(req->http);
-    if (unlikely(x->close || !req->head.minor || x->headers.data || reply->status == 204 ||
+    if (unlikely(x->close || !req->head.minor || req->kept.headers.data || reply->status == 204 ||
                  reply->status == 304 || reply->type == HTTP_TYPE_OWN ||
                  reply->length_bytes == LEAT_LENGTH_UNKNOWN || x->is_broken))
         return put_head_slowly(to, req, reply);
@@ -212,8 +212,8 @@ static int reply_check(struct leat_request *req, struct reply *reply)
     LEAT_LOG_ERROR("a handler of %.*s responded with a status, type or header that cannot be sent",
                    LEAT_VIEW_PRINT(leat_request_path(req)));
     http_count_error(req, LEAT_HTTP_ERROR_BAD_HEADER);
-    leat_buf_unref(req->x.headers);
-    req->x.headers = (struct leat_buf){0};
+    leat_buf_unref(req->kept.headers);
+    req->kept.headers = (struct leat_buf){0};
     req->x.has_type = req->x.has_upgrade = false;
     *reply = (struct reply){.status = 500};
     return -EINVAL;
@@ -249,7 +249,7 @@ static int reply_begin(struct leat_request *req, struct reply *reply, size_t roo
     x->no_body =
         req->head.method == LEAT_METHOD_HEAD || reply->status == 204 || reply->status == 304;
     decide_close(req, reply);
-    size_t size = HEAD_BYTES_MAX + TYPE_BYTES_MAX + x->headers.length_bytes + room_bytes;
+    size_t size = HEAD_BYTES_MAX + TYPE_BYTES_MAX + req->kept.headers.length_bytes + room_bytes;
     uint8_t *start = http_out_reserve(req, size);
     if (unlikely(!start))
         return no_memory(req);
@@ -571,15 +571,15 @@ void leat_response_on_drain(struct leat_request *req, leat_handler *on_drain)
 static int chunked_end(struct leat_request *req)
 {
     struct http_exchange *x = &req->x;
-    uint8_t *start = http_out_reserve(req, x->trailers.length_bytes + 16), *to = start;
+    uint8_t *start = http_out_reserve(req, req->kept.trailers.length_bytes + 16), *to = start;
 
     if (!start)
         return write_broken(req);
     if (x->sent_bytes)
         to = PUT(to, "\r\n");
     to = PUT(to, "0\r\n");
-    if (x->trailers.data)
-        to = put(to, x->trailers.data, x->trailers.length_bytes);
+    if (req->kept.trailers.data)
+        to = put(to, req->kept.trailers.data, req->kept.trailers.length_bytes);
     to = PUT(to, "\r\n");
     http_out_advance(req, (size_t)(to - start));
     return 0;
@@ -621,7 +621,7 @@ int http_respond_switch(struct leat_request *req, const char *protocol)
     if (x->bad_header || length > 64)
         return -EINVAL;
     prefix_refresh(http);
-    uint8_t *start = http_out_reserve(req, HEAD_BYTES_MAX + x->headers.length_bytes), *to;
+    uint8_t *start = http_out_reserve(req, HEAD_BYTES_MAX + req->kept.headers.length_bytes), *to;
     if (!start)
         return -ENOMEM;
     to = put_status(start, 101);
@@ -629,8 +629,8 @@ int http_respond_switch(struct leat_request *req, const char *protocol)
     to = PUT(to, "Connection: upgrade\r\nUpgrade: ");
     to = put(to, protocol, length);
     to = PUT(to, "\r\n");
-    if (x->headers.data)
-        to = put(to, x->headers.data, x->headers.length_bytes);
+    if (req->kept.headers.data)
+        to = put(to, req->kept.headers.data, req->kept.headers.length_bytes);
     to = PUT(to, "\r\n");
     http_out_advance(req, (size_t)(to - start));
     http_out_flush(req);

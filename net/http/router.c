@@ -109,6 +109,85 @@ static bool route_same_method(const struct http_route *a, const struct http_rout
     return a->method == b->method && strcmp(a->method_name, b->method_name) == 0;
 }
 
+/* ---- Patterns without parameters ---- */
+
+static uint64_t load(const char *text, size_t bytes)
+{
+    uint64_t word = 0;
+    uint32_t low, high;
+
+    if (bytes >= 8) {
+        memcpy(&word, text, 8);
+    } else if (bytes >= 4) {
+        memcpy(&low, text, 4);
+        memcpy(&high, text + bytes - 4, 4);
+        word = (uint64_t)high << 32 | low;
+    } else if (bytes) {
+        word = (uint64_t)(uint8_t)text[0] << 16 | (uint64_t)(uint8_t)text[bytes >> 1] << 8 |
+               (uint8_t)text[bytes - 1];
+    }
+    return word;
+}
+
+/* The keys are the program's, so nobody can choose them to collide. */
+static uint64_t hash(const char *text, size_t bytes)
+{
+    const uint64_t factor = UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t sum = bytes * factor;
+
+    for (; bytes > 8; text += 8, bytes -= 8)
+        sum = (sum ^ load(text, 8)) * factor;
+    sum = (sum ^ load(text, bytes)) * factor;
+    return sum ^ sum >> 32;
+}
+
+static void exact_put(struct http_exact *table, uint32_t mask, struct http_exact entry)
+{
+    uint32_t at = (uint32_t)entry.hash & mask;
+
+    while (table[at].node)
+        at = (at + 1) & mask;
+    table[at] = entry;
+}
+
+static int exact_add(struct http_router *router, struct http_node *node, const char *text)
+{
+    struct http_exact entry = {.node = node, .text = text, .text_bytes = strlen(text)};
+
+    if (router->exact_count * 2 >= router->exact_mask) {
+        uint32_t mask = router->exact_mask ? router->exact_mask * 2 + 1 : 15;
+        struct http_exact *table = leat_heap_calloc(mask + 1, sizeof(*table));
+        if (!table)
+            return -ENOMEM;
+        for (uint32_t i = 0; router->exact && i <= router->exact_mask; i++)
+            if (router->exact[i].node)
+                exact_put(table, mask, router->exact[i]);
+        leat_heap_free(router->exact);
+        router->exact = table;
+        router->exact_mask = mask;
+    }
+    entry.hash = hash(text, entry.text_bytes);
+    exact_put(router->exact, router->exact_mask, entry);
+    router->exact_count++;
+    return 0;
+}
+
+static const struct http_node *exact_find(const struct http_router *router, struct leat_view text)
+{
+    uint64_t sum = hash(text.data, text.length_bytes);
+
+    if (!router->exact)
+        return NULL;
+    for (uint32_t at = (uint32_t)sum & router->exact_mask;; at = (at + 1) & router->exact_mask) {
+        const struct http_exact *entry = &router->exact[at];
+        if (!entry->node)
+            return NULL;
+        if (entry->hash == sum && entry->text_bytes == text.length_bytes &&
+            memcmp(entry->text, text.data, text.length_bytes) == 0)
+            return entry->node;
+    }
+}
+
 static int route_place(struct http_router *router, struct http_route *route,
                        struct leat_error *error)
 {
@@ -130,6 +209,8 @@ static int route_place(struct http_router *router, struct http_route *route,
             break;
         text = end + 1;
     }
+    if (!node->routes && route->param_count == 0 && exact_add(router, node, route->pattern))
+        return leat_fail(error, -ENOMEM, "memory is out for routes");
     for (struct http_route *other = node->routes; other; other = other->next)
         if (route_same_method(route, other))
             return leat_fail(error, -EEXIST, "the route %s \"%s\" is there already as \"%s\"",
@@ -201,6 +282,7 @@ static void node_fini(struct http_node *node)
 void http_router_fini(struct http_router *router)
 {
     node_fini(&router->root);
+    leat_heap_free(router->exact);
     *router = (struct http_router){0};
 }
 
@@ -342,6 +424,11 @@ void http_router_find(const struct http_router *router, enum leat_method method,
     match->param_count = 0;
     if (raw.length_bytes == 0 || raw.data[0] != '/')
         return;
+    if (likely(!search.is_escaped)) {
+        const struct http_node *node = exact_find(router, raw);
+        if (node && leaf_matches(node, &search))
+            return;
+    }
     if (!walk(&router->root, &search, raw.data + 1, text.data + 1) && match->allowed == 0 &&
         (method == LEAT_METHOD_GET || method == LEAT_METHOD_HEAD))
         match->other_slash = other_slash_matches(router, &search, raw, text);
