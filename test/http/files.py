@@ -130,6 +130,14 @@ def descriptor_count():
     return len(os.listdir("/proc/%d/fd" % PROCESS.pid))
 
 
+def descriptors_fall_to(count):
+    """Connections close after their clients have gone: that takes a moment."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while descriptor_count() > count and time.monotonic() < deadline:
+        ask("/plain")
+    return descriptor_count() <= count
+
+
 class Content(unittest.TestCase):
     def test_get(self):
         got = ask("/text.txt")
@@ -366,10 +374,7 @@ class Ranges(unittest.TestCase):
             client.recv(1000)
             client.close()
         self.assertEqual(ask("/plain").status, 200)
-        deadline = time.monotonic() + TIMEOUT_S
-        while descriptor_count() > before and time.monotonic() < deadline:
-            ask("/plain")
-        self.assertLessEqual(descriptor_count(), before)
+        self.assertTrue(descriptors_fall_to(before))
 
 
 class Large(unittest.TestCase):
@@ -429,6 +434,39 @@ class Codings(unittest.TestCase):
         tag = ask("/style.css", Accept_Encoding="gzip")["ETag"]
         self.assertEqual(ask("/style.css", Accept_Encoding="gzip", If_None_Match=tag).status, 304)
         self.assertEqual(ask("/style.css", Accept_Encoding="br", If_None_Match=tag).status, 200)
+
+
+class Exhaustion(unittest.TestCase):
+    """Whatever allocation fails, the request gets its file, a 503, or an aborted connection; the
+    server goes on, and nothing leaks."""
+
+    def ask_failing(self, kind, nth, target, **headers):
+        with connect() as client:
+            client.sendall(raw("/fail/%s/%d" % (kind, nth), "POST", Content_Length="0"))
+            stream = client.makefile("rb")
+            try:
+                if Response(stream).status == 204:
+                    client.sendall(raw(target, Connection="close", **headers))
+                    return Response(stream).status
+            except (OSError, AssertionError, IndexError):
+                pass
+        return 0
+
+    def test_every_allocation_may_fail(self):
+        before = descriptor_count()
+        failed = 0
+        for kind in ("heap", "pools"):
+            for target, headers, good in (("/text.txt", {}, 200), ("/open/", {}, 200),
+                                          ("/text.txt", {"Range": "bytes=0-0,4-5"}, 206),
+                                          ("/medium.bin", {}, 200), ("/open/dir", {}, 301)):
+                for nth in range(1, 13):
+                    status = self.ask_failing(kind, nth, target, **headers)
+                    self.assertIn(status, (0, 500, 503, good), (kind, nth, target))
+                    failed += status != good
+                    ask("/fail/%s/0" % kind, "POST", Content_Length="0")
+                    self.assertEqual(ask("/plain").body, b"\0\1\2")
+        self.assertGreater(failed, 10)
+        self.assertTrue(descriptors_fall_to(before))
 
 
 class Options(unittest.TestCase):

@@ -1,5 +1,9 @@
 /* Serves the directory LEAT_TEST_DIRECTORY for test/http/files.py: "/" with every default, "/open"
- * with every option turned. */
+ * with every option turned. POST /fail/heap/N and /fail/pools/N let the Nth allocation from then on
+ * fail. */
+#include "buffers/heap.h"
+#include "buffers/pools.h"
+
 #include <leat/files.h>
 #include <leat/leat.h>
 
@@ -22,6 +26,27 @@ static int mount(struct leat_loop *loop, struct leat_http *http,
     return leat_run_on_end(loop, free_files, files);
 }
 
+static uint64_t number_of(struct leat_request *req)
+{
+    char text[16];
+    leat_view_copy(leat_request_param(req, "nth"), text, sizeof(text));
+    return strtoul(text, NULL, 10);
+}
+
+static void fail_heap(struct leat_request *req)
+{
+    uint64_t nth = number_of(req);
+    leat_respond_empty(req, 204);
+    leat_heap_fail_at(leat_core_now, nth);
+}
+
+static void fail_pools(struct leat_request *req)
+{
+    uint64_t nth = number_of(req);
+    leat_respond_empty(req, 204);
+    leat_pools_fail_at(leat_core_now, nth);
+}
+
 static int start(struct leat_loop *loop)
 {
     static const struct leat_files_options open_options = {
@@ -35,6 +60,8 @@ static int start(struct leat_loop *loop)
         .no_precompressed = true,
     };
     struct leat_http *http = leat_http_new(loop);
+    leat_http_post(http, "/fail/heap/:nth", fail_heap);
+    leat_http_post(http, "/fail/pools/:nth", fail_pools);
     int rc = mount(loop, http, NULL);
     if (rc == 0) {
         rc = mount(loop, http, &open_options);
