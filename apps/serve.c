@@ -2,6 +2,7 @@
 #include "apps/commands.h"
 #include "apps/welcome.h"
 
+#include <leat/files.h>
 #include <leat/leat.h>
 
 #include <errno.h>
@@ -52,6 +53,29 @@ static void status(struct leat_request *req)
     leat_respond_json(req, 200, json);
 }
 
+static void free_files(void *files)
+{
+    leat_files_free(files);
+}
+
+static int mount_directory(struct leat_loop *loop, struct leat_http *http,
+                           const struct serve *serve)
+{
+    const struct leat_files_options options = {.list_directories = serve->list_directories};
+    struct leat_error error = {0};
+    struct leat_files *files = leat_files_new(serve->directory, &options, &error);
+    if (files == NULL) {
+        return leat_run_fail(loop, error.code, "%s", error.sentence);
+    }
+    int result = leat_run_on_end(loop, free_files, files);
+    if (result < 0) {
+        leat_files_free(files);
+        return result;
+    }
+    leat_files_mount(files, http);
+    return 0;
+}
+
 static int start(struct leat_loop *loop)
 {
     const struct serve *serve = leat_run_user(loop);
@@ -63,7 +87,12 @@ static int start(struct leat_loop *loop)
     leat_http_set_options(http, &options);
     if (serve->hello) {
         leat_http_get(http, "/*path", hello);
-    } else if (serve->directory == NULL) {
+    } else if (serve->directory != NULL) {
+        int result = mount_directory(loop, http, serve);
+        if (result < 0) {
+            return result;
+        }
+    } else {
         leat_http_get(http, "/", welcome);
         leat_http_get(http, "/leat/status", status);
     }

@@ -8,11 +8,16 @@
 #include <leat/conn.h>
 #include <leat/defs.h>
 #include <leat/error.h>
+#include <leat/files.h>
 #include <leat/http.h>
 #include <leat/log.h>
 #include <leat/loop.h>
+#include <leat/method.h>
+#include <leat/metrics.h>
 #include <leat/options.h>
 #include <leat/run.h>
+#include <leat/signals.h>
+#include <leat/source.h>
 #include <leat/timer.h>
 #include <leat/view.h>
 

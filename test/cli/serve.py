@@ -57,6 +57,30 @@ class Pages(unittest.TestCase):
                 if name not in ("pid", "peer"):
                     self.assertIn(f'id="{name}"', page)
 
+    def test_a_folder(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pathlib.Path(folder, "index.html").write_text("<p>front</p>")
+            pathlib.Path(folder, "sub").mkdir()
+            pathlib.Path(folder, "sub", "a.txt").write_text("some text")
+            with serve(folder) as program:
+                status, headers, body = get(program.address)
+                self.assertEqual((status, body), (200, b"<p>front</p>"))
+                self.assertRegex(headers["Content-Type"], "^text/html")
+                status, headers, body = get(program.address, "/sub/a.txt")
+                self.assertEqual((status, body), (200, b"some text"))
+                same = get(program.address, "/sub/a.txt",
+                           headers={"If-None-Match": headers["ETag"]})
+                self.assertEqual((same[0], same[2]), (304, b""))
+                part = get(program.address, "/sub/a.txt", headers={"Range": "bytes=5-"})
+                self.assertEqual((part[0], part[2]), (206, b"text"))
+                for path in ("/sub/", "/absent", "/../etc/passwd", "/%2e%2e/etc/passwd",
+                             "/leat/status"):
+                    self.assertEqual(get(program.address, path)[0], 404, path)
+            with serve(folder, "--list-directories") as program:
+                status, _, body = get(program.address, "/sub/")
+                self.assertEqual(status, 200)
+                self.assertIn(b"a.txt", body)
+
     def test_net_chooses_the_transport(self):
         with serve("--net", "epoll") as program:
             self.assertEqual(json.loads(get(program.address, "/leat/status")[2])["transport"],
