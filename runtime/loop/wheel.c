@@ -195,9 +195,8 @@ static bool wheel_step(struct wheel *wheel, uint64_t limit)
 void wheel_advance(struct wheel *wheel, uint64_t now_ns, unsigned moves_max)
 {
     uint64_t limit = (now_ns >> WHEEL_TICK_BITS) + 1;
-    /* No tick has passed: the usual case in a busy loop. A slot that next has just entered may
-     * still have to be dealt out. */
-    if (limit <= wheel->next && (wheel->next & 63) != 0 && list_is_empty(&wheel->moving))
+    /* No tick has passed: the usual case in a busy loop. */
+    if (limit <= wheel->next && list_is_empty(&wheel->moving))
         return;
     unsigned moves = wheel_deal(wheel, moves_max);
     while (moves > 0 && wheel->next <= limit && wheel_step(wheel, limit))
