@@ -1,70 +1,114 @@
 /* The transport contract: byte-stream connections, the same over kernel sockets, over Leat's own
  * stack, and in the simulator.
  *
- * Clauses are numbered; test/contract/ has a test named after each, and every transport passes them
- * all.
+ * Clauses are numbered; test/contract/ has a test named after each, and every transport passes
+ * them all.
  *
  * Handles and threads
- *  C1  A connection is named by a 64-bit handle. A stale or invented handle gives -ESTALE, never a
- * crash, and never another connection: slots carry generations. C2  Every function here is called
- * on the core that owns the connection, any of them inside any callback, on_close included. Another
- * core gives -EXDEV. C3  No function calls a callback before it returns; callbacks never nest.
- * Memory is freed at the end of the turn, so a callback may abort the very connection it runs for.
+ *
+ *  C1   A connection is named by a 64-bit handle. A stale or invented handle gives -ESTALE, never a
+ *       crash, and never another connection: slots carry generations.
+ *
+ *  C2   Every function here is called on the core that owns the connection, any of them inside any
+ *       callback, on_close included. Another core gives -EXDEV.
+ *
+ *  C3   No function calls a callback before it returns; callbacks never nest. Memory is freed at
+ *       the end of the turn, so a callback may abort the very connection it runs for.
  *
  * Life
- *  C4  on_open comes first, once, when a connection was accepted or an outgoing one is established.
- * One that fails before has on_close without on_open. C5  on_close comes exactly once, last, with
- * one reason; after it the handle is stale. It comes in the close phase, also after leat_conn_abort
- * and when the loop ends. C6  leat_conn_end half-closes: what was accepted for sending goes out,
- * then FIN; receiving goes on. Sending after it gives -EPIPE. C7  on_end comes once when the peer
- * has half-closed and all its bytes were delivered; we may still send. C8  leat_conn_close ends
- * gracefully: sends what is queued, then FIN, discards what still arrives, and waits for the peer's
- * FIN at most linger_ns, so that a response is not destroyed by a reset (RFC 9112 9.6). on_data,
- * on_writable and on_end no longer come. C9  leat_conn_abort resets: what is queued is dropped, the
- * peer sees RST where the protocol has one. C10 When both sides have half-closed and everything was
- * sent and delivered, the connection closes by itself with LEAT_CLOSE_DONE.
+ *
+ *  C4   on_open comes first, once, when a connection was accepted or an outgoing one is
+ *       established. One that fails before has on_close without on_open.
+ *
+ *  C5   on_close comes exactly once, last, with one reason; after it the handle is stale. Between
+ *       the end and on_close, sending gives -EPIPE and other calls do nothing. It comes in the
+ *       close phase, also after leat_conn_abort and when the loop ends.
+ *
+ *  C6   leat_conn_end half-closes: what was accepted for sending goes out, then FIN; receiving goes
+ *       on. Sending after it gives -EPIPE.
+ *
+ *  C7   on_end comes once when the peer has half-closed and all its bytes were delivered; we may
+ *       still send.
+ *
+ *  C8   leat_conn_close ends gracefully: sends what is queued, then FIN, discards what still
+ *       arrives, and waits for the peer's FIN at most linger_ns, so that a response is not
+ *       destroyed by a reset (RFC 9112 9.6). on_data, on_writable and on_end no longer come.
+ *       linger_ns runs from the FIN; what comes before it is bounded by C21. A connection that is
+ *       not established yet ends at once with LEAT_CLOSE_ABORTED.
+ *
+ *  C9   leat_conn_abort resets: what is queued is dropped, the peer sees RST where the protocol has
+ *       one.
+ *
+ *  C10  When both sides have half-closed and everything was sent and delivered, the connection
+ *       closes by itself with LEAT_CLOSE_DONE.
  *
  * Receiving
- *  C11 on_data delivers bytes in order, each once, as slices that point into the transport's own
- * buffers; at least one byte per call, no empty slice. Slices are the transport's: they are valid
- * until the callback returns. C12 A callback that needs bytes for longer takes them with
- * leat_conn_hold, which gives a buf with a reference of its own (the same memory, or a compacted
- * copy when the block is more than twice as large as what is held in it), and gives them back with
- * leat_conn_release. Held bytes count against the connection's receive window: with
- * receive_bytes_max held, nothing more is delivered until some are released, and the peer's sender
- *      is stopped by flow control. leat_conn_release also works when the connection is gone.
- *  C13 leat_conn_pause stops on_data and on_end (not within the running callback) until
- * leat_conn_resume; the peer is stopped by flow control. Both are idempotent. C14 A window once
- * promised is honoured: nothing that the peer sent within it is dropped for lack of buffers of
- * ours; when receive buffers run out, connections wait, and go on when buffers return.
+ *
+ *  C11  on_data delivers bytes in order, each once, as slices that point into the transport's own
+ *       buffers; at least one byte per call, no empty slice. Slices are the transport's: they are
+ *       valid until the callback returns.
+ *
+ *  C12  A callback that needs bytes for longer takes them with leat_conn_hold, which gives a buf
+ *       with a reference of its own (the same memory, or a compacted copy when the block is more
+ *       than twice as large as what is held in it), and gives them back with leat_conn_release.
+ *       Held bytes count against the connection's receive window: with receive_bytes_max held,
+ *       nothing more is delivered until some are released, and the peer's sender is stopped by flow
+ *       control. leat_conn_release also works when the connection is gone.
+ *
+ *  C13  leat_conn_pause stops on_data and on_end (not within the running callback) until
+ *       leat_conn_resume; the peer is stopped by flow control. Both are idempotent.
+ *
+ *  C14  A window once promised is honoured: nothing that the peer sent within it is dropped for
+ *       lack of buffers of ours; when receive buffers run out, connections wait, and go on when
+ *       buffers return.
  *
  * Sending
- *  C15 leat_conn_send is all or nothing. With less than send_high_bytes queued it is accepted
- * whole, whatever its size, and the references are the transport's; else -EAGAIN, and nothing is
- * taken. C16 After -EAGAIN one on_writable follows when less than send_low_bytes are queued.
- * Without -EAGAIN none comes, except once when leat_conn_want_writable was called. C17 Bytes go out
- * in the order of the calls, memory and files mixed. What was accepted during a turn is handed on
- * at the end of that turn at the latest. C18 Memory that was accepted is not copied if it is large,
- * and must not change until it was freed by the transport. C19 leat_conn_send_file sends [offset,
- * offset + length) of an open file without passing through user memory where the transport can. A
- *      file that ends early, or fails, aborts the connection with LEAT_CLOSE_FILE.
+ *
+ *  C15  leat_conn_send is all or nothing. With less than send_high_bytes queued it is accepted
+ *       whole, whatever its size, and the references are the transport's; else -EAGAIN, and nothing
+ *       is taken.
+ *
+ *  C16  After -EAGAIN one on_writable follows when less than send_low_bytes are queued. Without
+ *       -EAGAIN none comes, except once when leat_conn_want_writable was called.
+ *
+ *  C17  Bytes go out in the order of the calls, memory and files mixed. What was accepted during a
+ *       turn is handed on at the end of that turn at the latest.
+ *
+ *  C18  Memory that was accepted is not copied if it is large, and must not change until it was
+ *       freed by the transport.
+ *
+ *  C19  leat_conn_send_file sends [offset, offset + length) of an open file without passing through
+ *       user memory where the transport can. A file that ends early, or fails, aborts the
+ *       connection with LEAT_CLOSE_FILE.
  *
  * Ends
- *  C20 Reasons are a closed set with a name and a sentence each. A peer's reset is LEAT_CLOSE_RESET
- * whenever it comes, and never a signal or an errno. C21 A connection on which no byte moved in
- * either direction for timeout_ns is closed with LEAT_CLOSE_TIMEOUT; 0 means never. An outgoing one
- * that is not established within connect_timeout_ns: LEAT_CLOSE_CONNECT_TIMEOUT. A lingering one
- * after linger_ns: LEAT_CLOSE_DONE.
+ *
+ *  C20  Reasons are a closed set with a name and a sentence each. A peer's reset is
+ *       LEAT_CLOSE_RESET whenever it comes, and never a signal or an errno.
+ *
+ *  C21  A connection on which no byte moved in either direction for timeout_ns is closed with
+ *       LEAT_CLOSE_TIMEOUT; 0 means never. An outgoing one that is not established within
+ *       connect_timeout_ns: LEAT_CLOSE_CONNECT_TIMEOUT. A lingering one after linger_ns:
+ *       LEAT_CLOSE_DONE.
  *
  * Listening
- *  C22 A listener delivers connections through the ops it was given, with on_open. Closing it
- * leaves its connections alone; connections that the kernel had already accepted for it are still
- * delivered. C23 leat_listener_pause stops accepting (the backlog fills); resume goes on. Running
- * out of descriptors or memory pauses it and retries at most every 100 ms: nothing spins, and the
- * sentence is logged once a minute at most. C24 The same address may be listened on by each core of
- * the process once; the transport spreads connections over them. C25 A listener on port 0 gets a
- * free port, the same for all cores; leat_listener_addr tells it. C26 An address in use, not ours,
- * or not permitted gives -EADDRINUSE, -EADDRNOTAVAIL, -EACCES and a sentence with the remedy.
+ *
+ *  C22  A listener delivers connections through the ops it was given, with on_open. Closing it
+ *       leaves its connections alone; connections that the kernel had already accepted for it are
+ *       still delivered.
+ *
+ *  C23  leat_listener_pause stops accepting (the backlog fills); resume goes on. Running out of
+ *       descriptors or memory pauses it and retries at most every 100 ms: nothing spins, and the
+ *       sentence is logged once a minute at most.
+ *
+ *  C24  The same address may be listened on by each core of the process once; the transport spreads
+ *       connections over them.
+ *
+ *  C25  A listener on port 0 gets a free port, the same for all cores; leat_listener_addr tells it.
+ *       The n-th listener on port 0 of a core has the port of the n-th of any other.
+ *
+ *  C26  An address in use, not ours, or not permitted gives -EADDRINUSE, -EADDRNOTAVAIL, -EACCES
+ *       and a sentence with the remedy.
  */
 #ifndef LEAT_CONN_H
 #define LEAT_CONN_H
@@ -181,6 +225,7 @@ LEAT_API void leat_conn_release(leat_conn conn, struct leat_buf held);
 /* Changes whom the callbacks go to, from the next one on. ops NULL leaves them. */
 LEAT_API int leat_conn_set(leat_conn conn, const struct leat_conn_ops *ops, void *user);
 LEAT_API int leat_conn_set_timeout(leat_conn conn, uint64_t timeout_ns); /* C21 */
+/* -ENOTCONN when the connection has ended (in on_close). */
 LEAT_API int leat_conn_local(leat_conn conn, struct leat_addr *addr);
 LEAT_API int leat_conn_peer(leat_conn conn, struct leat_addr *addr);
 
