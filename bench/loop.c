@@ -25,14 +25,16 @@ struct loop_bench {
 static void *loop_setup(uint64_t argument)
 {
     struct loop_bench *bench = calloc(1, sizeof(*bench));
-    if (bench == NULL || (bench->mesh = leat_mesh_new(2, NULL)) == NULL)
+    if (bench == NULL)
         return NULL;
+    if ((bench->mesh = leat_mesh_new(2, NULL)) == NULL)
+        abort();
     struct leat_loop_options options = {.mesh = bench->mesh, .busy_poll = true};
     bench->other = leat_loop_new(&options, NULL);
     options.index = 1;
     bench->loop = leat_loop_new(&options, NULL); /* the current one */
     if (bench->other == NULL || bench->loop == NULL)
-        return NULL;
+        abort();
     leat_loop_ref(bench->loop);
     return bench;
 }
@@ -116,8 +118,10 @@ struct uv_turn_bench {
 static void *uv_turn_setup(uint64_t argument)
 {
     struct uv_turn_bench *bench = calloc(1, sizeof(*bench));
-    if (bench == NULL || uv_loop_init(&bench->loop) != 0)
+    if (bench == NULL)
         return NULL;
+    if (uv_loop_init(&bench->loop) != 0)
+        abort();
     uv_timer_init(&bench->loop, &bench->timer);
     uv_timer_start(&bench->timer, uv_never, 1000000000, 0);
     return bench;

@@ -28,11 +28,13 @@ static void never(struct leat_timer *timer, void *arg)
 static void *wheel_setup(uint64_t pending)
 {
     struct wheel_bench *bench = calloc(1, sizeof(*bench));
-    if (bench == NULL || (bench->loop = leat_loop_new(NULL, NULL)) == NULL)
+    if (bench == NULL)
         return NULL;
+    if ((bench->loop = leat_loop_new(NULL, NULL)) == NULL)
+        abort();
     bench->timers = calloc(PENDING + 1, sizeof(*bench->timers));
     if (bench->timers == NULL)
-        return NULL;
+        abort();
     bench->random = 1;
     for (uint64_t i = 0; i <= PENDING; i++) {
         leat_timer_init(&bench->timers[i], bench->loop, never, NULL);
@@ -106,11 +108,13 @@ static void uv_never(uv_timer_t *timer)
 static void *uv_setup(uint64_t pending)
 {
     struct uv_bench *bench = calloc(1, sizeof(*bench));
-    if (bench == NULL || uv_loop_init(&bench->loop) != 0)
+    if (bench == NULL)
         return NULL;
+    if (uv_loop_init(&bench->loop) != 0)
+        abort();
     bench->timers = calloc(PENDING + 1, sizeof(*bench->timers));
     if (bench->timers == NULL)
-        return NULL;
+        abort();
     bench->random = 1;
     bench->delay_ms = 2 * HOUR_MS;
     for (uint64_t i = 0; i <= PENDING; i++) {
