@@ -27,7 +27,8 @@
  *
  * Bounds: LEAT_FILES_PATH_BYTES_MAX for a decoded path (404), ranges_max for the ranges of a
  * request (above it they are ignored, and all of the file is sent; ranges that overlap or touch are
- * joined, so that no byte is sent twice), LEAT_FILES_LIST_MAX for the names of a listing.
+ * joined, so that no byte is sent twice), LEAT_FILES_LIST_MAX for the names of a listing,
+ * and the first four fields of a list that comes as several.
  *
  * A struct leat_files belongs to one core. */
 #ifndef LEAT_FILES_H

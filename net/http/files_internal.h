@@ -84,6 +84,8 @@ int64_t files_date_parse(struct leat_view text, int64_t now_s);
 
 /* ---- mime.c ---- */
 bool files_is_compressible(const char *name); /* worth looking for .br and .gz */
+/* Of the table, in its order, for tests; NULL past the last. */
+const char *files_mime_extension(unsigned index);
 
 /* ---- listing.c ---- */
 

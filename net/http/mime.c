@@ -136,3 +136,8 @@ bool files_is_compressible(const char *name)
     const struct mime *mime = mime_find(name);
     return mime != NULL && mime->is_compressible;
 }
+
+const char *files_mime_extension(unsigned index)
+{
+    return index < sizeof(mimes) / sizeof(mimes[0]) ? mimes[index].extension : NULL;
+}
