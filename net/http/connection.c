@@ -67,7 +67,7 @@ void http_conn_abort(struct http_conn *conn)
         http_out_drop(conn->request);
         conn->request->phase = HTTP_PHASE_CLOSED;
     }
-    conn->flags |= HTTP_CONN_CLOSING;
+    conn->flags |= HTTP_CONN_CLOSING | HTTP_CONN_ABORTED;
     (void)leat_conn_abort(conn->conn);
 }
 
@@ -762,7 +762,7 @@ static void expire_write(struct http_conn *conn, uint64_t now_ns)
 {
     uint64_t queued_bytes = 0, sent = sent_bytes(conn, &queued_bytes);
 
-    if (sent != UINT64_MAX && queued_bytes &&
+    if (sent != UINT64_MAX && queued_bytes && !(conn->flags & HTTP_CONN_ABORTED) &&
         sent - conn->mark_bytes < conn->http->options.write_bytes_min) {
         conn->http->core->stats.errors_count[LEAT_HTTP_ERROR_WRITE_TIMEOUT]++;
         http_conn_abort(conn);

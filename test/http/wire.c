@@ -392,16 +392,27 @@ static bool settle_conn(struct wire *wire, struct wire_conn *conn)
     return settle_input(wire, conn);
 }
 
+static uint64_t bytes_out(const struct wire *wire)
+{
+    uint64_t bytes = 0;
+
+    for (const struct wire_conn *conn = wire->conns; conn; conn = conn->next)
+        bytes += conn->sent_bytes + conn->queued_bytes;
+    return bytes;
+}
+
 void wire_settle(struct wire *wire)
 {
-    bool busy = true;
+    unsigned quiet = 0;
 
-    for (unsigned turns = 0; busy || turns < 3; turns++) {
+    for (unsigned turns = 0; quiet < 3; turns++) {
+        uint64_t bytes = bytes_out(wire);
+        bool busy = false;
         CHECK(turns < 100000);
-        busy = false;
         for (struct wire_conn *conn = wire->conns; conn; conn = conn->next)
             busy |= settle_conn(wire, conn);
         leat_loop_turn(wire->loop, 0);
+        quiet = busy || bytes != bytes_out(wire) ? 0 : quiet + 1;
     }
 }
 
