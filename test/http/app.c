@@ -337,7 +337,8 @@ static void later_abort(struct leat_request *req)
     struct app *app = app_of(req);
 
     app->aborted_count++;
-    if (leat_deferred_request(app->last_deferred) || leat_respond_text(req, 200, "gone") != -EPIPE)
+    if (leat_deferred_request(app->last_deferred) == req ||
+        leat_respond_text(req, 200, "gone") != -EPIPE)
         abort();
 }
 
