@@ -157,6 +157,9 @@ void sock_conn_open(struct sock_conn *c)
     if ((c->flags & SOCK_OUTGOING) != 0) {
         t->stats.connected_count++;
         t->backend->conn_established(c);
+        if ((c->flags & SOCK_FINISHED) != 0) {
+            return;
+        }
     } else if (t->backend->conn_start(c) == 0) {
         t->stats.accepted_count++;
     } else {
@@ -174,7 +177,7 @@ void sock_conn_established(struct sock_conn *c)
 {
     c->flags &= ~(uint32_t)SOCK_CONNECTING;
     (void)sock_deadline_set_hard(c, UINT64_MAX);
-    if (c->out.first != NULL || (c->flags & SOCK_END_ASKED) != 0) {
+    if (c->out.first != NULL || (c->flags & (SOCK_END_ASKED | SOCK_WANT_WRITABLE)) != 0) {
         sock_conn_dirty(c);
     }
     sock_conn_open(c);
@@ -272,7 +275,7 @@ void sock_run_starved(struct sock_transport *t)
         struct sock_conn *c = container_of(link, struct sock_conn, link);
         c->flags &= ~(uint32_t)SOCK_STARVED;
         call_writable(c);
-        if (sock_may_read(c)) {
+        if ((c->flags & SOCK_FINISHED) == 0) {
             t->backend->conn_read(c);
         }
     }

@@ -180,10 +180,6 @@ static bool epoll_conn_is_idle(const struct sock_conn *c)
     return true;
 }
 
-static void epoll_conn_deliver_parked(struct sock_conn *c)
-{
-}
-
 static void listener_ready(struct leat_watch *watch, uint32_t events, void *arg)
 {
     sock_accept_burst(arg);
@@ -260,6 +256,6 @@ const struct sock_backend sock_epoll = {
     .conn_flush = epoll_conn_flush,
     .conn_stop = epoll_conn_stop,
     .conn_is_idle = epoll_conn_is_idle,
-    .conn_deliver_parked = epoll_conn_deliver_parked,
+    .conn_deliver_parked = epoll_conn_read, /* it is parked in the kernel */
     .has_buffers = epoll_has_buffers,
 };

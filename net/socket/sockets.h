@@ -41,8 +41,9 @@ struct leat_sockets_options {
 int leat_sockets_open(struct leat_loop *loop, const struct leat_sockets_options *options,
                       struct leat_error *error) LEAT_MUST_CHECK;
 
-/* Closes all listeners, and all connections with LEAT_CLOSE_SHUTDOWN (on_close is called before
- * this returns, so not inside a callback). Without leat_sockets_open it does nothing. */
+/* Closes and frees all listeners, whose pointers are invalid afterwards, and all connections with
+ * LEAT_CLOSE_SHUTDOWN (on_close is called before this returns, so not inside a callback). Without
+ * leat_sockets_open it does nothing. */
 void leat_sockets_close(struct leat_loop *loop);
 
 /* "uring" or "epoll"; NULL when there is none. */

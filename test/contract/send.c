@@ -77,6 +77,17 @@ void c16_writable_comes_when_owed_and_only_then(struct world *w)
     settle(w);
     assert_int_equal(p.r->writables, 2);
     pair_free(&p);
+
+    struct leat_addr addr; /* asked for while it is not established yet */
+    struct peer *listener = w->transport->peer_listen(w, &addr);
+    struct record r = {.w = w};
+    assert_int_equal(leat_connect(w->loop, &addr, NULL, NULL, &record_ops, &r, &r.conn), 0);
+    assert_int_equal(leat_conn_want_writable(r.conn), 0);
+    UNTIL(w, r.writables == 1);
+    assert_string_equal(r.order, "OW");
+    assert_int_equal(leat_conn_abort(r.conn), 0);
+    UNTIL(w, r.closes == 1);
+    w->transport->peer_close(listener);
 }
 
 static struct leat_file *file_of(size_t length, unsigned seed)
