@@ -164,12 +164,26 @@ struct leat_buf leat_buf_ref(struct leat_buf buf)
 void leat_buf_unref(struct leat_buf buf)
 {
     struct leat_block *block = buf.block;
-    if (block != NULL) {
-        DCHECK(block->refs > 0);
-        if (--block->refs == 0) {
-            pools_give(block);
+    if (block == NULL) {
+        return;
+    }
+    DCHECK(block->refs > 0);
+    if (--block->refs != 0) {
+        return;
+    }
+    struct leat_core *core = leat_core_now;
+    if (likely(core != NULL && core->pools == block->home && block->class < LEAT_BUF_CLASSES)) {
+        struct pool_class *of = &block->home->classes[block->class];
+        if (likely(of->shelf_count < of->shelf_max)) {
+            block_fill_freed(block);
+            of->freed_count++;
+            of->shelf_count++;
+            block->next = of->shelf;
+            of->shelf = block;
+            return;
         }
     }
+    pools_give(block);
 }
 
 struct leat_buf leat_buf_slice(struct leat_buf buf, size_t offset_bytes, size_t length_bytes)

@@ -10,6 +10,7 @@
 #include "buffers/pools.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define POOLS_ASAN 1
@@ -124,7 +125,34 @@ struct leat_block *pools_take_slow(struct leat_pools *pools, size_t length_bytes
 struct leat_block *pools_take_wrap(struct leat_pools *pools);
 bool pools_fails(struct leat_pools *pools); /* the test seam */
 void pools_give(struct leat_block *block);  /* refs has become 0 */
-void block_fill_freed(struct leat_block *block);
-void block_check_freed(const struct leat_block *block);
+
+/* What a freed block must look like, as far as it is cheap to look: found broken, somebody wrote to
+ * a block after it was freed, or past the extent that was granted. */
+static inline void block_check_freed(const struct leat_block *block)
+{
+    DCHECK(block->refs == 0);
+#if LEAT_DCHECK_ON && !defined(POOLS_ASAN)
+    uint32_t dirty_bytes = block->dirty_bytes;
+    for (uint32_t i = 0; i < dirty_bytes && i < FREED_LOOK_BYTES; i++) {
+        DCHECK(block->memory[i] == FREED_BYTE);
+    }
+    for (uint32_t i = dirty_bytes; i < block->capacity_bytes; i++) {
+        if (i == dirty_bytes + FREED_LOOK_BYTES) {
+            break;
+        }
+        DCHECK(block->memory[i] == 0);
+    }
+#endif
+}
+
+static inline void block_fill_freed(struct leat_block *block)
+{
+#if LEAT_DCHECK_ON && !defined(POOLS_ASAN)
+    if (block->dirty_bytes != 0) {
+        memset(block->memory, FREED_BYTE, block->dirty_bytes);
+    }
+#endif
+    POISON(block->memory, block->capacity_bytes);
+}
 
 #endif
