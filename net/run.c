@@ -20,6 +20,8 @@
 /* How long after the drain's limit a core may take to stop before the process ends without it. */
 #define RUN_STOP_GRACE_NS (2 * LEAT_NS_PER_S)
 #define RUN_RETRY_MS      1
+/* timeout(1) and others send their signal to the process and to its group: that is one signal. */
+#define RUN_SAME_SIGNAL_NS (20 * LEAT_NS_PER_MS)
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_SIGNAL = 128 };
 
@@ -97,7 +99,8 @@ static void loops_stop(struct leat_run *run)
 /* What the waiting thread knows and nobody else. */
 struct wait {
     struct leat_run *run;
-    int signal_number; /* the first that asked for the end, 0: none did */
+    int signal_number;  /* the first that asked for the end, 0: none did */
+    uint64_t signal_ns; /* when it came */
     bool is_end_asked;
     uint64_t deadline_ns; /* of the drain, then of the stop; UINT64_MAX: none */
     bool is_stopping;     /* the drain's limit has passed */
@@ -131,12 +134,17 @@ static void on_signal(struct wait *wait, int number)
         wait_reload(wait);
         return;
     }
+    uint64_t now_ns = clock_ns();
+    if (number == wait->signal_number && now_ns - wait->signal_ns < RUN_SAME_SIGNAL_NS) {
+        return;
+    }
     if (wait->is_end_asked) {
         fprintf(stderr, "%s: SIG%s again: ending at once, requests in flight are cut off\n",
                 run->options->name != NULL ? run->options->name : "leat", sigabbrev_np(number));
         _exit(EXIT_SIGNAL + number);
     }
     wait->signal_number = number;
+    wait->signal_ns = now_ns;
     wait->is_end_asked = true;
 }
 

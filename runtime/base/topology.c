@@ -63,12 +63,20 @@ static int mask_read(struct cpu_mask *mask, const struct leat_topology_source *s
     return 0;
 }
 
+/* Without these files hwloc can only count, and complains on standard error. */
+static bool has_sysfs(void)
+{
+    return access("/sys/bus/cpu/devices/cpu0/topology", R_OK) == 0 ||
+           access("/sys/devices/system/cpu/cpu0/topology", R_OK) == 0;
+}
+
 /* hwloc with what is needed here and no more; NULL when it cannot say anything. The binding of the
  * calling thread is left alone, and CPUs of others are seen, so that siblings are. */
 static hwloc_topology_t hwloc_read(const struct leat_topology_source *source)
 {
     hwloc_topology_t hw;
-    if (source->is_hwloc_off || hwloc_topology_init(&hw) < 0) {
+    if (source->is_hwloc_off || (source->synthetic == NULL && !has_sysfs()) ||
+        hwloc_topology_init(&hw) < 0) {
         return NULL;
     }
     hwloc_topology_set_all_types_filter(hw, HWLOC_TYPE_FILTER_KEEP_NONE);

@@ -1,6 +1,7 @@
 """How programs on leat_main start and end; the program is life.c."""
 import os
 import re
+import subprocess
 import sys
 import time
 import unittest
@@ -50,6 +51,18 @@ class Start(unittest.TestCase):
             program.until("start of 1$", "stderr")
             self.assertEqual(program.end(TERM), 0)
 
+    def test_starts_without_proc_and_sys(self):
+        bare = "mount -t tmpfs none /sys && mount -t tmpfs none /proc && exec"
+        try:
+            subprocess.run(["unshare", "-m", "sh", "-c", bare + " true"], check=True, timeout=60,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        except (OSError, subprocess.SubprocessError):
+            self.skipTest("this user may not unmount /proc for itself")
+        with Program("unshare", "-m", "sh", "-c", f"{bare} {LIFE} --log-level warn") as program:
+            program.until(READY)
+            self.assertEqual(program.end(TERM), 0)
+            self.assertEqual(program.text["stderr"], "")
+
     def test_a_failed_start_stops_all_and_is_told_once(self):
         for core in range(min(CORES, 2)):
             code, out, err = finish(LIFE, "--fail-on", core, "--log-level", "error")
@@ -88,14 +101,23 @@ class End(unittest.TestCase):
                 program.until(READY)
                 program.send(number)
                 program.until("drain$", "stderr", CORES)
+                time.sleep(0.1)  # what comes within 20 ms counts as the same signal
                 self.assertEqual(program.end(number), code)
                 self.assertEqual(lines(program.text["stderr"], "again: ending at once"), 1)
+
+    def test_a_signal_to_the_process_and_its_group_is_one(self):
+        with Program(LIFE, "--hold", start_new_session=True) as program:
+            program.until(READY)
+            os.kill(program.process.pid, TERM)
+            os.killpg(program.process.pid, TERM)
+            self.assertEqual(program.end(), 0)
+            self.assertEqual(lines(program.text["stderr"], "released$"), CORES)
 
     def test_a_core_that_hangs_cannot_keep_a_second_signal_off(self):
         with Program(LIFE, "--hang") as program:
             program.until("start of", "stderr")
             program.send(TERM)
-            time.sleep(0.05)  # two signals at once are one
+            time.sleep(0.1)  # what comes within 20 ms counts as the same signal
             self.assertEqual(program.end(TERM), 143)
 
     def test_the_drain_has_a_limit(self):
