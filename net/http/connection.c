@@ -28,7 +28,7 @@ static int backlog_append(struct leat_request *req, const uint8_t *bytes, size_t
         struct leat_buf grown = leat_buf_alloc_unsafe(size);
         if (!grown.data)
             return -ENOMEM;
-        if (held)
+        if (backlog->buf.data)
             memcpy(grown.data, backlog->buf.data + backlog->begin, held);
         leat_buf_unref(backlog->buf);
         *backlog = (struct http_backlog){.buf = grown, .end = held, .capacity = size};

@@ -220,7 +220,7 @@ void http_date_refresh(struct http_core *core, uint64_t now_ns);
 void http_date_format(uint64_t unix_s, char text[HTTP_DATE_BYTES]);
 /* Ends the drain, or frees the server, when its last connection has gone. */
 void http_server_settle(struct leat_http *http);
-void http_drain_tick(struct leat_timer *timer, void *http);
+void http_drain_tick(struct leat_timer *timer, void *arg);
 
 void http_queue_init(struct http_queue *queue, struct leat_http *http, uint64_t duration_ns);
 void http_queue_push(struct http_conn *conn, enum http_queue_number number, uint64_t now_ns);

@@ -15,7 +15,7 @@ struct page {
 
 static void put(struct page *page, const char *text, size_t length)
 {
-    if (page->length_bytes + length <= page->size_bytes) {
+    if (page->at != NULL && page->length_bytes + length <= page->size_bytes) {
         memcpy(page->at + page->length_bytes, text, length);
     }
     page->length_bytes += length;

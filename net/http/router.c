@@ -60,7 +60,9 @@ static struct http_node *literal_add(struct http_node *node, unsigned at, const 
         return NULL;
     }
     child->text_bytes = bytes;
-    memmove(grown + at + 1, grown + at, (node->literal_count - at) * sizeof(*grown));
+    size_t after = (size_t)(node->literal_count - at);
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are what is moved */
+    memmove(grown + at + 1, grown + at, after * sizeof(*grown));
     grown[at] = child;
     node->literal_count++;
     return child;
