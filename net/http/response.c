@@ -46,6 +46,14 @@ size_t http_put_number(uint8_t *to, uint64_t number)
     char digits[20];
     unsigned at = sizeof(digits);
 
+    if (number < 10) {
+        *to = (uint8_t)('0' + number);
+        return 1;
+    }
+    if (number < 100) {
+        memcpy(to, pairs + number * 2, 2);
+        return 2;
+    }
     for (; number >= 100; number /= 100) { /* by a constant: a multiplication */
         at -= 2;
         memcpy(digits + at, pairs + (number % 100) * 2, 2);
@@ -275,12 +283,19 @@ void http_response_finish(struct leat_request *req)
         http_conn_settle(req->conn);
 }
 
+static int write_broken(struct leat_request *req)
+{
+    http_count_error(req, LEAT_HTTP_ERROR_NO_MEMORY);
+    http_conn_abort(req->conn);
+    return -ENOMEM;
+}
+
 /* ---- Whole responses ---- */
 
-static int respond_bytes(struct leat_request *req, struct reply reply, const void *bytes)
+static int respond_slowly(struct leat_request *req, const struct reply *given, const void *bytes)
 {
+    struct reply reply = *given;
     size_t length = reply.length_bytes, room = length <= HTTP_COPY_BYTES_MAX ? length : 0;
-    struct leat_buf large = {0};
     uint8_t *to = NULL;
 
     int result = reply_begin(req, &reply, room, &to);
@@ -299,14 +314,51 @@ static int respond_bytes(struct leat_request *req, struct reply reply, const voi
         memcpy(to, bytes, length);
         http_out_advance(req, length);
     } else {
-        large = leat_buf_from_bytes(bytes, length);
-        if (!large.data) {
-            http_count_error(req, LEAT_HTTP_ERROR_NO_MEMORY);
-            http_conn_abort(req->conn);
-            return -ENOMEM;
-        }
+        struct leat_buf large = leat_buf_from_bytes(bytes, length);
+        if (!large.data)
+            return write_broken(req);
         http_out_push(req, large);
     }
+    http_response_finish(req);
+    return 0;
+}
+
+/* Whether nothing is special: HTTP/1.1, no HEAD, nothing of the body left, no headers of the
+ * handler's, the connection goes on, and the status and type of the answer before. */
+static inline bool is_plain(const struct leat_request *req, const struct reply *reply)
+{
+    const struct http_exchange *x = &req->x;
+    const struct http_head *head = &req->head;
+    const struct http_ready_head *ready = &req->http->ready;
+
+    return !x->begun && !x->close && !x->bad_header && x->body_done && !x->is_broken &&
+           !x->has_bufs && req->phase == HTTP_PHASE_EXCHANGE && head->minor && head->keep_alive &&
+           head->method != LEAT_METHOD_HEAD && ready->status == reply->status &&
+           ready->type == reply->type && reply->length_bytes <= HTTP_COPY_BYTES_MAX &&
+           !req->http->draining && !(req->conn->flags & HTTP_CONN_ENDED);
+}
+
+static int respond_bytes(struct leat_request *req, const struct reply *reply, const void *bytes)
+{
+    size_t length = reply->length_bytes;
+    const struct http_ready_head *ready = &req->http->ready;
+    struct http_exchange *x = &req->x;
+
+    prefix_refresh(req->http);
+    if (!likely(is_plain(req, reply)))
+        return respond_slowly(req, reply, bytes);
+    uint8_t *start = http_out_reserve(req, sizeof(ready->bytes) + 32 + length), *to = start;
+    if (unlikely(!start))
+        return no_memory(req);
+    to = put(to, ready->bytes, ready->length_bytes);
+    to += http_put_number(to, length);
+    to = PUT(to, "\r\n\r\n");
+    to = put(to, bytes, length);
+    http_out_advance(req, (size_t)(to - start));
+    x->begun = true;
+    x->status = (uint16_t)reply->status;
+    x->sent_bytes = length;
+    req->core->stats.status_counts[reply->status / 100]++;
     http_response_finish(req);
     return 0;
 }
@@ -315,21 +367,21 @@ int leat_respond_text(struct leat_request *req, int status, const char *text)
 {
     struct reply reply = {status, HTTP_TYPE_TEXT, NULL, strlen(text)};
 
-    return respond_bytes(req, reply, text);
+    return respond_bytes(req, &reply, text);
 }
 
 int leat_respond_html(struct leat_request *req, int status, const char *html)
 {
     struct reply reply = {status, HTTP_TYPE_HTML, NULL, strlen(html)};
 
-    return respond_bytes(req, reply, html);
+    return respond_bytes(req, &reply, html);
 }
 
 int leat_respond_json(struct leat_request *req, int status, const char *json)
 {
     struct reply reply = {status, HTTP_TYPE_JSON, NULL, strlen(json)};
 
-    return respond_bytes(req, reply, json);
+    return respond_bytes(req, &reply, json);
 }
 
 int leat_respond_bytes(struct leat_request *req, int status, const char *type, const void *bytes,
@@ -337,14 +389,14 @@ int leat_respond_bytes(struct leat_request *req, int status, const char *type, c
 {
     struct reply reply = {status, type ? HTTP_TYPE_OWN : HTTP_TYPE_NONE, type, length_bytes};
 
-    return respond_bytes(req, reply, bytes ? bytes : "");
+    return respond_bytes(req, &reply, bytes ? bytes : "");
 }
 
 int leat_respond_empty(struct leat_request *req, int status)
 {
     struct reply reply = {status, HTTP_TYPE_NONE, NULL, 0};
 
-    return respond_bytes(req, reply, "");
+    return respond_bytes(req, &reply, "");
 }
 
 int leat_respond_buf(struct leat_request *req, int status, const char *type, struct leat_buf body)
@@ -354,7 +406,7 @@ int leat_respond_buf(struct leat_request *req, int status, const char *type, str
     int result;
 
     if (body.length_bytes <= HTTP_COPY_BYTES_MAX) {
-        result = respond_bytes(req, reply, body.data ? body.data : (const uint8_t *)"");
+        result = respond_bytes(req, &reply, body.data ? body.data : (const uint8_t *)"");
         leat_buf_unref(body);
         return result;
     }
@@ -450,13 +502,6 @@ static void write_done(struct leat_request *req)
     http_out_flush(req);
     if (req->is_blocked || req->phase != HTTP_PHASE_EXCHANGE)
         http_conn_settle(req->conn);
-}
-
-static int write_broken(struct leat_request *req)
-{
-    http_count_error(req, LEAT_HTTP_ERROR_NO_MEMORY);
-    http_conn_abort(req->conn);
-    return -ENOMEM;
 }
 
 static uint8_t *put_chunk_size(uint8_t *to, uint64_t bytes)

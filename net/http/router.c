@@ -113,7 +113,7 @@ static bool route_same_method(const struct http_route *a, const struct http_rout
 
 /* ---- Patterns without parameters ---- */
 
-static uint64_t load(const char *text, size_t bytes)
+static inline uint64_t load(const char *text, size_t bytes)
 {
     uint64_t word = 0;
     uint32_t low, high;
@@ -132,7 +132,7 @@ static uint64_t load(const char *text, size_t bytes)
 }
 
 /* The keys are the program's, so nobody can choose them to collide. */
-static uint64_t hash(const char *text, size_t bytes)
+static inline uint64_t hash(const char *text, size_t bytes)
 {
     const uint64_t factor = UINT64_C(0x9e3779b97f4a7c15);
     uint64_t sum = bytes * factor;
@@ -178,8 +178,6 @@ static const struct http_node *exact_find(const struct http_router *router, stru
 {
     uint64_t sum = hash(text.data, text.length_bytes);
 
-    if (!router->exact)
-        return NULL;
     for (uint32_t at = (uint32_t)sum & router->exact_mask;; at = (at + 1) & router->exact_mask) {
         const struct http_exact *entry = &router->exact[at];
         if (!entry->node)
@@ -300,28 +298,34 @@ struct search {
     const char *text_end;
 };
 
-static const struct http_route *route_for(const struct http_node *node, const struct search *search)
+/* Of the pattern that ends at node; adds the methods that it has to *allowed when there is none. */
+static const struct http_route *route_for(const struct http_node *node, enum leat_method method,
+                                          struct leat_view method_name, uint32_t *allowed)
 {
     const struct http_route *as_get = NULL, *any = NULL;
+    uint32_t methods = 0;
 
     for (const struct http_route *route = node->routes; route; route = route->next) {
+        if (route->method == method &&
+            (method != LEAT_METHOD_OTHER || leat_view_equal(method_name, route->method_name)))
+            return route;
         if (route->method == LEAT_METHOD_COUNT)
             any = route;
-        else if (route->method == search->method &&
-                 (route->method != LEAT_METHOD_OTHER ||
-                  leat_view_equal(search->method_name, route->method_name)))
-            return route;
-        else if (route->method == LEAT_METHOD_GET && search->method == LEAT_METHOD_HEAD)
+        else if (route->method == LEAT_METHOD_GET && method == LEAT_METHOD_HEAD)
             as_get = route;
-        search->match->allowed |= 1u << route->method;
+        if (route->method != LEAT_METHOD_COUNT)
+            methods |= 1u << route->method;
     }
+    *allowed |= methods;
     return as_get ? as_get : any;
 }
 
 static bool leaf_matches(const struct http_node *node, struct search *search)
 {
-    search->match->route = route_for(node, search);
-    return search->match->route != NULL;
+    struct http_match *match = search->match;
+
+    match->route = route_for(node, search->method, search->method_name, &match->allowed);
+    return match->route != NULL;
 }
 
 static size_t text_length(const struct search *search, const char *raw, const char *end)
@@ -409,9 +413,9 @@ static bool other_slash_matches(const struct http_router *router, const struct s
     return walk(&router->root, &other, raw.data + 1, text.data + 1);
 }
 
-void http_router_find(const struct http_router *router, enum leat_method method,
-                      struct leat_view method_name, struct leat_view raw, struct leat_view text,
-                      struct http_match *match)
+static void search_tree(const struct http_router *router, enum leat_method method,
+                        struct leat_view method_name, struct leat_view raw, struct leat_view text,
+                        struct http_match *match)
 {
     struct search search = {.match = match,
                             .method = method,
@@ -420,18 +424,25 @@ void http_router_find(const struct http_router *router, enum leat_method method,
                             .end = raw.data + raw.length_bytes,
                             .text_end = text.data + text.length_bytes};
 
-    match->route = NULL;
-    match->allowed = 0;
-    match->other_slash = false;
-    match->param_count = 0;
     if (raw.length_bytes == 0 || raw.data[0] != '/')
         return;
-    if (likely(!search.is_escaped)) {
-        const struct http_node *node = exact_find(router, raw);
-        if (node && leaf_matches(node, &search))
-            return;
-    }
     if (!walk(&router->root, &search, raw.data + 1, text.data + 1) && match->allowed == 0 &&
         (method == LEAT_METHOD_GET || method == LEAT_METHOD_HEAD))
         match->other_slash = other_slash_matches(router, &search, raw, text);
+}
+
+void http_router_find(const struct http_router *router, enum leat_method method,
+                      struct leat_view method_name, struct leat_view raw, struct leat_view text,
+                      struct http_match *match)
+{
+    const struct http_node *node = NULL;
+
+    match->allowed = 0;
+    match->other_slash = false;
+    match->param_count = 0;
+    if (likely(raw.data == text.data && router->exact))
+        node = exact_find(router, raw);
+    match->route = node ? route_for(node, method, method_name, &match->allowed) : NULL;
+    if (!match->route)
+        search_tree(router, method, method_name, raw, text, match);
 }
