@@ -51,11 +51,13 @@ const char *leat_sockets_name(struct leat_loop *loop);
 
 struct leat_sockets_stats {
     uint64_t accepted_count, connected_count, closed_count;
-    uint64_t live_count;      /* accepted + connected - closed, connecting ones included */
-    uint64_t exhausted_count; /* times that accepting stopped: descriptors, memory, limit */
-    uint64_t starved_count;   /* times that a connection had to wait for a receive buffer */
-    uint64_t compacted_count; /* slices copied by leat_conn_hold */
-    uint64_t conn_bytes;      /* memory of one idle connection, without kernel and user */
+    uint64_t live_count;        /* accepted + connected - closed, connecting ones included */
+    uint64_t exhausted_count;   /* times that accepting stopped: descriptors, memory, limit */
+    uint64_t starved_count;     /* times that a connection had to wait for a receive buffer */
+    uint64_t compacted_count;   /* slices copied by leat_conn_hold */
+    uint64_t lent_count;        /* zero-copy sends tried */
+    uint64_t lent_copied_count; /* those that the kernel copied all the same */
+    uint64_t conn_bytes;        /* memory of one idle connection, without kernel and user */
     uint64_t closed_by_reason[LEAT_CLOSE_REASON_COUNT];
 };
 void leat_sockets_stats(struct leat_loop *loop, struct leat_sockets_stats *stats);

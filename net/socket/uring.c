@@ -26,6 +26,9 @@
 #define URING_SLICES_MAX          16  /* delivered by one on_data */
 #define URING_MESSAGES_MAX        32  /* sends of several pieces between two submissions */
 #define URING_ACCEPT_MARGIN       128 /* as many places must be free for accepting unasked */
+#define URING_LEND_BYTES          (UINT32_C(128) << 10) /* less is cheaper to copy */
+#define URING_LENT_MAX            1024                  /* sends whose memory the kernel has */
+#define URING_LENT_WAITS_MAX      1000                  /* of 1 ms, for peers to acknowledge */
 #define URING_GROUP               0
 
 /* In the low bits of user_data, and as bits 1 << operation in what a connection or listener counts
@@ -38,6 +41,7 @@ enum uring_operation {
     URING_ERRORS,   /* poll for POLLERR, POLLHUP of one that is not being received from */
     URING_ACCEPT,
     URING_ACCEPTABLE, /* poll for POLLIN of a listener, near the limit on connections */
+    URING_LEND,       /* zero-copy send: user_data is a struct uring_lent */
     URING_LOOP,       /* poll of the loop's own epoll descriptor */
     URING_OPERATION_MASK = 15
 };
@@ -45,6 +49,20 @@ enum uring_operation {
 struct uring_message {
     struct msghdr header;
     struct iovec iov[SOCK_IOV_COUNT_MAX];
+};
+
+/* IORING_SEND_ZC_REPORT_USAGE and its answer came with Linux 6.2, after liburing 2.3. */
+#ifndef IORING_SEND_ZC_REPORT_USAGE
+#define IORING_SEND_ZC_REPORT_USAGE  (1U << 3)
+#define IORING_NOTIF_USAGE_ZC_COPIED (1U << 31)
+#endif
+
+/* Memory that the network card may still be reading: given back when the kernel says so, which may
+ * be after the connection's end. */
+struct uring_lent {
+    struct sock_conn *conn; /* NULL: the send has completed */
+    struct leat_buf buf;
+    uint64_t id;
 };
 
 struct uring {
@@ -57,6 +75,8 @@ struct uring {
     uint32_t message_count; /* used since the last submission */
     unsigned looked_until;  /* place in the completion queue, for URING_LOOP */
     bool loop_is_polled;
+    bool cannot_lend; /* the kernel does not say whether it copied */
+    uint32_t lent_count;
     struct uring_message messages[URING_MESSAGES_MAX];
 };
 
@@ -451,6 +471,28 @@ static bool has_file(const struct sock_conn *c)
     return false;
 }
 
+static bool may_lend(const struct sock_conn *c)
+{
+    const struct uring *u = c->transport->uring;
+    return c->out.first->buf.length_bytes >= URING_LEND_BYTES && !u->cannot_lend &&
+           (c->flags & SOCK_COPIES) == 0 && c->family != LEAT_FAMILY_UNIX &&
+           u->lent_count < URING_LENT_MAX;
+}
+
+static void prepare_lending(struct sock_conn *c, struct io_uring_sqe *sqe, struct uring_lent *lent)
+{
+    const struct leat_buf *first = &c->out.first->buf;
+    *lent = (struct uring_lent){.conn = c, .id = c->id, .buf = leat_buf_ref(*first)};
+    if ((c->flags & SOCK_LENDS) == 0) {
+        c->flags |= SOCK_COPIES; /* no second one before the kernel has told about the first */
+    }
+    c->transport->uring->lent_count++;
+    c->transport->stats.lent_count++;
+    io_uring_prep_send_zc(sqe, c->fd, first->data, first->length_bytes, MSG_NOSIGNAL,
+                          IORING_SEND_ZC_REPORT_USAGE);
+    sqe->user_data = tag(lent, URING_LEND);
+}
+
 static void uring_conn_flush(struct sock_conn *c)
 {
     struct uring *u = c->transport->uring;
@@ -472,12 +514,16 @@ static void uring_conn_flush(struct sock_conn *c)
         sock_conn_dirty(c); /* tried again in the next turn */
         return;
     }
-    if (first->next == NULL) {
+    struct uring_lent *lent = unlikely(may_lend(c)) ? leat_heap_alloc(sizeof(*lent)) : NULL;
+    if (lent != NULL) {
+        prepare_lending(c, sqe, lent);
+    } else if (first->next == NULL) {
         io_uring_prep_send(sqe, c->fd, first->buf.data, first->buf.length_bytes, MSG_NOSIGNAL);
+        sqe->user_data = tag(c, URING_SEND);
     } else {
         CHECK(prepare_message(c, sqe, &u->messages[u->message_count++]));
+        sqe->user_data = tag(c, URING_SEND);
     }
-    sqe->user_data = tag(c, URING_SEND);
     c->uring.operations |= 1u << URING_SEND;
     c->flags |= SOCK_BLOCKED;
 }
@@ -502,6 +548,44 @@ static void on_send(struct sock_conn *c, int result)
     }
     sock_sent(c);
     watch_on(c);
+}
+
+static void lent_free(struct sock_transport *t, struct uring_lent *lent)
+{
+    leat_buf_unref(lent->buf);
+    leat_heap_free(lent);
+    t->uring->lent_count--;
+}
+
+/* The first completion tells what was sent, the second (a notification) that the memory is ours
+ * again, and whether lending it was any use: over the loopback interface it never is. */
+static void on_lent(struct sock_transport *t, struct uring_lent *lent,
+                    const struct io_uring_cqe *cqe)
+{
+    if ((cqe->flags & IORING_CQE_F_NOTIF) != 0) {
+        struct sock_conn *c = slots_find(&t->slots, lent->id);
+        bool is_copied = ((uint32_t)cqe->res & IORING_NOTIF_USAGE_ZC_COPIED) != 0;
+        t->stats.lent_copied_count += is_copied;
+        if (c != NULL) {
+            c->flags &= ~(uint32_t)(SOCK_COPIES | SOCK_LENDS);
+            c->flags |= is_copied ? SOCK_COPIES : SOCK_LENDS;
+        }
+        lent_free(t, lent);
+        return;
+    }
+    struct sock_conn *c = lent->conn;
+    int result = cqe->res;
+    lent->conn = NULL;
+    if ((cqe->flags & IORING_CQE_F_MORE) == 0) {
+        lent_free(t, lent);
+    }
+    if (result == -EINVAL || result == -EOPNOTSUPP || result == -ENOMEM) {
+        /* An older kernel, such a socket, or too little locked memory: an ordinary send may do. */
+        t->uring->cannot_lend = t->uring->cannot_lend || result == -EINVAL;
+        c->flags = (c->flags & ~(uint32_t)SOCK_LENDS) | SOCK_COPIES;
+        result = -EAGAIN;
+    }
+    on_send(c, result);
 }
 
 static int socket_error(int fd)
@@ -635,7 +719,8 @@ static void on_acceptable(struct sock_listener *l, int events)
 
 /* The loop's side. */
 
-static unsigned on_completion(struct io_uring_cqe *const *cqes, unsigned count)
+static unsigned on_completion(struct sock_transport *t, struct io_uring_cqe *const *cqes,
+                              unsigned count)
 {
     const struct io_uring_cqe *cqe = cqes[0];
     void *object = (void *)(uintptr_t)(cqe->user_data & ~(uint64_t)URING_OPERATION_MASK);
@@ -644,6 +729,9 @@ static unsigned on_completion(struct io_uring_cqe *const *cqes, unsigned count)
         return on_receive(object, cqes, count);
     case URING_SEND:
         on_send(object, cqe->res);
+        break;
+    case URING_LEND:
+        on_lent(t, object, cqe);
         break;
     case URING_WRITABLE:
         on_writable(object);
@@ -681,7 +769,7 @@ static unsigned uring_poll(struct leat_source *source)
             break;
         }
         for (unsigned i = 0; i < count;) {
-            i += on_completion(&cqes[i], count - i);
+            i += on_completion(t, &cqes[i], count - i);
         }
         io_uring_cq_advance(&u->ring, count);
         left -= count;
@@ -904,8 +992,15 @@ no_ring:
 
 static void uring_close(struct sock_transport *t)
 {
+    struct uring *u = t->uring;
+    for (unsigned i = 0; i < URING_LENT_WAITS_MAX && u->lent_count > 0; i++) {
+        struct __kernel_timespec timeout = {.tv_nsec = (long long)LEAT_NS_PER_MS};
+        struct io_uring_cqe *cqe;
+        (void)io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &timeout, NULL);
+        (void)uring_poll(&t->source);
+    }
     leat_source_remove(t->loop, &t->source);
-    (void)io_uring_submit(&t->uring->ring); /* descriptors that are to be closed */
+    (void)io_uring_submit(&u->ring); /* descriptors that are to be closed */
     io_uring_queue_exit(&t->uring->ring);
     offers_fini(t);
     leat_heap_free(t->uring);
