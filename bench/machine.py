@@ -5,6 +5,7 @@ import re
 import subprocess
 import time
 
+DISTURBED_SHARE_MAX = 0.02  # of the machine's time, stolen or used by others: no verdict then
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 

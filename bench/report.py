@@ -11,9 +11,9 @@ interleaved rounds; medians, with the lowest and the highest round. CPU time is 
 of the server's threads as the scheduler counts it.
 """
 MICRO_TARGETS = [
-    # part of a case's name, field, target, unit, by what to divide, at most or at least
+    # part of its name, field, target, unit, by what to divide, at most or at least
     ("http_parser/browser", "bytes_per_second", 1.5, "GB/s", 1e9, "least"),
-    ("wheel/restart", "ns", 30.0, "ns", 1.0, "most"),
+    ("wheel/restart one", "ns", 30.0, "ns", 1.0, "most"),
 ]
 
 
@@ -181,7 +181,8 @@ def http_section(result):
 
 
 def micro_section(result):
-    verdicts = Verdicts({})
+    verdicts = Verdicts(result["limits"])
+    why = verdicts.disturbed(result)
     rows = []
     for case in result["cases"]:
         rate = case.get("bytes_per_second")
@@ -192,7 +193,7 @@ def micro_section(result):
         for part, field, target, unit, scale, which in MICRO_TARGETS:
             is_alternative = any(w in case["name"] for w in ("libuv", "memchr", "scalar"))
             if part in case["name"] and not is_alternative and case.get(field):
-                verdicts.add(case["name"], case[field] / scale, target, " " + unit,
+                verdicts.add(case["name"], case[field] / scale, target, " " + unit, why,
                              least=which == "least")
     head = ["case", "ns", "lowest .. highest", "cycles (TSC)", "instructions", "GB/s"]
     return "\n".join(["## Parts: `./dev bench micro`\n", about(result),

@@ -79,9 +79,13 @@ def main():
         print("bench: build/bench/micro was not built: libbenchmark-dev is missing "
               "(./dev deps bench), or the build was set up without it (./dev clean)")
         return 1
+    disturbance = machine.Disturbance(lambda: 0.0)
     counted = instructions(pattern)
     measured = [case_of(name, runs, counted) for name, runs in times(pattern).items()]
-    result = {"cases": [case for case in measured if case], "machine": machine.describe()}
+    steal, foreign = disturbance.shares()
+    result = {"cases": [case for case in measured if case], "machine": machine.describe(),
+              "samples": {}, "steal": steal, "foreign": foreign,
+              "limits": {"disturbed": machine.DISTURBED_SHARE_MAX}}
     if not result["cases"]:
         print(f"bench: no case has '{pattern}' in its name; {MICRO} --list shows them")
         return 1

@@ -59,7 +59,7 @@ def check(root):
     problems = []
     public = public_headers(root)
     users = {}
-    for path in files.walk(root, ".c", ".h", ".cpp"):
+    for path in files.walk(root, ".c", ".h", ".inc", ".cpp"):
         text = files.read(root, path)
         if floor_of(path) is None:
             problems.append(f"{path}:1: stands on no floor (test/check/layering.py lists them)")

@@ -65,7 +65,7 @@ def check_clang():
 def check_format():
     return parallel(lambda path: [l for l in run("clang-format", "--dry-run", "-Werror", path)[1]
                                   if "error:" in l],
-                    list(files.walk(ROOT, ".c", ".h", ".cpp")))
+                    list(files.walk(ROOT, ".c", ".h", ".inc", ".cpp")))
 
 
 def compiled_sources():

@@ -9,7 +9,7 @@ FUNCTION_LINES_MAX = 70
 BANNED_NAMES = re.compile(r"^(utils?|helpers?|misc|common|manager|handle_data|stuff)\.[a-z]+$")
 LEFTOVERS = re.compile(r"\b(TODO|FIXME|XXX|HACK|[Pp]laceholder|not yet implemented)\b")
 SELF = ("test/check/style.py", "test/check/selftest.py")
-CODE = (".c", ".h", ".cpp", ".py", "dev")
+CODE = (".c", ".h", ".inc", ".cpp", ".py", "dev")
 
 
 def c_functions(text):
@@ -42,7 +42,7 @@ def check_text(path, text, problems):
         if found:
             problems.append(f"{path}:{number}: '{found[0]}' does not land")
     functions = ()
-    if path.endswith((".c", ".h")):
+    if path.endswith((".c", ".h", ".inc")):
         functions = c_functions(text)
     elif path.endswith(".py"):
         functions = python_functions(text)

@@ -191,4 +191,4 @@ if __name__ == "__main__":
     if not any(shutil.which(tool) for tool in TOOLS):
         print("SKIP: none of " + ", ".join(TOOLS) + " is installed (./dev deps test)")
         sys.exit(77)
-    unittest.main(verbosity=1)
+    unittest.main(verbosity=2)
