@@ -21,6 +21,15 @@ static void respond_view(struct leat_request *req, struct leat_view view)
         leat_respond_text(req, 200, "(none)");
 }
 
+/* Runs fn with the request's handle in a while. */
+static void run_later(struct leat_request *req, leat_timer_fn *fn, uint64_t ms)
+{
+    leat_deferred deferred = leat_request_defer(req);
+
+    if (!leat_set_timeout(leat_request_loop(req), fn, (void *)(uintptr_t)deferred.id, ms))
+        leat_request_fail(req, 503, "no memory for a timer");
+}
+
 /* ---- At once ---- */
 
 static void on_hello(struct leat_request *req)
@@ -86,7 +95,10 @@ static void on_big(struct leat_request *req)
 {
     struct leat_buf buf = leat_buf_alloc_unsafe(APP_BIG_BYTES);
 
-    CHECK(buf.data);
+    if (!buf.data) {
+        leat_request_fail(req, 503, "no buffers");
+        return;
+    }
     memset(buf.data, 'b', APP_BIG_BYTES);
     leat_respond_buf(req, 200, "text/plain", buf);
 }
@@ -201,6 +213,7 @@ struct counted {
     size_t bytes;
     struct leat_held held[512];
     unsigned held_count;
+    bool has_failed;
     struct app *app;
 };
 
@@ -261,8 +274,10 @@ static void hold_piece(struct leat_request *req, struct leat_buf piece)
     counted->bytes += piece.length_bytes;
     CHECK(counted->held_count < 512);
     counted->held[counted->held_count] = leat_request_hold(req, piece);
-    CHECK(counted->held[counted->held_count].buf.data);
-    counted->held_count++;
+    if (counted->held[counted->held_count].buf.data)
+        counted->held_count++;
+    else
+        counted->has_failed = true;
 }
 
 static void hold_end(struct leat_request *req)
@@ -271,6 +286,10 @@ static void hold_end(struct leat_request *req)
     char text[512];
     size_t length = 0;
 
+    if (counted->has_failed) {
+        leat_request_fail(req, 503, "no buffers");
+        return;
+    }
     for (unsigned i = 0; i < counted->held_count; i++) {
         struct leat_buf buf = counted->held[i].buf;
         CHECK(length + buf.length_bytes <= sizeof(text));
@@ -296,11 +315,9 @@ static void resume_later(struct leat_timer *timer, void *arg)
 
 static void pause_piece(struct leat_request *req, struct leat_buf piece)
 {
-    leat_deferred deferred = leat_request_defer(req);
-
     count_piece(req, piece);
     leat_request_pause(req);
-    leat_set_timeout(leat_request_loop(req), resume_later, (void *)(uintptr_t)deferred.id, 1);
+    run_later(req, resume_later, 1);
 }
 
 static void on_pause(struct leat_request *req)
@@ -348,8 +365,7 @@ static void on_later(struct leat_request *req)
 
     app->last_deferred = leat_request_defer(req);
     leat_request_on_abort(req, later_abort);
-    leat_set_timeout(leat_request_loop(req), later, (void *)(uintptr_t)app->last_deferred.id,
-                     APP_LATER_NS / LEAT_NS_PER_MS);
+    run_later(req, later, APP_LATER_NS / LEAT_NS_PER_MS);
 }
 
 static void on_later_body(struct leat_request *req)
@@ -367,9 +383,7 @@ static void collect_later(struct leat_timer *timer, void *arg)
 
 static void on_slow_reader(struct leat_request *req)
 {
-    leat_deferred deferred = leat_request_defer(req);
-
-    leat_set_timeout(leat_request_loop(req), collect_later, (void *)(uintptr_t)deferred.id, 50);
+    run_later(req, collect_later, 50);
 }
 
 /* Never answers; the client must go. */
@@ -457,9 +471,7 @@ static void stream_later(struct leat_timer *timer, void *arg)
 
 static void on_stream_later(struct leat_request *req)
 {
-    leat_deferred deferred = leat_request_defer(req);
-
-    leat_set_timeout(leat_request_loop(req), stream_later, (void *)(uintptr_t)deferred.id, 5);
+    run_later(req, stream_later, 5);
 }
 
 /* ---- Middleware ---- */
@@ -484,9 +496,7 @@ static void next_later(struct leat_timer *timer, void *arg)
 
 static void slow_guard(struct leat_request *req)
 {
-    leat_deferred deferred = leat_request_defer(req);
-
-    leat_set_timeout(leat_request_loop(req), next_later, (void *)(uintptr_t)deferred.id, 5);
+    run_later(req, next_later, 5);
 }
 
 /* ---- Upgrade: an echo that speaks first what it was given ---- */
@@ -528,9 +538,7 @@ static void upgrade_later(struct leat_timer *timer, void *arg)
 
 static void on_upgrade_later(struct leat_request *req)
 {
-    leat_deferred deferred = leat_request_defer(req);
-
-    leat_set_timeout(leat_request_loop(req), upgrade_later, (void *)(uintptr_t)deferred.id, 5);
+    run_later(req, upgrade_later, 5);
 }
 
 /* ---- All of it ---- */

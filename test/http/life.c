@@ -1,5 +1,6 @@
 /* What takes time, memory or somebody else: deadlines, backpressure, limits, overload, drain, the
  * vanishing client, upgrade, answers from other threads. Virtual time; nothing sleeps. */
+#include "buffers/pools.h"
 #include "test/http/bench.h"
 
 #include <pthread.h>
@@ -9,6 +10,7 @@
 
 #define GET(path)          "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
 #define POST(path, length) "POST " path " HTTP/1.1\r\nHost: a\r\nContent-Length: " length "\r\n\r\n"
+#define CHUNKED(path)      "POST " path " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 #define SECONDS(n)         ((n)*LEAT_NS_PER_S)
 
 static struct bench bench;
@@ -411,23 +413,64 @@ static void many_pipelined_ones_take_turns(void **state)
     end();
 }
 
+static const char *const hungry[] = {
+    GET("/"),
+    GET("/big"),
+    GET("/set"),
+    GET("/later"),
+    GET("/user/a%20b"),
+    GET("/query?q=x%20y"),
+    GET("/chunked"),
+    GET("/stream"),
+    GET("/slash?") GET("/slash"),
+    POST("/echo", "5") "hello",
+    POST("/hold", "5") "hello",
+    POST("/slow-reader", "4") "slow",
+    CHUNKED("/echo") "2\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
+};
+
+/* The nth allocation fails while one client is served: it is answered, perhaps with 503, or cut
+ * off; nothing is left behind, and the next one is served. */
+static void survive(const char *request, void (*fail_at)(struct leat_core *core, uint64_t nth),
+                    uint64_t nth)
+{
+    struct wire_conn *conn = wire_connect(bench.wire);
+    size_t length = strlen(request);
+
+    fail_at(leat_core_now, nth);
+    if (leat_http_serve(bench.http, wire_handle(conn)) == 0) {
+        wire_feed(bench.wire, conn, request, length / 2);
+        wire_feed(bench.wire, conn, request + length / 2, length - length / 2);
+        wire_settle(bench.wire);
+        wire_pass(bench.wire, 2 * APP_LATER_NS);
+        assert_true(conn->sent_bytes || conn->aborted);
+    }
+    fail_at(leat_core_now, 0);
+    wire_drop(bench.wire, conn);
+    wire_settle(bench.wire);
+    bench_check_rest(&bench);
+    conn = bench_connect(&bench);
+    bench_send(&bench, conn, GET("/"));
+    assert_outcome(conn, "200 hello");
+    wire_drop(bench.wire, conn);
+}
+
 static void memory_that_fails_harms_one_client(void **state)
 {
     begin((struct leat_http_options){0});
-    for (uint64_t nth = 1; nth < 12; nth++) {
-        struct wire_conn *conn = wire_connect(bench.wire);
-        leat_heap_fail_at(leat_core_now, nth);
-        if (leat_http_serve(bench.http, wire_handle(conn)) == 0) {
-            bench_send(&bench, conn,
-                       "POST /count HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-                       "3\r\nabc\r\n0\r\n\r\n");
-            assert_true(conn->sent_bytes || conn->aborted);
-        }
-        leat_heap_fail_at(leat_core_now, 0);
-        wire_drop(bench.wire, conn);
-        wire_settle(bench.wire);
-        bench_check_rest(&bench);
-    }
+    for (unsigned i = 0; i < sizeof(hungry) / sizeof(hungry[0]); i++)
+        for (uint64_t nth = 1; nth < 8; nth++)
+            survive(hungry[i], leat_heap_fail_at, nth);
+    end();
+}
+
+static void buffers_that_fail_harm_one_client(void **state)
+{
+    begin((struct leat_http_options){0});
+    for (unsigned i = 0; i < sizeof(hungry) / sizeof(hungry[0]); i++)
+        for (uint64_t nth = 1; nth < 12; nth++)
+            survive(hungry[i], leat_pools_fail_at, nth);
+    assert_true(errors(LEAT_HTTP_ERROR_NO_MEMORY) > 0);
     end();
 }
 
@@ -625,6 +668,7 @@ int main(void)
         cmocka_unit_test(too_much_to_drain_closes),
         cmocka_unit_test(many_pipelined_ones_take_turns),
         cmocka_unit_test(memory_that_fails_harms_one_client),
+        cmocka_unit_test(buffers_that_fail_harm_one_client),
         cmocka_unit_test(drain_finishes_what_is_in_flight),
         cmocka_unit_test(drain_has_a_limit),
         cmocka_unit_test(freeing_aborts_everything),
