@@ -227,16 +227,16 @@ leat_deferred leat_request_defer(struct leat_request *req)
 
     if (req->x.ended || req->phase != HTTP_PHASE_EXCHANGE)
         return (leat_deferred){0};
-    req->x.deferred = true;
+    req->x.deferred = req->x.has_handle = true;
     return (leat_deferred){(uint64_t)core->core->index << 54 | generation << HANDLE_INDEX_BITS |
                            (req->index + 1)};
 }
 
 void http_request_forget(struct leat_request *req)
 {
-    if (req->x.deferred)
+    if (unlikely(req->x.has_handle))
         req->core->slots[req->index].generation++;
-    req->x.deferred = false;
+    req->x.has_handle = false;
 }
 
 uint32_t leat_deferred_core(leat_deferred deferred)
@@ -254,7 +254,7 @@ struct leat_request *leat_deferred_request(leat_deferred deferred)
         index > home->http->slot_count)
         return NULL;
     const struct http_slot *slot = &home->http->slots[index - 1];
-    return slot->generation == generation && slot->request && slot->request->x.deferred
+    return slot->generation == generation && slot->request && slot->request->x.has_handle
                ? slot->request
                : NULL;
 }

@@ -193,7 +193,7 @@ static bool run_middleware(struct leat_request *req)
     return false;
 }
 
-void leat_next(struct leat_request *req)
+static void next(struct leat_request *req)
 {
     unsigned count = req->http->middleware_count;
 
@@ -201,6 +201,20 @@ void leat_next(struct leat_request *req)
         return;
     if (req->x.chain_index++ == count)
         run_route(req);
+}
+
+void leat_next(struct leat_request *req)
+{
+    if (req->in_pump) {
+        next(req);
+        return;
+    }
+    if (req->phase != HTTP_PHASE_EXCHANGE || req->x.begun)
+        return;
+    /* Middleware that had taken charge gives it to the next, who must answer or take it too. */
+    req->x.deferred = false;
+    next(req);
+    http_check_charge(req);
 }
 
 /* Returns 0, or the status of the failure. */
@@ -234,7 +248,7 @@ void http_run_handlers(struct leat_request *req)
         http_fail(req, status, "the path has a broken percent escape, or memory is out");
         return;
     }
-    leat_next(req);
+    next(req);
     leat_loop_gate(loop);
     http_check_charge(req);
 }

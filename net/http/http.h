@@ -163,7 +163,9 @@ LEAT_API void leat_http_route(struct leat_http *http, const char *method, const 
 LEAT_API void leat_http_use(struct leat_http *http, const char *prefix, leat_handler *handler,
                             void *user);
 
-/* Runs the rest of the chain. Back from it the request may have been answered, or not yet. */
+/* Runs the rest of the chain. Back from it the request may have been answered, or not yet.
+ * Middleware that deferred gives charge on with it: a handler behind it that neither answers nor
+ * takes charge gets its client the 500. */
 LEAT_API void leat_next(struct leat_request *req);
 
 /* What answers when no route matches; the default fails with 404. */

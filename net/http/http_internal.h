@@ -260,7 +260,9 @@ struct http_exchange {
     bool is_broken;  /* its head could not be parsed */
     bool is_failing; /* the error handler runs */
     bool has_bufs;   /* something in kept is set */
-    bool deferred, paused;
+    bool has_handle; /* a leat_deferred names it */
+    bool deferred;   /* the application has taken charge */
+    bool paused;
 
     /* Body. */
     uint8_t framing; /* enum http_framing */

@@ -584,6 +584,14 @@ const struct conversation conversations[] = {
                 "Host: a\r\n"
                 "\r\n",
      .outcome = "200 hello | 200 hello"},
+    {.name = "middleware gives charge to a handler that does nothing",
+     .request = "GET /slow/nothing HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n"
+                "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "500 Internal Server Error | 200 hello"},
     {.name = "a prefix is matched decoded",
      .request = "GET /%67uarded/x HTTP/1.1\r\n"
                 "Host: a\r\n"
