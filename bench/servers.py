@@ -161,7 +161,10 @@ class Server:
         return sum(machine.memory_kib(pid) for pid in self.pids())
 
     def stop(self):
-        if self.process is None or self.process.poll() is not None:
+        if self.process is None:
+            return
+        self.process.stderr.close()
+        if self.process.poll() is not None:
             return
         pids = self.pids()
         self.process.terminate()

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import tempfile
 import unittest
@@ -31,6 +32,19 @@ class Tools(unittest.TestCase):
 
     def test_the_floor_answers_with_what_it_was_given(self):
         self.assertEqual(self.server.answer, self.answer)
+
+    def test_the_floor_finds_ends_that_were_split(self):
+        request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+        for cut in range(1, len(request)):
+            with socket.create_connection(("127.0.0.1", self.server.port), 5) as client:
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                client.sendall(request + request[:cut])
+                self.assertEqual(servers.receive_answer(client), self.answer)
+                client.sendall(request[cut:] + request)
+                both = b""
+                while len(both) < 2 * len(self.answer):
+                    both += client.recv(65536)
+                self.assertEqual(both, 2 * self.answer)
 
     def test_every_pipelined_request_is_answered(self):
         for depth in (1, 16):

@@ -224,7 +224,8 @@ def sanitizer_build(directory, sanitizers, suites):
 def clang_build(tally):
     if build(tally, "build-clang", ["-Dwerror=true", "-Ddcheck=true"],
              {"CC": "clang", "CXX": "clang++"}):
-        meson_tests(tally, "build-clang", ["--suite", "unit", "--suite", "contract"])
+        meson_tests(tally, "build-clang", ["--suite", "unit", "--suite", "contract",
+                                           "--suite", "http"])
 
 
 def counted_script(*command, timeout_s):
@@ -263,7 +264,7 @@ def run_stages(tally):
         return
     stage(tally, "ASan and UBSan", sanitizer_build("build-asan", "address,undefined", []))
     stage(tally, "TSan", sanitizer_build(
-        "build-tsan", "thread", ["unit", "contract", "http", "threads"]))
+        "build-tsan", "thread", ["unit", "contract", "http", "socket"]))
     stage(tally, "clang", clang_build)
     stage(tally, "checks", counted_script("test/check/run.py", "--all", timeout_s=900))
     stage(tally, "fuzz targets", counted_script("test/fuzz/run.py", "--short", timeout_s=900))
