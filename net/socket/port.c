@@ -266,8 +266,11 @@ static int open_first(struct leat_sockets_shared *shared, struct sock_listener *
         return fd;
     }
     learn_bound(port, fd);
-    port->next = shared->first;
-    shared->first = port;
+    struct sock_port **end = &shared->first;
+    while (*end != NULL) { /* in the order of their making: the n-th meets the n-th */
+        end = &(*end)->next;
+    }
+    *end = port;
     l->port = port;
     return fd;
 }

@@ -7,6 +7,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -173,6 +174,84 @@ void a_port_in_use_is_found_out_despite_reuseport(void **state)
     world_enter(w);
     records_free(s);
     world_free(w);
+}
+
+static void listen_without_privilege(void)
+{
+    struct leat_addr addr;
+    struct leat_listener *listener;
+    static struct records s;
+    FILE *file = fopen("/proc/sys/net/ipv4/ip_unprivileged_port_start", "r");
+    int first = 1024;
+    CHILD_CHECK(file != NULL && fscanf(file, "%d", &first) == 1);
+    if (first <= 1) {
+        return; /* nothing is privileged here */
+    }
+    CHILD_CHECK(geteuid() != 0 || setuid(65534) == 0);
+    struct world *w = world_with(NULL);
+    CHILD_CHECK(leat_addr_parse(&addr, "127.0.0.1:1", 0, NULL) == 0);
+    CHILD_CHECK(leat_listen(w->loop, &addr, NULL, &records_ops, &s, &listener) == -EACCES);
+    CHILD_CHECK(strstr(leat_loop_error(w->loop)->sentence, "cap_net_bind_service") != NULL);
+}
+
+void a_privileged_port_is_refused_with_the_remedy(void **state)
+{
+    in_child(listen_without_privilege);
+}
+
+enum { THREADS = 4 };
+struct thread {
+    pthread_t id;
+    uint32_t core_index;
+    struct leat_sockets_shared *shared;
+    pthread_barrier_t *barrier;
+    uint16_t ports[2];
+};
+
+static void *listen_twice(void *arg)
+{
+    struct thread *thread = arg;
+    struct leat_loop_options loop_options = {.index = thread->core_index};
+    struct leat_sockets_options options = {.which = which_now(), .shared = thread->shared};
+    struct leat_loop *loop = leat_loop_new(&loop_options, NULL);
+    static struct records s; /* nobody connects */
+    struct leat_addr addr;
+    pthread_barrier_wait(thread->barrier);
+    if (loop == NULL || leat_sockets_open(loop, &options, NULL) != 0 ||
+        leat_addr_parse(&addr, "127.0.0.1:0", 0, NULL) != 0) {
+        return NULL;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        struct leat_listener *listener;
+        if (leat_listen(loop, &addr, NULL, &records_ops, &s, &listener) == 0) {
+            thread->ports[i] = leat_listener_addr(listener)->port;
+        }
+    }
+    pthread_barrier_wait(thread->barrier); /* all listen before the first closes */
+    leat_sockets_close(loop);
+    leat_loop_free(loop);
+    return NULL;
+}
+
+void threads_agree_on_a_free_port(void **state)
+{
+    struct thread threads[THREADS];
+    pthread_barrier_t barrier;
+    struct leat_sockets_shared *shared = leat_sockets_shared_new();
+    assert_non_null(shared);
+    pthread_barrier_init(&barrier, NULL, THREADS);
+    for (unsigned i = 0; i < THREADS; i++) {
+        threads[i] = (struct thread){.core_index = i, .shared = shared, .barrier = &barrier};
+        assert_int_equal(pthread_create(&threads[i].id, NULL, listen_twice, &threads[i]), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(threads[i].id, NULL), 0);
+        assert_true(threads[i].ports[0] != 0 && threads[i].ports[1] != 0);
+        assert_int_equal(threads[i].ports[0], threads[0].ports[0]);
+        assert_int_equal(threads[i].ports[1], threads[0].ports[1]);
+    }
+    pthread_barrier_destroy(&barrier);
+    leat_sockets_shared_free(shared);
 }
 
 static void open_where_io_uring_is_refused(void)

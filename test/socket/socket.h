@@ -34,6 +34,8 @@ void in_child(void (*test)(void));
     X(unix_sockets_carry_and_clean_up)                                                             \
     X(ipv6_alone_dual_and_with_zones)                                                              \
     X(a_port_in_use_is_found_out_despite_reuseport)                                                \
+    X(a_privileged_port_is_refused_with_the_remedy)                                                \
+    X(threads_agree_on_a_free_port)                                                                \
     X(a_kernel_that_refuses_io_uring_gives_epoll)                                                  \
     X(an_idle_connection_costs_little)
 typedef void socket_test(void **state);
