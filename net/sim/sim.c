@@ -87,6 +87,8 @@ static uint64_t host_next(const struct sim_host *host)
 {
     if (host->options.kind == SIM_PUPPET)
         return UINT64_MAX;
+    if (host->is_kicked)
+        return 0;
     uint64_t next = sim_port_next(host), nap = leat_loop_nap_ns(host->loop);
     uint64_t loop = nap == UINT64_MAX ? nap : host->sim->now_ns + nap;
     return next < loop ? next : loop;
@@ -110,6 +112,7 @@ static bool run_host(struct sim_host *host)
     while (host_next(host) <= sim->now_ns) {
         if (host->retry_ns <= sim->now_ns)
             host->retry_ns = UINT64_MAX;
+        host->is_kicked = false;
         leat_loop_turn(host->loop, 0);
         if (++turns > SIM_TURNS_MAX) {
             sim_violation(sim, "host %u does not come to rest", host->number);
@@ -297,8 +300,26 @@ void sim_enter(struct sim_host *host)
 
 void sim_leave(struct sim_host *host)
 {
-    if (host->loop != NULL)
-        leat_core_now = host->outer;
+    if (host->loop == NULL)
+        return;
+    leat_core_now = host->outer;
+    host->is_kicked = true;
+}
+
+void sim_enter_quietly(struct sim_host *host)
+{
+    host->outer = leat_core_now;
+    leat_core_now = host->core;
+}
+
+void sim_leave_quietly(struct sim_host *host)
+{
+    leat_core_now = host->outer;
+}
+
+void sim_quiet(struct sim *sim)
+{
+    sim->is_quiet = true;
 }
 
 struct leat_loop *sim_loop(struct sim_host *host)
@@ -361,7 +382,7 @@ unsigned sim_free(struct sim *sim)
     if (sim->pcap != NULL)
         fclose(sim->pcap);
     unsigned violations = sim->violation_count;
-    if (violations > 0)
+    if (violations > 0 && !sim->is_quiet)
         fprintf(stderr, "sim: seed %llu: %s\n", (unsigned long long)sim->seed, sim->sentence);
     free(sim);
     return violations;

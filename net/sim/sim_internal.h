@@ -43,6 +43,7 @@ struct sim_host {
     struct sim_arrived *arrived, **arrived_last;
     uint32_t arrived_count, lent_count, head_count;
     struct sim_flight *flights, **flights_last;
+    bool is_kicked;    /* somebody called in: a turn must follow */
     uint64_t retry_ns; /* when output that was refused is tried again */
     uint64_t wire_free_ns, last_arrival_ns;
     uint32_t sent_count, burst_left;
@@ -60,6 +61,7 @@ struct sim {
     struct sim_host *hosts[SIM_HOSTS_MAX];
     uint32_t host_count;
     FILE *pcap;
+    bool is_quiet;
     void (*check)(struct sim *sim, void *arg);
     void *check_arg;
     uint64_t frame_count, fault_count;
@@ -78,6 +80,10 @@ void sim_wire_send(struct sim_host *from, const uint8_t *bytes, uint32_t length_
 bool sim_pcap_open(struct sim *sim, const char *path, struct leat_error *error);
 
 /* sim.c */
+/* To look, not to call: no turn follows. */
+void sim_enter_quietly(struct sim_host *host);
+void sim_leave_quietly(struct sim_host *host);
+void sim_quiet(struct sim *sim); /* sim_free prints nothing */
 void sim_push_event(struct sim *sim, const struct sim_event *event);
 
 #endif

@@ -132,8 +132,10 @@ static unsigned sim_grant(struct leat_port *port, unsigned queue, struct leat_pa
     const struct sim_port_options *o = &host->options.port;
     unsigned given = 0;
     (void)queue;
-    if (o->grant_refuse_ppm != 0 && sim_chance(host->sim, o->grant_refuse_ppm))
+    if (o->grant_refuse_ppm != 0 && sim_chance(host->sim, o->grant_refuse_ppm)) {
+        host->retry_ns = host->sim->now_ns + 20 * LEAT_NS_PER_US;
         return 0;
+    }
     while (given < count && (o->heads_max == 0 || host->head_count < o->heads_max)) {
         packets[given].head = packets[given].handle = malloc(LEAT_PORT_HEAD_BYTES);
         CHECK(packets[given].head != NULL);

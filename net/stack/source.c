@@ -5,6 +5,7 @@
 #include <leat/timer.h>
 
 #include "buffers/heap.h"
+#include "net/stack/tcp/tcp.h"
 
 #define RETRY_NS (50 * LEAT_NS_PER_US) /* how soon refused output is offered again */
 
@@ -91,12 +92,16 @@ struct stack_source *stack_source_new(struct leat_loop *loop, const struct stack
     ss->source.ops = &source_ops;
     if (stack_init(&ss->stack, options, leat_loop_now(loop), error) < 0)
         goto free_source;
-    if (leat_source_add(loop, &ss->source) < 0)
+    if (tcp_init(&ss->stack, loop, error) < 0)
         goto fini_stack;
+    if (leat_source_add(loop, &ss->source) < 0)
+        goto fini_tcp;
     leat_timer_init(&ss->timer, loop, on_timer, ss);
     set_timer(ss);
     return ss;
 
+fini_tcp:
+    tcp_fini(&ss->stack);
 fini_stack:
     stack_fini(&ss->stack);
 free_source:
@@ -108,6 +113,7 @@ void stack_source_free(struct stack_source *ss)
 {
     leat_timer_stop(&ss->timer);
     leat_source_remove(ss->loop, &ss->source);
+    tcp_fini(&ss->stack);
     stack_fini(&ss->stack);
     leat_heap_free(ss);
 }

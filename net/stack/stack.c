@@ -1,4 +1,5 @@
 #include "net/stack/stack.h"
+#include "net/stack/tcp/tcp.h"
 
 #include <errno.h>
 
@@ -185,9 +186,8 @@ unsigned stack_poll(struct stack *s, uint64_t now_ns)
         struct rx_packet *p = &s->rx[s->rx_count++];
         i += take_frame(s, &frames[i], count - i, p);
     }
-    for (unsigned i = 0; i < s->rx_count; i++)
-        if (s->rx[i].protocol == IP_TCP)
-            stack_drop(s, STACK_DROP_TCP_NO_PORT);
+    if (likely(s->tcp != NULL))
+        tcp_input_burst(s);
     release_burst(s);
     return s->rx_count;
 }
@@ -213,9 +213,11 @@ void stack_timers(struct stack *s, uint64_t now_ns)
 bool stack_flush(struct stack *s, uint64_t now_ns)
 {
     s->now_ns = now_ns;
+    if (s->tcp != NULL)
+        tcp_flush(s->tcp);
     bool remains = tx_flush(s);
     s->port->ops->reclaim(s->port, s->queue);
-    return remains || s->looped_count > 0;
+    return remains || s->looped_count > 0 || (s->tcp != NULL && s->tcp->dirty_first != NULL);
 }
 
 uint64_t stack_next_ns(const struct stack *s)

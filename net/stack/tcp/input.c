@@ -1,0 +1,509 @@
+/* Input: a burst in stages, each segment by the steps of RFC 9293 3.10.7, one function each. */
+#include "net/stack/tcp/tcp.h"
+
+#define PAWS_IDLE_MS (24u * 24 * 3600 * 1000) /* RFC 7323 5.5: after 24 days nothing is too old */
+
+/* ---- validation and lookup ---- */
+
+static bool checksum_is_right(const struct rx_packet *p)
+{
+    if (p->l4_verdict == LEAT_VERDICT_GOOD || p->l4_verdict == LEAT_VERDICT_NONE)
+        return true;
+    if (p->l4_verdict == LEAT_VERDICT_BAD)
+        return false;
+    csum sum = csum_pseudo(&p->src, &p->dst, IP_TCP, p->length_bytes);
+    return csum_finish(csum_add(sum, p->data, p->length_bytes)).raw == 0;
+}
+
+/* Everything is validated once, here: 20 <= data offset <= segment (bug 2). */
+static bool parse(struct stack *s, struct rx_packet *p, struct tcp_segment *g)
+{
+    const struct tcp_header *h = (const void *)p->data;
+    uint32_t header = p->length_bytes >= sizeof(*h) ? (h->offset >> 4) * 4u : 0;
+    enum stack_drop reason;
+    if (header < sizeof(*h) || header > p->length_bytes)
+        reason = STACK_DROP_TCP_SHORT;
+    else if (p->flags & (RX_MULTICAST | RX_LINK_MULTICAST))
+        reason = STACK_DROP_TCP_BROADCAST;
+    else if (!checksum_is_right(p))
+        reason = STACK_DROP_TCP_CHECKSUM;
+    else {
+        *g = (struct tcp_segment){.p = p,
+                                  .data = p->data + header,
+                                  .length = p->length_bytes - header,
+                                  .seq = seq_get(h->seq),
+                                  .ack = seq_get(h->ack),
+                                  .window = be16_get(h->window),
+                                  .flags = h->flags,
+                                  .option_bytes = (uint8_t)(header - sizeof(*h)),
+                                  .src_port = h->src_port,
+                                  .dst_port = h->dst_port,
+                                  .options = p->data + sizeof(*h)};
+        return true;
+    }
+    stack_drop(s, reason);
+    return false;
+}
+
+static struct tcp_flow flow_of(const struct tcp_segment *g)
+{
+    return (struct tcp_flow){g->p->dst, g->p->src, g->dst_port, g->src_port};
+}
+
+/* local, remote and ports lie together, in this order, in all three kinds. */
+bool tcp_matches(void *owner, uint32_t reference, const struct tcp_flow *flow)
+{
+    struct stack_tcp *t = owner;
+    uint32_t index = table_index(reference);
+    const void *have;
+    switch (table_kind(reference)) {
+    case KIND_CONN:
+        have = &((const struct tcp_conn *)slots_address(&t->conns, index))->local;
+        break;
+    case KIND_EMBRYO:
+        have = &t->embryos[index].local;
+        break;
+    case KIND_TIME_WAIT:
+        have = &t->time_waits[index].local;
+        break;
+    default:
+        return false;
+    }
+    return memcmp(have, flow, sizeof(*flow)) == 0;
+}
+
+/* ---- third and fourth step: RST and SYN, RFC 5961 ---- */
+
+/* At most ten a second and connection. */
+void tcp_challenge(struct stack_tcp *t, struct tcp_conn *c)
+{
+    if (t->now_ms - c->challenge_ms >= 1000) {
+        c->challenge_ms = t->now_ms;
+        c->challenges = 0;
+    }
+    if (c->challenges >= 10)
+        return;
+    c->challenges++;
+    t->count.challenges++;
+    c->flags |= TCP_ACK_NOW;
+    tcp_dirty(c);
+}
+
+static void take_reset(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g)
+{
+    if (!seq_eq(g->seq, c->rcv_nxt)) {
+        stack_drop(t->stack, STACK_DROP_TCP_RST_INEXACT);
+        if (seq_gt(g->seq, c->rcv_nxt) && seq_lt(g->seq, c->rcv_edge))
+            tcp_challenge(t, c);
+        return;
+    }
+    bool is_acked = (c->flags & TCP_FIN_SENT) && seq_eq(c->snd_una, c->snd_nxt);
+    if (is_acked && (c->flags & TCP_FIN_RECEIVED)) {
+        /* RFC 1337: both streams are complete, only delivery is waited for */
+        stack_drop(t->stack, STACK_DROP_TCP_TIME_WAIT);
+        return;
+    }
+    t->count.resets_received++;
+    tcp_conn_close(t, c, LEAT_CLOSE_RESET);
+}
+
+/* ---- first step: sequence number and timestamp ---- */
+
+/* RFC 7323 5.3. False: dropped. */
+static bool check_timestamp(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g)
+{
+    if (!(c->flags & TCP_USES_TS) || (g->flags & TCP_RST))
+        return true;
+    if (!g->has_ts) {
+        stack_drop(t->stack, STACK_DROP_TCP_NO_TIMESTAMP);
+        return false;
+    }
+    bool is_old = (int32_t)(g->ts_value - c->ts_recent) < 0;
+    if (is_old && t->now_ms - c->ts_recent_ms < PAWS_IDLE_MS) {
+        stack_drop(t->stack, STACK_DROP_TCP_PAWS);
+        tcp_challenge(t, c);
+        return false;
+    }
+    if (seq_le(g->seq, c->rcv_nxt)) {
+        c->ts_recent = g->ts_value;
+        c->ts_recent_ms = t->now_ms;
+    }
+    return true;
+}
+
+static void drop_front(struct tcp_segment *g, uint32_t bytes)
+{
+    g->data += bytes;
+    g->length -= bytes;
+    g->seq = seq_add(g->seq, bytes);
+}
+
+/* Wholly old: acknowledged again, told of by DSACK; its ACK field still counts. */
+static void take_old(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment *g)
+{
+    stack_drop(t->stack, STACK_DROP_TCP_DUPLICATE);
+    if (tcp_segment_span(g) == 0) {
+        tcp_challenge(t, c);
+        return;
+    }
+    struct tcp_work *w = tcp_work_of(c);
+    if (w != NULL && g->length > 0) {
+        w->has_dsack = true;
+        w->dsack_from = g->seq;
+        w->dsack_to = seq_add(g->seq, g->length);
+    }
+    c->flags |= TCP_ACK_NOW;
+    tcp_dirty(c);
+    g->flags &= (uint8_t)~TCP_FIN;
+    drop_front(g, g->length);
+    g->seq = c->rcv_nxt;
+}
+
+/* RFC 9293 3.10.7.4, first step: is it acceptable; trims it to the window. False: dropped. */
+static bool check_sequence(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment *g)
+{
+    seq32 end = seq_add(g->seq, tcp_segment_span(g));
+    uint32_t window = seq_span(c->rcv_nxt, c->rcv_edge);
+    if (seq_lt(g->seq, c->rcv_nxt) && seq_le(end, c->rcv_nxt)) {
+        take_old(t, c, g);
+        return true;
+    }
+    bool beyond = window == 0 ? seq_gt(g->seq, c->rcv_nxt) : seq_ge(g->seq, c->rcv_edge);
+    if (beyond && !(tcp_segment_span(g) == 0 && seq_eq(g->seq, c->rcv_edge))) {
+        stack_drop(t->stack, STACK_DROP_TCP_WINDOW);
+        if (!(g->flags & TCP_RST))
+            tcp_challenge(t, c);
+        return false;
+    }
+    if (seq_lt(g->seq, c->rcv_nxt) && g->length > 0) { /* bug 10: the new part of an overlap */
+        uint32_t old = seq_span(g->seq, c->rcv_nxt);
+        drop_front(g, old < g->length ? old : g->length);
+    }
+    if (seq_gt(end, c->rcv_edge)) { /* bug 9: what is cut off takes its FIN with it */
+        uint32_t room = seq_gt(c->rcv_edge, g->seq) ? seq_span(g->seq, c->rcv_edge) : 0;
+        bool fin_fits = (g->flags & TCP_FIN) && g->length <= room;
+        g->length = g->length < room ? g->length : room;
+        if (!fin_fits)
+            g->flags &= (uint8_t)~TCP_FIN;
+        c->flags |= TCP_ACK_NOW; /* bugs 5 and 6: a zero-window probe is answered, its ACK counts */
+        tcp_dirty(c);
+    }
+    return true;
+}
+
+/* ---- SYN-SENT: RFC 9293 3.10.7.3 ---- */
+
+static void take_syn_options(struct tcp_conn *c, const struct tcp_segment *g)
+{
+    if (!g->sack_ok)
+        c->flags &= (uint16_t)~TCP_USES_SACK;
+    if (!g->has_ts)
+        c->flags &= (uint16_t)~TCP_USES_TS;
+    c->ts_recent = g->ts_value;
+    c->snd_scale = g->scale;
+    if (!g->has_scale)
+        c->snd_scale = c->rcv_scale = 0;
+    c->peer_mss = g->mss != 0 ? g->mss : c->flags & TCP_IPV4 ? 536 : 1220;
+    tcp_update_mss(c);
+}
+
+void tcp_established(struct stack_tcp *t, struct tcp_conn *c)
+{
+    c->state = TCP_ESTABLISHED;
+    c->idle_since_ms = t->now_ms;
+    if (c->work != NULL) {
+        c->work->end_ns = STACK_NEVER;
+        c->work->in_rto_recovery = false;
+        c->work->can_undo = false;
+    }
+    cc_init(c);
+    tcp_want_deliver(t, c);
+    tcp_arm_user(t, c);
+}
+
+static void take_syn_ack(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment *g)
+{
+    c->snd_wl1 = seq_sub(g->seq, 1); /* so that the window counts */
+    if (!tcp_ack(t, c, g))
+        return;
+    c->flags |= TCP_ACK_NOW;
+    t->count.opened_active++;
+    tcp_established(t, c);
+    g->seq = c->rcv_nxt;
+    g->flags &= (uint8_t)~TCP_SYN;
+    tcp_receive(t, c, g);
+}
+
+static void syn_sent_input(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment *g)
+{
+    bool has_ack = (g->flags & TCP_ACK) != 0;
+    bool acceptable = has_ack && seq_gt(g->ack, c->iss) && seq_le(g->ack, c->snd_nxt);
+    if (has_ack && !acceptable) {
+        stack_drop(t->stack, STACK_DROP_TCP_ACK_RANGE);
+        tcp_reset_segment(t, g);
+        return;
+    }
+    if (g->flags & TCP_RST) {
+        if (acceptable)
+            tcp_conn_close(t, c, LEAT_CLOSE_REFUSED);
+        else
+            stack_drop(t->stack, STACK_DROP_TCP_RST_INEXACT);
+        return;
+    }
+    if (!(g->flags & TCP_SYN)) {
+        stack_drop(t->stack, STACK_DROP_TCP_FLAGS);
+        return;
+    }
+    c->irs = g->seq;
+    c->rcv_nxt = seq_add(g->seq, 1);
+    c->rcv_edge =
+        seq_add(c->rcv_nxt, c->receive_max < 65535 ? c->receive_max : 65535); /* unscaled: bug 4 */
+    c->ts_recent_ms = t->now_ms;
+    take_syn_options(c, g);
+    if (acceptable) {
+        take_syn_ack(t, c, g);
+        return;
+    }
+    c->state = TCP_SYN_RCVD; /* simultaneous open, RFC 9293 3.5 figure 7 */
+    c->snd_wnd = c->snd_wnd_max = g->window;
+    c->snd_wl1 = g->seq;
+    c->snd_wl2 = c->iss;
+    c->flags |= TCP_SYN_NOW;
+    tcp_dirty(c);
+}
+
+/* ---- the steps ---- */
+
+/* The fifth step in SYN-RECEIVED. False: dropped. */
+static bool syn_rcvd_ack(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment *g)
+{
+    if (!seq_gt(g->ack, c->snd_una) || !seq_le(g->ack, c->snd_nxt)) {
+        stack_drop(t->stack, STACK_DROP_TCP_ACK_RANGE);
+        tcp_reset_segment(t, g);
+        return false;
+    }
+    c->snd_wl1 = seq_sub(g->seq, 1);
+    t->count.opened_active++;
+    tcp_established(t, c);
+    return true;
+}
+
+void tcp_conn_input(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment *g)
+{
+    if (!tcp_parse_options(g)) {
+        stack_drop(t->stack, STACK_DROP_TCP_OPTIONS);
+        return;
+    }
+    if (c->state == TCP_SYN_SENT) {
+        syn_sent_input(t, c, g);
+        return;
+    }
+    if (c->state == TCP_SYN_RCVD && (g->flags & TCP_SYN) && seq_eq(g->seq, c->irs)) {
+        g->flags &= (uint8_t)~TCP_SYN; /* the other half of a simultaneous open */
+        g->seq = seq_add(g->seq, 1);
+    }
+    if (!check_timestamp(t, c, g))
+        return;
+    if (g->flags & TCP_RST) {
+        take_reset(t, c, g);
+        return;
+    }
+    if (g->flags & TCP_SYN) { /* RFC 5961 4.2: whatever its sequence number */
+        stack_drop(t->stack, STACK_DROP_TCP_SYN_IN_WINDOW);
+        tcp_challenge(t, c);
+        return;
+    }
+    if (!check_sequence(t, c, g))
+        return;
+    if (!(g->flags & TCP_ACK)) {
+        stack_drop(t->stack, STACK_DROP_TCP_FLAGS);
+        return;
+    }
+    if (c->state == TCP_SYN_RCVD && !syn_rcvd_ack(t, c, g))
+        return;
+    if (tcp_ack(t, c, g))
+        tcp_receive(t, c, g);
+}
+
+/* ---- header prediction ---- */
+
+/* Bytes 12 to 15 of the header: offset, flags, window; PSH does not matter. */
+static uint32_t prediction_word(const struct tcp_segment *g)
+{
+    uint32_t word;
+    memcpy(&word, g->options - 8, sizeof(word));
+    return word & ~(uint32_t)(TCP_PSH << 8);
+}
+
+/* In the fast case the only options are {NOP, NOP, timestamp}. */
+static bool predicted_timestamp(struct tcp_conn *c, struct tcp_segment *g)
+{
+    static const uint8_t head[4] = {1, 1, 8, 10};
+    if (!(c->flags & TCP_USES_TS))
+        return g->option_bytes == 0;
+    if (g->option_bytes != 12 || memcmp(g->options, head, 4) != 0)
+        return false;
+    be32 value, echo;
+    memcpy(&value, g->options + 4, 4);
+    memcpy(&echo, g->options + 8, 4);
+    g->has_ts = true;
+    g->ts_value = be32_get(value);
+    g->ts_echo = be32_get(echo);
+    return (int32_t)(g->ts_value - c->ts_recent) >= 0;
+}
+
+/* The expected segment of an established connection: next in order, the same window, no loss on
+ * either side. What remains to be done of the steps is the ACK and the text. */
+static bool is_predicted(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment *g)
+{
+    const struct tcp_work *w = c->work;
+    if (c->predicted == 0 || prediction_word(g) != c->predicted || !seq_eq(g->seq, c->rcv_nxt) ||
+        g->length > seq_span(c->rcv_nxt, c->rcv_edge))
+        return false;
+    if (w != NULL && (w->ooo_first != NULL || w->fin_known || w->sent_count > 0) &&
+        (w->ooo_first != NULL || w->fin_known || w->in_recovery || w->in_rto_recovery ||
+         w->sacked_bytes != 0 || w->probe_out || w->lost_bytes != 0))
+        return false;
+    if (seq_lt(g->ack, c->snd_una) || seq_gt(g->ack, c->snd_nxt) ||
+        (g->length == 0 && seq_eq(g->ack, c->snd_una)) || !predicted_timestamp(c, g))
+        return false;
+    if (g->has_ts) {
+        c->ts_recent = g->ts_value;
+        c->ts_recent_ms = t->now_ms;
+    }
+    t->count.predicted++;
+    return true;
+}
+
+static void established_input(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment *g)
+{
+    if (is_predicted(t, c, g)) {
+        if (tcp_ack(t, c, g))
+            tcp_receive(t, c, g);
+        return;
+    }
+    uint32_t word = prediction_word(g);
+    bool is_plain = (g->flags & (uint8_t)~TCP_PSH) == TCP_ACK;
+    tcp_conn_input(t, c, g);
+    c->predicted = is_plain && c->state == TCP_ESTABLISHED ? word : 0;
+}
+
+/* ---- the burst ---- */
+
+static void no_connection(struct stack_tcp *t, struct tcp_segment *g)
+{
+    if ((g->flags & (TCP_SYN | TCP_RST)) == TCP_SYN || (g->flags & TCP_ACK)) {
+        tcp_listen_input(t, g);
+        return;
+    }
+    stack_drop(t->stack, STACK_DROP_TCP_NO_CONN);
+    tcp_reset_segment(t, g);
+}
+
+static void segment_input(struct stack_tcp *t, struct tcp_segment *g)
+{
+    struct tcp_flow flow = flow_of(g);
+    uint32_t reference = table_find(&t->table, g->p->hash, &flow, tcp_matches, t);
+    uint32_t index = table_index(reference);
+    t->count.segments_in++;
+    switch (table_kind(reference)) {
+    case KIND_CONN:
+        established_input(t, slots_address(&t->conns, index), g);
+        break;
+    case KIND_EMBRYO:
+        if (tcp_parse_options(g))
+            tcp_embryo_input(t, &t->embryos[index], g);
+        else
+            stack_drop(t->stack, STACK_DROP_TCP_OPTIONS);
+        break;
+    case KIND_TIME_WAIT:
+        if (!tcp_parse_options(g))
+            stack_drop(t->stack, STACK_DROP_TCP_OPTIONS);
+        else if (tcp_time_wait_input(t, index, g))
+            tcp_listen_input(t, g);
+        break;
+    case KIND_NONE:
+        no_connection(t, g);
+        break;
+    }
+}
+
+/* Stages: validate and hash all, prefetching buckets; then the blocks; then the steps. */
+void tcp_input_burst(struct stack *s)
+{
+    struct stack_tcp *t = s->tcp;
+    struct tcp_segment segments[LEAT_PORT_BURST];
+    unsigned count = 0;
+    t->now_ms = (uint32_t)(s->now_ns / LEAT_NS_PER_MS);
+    t->in_burst = true;
+    for (uint32_t i = 0; i < s->rx_count; i++) {
+        struct rx_packet *p = &s->rx[i];
+        struct tcp_segment *g = &segments[count];
+        if (p->protocol != IP_TCP || !parse(s, p, g))
+            continue;
+        struct tcp_flow flow = flow_of(g);
+        p->hash = table_hash(&t->table, &flow);
+        table_prefetch(&t->table, p->hash);
+        count++;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct tcp_flow flow = flow_of(&segments[i]);
+        uint32_t r = table_find(&t->table, segments[i].p->hash, &flow, tcp_matches, t);
+        if (table_kind(r) == KIND_CONN) {
+            const struct tcp_conn *c = slots_address(&t->conns, table_index(r));
+            __builtin_prefetch(&c->work);
+            __builtin_prefetch(c->work);
+        }
+    }
+    for (unsigned i = 0; i < count; i++)
+        segment_input(t, &segments[i]);
+    tcp_deliver(t);
+}
+
+/* ---- ICMP errors, RFC 5927 and RFC 9293 3.9.2.2 ---- */
+
+static void too_big(struct stack_tcp *t, struct tcp_conn *c, uint32_t mtu_bytes)
+{
+    struct stack *s = t->stack;
+    if (mtu_bytes == 0) /* a router from before RFC 1191 */
+        mtu_bytes = c->mtu_bytes > 1492 ? 1492 : c->mtu_bytes > 1006 ? 1006 : 576;
+    pmtu_learn(s, &c->remote, mtu_bytes);
+    uint16_t mtu = pmtu_of(s, &c->remote), old = c->mss;
+    if (mtu >= c->mtu_bytes)
+        return;
+    c->mtu_bytes = mtu;
+    tcp_update_mss(c);
+    t->count.icmp_too_big++;
+    for (struct tcp_sent *r = c->work->sent_first; r != NULL; r = r->next)
+        if (!(r->flags & SENT_SACKED) && (seq_span(r->from, r->to) > c->mss || old > c->mss))
+            tcp_mark_lost(c->work, r);
+    tcp_dirty(c);
+}
+
+void tcp_icmp(struct stack *s, const struct icmp_report *report)
+{
+    struct stack_tcp *t = s->tcp;
+    const struct tcp_header *h = (const void *)report->l4;
+    struct tcp_flow flow = {report->src, report->dst, h->src_port, h->dst_port};
+    uint32_t hash = table_hash(&t->table, &flow);
+    uint32_t reference = table_find(&t->table, hash, &flow, tcp_matches, t);
+    struct tcp_conn *c = table_kind(reference) == KIND_CONN
+                             ? slots_address(&t->conns, table_index(reference))
+                             : NULL;
+    seq32 seq = seq_get(h->seq);
+    if (c == NULL || c->work == NULL || seq_lt(seq, c->snd_una) || seq_ge(seq, c->snd_nxt)) {
+        stack_drop(s, STACK_DROP_ICMP_QUOTE);
+        return;
+    }
+    bool v6 = report->is_v6, is_big = v6 ? report->type == ICMPV6_TOO_BIG
+                                         : report->type == ICMP_UNREACHABLE && report->code == 4;
+    bool unreachable = v6 ? report->type == ICMPV6_UNREACHABLE : report->type == ICMP_UNREACHABLE;
+    if (is_big) {
+        too_big(t, c, report->mtu_bytes);
+    } else if (unreachable && c->state == TCP_SYN_SENT) {
+        bool is_port = report->code == (v6 ? 4 : ICMP_CODE_PORT) ||
+                       (!v6 && report->code == ICMP_CODE_PROTOCOL);
+        tcp_conn_close(t, c, is_port ? LEAT_CLOSE_REFUSED : LEAT_CLOSE_UNREACHABLE);
+    }
+    /* on a synchronised connection hard errors are soft: RFC 5927 5.2 */
+}

@@ -1,0 +1,231 @@
+#include "net/stack/tcp/table.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "buffers/heap.h"
+#include "runtime/base/core.h"
+
+#define BUCKETS_MIN 64
+/* Index 0 of kind NONE is an empty pair; any other index is a link to overflow[index - 1]. */
+#define IS_LINK(reference) ((reference) != 0 && (reference) >> 30 == KIND_NONE)
+
+static inline uint64_t mix(uint64_t a, uint64_t b)
+{
+    unsigned __int128 product = (unsigned __int128)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Multiply and fold over secret-masked words: not linear, unlike CRC32 or Toeplitz. */
+uint32_t table_hash(const struct tcp_table *t, const struct tcp_flow *flow)
+{
+    uint64_t w[5] = {0};
+    memcpy(w, flow, sizeof(*flow));
+    uint64_t h = mix(w[0] ^ t->key[0], w[2] ^ t->key[1]) ^ mix(w[1] ^ t->key[2], w[3] ^ t->key[3]);
+    h = mix(h ^ t->key[1], w[4] ^ t->key[0]);
+    return (uint32_t)(h ^ h >> 32);
+}
+
+static struct table_bucket *new_buckets(uint32_t count)
+{
+    struct table_bucket *b = leat_heap_alloc_aligned(count * sizeof(*b), 64);
+    if (b != NULL)
+        memset(b, 0, count * sizeof(*b));
+    return b;
+}
+
+int table_init(struct tcp_table *t, const uint64_t key[4])
+{
+    *t = (struct tcp_table){.mask = BUCKETS_MIN - 1};
+    memcpy(t->key, key, sizeof(t->key));
+    t->key[0] |= 1;
+    t->buckets = new_buckets(BUCKETS_MIN);
+    return t->buckets == NULL ? -ENOMEM : 0;
+}
+
+void table_fini(struct tcp_table *t)
+{
+    leat_heap_free(t->buckets);
+    leat_heap_free(t->old);
+    leat_heap_free(t->overflow);
+}
+
+static struct table_bucket *linked(const struct tcp_table *t, const struct table_bucket *b)
+{
+    uint32_t r = b->pairs[7].reference;
+    return IS_LINK(r) ? &t->overflow[r - 1] : NULL;
+}
+
+/* Where the hash lives now: buckets of old below moved were emptied. */
+static struct table_bucket *home(const struct tcp_table *t, uint32_t hash)
+{
+    if (unlikely(t->old != NULL) && (hash & t->old_mask) >= t->moved)
+        return &t->old[hash & t->old_mask];
+    return &t->buckets[hash & t->mask];
+}
+
+static struct table_pair *find_pair(const struct tcp_table *t, uint32_t hash, uint32_t reference)
+{
+    for (struct table_bucket *b = home(t, hash); b != NULL; b = linked(t, b))
+        for (unsigned i = 0; i < 8; i++)
+            if (b->pairs[i].reference == reference && b->pairs[i].hash == hash)
+                return &b->pairs[i];
+    return NULL;
+}
+
+uint32_t table_find(const struct tcp_table *t, uint32_t hash, const struct tcp_flow *flow,
+                    table_match *match, void *owner)
+{
+    for (const struct table_bucket *b = home(t, hash); b != NULL; b = linked(t, b)) {
+        for (unsigned i = 0; i < 8; i++) {
+            uint32_t r = b->pairs[i].reference;
+            if (b->pairs[i].hash == hash && r >> 30 != KIND_NONE && match(owner, r, flow))
+                return r;
+        }
+    }
+    return 0;
+}
+
+/* A free overflow bucket's number (index + 1), or 0. */
+static uint32_t take_overflow(struct tcp_table *t)
+{
+    uint32_t number = t->overflow_free;
+    if (number != 0) {
+        t->overflow_free = t->overflow[number - 1].pairs[0].hash;
+    } else {
+        if (t->overflow_used == t->overflow_capacity) {
+            uint32_t capacity = t->overflow_capacity == 0 ? 16 : t->overflow_capacity * 2;
+            struct table_bucket *grown = new_buckets(capacity);
+            if (grown == NULL)
+                return 0;
+            if (t->overflow != NULL)
+                memcpy(grown, t->overflow, t->overflow_used * sizeof(*grown));
+            leat_heap_free(t->overflow);
+            t->overflow = grown;
+            t->overflow_capacity = capacity;
+        }
+        number = ++t->overflow_used;
+    }
+    t->overflow[number - 1] = (struct table_bucket){0};
+    return number;
+}
+
+static bool put(struct tcp_table *t, struct table_bucket *b, struct table_pair pair)
+{
+    for (uint32_t depth = 0;; depth++) {
+        for (unsigned i = 0; i < 8; i++) {
+            if (b->pairs[i].reference == 0) {
+                b->pairs[i] = pair;
+                return true;
+            }
+        }
+        struct table_bucket *next = linked(t, b);
+        if (next == NULL) {
+            bool in_overflow =
+                t->overflow != NULL && b >= t->overflow && b < t->overflow + t->overflow_capacity;
+            size_t at = in_overflow ? (size_t)(b - t->overflow) : 0;
+            uint32_t number = take_overflow(t);
+            if (number == 0)
+                return false;
+            if (in_overflow) /* it may have moved */
+                b = &t->overflow[at];
+            next = &t->overflow[number - 1];
+            next->pairs[0] = b->pairs[7];
+            b->pairs[7] = (struct table_pair){0, number};
+            if (depth + 1 > t->chain_longest)
+                t->chain_longest = depth + 1;
+        }
+        b = next;
+    }
+}
+
+/* Empties one bucket of old with its chain. False: no memory, to be tried again. */
+static bool move_bucket(struct tcp_table *t)
+{
+    struct table_bucket *b = &t->old[t->moved];
+    struct table_bucket whole = *b;
+    *b = (struct table_bucket){0};
+    t->moved++;
+    uint32_t number = 0;
+    for (;;) {
+        uint32_t link = IS_LINK(whole.pairs[7].reference) ? whole.pairs[7].reference : 0;
+        for (unsigned i = 0; i < 8; i++)
+            if (whole.pairs[i].reference >> 30 != KIND_NONE)
+                CHECK(put(t, &t->buckets[whole.pairs[i].hash & t->mask], whole.pairs[i]));
+        if (number != 0) {
+            t->overflow[number - 1] = (struct table_bucket){0};
+            t->overflow[number - 1].pairs[0].hash = t->overflow_free;
+            t->overflow_free = number;
+        }
+        if (link == 0)
+            return true;
+        number = link;
+        whole = t->overflow[number - 1];
+    }
+}
+
+static void resize_step(struct tcp_table *t)
+{
+    if (likely(t->old == NULL)) {
+        if (t->count < (t->mask + 1) * 6)
+            return;
+        struct table_bucket *grown = new_buckets((t->mask + 1) * 2);
+        if (grown == NULL)
+            return; /* chains grow instead */
+        t->old = t->buckets;
+        t->old_mask = t->mask;
+        t->moved = 0;
+        t->buckets = grown;
+        t->mask = t->mask * 2 + 1;
+    }
+    for (unsigned i = 0; i < 2 && t->moved <= t->old_mask; i++)
+        move_bucket(t);
+    if (t->moved > t->old_mask) {
+        leat_heap_free(t->old);
+        t->old = NULL;
+    }
+}
+
+int table_insert(struct tcp_table *t, uint32_t hash, uint32_t reference)
+{
+    resize_step(t);
+    if (!put(t, home(t, hash), (struct table_pair){hash, reference}))
+        return -ENOMEM;
+    t->count++;
+    return 0;
+}
+
+/* Overflow buckets stay in their chain until the bucket moves: a hole is filled by the next. */
+void table_remove(struct tcp_table *t, uint32_t hash, uint32_t reference)
+{
+    struct table_pair *pair = find_pair(t, hash, reference);
+    CHECK(pair != NULL);
+    *pair = (struct table_pair){0, 0};
+    t->count--;
+}
+
+void table_replace(struct tcp_table *t, uint32_t hash, uint32_t from, uint32_t to)
+{
+    struct table_pair *pair = find_pair(t, hash, from);
+    CHECK(pair != NULL);
+    pair->reference = to;
+}
+
+static uint32_t recount_bucket(const struct tcp_table *t, const struct table_bucket *b)
+{
+    uint32_t count = 0;
+    for (; b != NULL; b = linked(t, b))
+        for (unsigned i = 0; i < 8; i++)
+            count += b->pairs[i].reference >> 30 != KIND_NONE;
+    return count;
+}
+
+uint32_t table_recount(const struct tcp_table *t)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i <= t->mask; i++)
+        count += recount_bucket(t, &t->buckets[i]);
+    for (uint32_t i = t->moved; t->old != NULL && i <= t->old_mask; i++)
+        count += recount_bucket(t, &t->old[i]);
+    return count;
+}

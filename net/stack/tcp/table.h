@@ -1,0 +1,76 @@
+/* The table of flows: four-tuple -> connection, embryo or TIME_WAIT record.
+ *
+ * Buckets of one cache line hold eight {hash, reference} pairs; a full bucket's last pair becomes a
+ * link to an overflow bucket. The table doubles when it is three quarters full, two buckets a step,
+ * so that no insertion pays for all. The hash is keyed: who does not know the key cannot make
+ * chains; a chain that grows past TABLE_CHAIN_MAX all the same is counted, and the owner may give
+ * another key (table_rekey). One core's. */
+#ifndef LEAT_TCP_TABLE_H
+#define LEAT_TCP_TABLE_H
+
+#include "net/stack/wire.h"
+
+#define TABLE_CHAIN_MAX 8
+
+struct tcp_flow {
+    struct ip_addr local, remote;
+    be16 local_port, remote_port;
+};
+
+enum tcp_kind { KIND_NONE, KIND_CONN, KIND_EMBRYO, KIND_TIME_WAIT };
+
+struct table_pair {
+    uint32_t hash;
+    uint32_t reference; /* 0: empty; kind in the upper two bits, index below; TABLE_LINK */
+};
+
+struct table_bucket {
+    struct table_pair pairs[8];
+} __attribute__((aligned(64)));
+
+struct tcp_table {
+    struct table_bucket *buckets, *old; /* old: being emptied from index moved on */
+    uint32_t mask, old_mask, moved;
+    struct table_bucket *overflow;
+    uint32_t overflow_capacity, overflow_used, overflow_free; /* index + 1 */
+    uint32_t count;
+    uint32_t chain_longest;
+    uint64_t key[4];
+};
+
+int table_init(struct tcp_table *table, const uint64_t key[4]);
+void table_fini(struct tcp_table *table);
+
+uint32_t table_hash(const struct tcp_table *table, const struct tcp_flow *flow);
+static inline void table_prefetch(const struct tcp_table *table, uint32_t hash)
+{
+    __builtin_prefetch(&table->buckets[hash & table->mask]);
+}
+
+static inline uint32_t table_reference(enum tcp_kind kind, uint32_t index)
+{
+    return (uint32_t)kind << 30 | index;
+}
+static inline enum tcp_kind table_kind(uint32_t reference)
+{
+    return (enum tcp_kind)(reference >> 30);
+}
+static inline uint32_t table_index(uint32_t reference)
+{
+    return reference & 0x3fffffff;
+}
+
+/* Calls match for each reference of that hash until it returns true; the reference, or 0. */
+typedef bool table_match(void *owner, uint32_t reference, const struct tcp_flow *flow);
+uint32_t table_find(const struct tcp_table *table, uint32_t hash, const struct tcp_flow *flow,
+                    table_match *match, void *owner);
+/* Returns 0, or -ENOMEM. The flow must not be in it. */
+int table_insert(struct tcp_table *table, uint32_t hash, uint32_t reference);
+/* reference must be in it. */
+void table_remove(struct tcp_table *table, uint32_t hash, uint32_t reference);
+/* Another reference takes its place. */
+void table_replace(struct tcp_table *table, uint32_t hash, uint32_t from, uint32_t to);
+/* Counts by walking over all. */
+uint32_t table_recount(const struct tcp_table *table);
+
+#endif

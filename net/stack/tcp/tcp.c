@@ -1,0 +1,300 @@
+/* Life of the module: pools, work, the dirty list, invariants. */
+#include "net/stack/tcp/tcp.h"
+
+#include <errno.h>
+
+#include "buffers/heap.h"
+
+void *tcp_pool_take(struct tcp_pool *pool)
+{
+    void *object = pool->first;
+    if (likely(object != NULL)) {
+        memcpy(&pool->first, object, sizeof(void *));
+        pool->free_count--;
+    } else {
+        object = leat_heap_alloc_aligned(pool->bytes, 64);
+    }
+    pool->live_count += object != NULL;
+    return object;
+}
+
+void tcp_pool_give(struct tcp_pool *pool, void *object)
+{
+    pool->live_count--;
+    if (pool->free_count >= TCP_POOL_MAX) {
+        leat_heap_free(object);
+        return;
+    }
+    memcpy(object, &pool->first, sizeof(void *));
+    pool->first = object;
+    pool->free_count++;
+}
+
+static void pool_fini(struct tcp_pool *pool)
+{
+    while (pool->first != NULL) {
+        void *object = pool->first;
+        memcpy(&pool->first, object, sizeof(void *));
+        leat_heap_free(object);
+    }
+}
+
+struct tcp_work *tcp_work_of(struct tcp_conn *c)
+{
+    if (likely(c->work != NULL))
+        return c->work;
+    struct stack_tcp *t = tcp_of(c);
+    struct tcp_work *w = tcp_pool_take(&t->works);
+    if (w == NULL) {
+        stack_drop(t->stack, STACK_DROP_TCP_MEMORY);
+        return NULL;
+    }
+    memset(w, 0, sizeof(*w));
+    leat_timer_init(&w->timer, t->loop, tcp_on_timer, w);
+    leat_timer_unref(&w->timer);
+    w->conn = c;
+    w->xmit_ns = w->ack_ns = w->user_ns = w->end_ns = STACK_NEVER;
+    w->send_end = c->snd_nxt;
+    w->fack = c->snd_una;
+    w->min_rtt_us = c->srtt_us != 0 ? c->srtt_us : UINT32_MAX;
+    w->reo_mult = 1;
+    c->work = w;
+    cc_start(w);
+    return w;
+}
+
+/* Gives the work back if nothing is under way. */
+void tcp_work_end(struct tcp_conn *c)
+{
+    struct tcp_work *w = c->work;
+    if (w == NULL || w->is_dirty || w->send_first != NULL || w->sent_first != NULL ||
+        w->rx_first != NULL || w->ooo_first != NULL || w->fin_known ||
+        leat_timer_is_started(&w->timer))
+        return;
+    c->work = NULL;
+    tcp_pool_give(&tcp_of(c)->works, w);
+}
+
+void tcp_dirty(struct tcp_conn *c)
+{
+    struct tcp_work *w = tcp_work_of(c);
+    if (w == NULL || w->is_dirty)
+        return;
+    struct stack_tcp *t = tcp_of(c);
+    w->is_dirty = true;
+    w->dirty_next = NULL;
+    *t->dirty_last = w;
+    t->dirty_last = &w->dirty_next;
+}
+
+static void on_pended(void *arg)
+{
+    struct stack_tcp *t = arg;
+    t->pended = false;
+    t->stack->now_ns = leat_loop_now(t->loop);
+    tcp_deliver(t);
+}
+
+void tcp_want_deliver(struct stack_tcp *t, struct tcp_conn *c)
+{
+    tcp_dirty(c);
+    if (c->work == NULL)
+        return;
+    c->work->wants_deliver = true;
+    if (!t->in_burst && !t->pended && leat_loop_pend(t->loop, on_pended, t) == 0)
+        t->pended = true;
+}
+
+/* True: keep it for the next turn. */
+static bool flush_one(struct stack_tcp *t, struct tcp_conn *c)
+{
+    if (c->state == TCP_CLOSED) {
+        tcp_work_end(c);
+        return false;
+    }
+    bool is_blocked = tcp_output(t, c);
+    tcp_set_timer(c);
+    if (is_blocked || c->work->wants_deliver)
+        return true;
+    tcp_work_end(c);
+    return false;
+}
+
+void tcp_flush(struct stack_tcp *t)
+{
+    struct tcp_work *w = t->dirty_first, *next;
+    t->dirty_first = NULL;
+    t->dirty_last = &t->dirty_first;
+    for (; w != NULL; w = next) {
+        next = w->dirty_next;
+        w->is_dirty = false;
+        if (w->conn == NULL)
+            tcp_pool_give(&t->works, w);
+        else if (flush_one(t, w->conn))
+            tcp_dirty(w->conn);
+    }
+}
+
+static void on_slow_timer(struct leat_timer *timer, void *arg)
+{
+    struct stack_tcp *t = arg;
+    (void)timer;
+    t->stack->now_ns = leat_loop_now(t->loop);
+    t->now_ms = (uint32_t)(t->stack->now_ns / LEAT_NS_PER_MS);
+    uint64_t a = tcp_embryo_tick(t), b = tcp_time_wait_tick(t);
+    tcp_slow_due(t, a < b ? a : b);
+}
+
+void tcp_slow_due(struct stack_tcp *t, uint64_t at_ns)
+{
+    if (at_ns != STACK_NEVER && (!leat_timer_is_started(&t->timer) || at_ns < t->timer.deadline_ns))
+        leat_timer_start_at(&t->timer, at_ns);
+}
+
+static void pool_init(struct tcp_pool *pool, size_t bytes)
+{
+    pool->bytes = (uint32_t)((bytes + 63) / 64 * 64);
+}
+
+int tcp_init(struct stack *s, struct leat_loop *loop, struct leat_error *error)
+{
+    struct stack_tcp *t = leat_heap_calloc(1, sizeof(*t));
+    if (t == NULL)
+        goto no_memory;
+    t->transport.ops = &tcp_transport_ops;
+    t->stack = s;
+    t->loop = loop;
+    t->now_ms = (uint32_t)(s->now_ns / LEAT_NS_PER_MS);
+    t->dirty_last = &t->dirty_first;
+    t->reset_bucket = (struct token_bucket){s->now_ns, 200, 200, 1000};
+    t->port_counter = (uint32_t)stack_random(s);
+    pool_init(&t->works, sizeof(struct tcp_work));
+    pool_init(&t->chunks, sizeof(struct tcp_chunk));
+    pool_init(&t->sents, sizeof(struct tcp_sent));
+    pool_init(&t->rxs, sizeof(struct tcp_rx));
+    leat_timer_init(&t->timer, loop, on_slow_timer, t);
+    leat_timer_unref(&t->timer);
+    const uint64_t key[4] = {stack_random(s), stack_random(s), stack_random(s), stack_random(s)};
+    if (table_init(&t->table, key) < 0)
+        goto free_tcp;
+    t->embryos = leat_heap_calloc(TCP_EMBRYOS_MAX, sizeof(*t->embryos));
+    if (t->embryos == NULL)
+        goto fini_table;
+    for (uint32_t i = 0; i < TCP_EMBRYOS_MAX; i++)
+        t->embryos[i].next = i + 1 < TCP_EMBRYOS_MAX ? i + 2 : 0;
+    t->embryo_free = 1;
+    if (slots_init(&t->conns, LEAT_TRANSPORT_STACK, sizeof(struct tcp_conn), TCP_CONNS_MAX) < 0)
+        goto free_embryos;
+    s->tcp = t;
+    leat_core_now->transports[LEAT_TRANSPORT_STACK] = &t->transport;
+    return 0;
+
+free_embryos:
+    leat_heap_free(t->embryos);
+fini_table:
+    table_fini(&t->table);
+free_tcp:
+    leat_heap_free(t);
+no_memory:
+    return leat_fail(error, -ENOMEM, "no memory for TCP");
+}
+
+void tcp_fini(struct stack *s)
+{
+    struct stack_tcp *t = s->tcp;
+    for (uint32_t i = 0; i < t->conns.capacity_count; i++) {
+        struct tcp_conn *c = slots_at(&t->conns, i);
+        if (c != NULL && c->state != TCP_CLOSED) {
+            if (is_synchronised(c))
+                tcp_send_reset(t, c);
+            tcp_conn_close(t, c, LEAT_CLOSE_SHUTDOWN);
+        }
+    }
+    tcp_run_closed(t);
+    tcp_flush(t);
+    while (t->listener_count > 0)
+        tcp_transport_ops.listener_close(&t->listeners[0]->listener);
+    leat_timer_stop(&t->timer);
+    leat_core_now->transports[LEAT_TRANSPORT_STACK] = NULL;
+    slots_fini(&t->conns);
+    table_fini(&t->table);
+    leat_heap_free(t->embryos);
+    leat_heap_free(t->time_waits);
+    pool_fini(&t->works);
+    pool_fini(&t->chunks);
+    pool_fini(&t->sents);
+    pool_fini(&t->rxs);
+    s->tcp = NULL;
+    leat_heap_free(t);
+}
+
+/* ---- invariants ---- */
+
+static void validate_sent(struct tcp_conn *c, struct tcp_work *w)
+{
+    uint32_t sacked = 0, lost = 0, resent = 0, count = 0;
+    seq32 at = c->snd_una;
+    const struct tcp_sent *last = NULL;
+    for (const struct tcp_sent *r = w->sent_first; r != NULL; r = r->next) {
+        uint32_t span = seq_span(r->from, r->to);
+        CHECK(seq_eq(r->from, at) && span > 0 && r->prev == last);
+        CHECK(!(r->flags & SENT_SACKED) || !(r->flags & (SENT_LOST | SENT_RESENT)));
+        CHECK(!(r->flags & SENT_RESENT) || (r->flags & SENT_LOST));
+        sacked += r->flags & SENT_SACKED ? span : 0;
+        lost += r->flags & SENT_LOST ? span : 0;
+        resent += r->flags & SENT_RESENT ? span : 0;
+        at = r->to;
+        last = r;
+        count++;
+    }
+    CHECK(seq_eq(at, c->snd_nxt) && last == w->sent_last && count == w->sent_count);
+    CHECK(sacked == w->sacked_bytes && lost == w->lost_bytes && resent == w->resent_bytes);
+}
+
+static void validate_received(struct tcp_conn *c, struct tcp_work *w)
+{
+    uint32_t bytes = 0, count = 0;
+    for (const struct tcp_rx *rx = w->rx_first; rx != NULL; rx = rx->next) {
+        CHECK(rx->length_bytes > 0);
+        bytes += rx->length_bytes;
+    }
+    CHECK(bytes == w->rx_bytes);
+    seq32 at = c->rcv_nxt;
+    bytes = 0;
+    for (const struct tcp_rx *rx = w->ooo_first; rx != NULL; rx = rx->next) {
+        CHECK(rx->length_bytes > 0 && seq_ge(rx->seq, at));
+        at = seq_add(rx->seq, rx->length_bytes);
+        bytes += rx->length_bytes;
+        count++;
+    }
+    CHECK(bytes == w->ooo_bytes && count == w->ooo_count);
+    CHECK(w->ooo_first == NULL || seq_gt(w->ooo_first->seq, c->rcv_nxt));
+}
+
+void tcp_validate(struct stack_tcp *t, struct tcp_conn *c)
+{
+    (void)t;
+    CHECK(seq_le(c->snd_una, c->snd_nxt) && seq_le(c->rcv_nxt, c->rcv_edge));
+    struct tcp_work *w = c->work;
+    if (w == NULL) {
+        CHECK(seq_eq(c->snd_una, c->snd_nxt));
+        return;
+    }
+    CHECK(w->conn == c);
+    validate_sent(c, w);
+    validate_received(c, w);
+    seq32 at = w->send_first != NULL ? w->send_first->seq : w->send_end;
+    for (const struct tcp_chunk *k = w->send_first; k != NULL; k = k->next) {
+        CHECK(seq_eq(k->seq, at));
+        at = seq_add(at, (uint32_t)k->buf.length_bytes);
+    }
+    CHECK(seq_eq(at, w->send_end));
+    /* what is unacknowledged has a timer, an owed ACK too */
+    bool has_flight = !seq_eq(c->snd_una, c->snd_nxt) && c->state != TCP_CLOSED;
+    CHECK(!has_flight || w->xmit_ns != STACK_NEVER || w->is_dirty);
+    CHECK(!(c->flags & TCP_ACK_LATER) || w->ack_ns != STACK_NEVER || w->is_dirty);
+    uint64_t due = w->xmit_ns < w->ack_ns ? w->xmit_ns : w->ack_ns;
+    due = due < w->user_ns ? due : w->user_ns;
+    CHECK(due == STACK_NEVER || w->is_dirty ||
+          (leat_timer_is_started(&w->timer) && w->timer.deadline_ns <= due));
+}

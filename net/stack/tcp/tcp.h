@@ -1,0 +1,469 @@
+/* TCP: RFC 9293 on one core, under the transport contract of leat/conn.h.
+ *
+ * Objects. A connection block (struct tcp_conn) of four cache lines, all that an idle connection
+ * keeps; beside it struct tcp_work, only while something is under way: data unacknowledged, queued
+ * or undelivered, a timer, an event. Handshakes of listeners are embryos in a small fixed table,
+ * then SYN cookies; TIME_WAIT is a record of one cache line. All three are found through one table
+ * by their four-tuple.
+ *
+ * Send side. Bytes wait in chunks (the application's references) from snd_una to send_end. Segments
+ * are always built from the chunks; what was sent is remembered in ranges (struct tcp_sent), sorted
+ * by sequence number, with the time of their last transmission: the scoreboard of SACK and RACK.
+ *   pipe = (snd_nxt - snd_una) - sacked_bytes - lost_bytes + resent_bytes
+ *   sent ranges cover [snd_una, snd_nxt) exactly, SYN and FIN included (tcp_validate).
+ *
+ * Receive side. Packets wait where they lie (struct tcp_rx) for delivery, in order, or out of order
+ * in a sorted list; a payload that is small in a large buffer is copied out. The promised window
+ * never shrinks: rcv_edge only grows.
+ *
+ * A burst: segments change connections and put them on the dirty list; then each dirty connection's
+ * callbacks run once; at the end of the turn each dirty connection has one output. */
+#ifndef LEAT_STACK_TCP_H
+#define LEAT_STACK_TCP_H
+
+#include <leat/loop.h>
+#include <leat/timer.h>
+
+#include "net/api/slots.h"
+#include "net/api/transport.h"
+#include "net/stack/stack.h"
+#include "net/stack/tcp/table.h"
+
+#define TCP_CONNS_MAX       (1u << 20) /* further ones are refused, and counted */
+#define TCP_EMBRYOS_MAX     1024       /* further handshakes are done by cookie */
+#define TCP_TIME_WAIT_MAX   65536      /* the oldest is forgotten for a newer one */
+#define TCP_LISTENERS_MAX   64
+#define TCP_OOO_RANGES_MAX  256  /* of one connection; further segments are dropped */
+#define TCP_SENT_RANGES_MAX 2048 /* of one connection; nothing new is sent meanwhile */
+#define TCP_SLICES_MAX      32   /* one on_data */
+#define TCP_POOL_MAX        4096 /* free objects kept of each kind */
+
+#define TCP_MSS_FLOOR        64
+#define TCP_SCALE_MAX        14
+#define TCP_RTO_NS_INITIAL   LEAT_NS_PER_S
+#define TCP_RTO_NS_MIN       (200 * LEAT_NS_PER_MS)
+#define TCP_RTO_NS_MAX       (60 * LEAT_NS_PER_S)
+#define TCP_RETRIES_MAX      12 /* without progress; then the peer is gone */
+#define TCP_SYN_RETRIES_MAX  5
+#define TCP_DELAYED_ACK_NS   (40 * LEAT_NS_PER_MS)
+#define TCP_TIME_WAIT_NS     (60 * LEAT_NS_PER_S)
+#define TCP_KEEPALIVE_PROBES 5
+#define TCP_KEEPALIVE_GAP_NS (10 * LEAT_NS_PER_S)
+
+enum tcp_state {
+    TCP_CLOSED, /* waits for its on_close */
+    TCP_SYN_SENT,
+    TCP_SYN_RCVD, /* after a simultaneous open; passive ones are embryos */
+    TCP_ESTABLISHED,
+    TCP_FIN_WAIT_1,
+    TCP_FIN_WAIT_2,
+    TCP_CLOSE_WAIT,
+    TCP_CLOSING,
+    TCP_LAST_ACK,
+    TCP_TIME_WAIT, /* waits for its last bytes to be delivered, then becomes a record */
+};
+
+enum tcp_flag {
+    TCP_USES_TS = 1,
+    TCP_USES_SACK = 2,
+    TCP_NAGLE = 4,
+    TCP_PAUSED = 8,
+    TCP_WANTS_WRITABLE = 16,
+    TCP_FIN_QUEUED = 32, /* the application ends; FIN follows the last chunk */
+    TCP_FIN_SENT = 64,
+    TCP_DETACHED = 128,     /* leat_conn_close: only on_close is still called */
+    TCP_OPENED = 256,       /* on_open was called */
+    TCP_FIN_RECEIVED = 512, /* and in order: rcv_nxt is behind it */
+    TCP_END_DELIVERED = 1024,
+    TCP_ACK_NOW = 2048,
+    TCP_ACK_LATER = 4096,
+    TCP_SYN_NOW = 8192, /* SYN or SYN-ACK is to be sent */
+    TCP_PASSIVE = 16384,
+    TCP_IPV4 = 32768,
+};
+
+enum tcp_xmit_timer { XMIT_NONE, XMIT_RTO, XMIT_PROBE, XMIT_REORDER, XMIT_PERSIST };
+
+/* A piece of what the application sends. */
+struct tcp_chunk {
+    struct tcp_chunk *next;
+    seq32 seq;
+    struct leat_buf buf;
+};
+
+enum tcp_sent_flag { SENT_SACKED = 1, SENT_LOST = 2, SENT_RESENT = 4, SENT_EVER_RESENT = 8 };
+
+/* A range of sequence numbers that was sent at one time. */
+struct tcp_sent {
+    struct tcp_sent *next, *prev;
+    seq32 from, to;
+    uint64_t sent_ns;
+    uint32_t flags;
+    uint32_t unused;
+};
+
+/* Received bytes where they lie. */
+struct tcp_rx {
+    struct tcp_rx *next;
+    struct stack *stack;
+    const uint8_t *data;
+    void *handle;
+    uint32_t length_bytes, buffer_bytes;
+    seq32 seq;
+    uint32_t refs;
+    uint8_t rx_flags, queue;
+};
+
+struct tcp_cubic { /* cubic.c */
+    uint64_t epoch_ns;
+    double w_max, k, w_est;
+    uint32_t prior_cwnd;
+    /* HyStart++ */
+    uint32_t round_min_us, last_min_us, css_base_us;
+    seq32 round_end;
+    uint8_t samples, css_rounds;
+    bool in_css, slow_start_done;
+};
+
+struct tcp_work {
+    struct leat_timer timer; /* first */
+    struct tcp_conn *conn;
+    struct tcp_work *dirty_next;
+    uint64_t xmit_ns, ack_ns, user_ns; /* deadlines; STACK_NEVER */
+    uint8_t xmit_timer;                /* enum tcp_xmit_timer */
+    uint8_t backoff, probes;
+    bool is_dirty, wants_deliver;
+    uint64_t end_ns; /* when connecting or lingering is over */
+    /* send queue */
+    seq32 send_end;
+    struct tcp_chunk *send_first, *send_last,
+        *send_hint; /* hint: the chunk of snd_nxt, or before */
+    /* scoreboard */
+    struct tcp_sent *sent_first, *sent_last;
+    uint32_t sent_count;
+    uint32_t sacked_bytes, lost_bytes, resent_bytes;
+    uint32_t dup_acks;
+    /* RACK, RFC 8985 */
+    uint64_t rack_ns; /* when the most recent delivered range was sent */
+    seq32 rack_end;
+    uint32_t rack_rtt_us, min_rtt_us;
+    uint32_t reo_mult;
+    bool reordering_seen;
+    bool probe_out; /* a tail loss probe is unanswered */
+    bool probe_was_new;
+    seq32 probe_end;
+    seq32 fack; /* highest sequence number delivered */
+    /* recovery */
+    bool in_recovery, in_rto_recovery;
+    seq32 recovery_end;
+    uint32_t prr_delivered, prr_out, prr_flight;
+    uint32_t undo_cwnd, undo_ssthresh, undo_ts; /* Eifel: undo_ts of the first retransmission */
+    bool can_undo;
+    struct tcp_cubic cubic;
+    /* receive */
+    struct tcp_rx *rx_first, *rx_last;
+    uint32_t rx_bytes;
+    struct tcp_rx *ooo_first, *ooo_hint;
+    uint32_t ooo_count, ooo_bytes;
+    seq32 fin_seq;
+    bool fin_known;
+    seq32 last_ooo, dsack_from, dsack_to; /* what the next SACK option reports first */
+    bool has_dsack;
+    uint32_t unacked_segments; /* received since the last ACK went out */
+};
+
+struct tcp_listener;
+
+struct tcp_conn {
+    /* demultiplexing, prediction, sequence state */
+    uint64_t id;
+    struct ip_addr local, remote;
+    be16 local_port, remote_port;
+    uint32_t predicted; /* bytes 12 to 15 of the header that is expected, PSH masked out */
+    seq32 rcv_nxt, snd_una, snd_nxt;
+    uint8_t state; /* enum tcp_state */
+    uint8_t snd_scale, rcv_scale;
+    uint8_t close_reason;
+
+    /* windows, congestion, timestamps */
+    struct tcp_work *work; /* NULL: idle */
+    seq32 rcv_edge;        /* the right edge of the window that was promised */
+    uint32_t snd_wnd, snd_wnd_max;
+    seq32 snd_wl1, snd_wl2;
+    uint32_t cwnd, ssthresh; /* bytes */
+    uint32_t ts_recent, ts_recent_ms, ts_offset;
+    uint16_t mss;   /* payload of a full segment, options taken off */
+    uint16_t flags; /* enum tcp_flag */
+    uint32_t held_bytes;
+    uint32_t idle_since_ms; /* time of the last byte in either direction */
+
+    /* application */
+    const struct leat_conn_ops *ops;
+    void *user;
+    uint32_t send_high, send_low, receive_max;
+    uint32_t timeout_ms, linger_ms, keepalive_ms;
+    uint64_t received_bytes, sent_bytes;
+    uint32_t sent_ms; /* of the last data, to restart slowly after idleness */
+    uint32_t challenge_ms;
+
+    /* path, estimates */
+    struct ip_addr hop;
+    struct neighbour_ref neighbour;
+    uint16_t mtu_bytes;
+    uint16_t peer_mss;
+    uint8_t hop_limit, tos;
+    bool is_local;
+    uint8_t challenges;
+    uint32_t srtt_us, rttvar_us, rto_us; /* srtt 0: no sample */
+    uint32_t hash;
+    seq32 iss, irs;
+    struct tcp_listener *listener; /* NULL: outgoing, or the listener is gone */
+} __attribute__((aligned(64)));
+
+_Static_assert(sizeof(struct tcp_conn) == 256, "four lines");
+_Static_assert(offsetof(struct tcp_conn, work) == 64, "line 1: windows and congestion");
+_Static_assert(offsetof(struct tcp_conn, ops) == 128, "line 2: application");
+_Static_assert(offsetof(struct tcp_conn, hop) == 192, "line 3: path");
+
+struct tcp_embryo {
+    struct ip_addr local, remote;
+    be16 local_port, remote_port;
+    uint32_t hash;
+    seq32 iss, irs;
+    uint32_t ts_recent, ts_offset;
+    uint16_t peer_mss;
+    uint16_t flags;    /* TCP_USES_* */
+    uint8_t snd_scale; /* 255: the peer does not scale */
+    uint8_t retries;
+    uint16_t peer_window;
+    uint32_t next, prev; /* in the order of deadlines of one retry count: index + 1 */
+    uint64_t due_ns, sent_ns;
+    struct tcp_listener *listener; /* NULL: free */
+};
+
+struct tcp_time_wait { /* 64 bytes */
+    struct ip_addr local, remote;
+    be16 local_port, remote_port;
+    seq32 snd_nxt, rcv_nxt;
+    uint32_t ts_recent;
+    uint32_t hash;
+    uint32_t next, prev; /* index + 1, by time */
+    uint32_t expires_ms;
+};
+_Static_assert(sizeof(struct tcp_time_wait) == 64, "a line");
+
+struct tcp_listener {
+    struct leat_listener listener; /* first */
+    struct stack_tcp *tcp;
+    struct ip_addr ip;
+    bool any; /* every address of the family, or of both */
+    bool any_v4, any_v6;
+    bool paused;
+    uint16_t port;
+    struct leat_listen_options options;
+    const struct leat_conn_ops *ops;
+    void *user;
+    uint32_t embryo_count;
+};
+
+struct tcp_pool {
+    void *first;
+    uint32_t free_count, live_count;
+    uint32_t bytes;
+};
+
+struct tcp_counters {
+    uint64_t opened_active, opened_passive, closed, resets_sent, resets_received;
+    uint64_t segments_in, segments_out, predicted, retransmitted, rtos, probes, fast_recoveries;
+    uint64_t undone, cookies_sent, cookies_received, challenges, delayed_acks, persists;
+    uint64_t compacted, ooo, dup_acks, time_waits, time_wait_reused, icmp_too_big;
+};
+
+struct stack_tcp {
+    struct leat_transport transport; /* first */
+    struct stack *stack;
+    struct leat_loop *loop;
+    uint32_t now_ms;
+    struct slots conns;
+    struct tcp_table table;
+    struct tcp_work *dirty_first, **dirty_last;
+    bool in_burst, pended, close_pended;
+    uint32_t closed_first, closed_last;       /* index + 1, linked by hash: wait for on_close */
+    struct tcp_rx *delivered[TCP_SLICES_MAX]; /* of the on_data that runs */
+    unsigned delivered_count;
+
+    struct tcp_listener *listeners[TCP_LISTENERS_MAX];
+    uint32_t listener_count;
+    struct tcp_embryo *embryos;
+    uint32_t embryo_free, embryo_count;
+    uint32_t embryo_first[8], embryo_last[8]; /* queues by retry count */
+    struct tcp_time_wait *time_waits;         /* grows by doubling up to TCP_TIME_WAIT_MAX */
+    uint32_t time_wait_capacity, time_wait_count, time_wait_free, time_wait_first, time_wait_last;
+    struct leat_timer timer; /* embryos and TIME_WAIT */
+
+    struct tcp_pool works, chunks, sents, rxs;
+    struct token_bucket reset_bucket;
+    uint32_t port_counter;
+    struct tcp_counters count;
+};
+
+/* A segment on its way through the steps of RFC 9293 3.10.7. */
+struct tcp_segment {
+    struct rx_packet *p;
+    const uint8_t *data;
+    uint32_t length; /* of the payload */
+    seq32 seq, ack;
+    uint16_t window; /* unscaled */
+    uint8_t flags;
+    uint8_t option_bytes;
+    be16 src_port, dst_port;
+    const uint8_t *options;
+    /* of the options, when parsed */
+    bool has_ts, has_scale, sack_ok;
+    uint8_t scale, sack_count;
+    uint16_t mss; /* 0: none */
+    uint32_t ts_value, ts_echo;
+    seq32 sack[4][2];
+};
+
+static inline uint32_t tcp_segment_span(const struct tcp_segment *g)
+{
+    return g->length + ((g->flags & TCP_SYN) != 0) + ((g->flags & TCP_FIN) != 0);
+}
+
+static inline bool is_synchronised(const struct tcp_conn *c)
+{
+    return c->state >= TCP_ESTABLISHED;
+}
+
+/* tcp.c: life of the module */
+int tcp_init(struct stack *s, struct leat_loop *loop, struct leat_error *error) LEAT_MUST_CHECK;
+void tcp_fini(struct stack *s);
+void tcp_dirty(struct tcp_conn *c);
+struct tcp_work *tcp_work_of(struct tcp_conn *c); /* NULL: out of memory */
+void tcp_work_end(struct tcp_conn *c);
+void *tcp_pool_take(struct tcp_pool *pool);
+void tcp_pool_give(struct tcp_pool *pool, void *object);
+static inline struct stack_tcp *tcp_of(const struct tcp_conn *c);
+void tcp_validate(struct stack_tcp *t, struct tcp_conn *c);
+
+/* options.c */
+bool tcp_parse_options(struct tcp_segment *g);
+unsigned tcp_write_syn_options(uint8_t *to, uint16_t mss, int scale, bool sack, bool ts,
+                               uint32_t value, uint32_t echo);
+unsigned tcp_write_options(const struct stack_tcp *t, struct tcp_conn *c, uint8_t *to);
+
+/* input.c */
+void tcp_input_burst(struct stack *s);
+bool tcp_matches(void *owner, uint32_t reference, const struct tcp_flow *flow);
+/* The steps for a segment of a connection, prediction apart. */
+void tcp_conn_input(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment *g);
+void tcp_icmp(struct stack *s, const struct icmp_report *report);
+
+/* ack.c, recovery.c: RFC 9293 step 5, 6675, 8985, 6937 */
+bool tcp_ack(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g);
+void tcp_recover(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g,
+                 uint32_t acked_bytes, uint32_t delivered_bytes, bool had_dsack);
+void tcp_mark_all_lost(struct tcp_conn *c);
+void tcp_mark_lost(struct tcp_work *w, struct tcp_sent *r);
+bool tcp_rack_detect(struct stack_tcp *t, struct tcp_conn *c, uint64_t *due_ns);
+void tcp_enter_recovery(struct stack_tcp *t, struct tcp_conn *c);
+uint32_t tcp_pipe(const struct tcp_conn *c);
+uint32_t tcp_send_allowance(const struct tcp_conn *c);
+struct tcp_sent *tcp_sent_split(struct stack_tcp *t, struct tcp_work *w, struct tcp_sent *r,
+                                seq32 at);
+void tcp_sent_remove(struct stack_tcp *t, struct tcp_work *w, struct tcp_sent *r);
+
+/* cubic.c: the congestion controller; all in bytes */
+void cc_init(struct tcp_conn *c);
+void cc_start(struct tcp_work *w);
+void cc_ack(struct stack_tcp *t, struct tcp_conn *c, uint32_t acked_bytes, uint32_t rtt_us);
+void cc_loss(struct stack_tcp *t, struct tcp_conn *c);
+void cc_rto(struct stack_tcp *t, struct tcp_conn *c);
+void cc_undo(struct tcp_conn *c);
+void cc_idle(struct stack_tcp *t, struct tcp_conn *c);
+
+/* output.c */
+/* All that may be sent now; true: the port or its backlog stopped it. */
+bool tcp_output(struct stack_tcp *t, struct tcp_conn *c);
+void tcp_send_ack(struct stack_tcp *t, struct tcp_conn *c);
+void tcp_send_probe(struct stack_tcp *t, struct tcp_conn *c); /* keepalive, zero window */
+void tcp_send_reset(struct stack_tcp *t, struct tcp_conn *c);
+bool tcp_resend(struct stack_tcp *t, struct tcp_conn *c, struct tcp_sent *r);
+bool tcp_has_unsent(const struct tcp_conn *c);
+
+/* A segment without a connection: all of its fields, swapped ends already. */
+struct tcp_reply {
+    const struct ip_addr *src, *dst;
+    be16 src_port, dst_port;
+    seq32 seq, ack;
+    uint8_t flags;
+    uint16_t window;
+    const uint8_t *options;
+    unsigned option_bytes;
+};
+void tcp_send_reply(struct stack_tcp *t, const struct tcp_reply *r);
+/* RFC 9293 3.10.7.1: the RST that answers a segment, rate-limited. */
+void tcp_reset_segment(struct stack_tcp *t, const struct tcp_segment *g);
+void tcp_update_mss(struct tcp_conn *c);
+
+/* receive.c */
+void tcp_receive(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g);
+void tcp_deliver(struct stack_tcp *t);
+/* The connection has something for its callbacks. */
+void tcp_want_deliver(struct stack_tcp *t, struct tcp_conn *c);
+uint32_t tcp_window(const struct tcp_conn *c);        /* what may be promised now */
+bool tcp_window_update_due(const struct tcp_conn *c); /* RFC 9293 3.8.6.2.2 */
+void tcp_drop_received(struct stack_tcp *t, struct tcp_conn *c);
+void tcp_rx_unref(struct tcp_rx *rx);
+struct leat_buf tcp_hold(struct stack_tcp *t, struct tcp_conn *c, struct leat_buf slice);
+
+/* timer.c */
+void tcp_set_timer(struct tcp_conn *c);
+void tcp_on_timer(struct leat_timer *timer, void *arg);
+void tcp_arm_rto(struct stack_tcp *t, struct tcp_conn *c);
+void tcp_arm_xmit(struct stack_tcp *t, struct tcp_conn *c); /* RTO, probe or none, as it is */
+void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt_us);
+void tcp_arm_user(struct stack_tcp *t, struct tcp_conn *c);
+
+/* listen.c: listeners, embryos, cookies */
+struct tcp_listener *tcp_find_listener(struct stack_tcp *t, const struct ip_addr *ip,
+                                       uint16_t port);
+void tcp_listen_input(struct stack_tcp *t, struct tcp_segment *g);
+void tcp_embryo_input(struct stack_tcp *t, struct tcp_embryo *e, struct tcp_segment *g);
+void tcp_embryo_free(struct stack_tcp *t, struct tcp_embryo *e);
+uint64_t tcp_embryo_tick(struct stack_tcp *t);
+seq32 tcp_initial_seq(struct stack_tcp *t, const struct tcp_flow *flow);
+uint32_t tcp_ts_offset(struct stack_tcp *t, const struct tcp_flow *flow);
+
+/* conn.c: the transport's functions, and life of a connection */
+extern const struct leat_transport_ops tcp_transport_ops;
+struct tcp_conn *tcp_conn_new(struct stack_tcp *t, const struct tcp_flow *flow, uint32_t hash,
+                              const struct leat_conn_options *options);
+void tcp_conn_close(struct stack_tcp *t, struct tcp_conn *c, enum leat_close_reason reason);
+void tcp_settle(struct stack_tcp *t, struct tcp_conn *c);
+/* The timer of embryos and TIME_WAIT has work at at_ns. */
+void tcp_slow_due(struct stack_tcp *t, uint64_t at_ns);
+void tcp_run_closed(struct stack_tcp *t);
+/* Output of all dirty connections. */
+void tcp_flush(struct stack_tcp *t);
+void tcp_path(const struct tcp_conn *c, struct path *path);
+void tcp_challenge(struct stack_tcp *t, struct tcp_conn *c);
+void tcp_established(struct stack_tcp *t, struct tcp_conn *c);
+void tcp_push_sent(struct stack_tcp *t, struct tcp_conn *c, seq32 from, seq32 to);
+uint8_t tcp_scale_for(uint32_t receive_max);
+
+/* time_wait.c */
+void tcp_time_wait_add(struct stack_tcp *t, const struct tcp_conn *c);
+/* True: the segment is a SYN that opens anew (RFC 6191); the record is gone. */
+bool tcp_time_wait_input(struct stack_tcp *t, uint32_t index, const struct tcp_segment *g);
+uint64_t tcp_time_wait_tick(struct stack_tcp *t);
+void tcp_time_wait_remove(struct stack_tcp *t, uint32_t index);
+
+static inline struct stack_tcp *tcp_of(const struct tcp_conn *c)
+{
+    (void)c;
+    return (struct stack_tcp *)leat_core_now->transports[LEAT_TRANSPORT_STACK];
+}
+
+#endif

@@ -1,0 +1,155 @@
+/* TIME_WAIT: records of one line in the order of their end, capped; RFC 9293 3.10.7.4, 6191, 1337.
+ */
+#include "net/stack/tcp/tcp.h"
+
+#include "buffers/heap.h"
+
+#define AT(t, number) (&(t)->time_waits[(number)-1])
+
+static void link_last(struct stack_tcp *t, uint32_t number)
+{
+    struct tcp_time_wait *tw = AT(t, number);
+    tw->next = 0;
+    tw->prev = t->time_wait_last;
+    tw->expires_ms = t->now_ms + (uint32_t)(TCP_TIME_WAIT_NS / LEAT_NS_PER_MS);
+    if (t->time_wait_last != 0)
+        AT(t, t->time_wait_last)->next = number;
+    else
+        t->time_wait_first = number;
+    t->time_wait_last = number;
+}
+
+static void unlink_record(struct stack_tcp *t, uint32_t number)
+{
+    struct tcp_time_wait *tw = AT(t, number);
+    if (tw->prev != 0)
+        AT(t, tw->prev)->next = tw->next;
+    else
+        t->time_wait_first = tw->next;
+    if (tw->next != 0)
+        AT(t, tw->next)->prev = tw->prev;
+    else
+        t->time_wait_last = tw->prev;
+}
+
+void tcp_time_wait_remove(struct stack_tcp *t, uint32_t index)
+{
+    uint32_t number = index + 1;
+    table_remove(&t->table, AT(t, number)->hash, table_reference(KIND_TIME_WAIT, index));
+    unlink_record(t, number);
+    AT(t, number)->next = t->time_wait_free;
+    t->time_wait_free = number;
+    t->time_wait_count--;
+}
+
+static bool grow(struct stack_tcp *t)
+{
+    uint32_t old = t->time_wait_capacity, capacity = old == 0 ? 64 : old * 2;
+    if (old >= TCP_TIME_WAIT_MAX)
+        return false;
+    void *grown = leat_heap_realloc(t->time_waits, capacity * sizeof(*t->time_waits));
+    if (grown == NULL)
+        return false;
+    t->time_waits = grown;
+    t->time_wait_capacity = capacity;
+    for (uint32_t number = capacity; number > old; number--) {
+        AT(t, number)->next = t->time_wait_free;
+        t->time_wait_free = number;
+    }
+    return true;
+}
+
+/* The connection has left the table already. */
+void tcp_time_wait_add(struct stack_tcp *t, const struct tcp_conn *c)
+{
+    if (t->time_wait_free == 0 && !grow(t)) {
+        if (t->time_wait_first == 0)
+            return;
+        tcp_time_wait_remove(t, t->time_wait_first - 1);
+    }
+    uint32_t number = t->time_wait_free;
+    struct tcp_time_wait *tw = AT(t, number);
+    if (table_insert(&t->table, c->hash, table_reference(KIND_TIME_WAIT, number - 1)) < 0)
+        return;
+    t->time_wait_free = tw->next;
+    *tw = (struct tcp_time_wait){.local = c->local,
+                                 .remote = c->remote,
+                                 .local_port = c->local_port,
+                                 .remote_port = c->remote_port,
+                                 .snd_nxt = c->snd_nxt,
+                                 .rcv_nxt = c->rcv_nxt,
+                                 .ts_recent = c->flags & TCP_USES_TS ? c->ts_recent : 0,
+                                 .hash = c->hash};
+    link_last(t, number);
+    t->time_wait_count++;
+    t->count.time_waits++;
+    tcp_slow_due(t, t->stack->now_ns + TCP_TIME_WAIT_NS);
+}
+
+static void reply_ack(struct stack_tcp *t, const struct tcp_time_wait *tw,
+                      const struct tcp_segment *g)
+{
+    struct tcp_reply r = {.src = &tw->local,
+                          .dst = &tw->remote,
+                          .src_port = tw->local_port,
+                          .dst_port = tw->remote_port,
+                          .seq = tw->snd_nxt,
+                          .ack = tw->rcv_nxt,
+                          .flags = TCP_ACK,
+                          .options = (const uint8_t *)""};
+    uint8_t options[12] = {1, 1, 8, 10};
+    if (g->has_ts && tw->ts_recent != 0) {
+        struct tcp_flow flow = {tw->local, tw->remote, tw->local_port, tw->remote_port};
+        be32 value = be32_put(t->now_ms + tcp_ts_offset(t, &flow)), echo = be32_put(tw->ts_recent);
+        memcpy(options + 4, &value, 4);
+        memcpy(options + 8, &echo, 4);
+        r.options = options;
+        r.option_bytes = 12;
+    }
+    tcp_send_reply(t, &r);
+}
+
+/* RFC 6191 2: newer by its timestamp, or by its sequence number. */
+static bool opens_anew(const struct tcp_time_wait *tw, const struct tcp_segment *g)
+{
+    if ((g->flags & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_SYN)
+        return false;
+    if (g->has_ts && tw->ts_recent != 0 && (int32_t)(g->ts_value - tw->ts_recent) > 0)
+        return true;
+    return seq_gt(g->seq, tw->rcv_nxt);
+}
+
+bool tcp_time_wait_input(struct stack_tcp *t, uint32_t index, const struct tcp_segment *g)
+{
+    struct tcp_time_wait *tw = &t->time_waits[index];
+    if (opens_anew(tw, g)) {
+        tcp_time_wait_remove(t, index);
+        t->count.time_wait_reused++;
+        return true;
+    }
+    stack_drop(t->stack, STACK_DROP_TCP_TIME_WAIT);
+    if (g->flags & TCP_RST) /* RFC 1337: no assassination */
+        return false;
+    if (tcp_segment_span(g) == 0 && seq_eq(g->seq, tw->rcv_nxt))
+        return false;
+    if (!token_take(&t->reset_bucket, t->stack->now_ns))
+        return false;
+    if (g->flags & TCP_FIN) { /* our ACK was lost: the wait begins again */
+        unlink_record(t, index + 1);
+        link_last(t, index + 1);
+    }
+    reply_ack(t, tw, g);
+    return false;
+}
+
+uint64_t tcp_time_wait_tick(struct stack_tcp *t)
+{
+    while (t->time_wait_first != 0) {
+        const struct tcp_time_wait *tw = AT(t, t->time_wait_first);
+        int32_t left_ms = (int32_t)(tw->expires_ms - t->now_ms);
+        if (left_ms > 0)
+            return t->stack->now_ns + (uint64_t)left_ms * LEAT_NS_PER_MS;
+        tcp_time_wait_remove(t, t->time_wait_first - 1);
+    }
+    return STACK_NEVER;
+}

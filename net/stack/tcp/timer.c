@@ -1,0 +1,302 @@
+/* One timer per connection in use, for several deadlines: a later deadline is one store, looked at
+ * when the timer fires. RTO by RFC 6298. */
+#include "net/stack/tcp/tcp.h"
+
+#define PROBE_ACK_DELAY_US 200000 /* RFC 8985 7.2: a single segment's ACK may be delayed */
+
+void tcp_set_timer(struct tcp_conn *c)
+{
+    struct tcp_work *w = c->work;
+    uint64_t due = w->xmit_ns < w->ack_ns ? w->xmit_ns : w->ack_ns;
+    due = due < w->user_ns ? due : w->user_ns;
+    if (due != STACK_NEVER && (!leat_timer_is_started(&w->timer) || due < w->timer.deadline_ns))
+        leat_timer_start_at(&w->timer, due);
+}
+
+/* RFC 6298 2 */
+void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt_us)
+{
+    if (c->srtt_us == 0) {
+        c->srtt_us = rtt_us;
+        c->rttvar_us = rtt_us / 2;
+    } else {
+        uint32_t error = rtt_us > c->srtt_us ? rtt_us - c->srtt_us : c->srtt_us - rtt_us;
+        c->rttvar_us += (uint32_t)(((int64_t)error - c->rttvar_us) / 4);
+        c->srtt_us += (uint32_t)(((int64_t)rtt_us - c->srtt_us) / 8);
+        c->srtt_us += c->srtt_us == 0;
+    }
+    uint64_t rto_us = c->srtt_us + 4ull * c->rttvar_us;
+    rto_us = rto_us < TCP_RTO_NS_MIN / 1000 ? TCP_RTO_NS_MIN / 1000 : rto_us;
+    rto_us = rto_us > TCP_RTO_NS_MAX / 1000 ? TCP_RTO_NS_MAX / 1000 : rto_us;
+    c->rto_us = (uint32_t)rto_us;
+    if (c->work != NULL && rtt_us < c->work->min_rtt_us)
+        c->work->min_rtt_us = rtt_us;
+}
+
+static uint64_t backed_off_ns(const struct tcp_conn *c, unsigned backoff)
+{
+    uint64_t ns = (uint64_t)c->rto_us * 1000 << (backoff < 16 ? backoff : 16);
+    return ns < TCP_RTO_NS_MAX ? ns : TCP_RTO_NS_MAX;
+}
+
+static bool may_probe(const struct tcp_conn *c)
+{
+    const struct tcp_work *w = c->work;
+    return (c->flags & TCP_USES_SACK) && c->srtt_us != 0 && w->backoff == 0 && !w->probe_out &&
+           !w->in_recovery && !w->in_rto_recovery && w->sacked_bytes == 0 && w->lost_bytes == 0 &&
+           c->state >= TCP_ESTABLISHED;
+}
+
+void tcp_arm_rto(struct stack_tcp *t, struct tcp_conn *c)
+{
+    struct tcp_work *w = c->work;
+    if (w->xmit_timer == XMIT_REORDER)
+        return;
+    uint32_t flight = seq_span(c->snd_una, c->snd_nxt);
+    if (flight == 0) {
+        w->xmit_timer = XMIT_NONE;
+        w->xmit_ns = STACK_NEVER;
+        return;
+    }
+    uint64_t wait_ns = backed_off_ns(c, w->backoff);
+    w->xmit_timer = XMIT_RTO;
+    if (may_probe(c)) {
+        uint64_t probe_us = 2ull * c->srtt_us + (flight <= c->mss ? PROBE_ACK_DELAY_US : 2000);
+        if (probe_us * 1000 < wait_ns) {
+            wait_ns = probe_us * 1000;
+            w->xmit_timer = XMIT_PROBE;
+        }
+    }
+    w->xmit_ns = t->stack->now_ns + wait_ns;
+}
+
+void tcp_arm_xmit(struct stack_tcp *t, struct tcp_conn *c)
+{
+    struct tcp_work *w = c->work;
+    if (!seq_eq(c->snd_una, c->snd_nxt)) {
+        if (w->xmit_timer == XMIT_NONE || w->xmit_timer == XMIT_PERSIST)
+            tcp_arm_rto(t, c);
+        return;
+    }
+    /* RFC 9293 3.8.6.1: nothing in flight, something to send, and no window for it */
+    if (tcp_has_unsent(c)) {
+        if (w->xmit_timer != XMIT_PERSIST) {
+            w->xmit_timer = XMIT_PERSIST;
+            w->xmit_ns = t->stack->now_ns + backed_off_ns(c, w->backoff);
+        }
+    } else if (w->xmit_timer != XMIT_NONE) {
+        w->xmit_timer = XMIT_NONE;
+        w->xmit_ns = STACK_NEVER;
+    }
+}
+
+/* RFC 6298 5.4 to 5.6 */
+static void on_rto(struct stack_tcp *t, struct tcp_conn *c)
+{
+    struct tcp_work *w = c->work;
+    unsigned most = c->state < TCP_ESTABLISHED ? TCP_SYN_RETRIES_MAX : TCP_RETRIES_MAX;
+    if (w->backoff >= most) {
+        tcp_conn_close(t, c,
+                       c->state == TCP_SYN_SENT ? LEAT_CLOSE_CONNECT_TIMEOUT
+                                                : LEAT_CLOSE_PEER_GONE);
+        return;
+    }
+    t->count.rtos++;
+    if (w->backoff == 0) {
+        w->undo_cwnd = c->cwnd;
+        w->undo_ssthresh = c->ssthresh;
+        w->undo_ts = t->now_ms + c->ts_offset;
+        w->can_undo = true;
+        cc_rto(t, c);
+    }
+    c->cwnd = c->mss;
+    w->backoff++;
+    w->in_recovery = false;
+    w->in_rto_recovery = true;
+    w->recovery_end = c->snd_nxt;
+    w->probe_out = false;
+    w->dup_acks = 0;
+    tcp_mark_all_lost(c);
+    w->xmit_timer = XMIT_NONE;
+    tcp_arm_rto(t, c);
+}
+
+/* RFC 8985 7.3: new data if there is any and room for it, else the last range again. */
+static void on_probe(struct stack_tcp *t, struct tcp_conn *c)
+{
+    struct tcp_work *w = c->work;
+    if (!may_probe(c)) { /* something was sacked or lost meanwhile */
+        w->xmit_timer = XMIT_NONE;
+        tcp_arm_rto(t, c);
+        return;
+    }
+    t->count.probes++;
+    w->probe_out = true;
+    uint32_t cwnd = c->cwnd;
+    seq32 before = c->snd_nxt;
+    if (tcp_has_unsent(c)) {
+        c->cwnd = tcp_pipe(c) + c->mss;
+        (void)tcp_output(t, c);
+        c->cwnd = cwnd;
+    }
+    w->probe_was_new = !seq_eq(before, c->snd_nxt);
+    if (!w->probe_was_new) {
+        struct tcp_sent *r = w->sent_last;
+        uint32_t span = seq_span(r->from, r->to);
+        if (span > c->mss)
+            r = tcp_sent_split(t, w, r, seq_sub(r->to, c->mss));
+        if (r != NULL)
+            (void)tcp_resend(t, c, r);
+    }
+    w->probe_end = c->snd_nxt;
+    w->xmit_timer = XMIT_NONE;
+    tcp_arm_rto(t, c);
+}
+
+static void on_reorder(struct stack_tcp *t, struct tcp_conn *c)
+{
+    struct tcp_work *w = c->work;
+    uint64_t due_ns;
+    w->xmit_timer = XMIT_NONE;
+    if (tcp_rack_detect(t, c, &due_ns) && !w->in_recovery && !w->in_rto_recovery)
+        tcp_enter_recovery(t, c);
+    if (w->in_recovery && tcp_pipe(c) + c->mss > c->cwnd && w->prr_out == 0)
+        c->cwnd = tcp_pipe(c) + c->mss;
+    if (due_ns != STACK_NEVER) {
+        w->xmit_timer = XMIT_REORDER;
+        w->xmit_ns = due_ns;
+    } else {
+        tcp_arm_rto(t, c);
+    }
+}
+
+/* RFC 9293 3.8.6.1: for as long as the peer answers. */
+static void on_persist(struct stack_tcp *t, struct tcp_conn *c)
+{
+    struct tcp_work *w = c->work;
+    if (w->probes >= TCP_RETRIES_MAX) {
+        tcp_conn_close(t, c, LEAT_CLOSE_PEER_GONE);
+        return;
+    }
+    t->count.persists++;
+    w->probes++;
+    w->backoff++;
+    if (c->snd_wnd > 0) { /* a window too small to be worth a segment, for too long */
+        uint32_t max = c->snd_wnd_max;
+        c->snd_wnd_max = c->snd_wnd;
+        (void)tcp_output(t, c);
+        c->snd_wnd_max = max;
+    }
+    if (seq_eq(c->snd_una, c->snd_nxt))
+        tcp_send_probe(t, c);
+    if (w->xmit_timer == XMIT_PERSIST)
+        w->xmit_ns = t->stack->now_ns + backed_off_ns(c, w->backoff);
+}
+
+static void on_xmit(struct stack_tcp *t, struct tcp_conn *c)
+{
+    switch ((enum tcp_xmit_timer)c->work->xmit_timer) {
+    case XMIT_RTO:
+        on_rto(t, c);
+        break;
+    case XMIT_PROBE:
+        on_probe(t, c);
+        break;
+    case XMIT_REORDER:
+        on_reorder(t, c);
+        break;
+    case XMIT_PERSIST:
+        on_persist(t, c);
+        break;
+    case XMIT_NONE:
+        c->work->xmit_ns = STACK_NEVER;
+        break;
+    }
+}
+
+/* ---- what the application's options time: connecting, lingering, idleness, keepalive ---- */
+
+static uint64_t since_ns(const struct stack_tcp *t, uint32_t then_ms, uint32_t wait_ms)
+{
+    uint32_t past = t->now_ms - then_ms;
+    return t->stack->now_ns + (past < wait_ms ? (uint64_t)(wait_ms - past) * LEAT_NS_PER_MS : 0);
+}
+
+void tcp_arm_user(struct stack_tcp *t, struct tcp_conn *c)
+{
+    if (c->timeout_ms == 0 && c->keepalive_ms == 0 && c->work == NULL)
+        return;
+    struct tcp_work *w = tcp_work_of(c);
+    if (w == NULL)
+        return;
+    uint64_t due = w->end_ns;
+    if (c->timeout_ms != 0 && c->state >= TCP_ESTABLISHED) {
+        uint64_t at = since_ns(t, c->idle_since_ms, c->timeout_ms);
+        due = at < due ? at : due;
+    }
+    if (c->keepalive_ms != 0 && c->state >= TCP_ESTABLISHED && w->probes == 0) {
+        uint64_t at = since_ns(t, c->idle_since_ms, c->keepalive_ms);
+        due = at < due ? at : due;
+    }
+    w->user_ns = due;
+    tcp_dirty(c);
+}
+
+/* RFC 9293 3.8.4 */
+static void keep_alive(struct stack_tcp *t, struct tcp_conn *c)
+{
+    struct tcp_work *w = c->work;
+    if (w->probes >= TCP_KEEPALIVE_PROBES) {
+        tcp_conn_close(t, c, LEAT_CLOSE_PEER_GONE);
+        return;
+    }
+    w->probes++;
+    tcp_send_probe(t, c);
+    w->user_ns = t->stack->now_ns + TCP_KEEPALIVE_GAP_NS;
+}
+
+static void on_user(struct stack_tcp *t, struct tcp_conn *c)
+{
+    struct tcp_work *w = c->work;
+    uint32_t idle_ms = t->now_ms - c->idle_since_ms;
+    w->user_ns = STACK_NEVER;
+    if (w->end_ns <= t->stack->now_ns) {
+        bool connecting = c->state < TCP_ESTABLISHED;
+        if (!connecting && c->state != TCP_TIME_WAIT)
+            tcp_send_reset(t, c);
+        tcp_conn_close(t, c, connecting ? LEAT_CLOSE_CONNECT_TIMEOUT : LEAT_CLOSE_DONE);
+        return;
+    }
+    if (c->timeout_ms != 0 && c->state >= TCP_ESTABLISHED && idle_ms >= c->timeout_ms) {
+        tcp_send_reset(t, c);
+        tcp_conn_close(t, c, LEAT_CLOSE_TIMEOUT);
+        return;
+    }
+    if (c->keepalive_ms != 0 && c->state >= TCP_ESTABLISHED && idle_ms >= c->keepalive_ms &&
+        seq_eq(c->snd_una, c->snd_nxt)) {
+        keep_alive(t, c);
+        return;
+    }
+    w->probes = 0;
+    tcp_arm_user(t, c);
+}
+
+void tcp_on_timer(struct leat_timer *timer, void *arg)
+{
+    struct tcp_work *w = arg;
+    struct tcp_conn *c = w->conn;
+    struct stack_tcp *t = tcp_of(c);
+    uint64_t now_ns = t->stack->now_ns = leat_loop_now(t->loop);
+    (void)timer;
+    t->now_ms = (uint32_t)(now_ns / LEAT_NS_PER_MS);
+    tcp_dirty(c);
+    if (w->ack_ns <= now_ns) {
+        w->ack_ns = STACK_NEVER;
+        if (c->flags & TCP_ACK_LATER)
+            c->flags |= TCP_ACK_NOW;
+    }
+    if (w->xmit_ns <= now_ns)
+        on_xmit(t, c);
+    if (c->state != TCP_CLOSED && w->user_ns <= now_ns)
+        on_user(t, c);
+}
