@@ -293,6 +293,17 @@ static int run(struct load *load, char **argv)
     return report(load, seconds_now() - start);
 }
 
+static void load_free(struct load *load)
+{
+    for (unsigned i = 0; load != NULL && load->conns != NULL && i < load->conn_count; i++)
+        free(load->conns[i].kept);
+    if (load != NULL) {
+        free(load->conns);
+        free(load->request);
+    }
+    free(load);
+}
+
 int main(int argc, char **argv)
 {
     struct load *load = calloc(1, sizeof(*load));
@@ -301,6 +312,6 @@ int main(int argc, char **argv)
         status = run(load, argv);
     else
         fprintf(stderr, "usage: loadgen PORT PATH CONNECTIONS DEPTH SECONDS\n");
-    free(load);
+    load_free(load);
     return status;
 }
