@@ -156,7 +156,8 @@ static void finish(struct stack *s, struct reasm *r, struct rx_packet *p)
 static bool is_well_formed(const struct rx_packet *p, const struct fragment *f)
 {
     uint32_t end = f->offset_bytes + p->length_bytes;
-    return p->length_bytes > 0 && end <= 65535 - 40 && (!f->more || p->length_bytes % 8 == 0);
+    uint32_t end_max = ip_addr_is_v4(&p->src) ? 65535 - sizeof(struct ipv4_header) : 65535;
+    return p->length_bytes > 0 && end <= end_max && (!f->more || p->length_bytes % 8 == 0);
 }
 
 static bool refuse(struct stack *s, struct reasm *r, enum stack_drop reason)
