@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/bypass.h"
 #include "net/socket/sockets.h"
 
 struct leat_net {
     struct leat_sockets_options options;
+    struct bypass *bypass; /* NULL: kernel sockets only */
 };
 
 static int which_of(const char *name, enum leat_sockets_which *which, struct leat_error *error)
@@ -19,34 +21,54 @@ static int which_of(const char *name, enum leat_sockets_which *which, struct lea
             return 0;
         }
     }
-    size_t prefix = strcspn(name, ":");
-    if ((prefix == 3 && memcmp(name, "pci", 3) == 0) ||
-        (prefix == 3 && memcmp(name, "tap", 3) == 0)) {
-        return leat_fail(error, -EINVAL,
-                         "--net %s: this build has no transport of its own for network cards: "
-                         "choose auto, uring or epoll",
-                         name);
-    }
-    return leat_fail(error, -EINVAL, "--net takes auto, uring or epoll, not \"%s\"", name);
+    return leat_fail(error, -EINVAL,
+                     "--net takes auto, uring or epoll for kernel sockets, or a port such as "
+                     "tun:leat0, not \"%s\"",
+                     name);
 }
 
-struct leat_net *leat_net_new(const char *name, struct leat_error *error)
+/* Flags of the stack are meant for one: without it they would be ignored in silence. */
+static int check_unused(const struct leat_net_options *o, struct leat_error *error)
+{
+    const char *flag = o->ips.count > 0        ? "ip"
+                       : o->gateways.count > 0 ? "gateway"
+                       : o->mac != NULL        ? "mac"
+                       : o->mtu_bytes != 0     ? "mtu"
+                       : o->vlan != 0          ? "vlan"
+                       : o->queue_count != 0   ? "queues"
+                                               : NULL;
+    if (flag == NULL) {
+        return 0;
+    }
+    return leat_fail(error, -EINVAL,
+                     "--%s is for Leat's own stack: name its port too, as in --net tun:leat0",
+                     flag);
+}
+
+struct leat_net *leat_net_new(const struct leat_net_options *options, struct leat_error *error)
 {
     enum leat_sockets_which which = LEAT_SOCKETS_AUTO;
-    if (name != NULL && which_of(name, &which, error) < 0) {
+    bool is_bypass = options->net != NULL && bypass_is_meant(options->net);
+    if (!is_bypass && ((options->net != NULL && which_of(options->net, &which, error) < 0) ||
+                       check_unused(options, error) < 0)) {
         return NULL;
     }
     struct leat_net *net = calloc(1, sizeof(*net));
-    if (net == NULL) {
+    if (net != NULL) {
+        net->options.which = which;
+        net->options.shared = leat_sockets_shared_new();
+    }
+    if (net == NULL || net->options.shared == NULL) {
+        leat_net_free(net);
         leat_fail(error, -ENOMEM, "cannot prepare the transports: out of memory");
         return NULL;
     }
-    net->options.which = which;
-    net->options.shared = leat_sockets_shared_new();
-    if (net->options.shared == NULL) {
-        free(net);
-        leat_fail(error, -ENOMEM, "cannot prepare the transports: out of memory");
-        return NULL;
+    if (is_bypass) {
+        net->bypass = bypass_new(options, error);
+        if (net->bypass == NULL) {
+            leat_net_free(net);
+            return NULL;
+        }
     }
     return net;
 }
@@ -54,18 +76,28 @@ struct leat_net *leat_net_new(const char *name, struct leat_error *error)
 void leat_net_free(struct leat_net *net)
 {
     if (net != NULL) {
+        bypass_free(net->bypass);
         leat_sockets_shared_free(net->options.shared);
         free(net);
     }
 }
 
-int leat_net_open(struct leat_net *net, struct leat_loop *loop, struct leat_error *error)
+uint32_t leat_net_cores_default(const char *name)
 {
-    return leat_sockets_open(loop, &net->options, error);
+    return name != NULL && bypass_is_meant(name) ? 1 : 0;
 }
 
-void leat_net_close(struct leat_loop *loop)
+int leat_net_open(struct leat_net *net, struct leat_loop *loop, struct leat_error *error)
 {
+    int result = leat_sockets_open(loop, &net->options, error);
+    return result < 0 || net->bypass == NULL ? result : bypass_open(net->bypass, loop, error);
+}
+
+void leat_net_close(struct leat_net *net, struct leat_loop *loop)
+{
+    if (net->bypass != NULL) {
+        bypass_close(net->bypass, loop);
+    }
     leat_sockets_close(loop);
 }
 
@@ -73,4 +105,9 @@ const char *leat_net_name(struct leat_loop *loop)
 {
     const char *name = leat_sockets_name(loop);
     return name != NULL ? name : "";
+}
+
+const char *leat_net_banner(const struct leat_net *net, char *text, size_t size)
+{
+    return net->bypass != NULL ? bypass_banner(net->bypass, text, size) : NULL;
 }

@@ -41,6 +41,10 @@ static int say_error(const struct leat_run_options *options, const struct leat_e
 
 static void say_ready(struct leat_run *run)
 {
+    char banner[1024];
+    if (leat_net_banner(run->net, banner, sizeof(banner)) != NULL) {
+        printf("%s\n", banner);
+    }
     for (unsigned i = 0; i < run->lines_count; i++) {
         const struct run_line *line = &run->lines[i];
         char text[LEAT_ADDR_TEXT_BYTES_MAX];
@@ -317,8 +321,11 @@ static int run_configure(struct leat_run *run, struct leat_error *error)
     if (cpus == NULL) {
         return leat_fail(error, -ENOMEM, "cannot choose CPUs: out of memory");
     }
-    int count =
-        leat_topology_choose(&run->topology, options->cores, cpus, &run->is_quota_cut, error);
+    const char *spec = options->cores;
+    if (spec == NULL && leat_net_cores_default(options->net) == 1) {
+        spec = "1";
+    }
+    int count = leat_topology_choose(&run->topology, spec, cpus, &run->is_quota_cut, error);
     if (count > 0) {
         run->cores_count = (uint32_t)count;
         run->cores = calloc((size_t)count, sizeof(run->cores[0]));
@@ -339,7 +346,18 @@ static int run_prepare(struct leat_run *run, struct leat_error *error)
     if (result < 0) {
         return result;
     }
-    run->net = leat_net_new(run->options->net, error);
+    const struct leat_run_options *o = run->options;
+    const struct leat_net_options net_options = {
+        .net = o->net,
+        .ips = o->ips,
+        .gateways = o->gateways,
+        .mac = o->mac,
+        .mtu_bytes = o->mtu_bytes,
+        .vlan = o->vlan,
+        .queue_count = o->queue_count,
+        .cores_count = run->cores_count,
+    };
+    run->net = leat_net_new(&net_options, error);
     if (run->net == NULL) {
         return error->code;
     }

@@ -47,8 +47,14 @@ struct leat_run_options {
     const char *name; /* of the program, before error sentences ["leat"] */
     const char
         *cores;      /* "3": that many; "0,2-5": these [every usable core, within the CPU quota] */
-    const char *net; /* "auto", "uring" or "epoll" ["auto"] */
+    const char *net; /* "auto", "uring", "epoll" or a port such as "tun:leat0" ["auto"] */
     struct leat_option_list listen; /* --listen, as written */
+    struct leat_option_list ips;    /* of Leat's own stack, for a port: "10.0.0.2/24" */
+    struct leat_option_list gateways;
+    const char *mac;      /* of the port ["the device's"] */
+    uint64_t mtu_bytes;   /* [the device's, at most 1500] */
+    uint64_t vlan;        /* tag of all frames [none] */
+    uint64_t queue_count; /* of the port [one for each core] */
     bool busy_poll;
     bool json_log;
     const char *log_level;        /* a name of enum leat_level ["info"] */

@@ -113,7 +113,7 @@ static void core_end(struct leat_run_core *core)
         wait_for_all_stopped(core->run);
     } else {
         hooks_run(core, RUN_HOOK_END);
-        leat_net_close(loop);
+        leat_net_close(core->run->net, loop);
         /* What they put off to the close phase runs before the memory goes. */
         leat_loop_turn(loop, 0);
         leat_source_remove(loop, &core->log_source);

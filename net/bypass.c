@@ -1,0 +1,270 @@
+#include "net/bypass.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "net/bypass_flags.h"
+#include "net/port/ports.h"
+#include "net/stack/source.h"
+
+/* What stands before the colon of --net. */
+struct port_kind {
+    const char *name;
+    const char *example;
+    struct leat_port *(*open)(const struct port_options *options, struct leat_error *error);
+};
+
+static const struct port_kind kinds[] = {
+    {"tun", "tun:leat0", tun_port_open},
+};
+#define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
+
+struct bypass {
+    const char *name; /* as written */
+    const struct port_kind *kind;
+    struct bypass_flags flags;
+    struct leat_port *port;
+    struct leat_port_info info; /* for the banner */
+    uint64_t seed[4];
+    _Atomic unsigned loop_count; /* that have the port open */
+    struct stack_source *sources[LEAT_PORT_QUEUES_MAX];
+};
+
+bool bypass_is_meant(const char *net)
+{
+    return strchr(net, ':') != NULL;
+}
+
+static const struct port_kind *kind_of(const char *net, struct leat_error *error)
+{
+    size_t length = strcspn(net, ":");
+    const char *names[KIND_COUNT];
+    char word[32];
+    for (unsigned i = 0; i < KIND_COUNT; i++) {
+        names[i] = kinds[i].name;
+        if (strlen(names[i]) == length && memcmp(net, names[i], length) == 0) {
+            if (net[length + 1] != '\0')
+                return &kinds[i];
+            leat_fail(error, -EINVAL, "--net %s lacks what comes behind the colon, as in %s", net,
+                      kinds[i].example);
+            return NULL;
+        }
+    }
+    if (length == 3 && memcmp(net, "sim", 3) == 0) {
+        leat_fail(error, -EINVAL,
+                  "--net %s: programs cannot be run in the simulated world yet; choose tun:NAME or "
+                  "kernel sockets",
+                  net);
+        return NULL;
+    }
+    snprintf(word, sizeof(word), "%.*s", (int)length, net);
+    const char *near = leat_nearest(word, names, KIND_COUNT);
+    leat_fail(error, -EINVAL, "--net %s: there is no kind of port called \"%s\"%s%s%s", net, word,
+              near != NULL ? "; did you mean " : ", see --help", near != NULL ? near : "",
+              near != NULL ? "?" : "");
+    return NULL;
+}
+
+/* Neighbours and misdirected packets do not pass between cores: more than one would be deaf for
+ * what comes in on another's queue. */
+static int cores_check(const struct leat_net_options *o, struct leat_error *error)
+{
+    if (o->cores_count > 1)
+        return leat_fail(error, -EINVAL,
+                         "--net %s serves one core so far, not %u: leave out --cores, or say "
+                         "--cores 1",
+                         o->net, o->cores_count);
+    if (o->queue_count > o->cores_count)
+        return leat_fail(error, -EINVAL,
+                         "--queues %llu is more than the %u loop%s that would poll them",
+                         (unsigned long long)o->queue_count, o->cores_count,
+                         o->cores_count == 1 ? "" : "s");
+    return 0;
+}
+
+static int port_open(struct bypass *b, const struct leat_net_options *o, struct leat_error *error)
+{
+    static const struct mac_addr none;
+    struct port_options options = {
+        .where = strchr(o->net, ':') + 1,
+        .queue_count = o->queue_count != 0 ? (unsigned)o->queue_count : o->cores_count,
+        .mtu_bytes = b->flags.mtu_bytes,
+        .is_mac_given = memcmp(&b->flags.mac, &none, sizeof(none)) != 0,
+    };
+    memcpy(options.mac, b->flags.mac.b, sizeof(options.mac));
+    b->port = b->kind->open(&options, error);
+    if (b->port == NULL)
+        return error->code;
+    b->info = b->port->info;
+    return 0;
+}
+
+struct bypass *bypass_new(const struct leat_net_options *options, struct leat_error *error)
+{
+    const struct port_kind *kind = kind_of(options->net, error);
+    if (kind == NULL || cores_check(options, error) < 0)
+        return NULL;
+    struct bypass *b = calloc(1, sizeof(*b));
+    if (b == NULL) {
+        leat_fail(error, -ENOMEM, "cannot prepare the network stack: out of memory");
+        return NULL;
+    }
+    b->name = options->net;
+    b->kind = kind;
+    CHECK(getrandom(b->seed, sizeof(b->seed), 0) == (ssize_t)sizeof(b->seed));
+    if (bypass_flags_parse(&b->flags, options, error) < 0 || port_open(b, options, error) < 0) {
+        free(b);
+        return NULL;
+    }
+    return b;
+}
+
+static void port_close(struct bypass *b)
+{
+    if (b->port != NULL)
+        b->port->ops->close(b->port);
+    b->port = NULL;
+}
+
+void bypass_free(struct bypass *b)
+{
+    if (b == NULL)
+        return;
+    port_close(b);
+    free(b);
+}
+
+/* RFC 4291 appendix A: fe80::/64 and the MAC, so that routers can be asked. */
+static struct ip_addr link_local_of(const struct mac_addr *mac)
+{
+    struct ip_addr ip = {{0xfe, 0x80}};
+    const uint8_t *m = mac->b;
+    uint8_t tail[8] = {(uint8_t)(m[0] ^ 2), m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]};
+    memcpy(ip.b + 8, tail, sizeof(tail));
+    return ip;
+}
+
+static int address_add(struct stack *s, const struct bypass_range *range, struct leat_error *error)
+{
+    char text[128];
+    for (unsigned i = 0; i < range->count; i++) {
+        struct ip_addr ip = bypass_range_at(range, i);
+        int result = stack_add_address(s, &ip, range->prefix_bits);
+        if (result < 0)
+            return leat_fail(error, result,
+                             result == -EEXIST ? "--ip %s gives an address twice"
+                                               : "--ip %s cannot be an address of this stack",
+                             bypass_range_format(range, text, sizeof(text)));
+    }
+    return 0;
+}
+
+static int addresses_add(const struct bypass *b, struct stack *s, struct leat_error *error)
+{
+    bool has_v6 = false;
+    for (unsigned i = 0; i < b->flags.range_count; i++) {
+        const struct bypass_range *range = &b->flags.ranges[i];
+        int result = address_add(s, range, error);
+        if (result < 0)
+            return result;
+        has_v6 = has_v6 || !ip_addr_is_v4(&range->first);
+    }
+    struct ip_addr local = link_local_of(&s->mac);
+    if (has_v6 && addr_find(s, &local) == NULL && stack_add_address(s, &local, 64) < 0)
+        return leat_fail(error, -EINVAL, "cannot add the link-local address");
+    for (unsigned i = 0; i < b->flags.gateway_count; i++) {
+        static const struct ip_addr any_v6;
+        const struct ip_addr *gateway = &b->flags.gateways[i];
+        struct ip_addr any = ip_addr_is_v4(gateway) ? ip_addr_v4((be32){0}) : any_v6;
+        int result = stack_add_route(s, &any, 0, gateway);
+        if (result < 0)
+            return leat_fail(error, result, "cannot route through --gateway: %s",
+                             leat_errno_name(result));
+    }
+    return 0;
+}
+
+int bypass_open(struct bypass *b, struct leat_loop *loop, struct leat_error *error)
+{
+    uint32_t index = leat_core_now->index;
+    struct stack_options options = {
+        .port = b->port,
+        .queue = index,
+        .mtu_bytes = b->flags.mtu_bytes,
+        .vlan = b->flags.vlan,
+        .mac = b->flags.mac,
+    };
+    memcpy(options.seed, b->seed, sizeof(options.seed));
+    struct stack_source *source = stack_source_new(loop, &options, error);
+    if (source == NULL)
+        return error->code;
+    int result = addresses_add(b, stack_source_stack(source), error);
+    if (result < 0) {
+        stack_source_free(source);
+        return result;
+    }
+    atomic_fetch_add(&b->loop_count, 1);
+    b->sources[index] = source;
+    return 0;
+}
+
+void bypass_close(struct bypass *b, struct leat_loop *loop)
+{
+    uint32_t index = leat_core_now->index;
+    (void)loop;
+    if (index >= LEAT_PORT_QUEUES_MAX || b->sources[index] == NULL)
+        return;
+    stack_source_free(b->sources[index]);
+    b->sources[index] = NULL;
+    if (atomic_fetch_sub(&b->loop_count, 1) == 1)
+        port_close(b);
+}
+
+static void append(char *text, size_t size, const char *words)
+{
+    size_t length = strlen(text);
+    if (length < size)
+        snprintf(text + length, size - length, "%s", words);
+}
+
+char *bypass_banner(const struct bypass *b, char *text, size_t size)
+{
+    static const struct {
+        uint32_t can;
+        const char *name;
+    } offloads[] = {
+        {LEAT_PORT_CAN_RX_IP_CHECKSUM, " rx-ip-checksum"},
+        {LEAT_PORT_CAN_RX_L4_CHECKSUM, " rx-checksum"},
+        {LEAT_PORT_CAN_TX_IP_CHECKSUM, " tx-ip-checksum"},
+        {LEAT_PORT_CAN_TX_L4_CHECKSUM, " tx-checksum"},
+        {LEAT_PORT_CAN_TSO, " tso"},
+        {LEAT_PORT_CAN_RSS, " rss"},
+    };
+    static const struct mac_addr none;
+    const uint8_t *mac =
+        memcmp(&b->flags.mac, &none, sizeof(none)) != 0 ? b->flags.mac.b : b->info.mac;
+    unsigned mtu = b->flags.mtu_bytes != 0        ? b->flags.mtu_bytes
+                   : b->info.mtu_bytes_max < 1500 ? b->info.mtu_bytes_max
+                                                  : 1500;
+    snprintf(text, size,
+             "net %s: driver %s, %02x:%02x:%02x:%02x:%02x:%02x, MTU %u, %u queue%s, offloads:",
+             b->name, b->info.driver, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], mtu,
+             b->info.rx_queue_count, b->info.rx_queue_count == 1 ? "" : "s");
+    bool has_any = false;
+    for (unsigned i = 0; i < sizeof(offloads) / sizeof(offloads[0]); i++) {
+        if (b->info.can & offloads[i].can)
+            append(text, size, offloads[i].name);
+        has_any = has_any || (b->info.can & offloads[i].can) != 0;
+    }
+    append(text, size, has_any ? ", addresses:" : " none, addresses:");
+    for (unsigned i = 0; i < b->flags.range_count; i++) {
+        char range[128];
+        append(text, size, " ");
+        append(text, size, bypass_range_format(&b->flags.ranges[i], range, sizeof(range)));
+    }
+    return text;
+}

@@ -1,0 +1,27 @@
+/* The part of --net that goes around the kernel: which port a name means, the addresses that the
+ * flags give, and a stack on each loop. Internal: not installed.
+ *
+ * bypass_new and bypass_free are the set-up thread's; bypass_open and bypass_close are each loop's
+ * own. The port is closed by the last loop that leaves it. */
+#ifndef LEAT_BYPASS_H
+#define LEAT_BYPASS_H
+
+#include "net/open.h"
+
+struct bypass;
+
+/* Whether --net NAME means a port ("tun:leat0") and not kernel sockets. */
+bool bypass_is_meant(const char *net);
+
+/* Checks the flags and opens the port. NULL with error filled: -EINVAL for what the command line
+ * has wrong. */
+struct bypass *bypass_new(const struct leat_net_options *options, struct leat_error *error);
+void bypass_free(struct bypass *bypass);
+
+int bypass_open(struct bypass *bypass, struct leat_loop *loop, struct leat_error *error);
+void bypass_close(struct bypass *bypass, struct leat_loop *loop);
+
+/* One line about the port and its addresses. Returns text. */
+char *bypass_banner(const struct bypass *bypass, char *text, size_t size);
+
+#endif

@@ -1,0 +1,25 @@
+/* Opening ports: what all kinds are asked for. Set-up thread, before any loop polls; the port is
+ * closed with ops->close when no core uses it any more. Internal: not installed. */
+#ifndef LEAT_PORTS_H
+#define LEAT_PORTS_H
+
+#include <leat/error.h>
+
+#include "net/port/port.h"
+
+struct port_options {
+    const char *where;    /* what stands behind the kind: a device, an interface, a path */
+    unsigned queue_count; /* at least 1: one for each loop */
+    unsigned mtu_bytes;   /* 0: what the device has, or 1500 */
+    uint8_t mac[6];       /* all zero: the device's, or a random one */
+    bool is_mac_given;
+};
+
+/* A TAP device of the kernel's, by name; it is made if it does not exist. NULL with error filled.
+ */
+struct leat_port *tun_port_open(const struct port_options *options, struct leat_error *error);
+
+/* A random unicast address that is locally administered. */
+void port_random_mac(uint8_t mac[6]);
+
+#endif
