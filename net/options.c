@@ -7,13 +7,26 @@
 #define NEAREST_BYTES_MAX 64 /* words longer than this are near to nothing */
 #define HELP_COLUMN       30
 
-static const struct leat_option *option_find(const struct leat_command_line *line, const char *name,
-                                             size_t length)
+static char option_letter(const struct leat_option *option)
+{
+    return option->name[0] != '\0' && option->name[1] == '|' ? option->name[0] : '\0';
+}
+
+static const char *option_name(const struct leat_option *option)
+{
+    return option_letter(option) != '\0' ? option->name + 2 : option->name;
+}
+
+/* By its name, or by a letter when letter is not 0. */
+static const struct leat_option *option_find(const struct leat_command_line *line, char letter,
+                                             const char *name, size_t length)
 {
     for (unsigned t = 0; t < sizeof(line->tables) / sizeof(line->tables[0]); t++) {
         for (unsigned i = 0; i < line->table_counts[t]; i++) {
             const struct leat_option *option = &line->tables[t][i];
-            if (strlen(option->name) == length && memcmp(option->name, name, length) == 0) {
+            const char *own = option_name(option);
+            if (letter != '\0' ? option_letter(option) == letter
+                               : strlen(own) == length && memcmp(own, name, length) == 0) {
                 return option;
             }
         }
@@ -70,7 +83,7 @@ static int fail_unknown(const struct leat_command_line *line, const char *word,
     unsigned count = 2;
     for (unsigned t = 0; t < sizeof(line->tables) / sizeof(line->tables[0]); t++) {
         for (unsigned i = 0; i < line->table_counts[t] && count < 128; i++) {
-            names[count++] = line->tables[t][i].name;
+            names[count++] = option_name(&line->tables[t][i]);
         }
     }
     char name[NEAREST_BYTES_MAX + 1];
@@ -134,7 +147,7 @@ static int number_parse(const struct leat_option *option, const char *text,
             /* Bounds are told in the unit that was written. */
             return leat_fail(error, -EINVAL,
                              "--%s %s is out of range: give at least %llu%s and at most %llu%s",
-                             option->name, text,
+                             option_name(option), text,
                              (unsigned long long)(option->min / units[i].factor), units[i].suffix,
                              (unsigned long long)((option->max == 0 ? UINT64_MAX : option->max) /
                                                   units[i].factor),
@@ -145,7 +158,8 @@ static int number_parse(const struct leat_option *option, const char *text,
         }
         return 0;
     }
-    return leat_fail(error, -EINVAL, "--%s takes %s, not \"%s\"", option->name, examples, text);
+    return leat_fail(error, -EINVAL, "--%s takes %s, not \"%s\"", option_name(option), examples,
+                     text);
 }
 
 static int option_set(const struct leat_option *option, const char *text, struct leat_error *error)
@@ -164,7 +178,7 @@ static int option_set(const struct leat_option *option, const char *text, struct
         struct leat_option_list *list = option->value;
         if (list->count == LEAT_OPTION_LIST_MAX) {
             return leat_fail(error, -EINVAL, "--%s is given too often: at most %d times",
-                             option->name, LEAT_OPTION_LIST_MAX);
+                             option_name(option), LEAT_OPTION_LIST_MAX);
         }
         list->items[list->count++] = text;
         return 0;
@@ -180,23 +194,27 @@ static int flag_take(struct leat_command_line *line, int argc, char **argv, int 
                      struct leat_error *error)
 {
     const char *word = argv[*at];
-    size_t length = strcspn(word + 2, "=");
-    const char *value = word[2 + length] == '=' ? word + 2 + length + 1 : NULL;
-    const struct leat_option *option = option_find(line, word + 2, length);
-    if (option == NULL || word[1] != '-') {
+    char letter = word[1] != '-' ? word[1] : '\0';
+    size_t length = letter == '\0' ? strcspn(word + 2, "=") : 0;
+    const char *value = NULL;
+    if (word[2 + length] != '\0') {
+        value = word + 2 + length + (letter == '\0' ? 1 : 0);
+    }
+    const struct leat_option *option = option_find(line, letter, word + 2, length);
+    if (option == NULL || (letter != '\0' && value != NULL && option->kind == LEAT_OPTION_FLAG)) {
         return fail_unknown(line, word, error);
     }
+    const char *name = option_name(option);
     if (option->kind == LEAT_OPTION_FLAG) {
         if (value != NULL) {
-            return leat_fail(error, -EINVAL, "--%s takes no value: leave out \"=%s\"", option->name,
-                             value);
+            return leat_fail(error, -EINVAL, "--%s takes no value: leave out \"=%s\"", name, value);
         }
         return option_set(option, "", error);
     }
     if (value == NULL) {
         if (*at + 1 >= argc || strncmp(argv[*at + 1], "--", 2) == 0) {
-            return leat_fail(error, -EINVAL, "--%s needs a value: --%s %s", option->name,
-                             option->name, option->operand);
+            return leat_fail(error, -EINVAL, "--%s needs a value: --%s %s", name, name,
+                             option->operand);
         }
         value = argv[++*at];
     }
@@ -248,7 +266,11 @@ int leat_command_line_parse(struct leat_command_line *line, int argc, char **arg
 static void help_option(int fd, const char *name, const char *operand, const char *help)
 {
     char left[128];
-    int n = snprintf(left, sizeof(left), "  --%s%s%s", name, operand != NULL ? " " : "",
+    char letter[] = "-c, ";
+    bool has_letter = name[0] != '\0' && name[1] == '|';
+    letter[1] = name[0];
+    int n = snprintf(left, sizeof(left), "  %s--%s%s%s", has_letter ? letter : "",
+                     has_letter ? name + 2 : name, operand != NULL ? " " : "",
                      operand != NULL ? operand : "");
     if (n >= HELP_COLUMN) {
         dprintf(fd, "%s\n", left);

@@ -1,8 +1,8 @@
 /* Command lines: a table of flags gives parsing, --help and error sentences.
  *
- * "--name value" and "--name=value" are the same; "--" ends the flags; what is no flag is an
- * operand. Values point into argv or are converted; nothing is allocated. An unknown flag is
- * answered with the nearest known one. */
+ * "--name value" and "--name=value" are the same, as are "-c 64" and "-c64" for a flag that has a
+ * letter; "--" ends the flags; what is no flag is an operand. Values point into argv or are
+ * converted; nothing is allocated. An unknown flag is answered with the nearest known one. */
 #ifndef LEAT_OPTIONS_H
 #define LEAT_OPTIONS_H
 
@@ -28,7 +28,7 @@ enum leat_option_kind {
 };
 
 struct leat_option {
-    const char *name; /* without its dashes */
+    const char *name; /* without its dashes; "c|connections": -c and --connections are the same */
     enum leat_option_kind kind;
     void *value;         /* what the kind says; NULL: parsed and forgotten */
     const char *operand; /* as --help shows the value: "ADDR:PORT"; NULL for flags */

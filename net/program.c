@@ -32,14 +32,18 @@ static int program_run(const struct leat_program *program, struct leat_command_l
 
 int leat_program_main(const struct leat_program *program, int argc, char **argv)
 {
-    struct leat_run_options options = {.start = program->start, .user = program->user};
+    struct leat_run_options options = {.start = program->start,
+                                       .user = program->user,
+                                       .cores = program->cores};
     const struct leat_option common[] = {
         {"listen", LEAT_OPTION_LIST, &options.listen, "ADDR:PORT",
          "where to listen; may be repeated: 127.0.0.1:8080, [::1]:8080,\n"
          ":8080 (every address), unix:/path",
          0, 0},
-        {"cores", LEAT_OPTION_TEXT, &options.cores, "N|LIST",
-         "how many cores, or which: 4, 0,2-5 (default: all usable)", 0, 0},
+        {"t|cores", LEAT_OPTION_TEXT, &options.cores, "N|LIST",
+         program->cores != NULL ? "how many cores, or which: 4, 0,2-5"
+                                : "how many cores, or which: 4, 0,2-5 (default: all usable)",
+         0, 0},
         {"net", LEAT_OPTION_TEXT, &options.net, "NAME",
          "auto, uring or epoll: kernel sockets (default: auto); or a port for\n"
          "Leat's own stack: tun:NAME, a TAP device of the kernel's",
@@ -67,6 +71,7 @@ int leat_program_main(const struct leat_program *program, int argc, char **argv)
          "error, warn, info or debug (default: info)", 0, 0},
         {"json-log", LEAT_OPTION_FLAG, &options.json_log, NULL, "log lines are JSON objects", 0, 0},
     };
+    unsigned skipped = program->is_client ? 1 : 0; /* --listen */
     const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
     const char *typed = slash != NULL ? slash + 1 : argc > 0 ? argv[0] : "leat";
     struct leat_command_line line = {
@@ -74,8 +79,8 @@ int leat_program_main(const struct leat_program *program, int argc, char **argv)
         .summary = program->summary,
         .operands = program->operands,
         .operand_count_max = program->operand_count_max,
-        .tables = {program->options, common},
-        .table_counts = {program->option_count, COUNT_OF(common)},
+        .tables = {program->options, common + skipped},
+        .table_counts = {program->option_count, COUNT_OF(common) - skipped},
     };
     options.name = line.name;
     return program_run(program, &line, &options, argv, argc);

@@ -82,6 +82,8 @@ struct leat_program {
                  void *user);
     leat_start_fn *start;
     void *user;
+    const char *cores; /* what --cores is when it is not given [as in leat_run_options] */
+    bool is_client;    /* has no --listen */
 };
 LEAT_API int leat_program_main(const struct leat_program *program, int argc, char **argv);
 

@@ -22,10 +22,10 @@ static int parse(struct values *values, struct leat_command_line *line, struct l
                  const char *const *words)
 {
     const struct leat_option options[] = {
-        {"hello", LEAT_OPTION_FLAG, &values->hello, NULL, "says hello", 0, 0},
+        {"l|hello", LEAT_OPTION_FLAG, &values->hello, NULL, "says hello", 0, 0},
         {"cores", LEAT_OPTION_TEXT, &values->cores, "N|LIST", "cores", 0, 0},
         {"listen", LEAT_OPTION_LIST, &values->listen, "ADDR:PORT", "where", 0, 0},
-        {"count", LEAT_OPTION_COUNT, &values->count, "N", "how many", 2, 10},
+        {"c|count", LEAT_OPTION_COUNT, &values->count, "N", "how many", 2, 10},
         {"bytes", LEAT_OPTION_BYTES, &values->bytes, "SIZE", "how large", 0, 0},
         {"time", LEAT_OPTION_DURATION, &values->time_ns, "TIME", "how long", 0, 0},
     };
@@ -78,6 +78,19 @@ static void takes_every_kind(void **state)
     assert_string_equal(line.operand_items[0], "-");
 }
 
+static void takes_letters(void **state)
+{
+    struct values values;
+    struct leat_command_line line;
+    struct leat_error error;
+    assert_int_equal(PARSE("-c", "3", "-l"), LEAT_PARSED_RUN);
+    assert_true(values.hello);
+    assert_int_equal(values.count, 3);
+    assert_int_equal(PARSE("-c7", "--", "-c8"), LEAT_PARSED_RUN);
+    assert_int_equal(values.count, 7);
+    assert_string_equal(line.operand_items[0], "-c8");
+}
+
 static void help_and_version_win(void **state)
 {
     struct values values;
@@ -96,7 +109,10 @@ static void refuses_with_a_remedy(void **state)
     REFUSED("unknown flag --core: did you mean --cores? See prog --help", "--core", "2");
     REFUSED("unknown flag --lisen=x: did you mean --listen? See prog --help", "--lisen=x");
     REFUSED("unknown flag --zzzzzzzz: see prog --help", "--zzzzzzzz");
-    REFUSED("unknown flag -c: see prog --help", "-c");
+    REFUSED("unknown flag -x: see prog --help", "-x");
+    REFUSED("unknown flag -lx: see prog --help", "-lx");
+    REFUSED("--count needs a value: --count N", "-c");
+    REFUSED("--count takes a whole number, not \"=3\"", "-c=3");
     REFUSED("--hello takes no value: leave out \"=1\"", "--hello=1");
     REFUSED("--cores needs a value: --cores N|LIST", "--cores");
     REFUSED("--cores needs a value: --cores N|LIST", "--cores", "--hello");
@@ -141,11 +157,12 @@ static void helps_with_every_flag(void **state)
 {
     struct leat_option options[] = {
         {"cores", LEAT_OPTION_TEXT, NULL, "N|LIST", "first\nsecond", 0, 0},
+        {"d|duration", LEAT_OPTION_DURATION, NULL, "TIME", "third", 0, 0},
     };
     struct leat_command_line line = {.name = "prog",
                                      .summary = "Does it.",
                                      .tables = {options},
-                                     .table_counts = {1}};
+                                     .table_counts = {2}};
     int fds[2];
     assert_int_equal(pipe(fds), 0);
     leat_command_line_help(&line, fds[1]);
@@ -160,6 +177,7 @@ static void helps_with_every_flag(void **state)
     assert_string_equal(text, "usage: prog [flags]\nDoes it.\n\n"
                               "  --cores N|LIST              first\n"
                               "                              second\n"
+                              "  -d, --duration TIME         third\n"
                               "  --help                      this text\n"
                               "  --version                   the version\n");
 }
@@ -167,9 +185,10 @@ static void helps_with_every_flag(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_every_kind),      cmocka_unit_test(help_and_version_win),
-        cmocka_unit_test(refuses_with_a_remedy), cmocka_unit_test(bounds_lists),
-        cmocka_unit_test(finds_the_nearest),     cmocka_unit_test(helps_with_every_flag),
+        cmocka_unit_test(takes_every_kind),      cmocka_unit_test(takes_letters),
+        cmocka_unit_test(help_and_version_win),  cmocka_unit_test(refuses_with_a_remedy),
+        cmocka_unit_test(bounds_lists),          cmocka_unit_test(finds_the_nearest),
+        cmocka_unit_test(helps_with_every_flag),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
