@@ -4,6 +4,7 @@
 #define LEAT_COMMANDS_H
 
 int serve_main(int argc, char **argv);
+int load_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
 
 #endif

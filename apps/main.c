@@ -15,6 +15,7 @@ struct command {
 
 static const struct command commands[] = {
     {"serve", "serve a folder, a greeting or the welcome page over HTTP", serve_main},
+    {"load", "measure how an HTTP server answers: rate, latency, errors", load_main},
     {"doctor", "tell what this machine offers, and the command that mends what is missing",
      doctor_main},
 };

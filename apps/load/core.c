@@ -1,0 +1,316 @@
+/* What one core of `leat load` does: it finds the server, opens connections, keeps the schedule,
+ * looks for timeouts, and ends. */
+#include "apps/load/load_internal.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buffers/heap.h"
+
+#define UNBOUNDED (UINT64_MAX / 2)
+
+struct load_slot *load_core_slot(const struct load_core *core, uint32_t index)
+{
+    return (struct load_slot *)(void *)(core->slots + index * core->slot_bytes);
+}
+
+void load_core_say(struct load_core *core, int code, const char *format, ...)
+{
+    struct leat_error *error = &core->results.error;
+    if (error->code != 0 || core->stage == LOAD_DONE) {
+        return;
+    }
+    va_list args;
+    va_start(args, format);
+    vsnprintf(error->sentence, sizeof(error->sentence), format, args);
+    va_end(args);
+    error->code = code;
+}
+
+uint32_t load_core_allows(const struct load_core *core, uint32_t wanted)
+{
+    if (unlikely(core->stage != LOAD_RUNNING)) {
+        return 0;
+    }
+    return core->budget_count < wanted ? (uint32_t)core->budget_count : wanted;
+}
+
+/* ---- The end ---- */
+
+static void core_finish(struct load_core *core)
+{
+    if (core->stage == LOAD_DONE) {
+        return;
+    }
+    core->results.unfinished_count += core->outstanding_count;
+    core->stage = LOAD_DONE;
+    leat_timer_stop(&core->tick);
+    leat_timer_stop(&core->due);
+    leat_timer_stop(&core->stop);
+    for (uint32_t i = 0; i < core->slots_begun; i++) {
+        load_slot_fini(load_core_slot(core, i));
+    }
+    leat_run_release(core->loop);
+}
+
+static void core_measure(struct load_core *core, uint64_t now_ns)
+{
+    struct load_results *results = &core->results;
+    struct load_cpu cpu = load_cpu_now();
+    double wall_ns = (double)(now_ns - results->begin_ns);
+    if (wall_ns > 0) {
+        results->busy = (double)(cpu.run_ns - core->cpu.run_ns) / wall_ns;
+        results->wait = (double)(cpu.wait_ns - core->cpu.wait_ns) / wall_ns;
+    }
+}
+
+/* No more requests: what was due and not sent is unfinished. */
+static void core_drain(struct load_core *core)
+{
+    if (core->stage == LOAD_PROBING) {
+        core_finish(core);
+    }
+    if (core->stage != LOAD_RUNNING) {
+        return;
+    }
+    uint64_t now_ns = leat_loop_clock(core->loop);
+    core->stage = LOAD_DRAINING;
+    core_measure(core, now_ns);
+    if (core->results.end_ns < now_ns && core->load->requests_count == 0) {
+        core->results.end_ns = now_ns;
+    }
+    if (load_is_open_loop(core->load) && core->budget_count > 0 && core->due_ns < now_ns) {
+        uint64_t missed_count = (now_ns - core->due_ns) / (core->interval_ns + 1) + 1;
+        core->results.unfinished_count +=
+            missed_count < core->budget_count ? missed_count : core->budget_count;
+    }
+    leat_timer_stop(&core->due);
+    leat_timer_start(&core->stop, LOAD_DRAIN_NS, 0);
+    load_core_settled(core);
+}
+
+static void on_stop(struct leat_timer *timer, void *arg)
+{
+    struct load_core *core = arg;
+    if (core->stage == LOAD_DRAINING) {
+        core_finish(core);
+    } else {
+        core_drain(core);
+    }
+}
+
+void load_core_settled(struct load_core *core)
+{
+    if (likely(core->outstanding_count > 0)) {
+        return;
+    }
+    if (core->stage == LOAD_RUNNING && core->budget_count == 0) {
+        core_drain(core);
+    } else if (core->stage == LOAD_DRAINING) {
+        core_finish(core);
+    }
+}
+
+static void on_drain(void *arg) /* Ctrl-C, or another core failed */
+{
+    core_drain(arg);
+}
+
+/* ---- The schedule of the open loop ---- */
+
+static void due_advance(struct load_core *core)
+{
+    uint64_t fraction = (uint64_t)core->due_fraction + core->interval_fraction;
+    core->due_fraction = (uint32_t)fraction;
+    core->due_ns += core->interval_ns + (fraction >> 32);
+}
+
+void load_core_dispatch(struct load_core *core, uint64_t now_ns, bool was_free)
+{
+    while (!list_is_empty(&core->idle) && core->due_ns <= now_ns && load_core_allows(core, 1) > 0) {
+        struct load_slot *slot = container_of(core->idle.next, struct load_slot, link);
+        list_unlink(&slot->link);
+        if (was_free) { /* else it is late because no connection was free: the server's doing */
+            histogram_record(&core->results.late, now_ns - core->due_ns);
+        }
+        if (slot->state == SLOT_OPEN) {
+            load_slot_issue(slot, 1, core->due_ns, now_ns);
+        } else {
+            load_slot_start(slot, core->due_ns);
+        }
+        if (slot->state == SLOT_OPEN && slot->in_flight < core->load->pipeline_count) {
+            list_push(&core->idle, &slot->link);
+        }
+        due_advance(core);
+    }
+    if (!list_is_empty(&core->idle) && load_core_allows(core, 1) > 0 &&
+        (!leat_timer_is_started(&core->due) || core->due.deadline_ns != core->due_ns)) {
+        leat_timer_start_at(&core->due, core->due_ns);
+    }
+}
+
+static void on_due(struct leat_timer *timer, void *arg)
+{
+    struct load_core *core = arg;
+    load_core_dispatch(core, leat_loop_clock(core->loop), true);
+}
+
+static void schedule_init(struct load_core *core, uint64_t now_ns)
+{
+    const struct load *load = core->load;
+    unsigned __int128 second = (unsigned __int128)LEAT_NS_PER_S << 32;
+    unsigned __int128 interval = second * load->cores_count / load->rate;
+    core->interval_ns = (uint64_t)(interval >> 32);
+    core->interval_fraction = (uint32_t)interval;
+    core->due_ns = now_ns + LEAT_NS_PER_S * core->index / load->rate; /* the cores take turns */
+}
+
+/* ---- The beginning ---- */
+
+void load_core_connect_more(struct load_core *core)
+{
+    while (core->stage == LOAD_RUNNING && core->slots_begun < core->slots_count &&
+           core->connecting_count < LOAD_CONNECTING_MAX) {
+        struct load_slot *slot = load_core_slot(core, core->slots_begun++);
+        load_slot_init(slot, core);
+        load_slot_revive(slot, leat_loop_clock(core->loop));
+    }
+}
+
+void load_core_reached(struct load_core *core, uint64_t now_ns)
+{
+    if (likely(core->stage != LOAD_PROBING)) {
+        return;
+    }
+    core->stage = LOAD_RUNNING;
+    core->results.begin_ns = now_ns;
+    core->results.end_ns = now_ns;
+    core->progress_ns = now_ns;
+    core->cpu = load_cpu_now();
+    if (core->load->duration_ns != 0) {
+        leat_timer_start(&core->stop, core->load->duration_ns, 0);
+    }
+    if (load_is_open_loop(core->load)) {
+        schedule_init(core, now_ns);
+    }
+}
+
+static void probe(struct load_core *core)
+{
+    load_slot_start(load_core_slot(core, 0), leat_loop_clock(core->loop));
+}
+
+static void on_probe(void *arg)
+{
+    struct load_core *core = arg;
+    if (core->stage == LOAD_PROBING) {
+        probe(core);
+    }
+}
+
+void load_core_missed(struct load_core *core, enum leat_close_reason reason)
+{
+    const struct load_target *target = &core->load->target;
+    char text[LEAT_ADDR_TEXT_BYTES_MAX];
+    if (core->address_index + 1 < target->addresses_count) {
+        core->address_index++;
+        leat_set_immediate(core->loop, on_probe, core);
+        return;
+    }
+    leat_addr_format(&target->addresses[core->address_index], text);
+    load_core_say(core, -ECONNREFUSED, "cannot connect to %s: %s%s", text,
+                  leat_close_reason_sentence(reason),
+                  reason == LEAT_CLOSE_REFUSED ? ": start the server, or check the address" : "");
+    core->results.errors[reason == LEAT_CLOSE_REFUSED           ? LOAD_ERROR_refused
+                         : reason == LEAT_CLOSE_CONNECT_TIMEOUT ? LOAD_ERROR_timeout
+                                                                : LOAD_ERROR_connect]++;
+    leat_run_exit(core->loop, 1);
+}
+
+static uint32_t sweep_count(const struct load_core *core)
+{
+    uint64_t pass_ns = core->load->timeout_ns / LOAD_TIMEOUT_SWEEPS;
+    uint64_t count = pass_ns <= LOAD_TICK_NS ? core->slots_begun
+                                             : core->slots_begun * LOAD_TICK_NS / pass_ns + 1;
+    return count < core->slots_begun ? (uint32_t)count : core->slots_begun;
+}
+
+static void on_tick(struct leat_timer *timer, void *arg)
+{
+    struct load_core *core = arg;
+    uint64_t now_ns = leat_loop_clock(core->loop);
+    for (uint32_t left = sweep_count(core); left > 0; left--) {
+        core->sweep_at = core->sweep_at + 1 < core->slots_begun ? core->sweep_at + 1 : 0;
+        load_slot_sweep(load_core_slot(core, core->sweep_at), now_ns);
+    }
+    while (core->stage == LOAD_RUNNING && !list_is_empty(&core->dead)) {
+        struct load_slot *slot = container_of(core->dead.next, struct load_slot, link);
+        if (now_ns - slot->since_ns < LOAD_RETRY_NS) {
+            break;
+        }
+        list_unlink(&slot->link);
+        load_slot_revive(slot, now_ns);
+    }
+    load_progress(core, now_ns);
+}
+
+static int core_slots_new(struct load_core *core)
+{
+    core->slot_bytes = sizeof(struct load_slot) + core->load->pipeline_count * sizeof(uint64_t);
+    core->slots = leat_heap_calloc(core->slots_count, core->slot_bytes);
+    if (core->slots == NULL) {
+        return leat_run_fail(core->loop, -ENOMEM,
+                             "no memory for %u connections: use fewer with --connections",
+                             core->slots_count);
+    }
+    load_slot_init(load_core_slot(core, 0), core);
+    core->slots_begun = 1;
+    return 0;
+}
+
+static void share_out(struct load_core *core)
+{
+    const struct load *load = core->load;
+    uint64_t count = load->connections_count / load->cores_count;
+    count += core->index < load->connections_count % load->cores_count;
+    core->slots_count = (uint32_t)count;
+    core->budget_count = UNBOUNDED;
+    if (load->requests_count != 0) {
+        core->budget_count = load->requests_count / load->cores_count;
+        core->budget_count += core->index < load->requests_count % load->cores_count;
+    }
+}
+
+int load_core_start(struct load *load, struct leat_loop *loop)
+{
+    uint32_t index = leat_loop_index(loop);
+    struct load_core *core = calloc(1, sizeof(*core));
+    if (core == NULL) {
+        return leat_run_fail(loop, -ENOMEM, "no memory for a core's counters");
+    }
+    load->cores[index] = core;
+    *core = (struct load_core){.load = load, .loop = loop, .index = index};
+    list_init(&core->idle);
+    list_init(&core->dead);
+    http_reader_core_init(&core->reader);
+    share_out(core);
+    leat_timer_init(&core->tick, loop, on_tick, core);
+    leat_timer_init(&core->due, loop, on_due, core);
+    leat_timer_init(&core->stop, loop, on_stop, core);
+    int result = core_slots_new(core);
+    result = result < 0 ? result : leat_run_on_drain(loop, on_drain, core);
+    if (result < 0) {
+        return result;
+    }
+    leat_run_hold(loop);
+    if (core->budget_count == 0) { /* fewer requests than cores */
+        core_finish(core);
+        return 0;
+    }
+    leat_timer_start(&core->tick, LOAD_TICK_NS, LOAD_TICK_NS);
+    probe(core);
+    return 0;
+}

@@ -1,0 +1,252 @@
+#include "net/http/reader.h"
+
+#include <string.h>
+
+#include "buffers/heap.h"
+
+/* A head that came in pieces: they are gathered, so that the parser sees them as one run. */
+struct http_reader_split {
+    struct http_head head;
+    uint32_t length;
+    uint8_t bytes[HTTP_READER_HEAD_BYTES_MAX];
+};
+
+struct http_reader_chunks {
+    struct http_chunked chunked;
+    struct http_head trailers;
+    uint8_t area[HTTP_READER_TRAILER_BYTES_MAX];
+};
+
+void http_reader_core_init(struct http_reader_core *core)
+{
+    http_limits_init(&core->limits);
+    core->limits.head_bytes_max = HTTP_READER_HEAD_BYTES_MAX;
+}
+
+void http_reader_init(struct http_reader *reader)
+{
+    *reader = (struct http_reader){0};
+}
+
+void http_reader_fini(struct http_reader *reader)
+{
+    leat_heap_free(reader->split);
+    leat_heap_free(reader->chunks);
+    reader->split = NULL;
+    reader->chunks = NULL;
+}
+
+static enum http_read fail(struct http_reader *reader, uint8_t reason)
+{
+    reader->state = HTTP_READER_FAILED;
+    reader->reason = reason;
+    return HTTP_READ_BAD;
+}
+
+/* The digest is a sum over the body's words, each multiplied with a number of its own place. The
+ * terms do not depend on each other, so that the processor computes several at once. */
+static uint64_t term(uint64_t word, uint64_t place)
+{
+    unsigned __int128 product = (unsigned __int128)(word ^ UINT64_C(0x9e3779b97f4a7c15)) *
+                                ((place * UINT64_C(0xd6e8feb86659fd93)) | 1);
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static void body_add(struct http_reader *reader, const uint8_t *bytes, size_t length)
+{
+    uint64_t at = reader->body_bytes, sum = reader->sum;
+    size_t i = 0;
+    reader->body_bytes += length;
+    for (; i < length && (at & 7) != 0; i++, at++) {
+        reader->word |= (uint64_t)bytes[i] << (8 * (at & 7));
+        if ((at & 7) == 7) {
+            sum += term(reader->word, at / 8);
+            reader->word = 0;
+        }
+    }
+    for (; length - i >= 8; i += 8, at += 8) {
+        uint64_t word;
+        memcpy(&word, bytes + i, 8);
+        sum += term(word, at / 8);
+    }
+    for (; i < length; i++, at++) {
+        reader->word |= (uint64_t)bytes[i] << (8 * (at & 7));
+    }
+    reader->sum = sum;
+}
+
+uint64_t http_reader_digest(const struct http_reader *reader)
+{
+    return reader->sum + term(reader->word, reader->body_bytes / 8) +
+           term(reader->body_bytes, UINT64_MAX);
+}
+
+static enum http_read chunks_begin(struct http_reader *reader, const struct http_reader_core *core)
+{
+    struct http_reader_chunks *chunks = reader->chunks;
+    if (chunks == NULL) {
+        chunks = leat_heap_alloc(sizeof(*chunks));
+        if (chunks == NULL) {
+            return HTTP_READ_MEMORY;
+        }
+        reader->chunks = chunks;
+    }
+    http_chunked_init(&chunks->chunked, &core->limits, &chunks->trailers, chunks->area,
+                      sizeof(chunks->area));
+    reader->state = HTTP_READER_CHUNKS;
+    return HTTP_READ_MORE;
+}
+
+/* A head is complete. HTTP_READ_END when the response is, too. */
+static enum http_read head_done(struct http_reader *reader, const struct http_reader_core *core,
+                                const struct http_head *head, enum leat_method method)
+{
+    if (head->status < 200 && head->status != 101) {
+        return HTTP_READ_MORE; /* interim, RFC 9110 15.2: the response proper is still to come */
+    }
+    reader->status = head->status;
+    reader->is_keep_alive = head->keep_alive && head->status != 101;
+    reader->sum = 0;
+    reader->word = 0;
+    reader->body_bytes = 0;
+    switch (http_framing_of(head, method)) {
+    case HTTP_BODY_NONE:
+        return HTTP_READ_END;
+    case HTTP_BODY_LENGTH:
+        reader->left_bytes = head->content_length;
+        reader->state = HTTP_READER_BODY;
+        return reader->left_bytes > 0 ? HTTP_READ_MORE : HTTP_READ_END;
+    case HTTP_BODY_CHUNKED:
+        return chunks_begin(reader, core);
+    default:
+        reader->left_bytes = UINT64_MAX;
+        reader->is_keep_alive = false;
+        reader->state = HTTP_READER_BODY;
+        return HTTP_READ_MORE;
+    }
+}
+
+static void input_skip(struct leat_view *input, size_t bytes)
+{
+    input->data += bytes;
+    input->length_bytes -= bytes;
+}
+
+/* Gathers what there is of a head in reader->split. */
+static enum http_read head_split(struct http_reader *reader, const struct http_reader_core *core,
+                                 enum leat_method method, struct leat_view *input)
+{
+    struct http_reader_split *split = reader->split;
+    if (split == NULL) {
+        split = leat_heap_alloc(sizeof(*split));
+        if (split == NULL) {
+            return HTTP_READ_MEMORY;
+        }
+        http_head_init(&split->head, HTTP_RESPONSE);
+        split->length = 0;
+        reader->split = split;
+    }
+    size_t room = sizeof(split->bytes) - split->length;
+    size_t taken = input->length_bytes < room ? input->length_bytes : room;
+    memcpy(split->bytes + split->length, input->data, taken);
+    int used = http_parse_head(&split->head, split->bytes, split->length + taken, &core->limits);
+    if (used < 0) {
+        return fail(reader, split->head.reason);
+    }
+    if (used == 0 && taken == room) {
+        return fail(reader, HTTP_REASON_HEAD_LARGE);
+    }
+    if (used == 0) {
+        split->length += (uint32_t)taken;
+        input_skip(input, taken);
+        return HTTP_READ_MORE;
+    }
+    input_skip(input, (size_t)used - split->length);
+    enum http_read outcome = head_done(reader, core, &split->head, method);
+    leat_heap_free(split);
+    reader->split = NULL;
+    return outcome;
+}
+
+static enum http_read read_head(struct http_reader *reader, struct http_reader_core *core,
+                                enum leat_method method, struct leat_view *input)
+{
+    if (unlikely(reader->split != NULL)) {
+        return head_split(reader, core, method, input);
+    }
+    http_head_init(&core->head, HTTP_RESPONSE);
+    int used = http_parse_head(&core->head, (const uint8_t *)input->data, input->length_bytes,
+                               &core->limits);
+    if (unlikely(used < 0)) {
+        return fail(reader, core->head.reason);
+    }
+    if (unlikely(used == 0)) {
+        return head_split(reader, core, method, input);
+    }
+    input_skip(input, (size_t)used);
+    return head_done(reader, core, &core->head, method);
+}
+
+static enum http_read read_body(struct http_reader *reader, struct leat_view *input)
+{
+    size_t taken =
+        input->length_bytes < reader->left_bytes ? input->length_bytes : (size_t)reader->left_bytes;
+    body_add(reader, (const uint8_t *)input->data, taken);
+    input_skip(input, taken);
+    if (reader->left_bytes == UINT64_MAX) {
+        return HTTP_READ_MORE;
+    }
+    reader->left_bytes -= taken;
+    return reader->left_bytes > 0 ? HTTP_READ_MORE : HTTP_READ_END;
+}
+
+static enum http_read read_chunks(struct http_reader *reader, struct leat_view *input)
+{
+    struct http_chunked *chunked = &reader->chunks->chunked;
+    struct leat_view payload;
+    int outcome;
+    while ((outcome = http_chunked_decode(chunked, input, &payload)) == HTTP_CHUNK_DATA) {
+        body_add(reader, (const uint8_t *)payload.data, payload.length_bytes);
+    }
+    if (outcome < 0) {
+        return fail(reader, chunked->reason);
+    }
+    return outcome == HTTP_CHUNK_END ? HTTP_READ_END : HTTP_READ_MORE;
+}
+
+enum http_read http_reader_next(struct http_reader *reader, struct http_reader_core *core,
+                                enum leat_method method, struct leat_view *input)
+{
+    while (input->length_bytes > 0) {
+        enum http_read outcome;
+        switch (reader->state) {
+        case HTTP_READER_HEAD:
+            outcome = read_head(reader, core, method, input);
+            break;
+        case HTTP_READER_BODY:
+            outcome = read_body(reader, input);
+            break;
+        case HTTP_READER_CHUNKS:
+            outcome = read_chunks(reader, input);
+            break;
+        default:
+            return HTTP_READ_BAD;
+        }
+        if (outcome == HTTP_READ_END) {
+            reader->state = HTTP_READER_HEAD;
+        }
+        if (outcome != HTTP_READ_MORE) {
+            return outcome;
+        }
+    }
+    return HTTP_READ_MORE;
+}
+
+enum http_read http_reader_finish(struct http_reader *reader)
+{
+    if (reader->state == HTTP_READER_BODY && reader->left_bytes == UINT64_MAX) {
+        reader->state = HTTP_READER_HEAD;
+        return HTTP_READ_END;
+    }
+    return http_reader_is_within(reader) ? HTTP_READ_BAD : HTTP_READ_MORE;
+}
