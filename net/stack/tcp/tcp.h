@@ -408,7 +408,7 @@ void tcp_reset_segment(struct stack_tcp *t, const struct tcp_segment *g);
 void tcp_update_mss(struct tcp_conn *c);
 
 /* receive.c */
-void tcp_receive(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g);
+void tcp_receive(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *from);
 void tcp_deliver(struct stack_tcp *t);
 /* The connection has something for its callbacks. */
 void tcp_want_deliver(struct stack_tcp *t, struct tcp_conn *c);
