@@ -213,7 +213,7 @@ def check_dev():
 def check_flags():
     """README's table of flags and `leat serve --help` name the same ones."""
     worked, lines = run(f"{GCC}/leat", "serve", "--help")
-    real = set(re.findall(r"^  (--[a-z-]+)", "\n".join(lines), re.M))
+    real = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", "\n".join(lines), re.M))
     told = set(re.findall(r"^\| `(--[a-z-]+)", files.read(ROOT, "README.md"), re.M))
     if not worked or not real:
         return [f"{GCC}/leat serve --help: {lines[:3]}"]
