@@ -269,25 +269,30 @@ struct sim_host *sim_add_host(struct sim *sim, const struct sim_host_options *op
     return host;
 }
 
-static void stop_host(struct sim_host *host)
+void sim_stop_host(struct sim_host *host)
 {
-    if (host->options.kind == SIM_STACK) {
-        sim_enter(host);
-        stack_source_free(host->source);
-        sim_leave(host);
-    }
-    sim_enter(host);
-    sim_port_fini(host);
     struct leat_buf_stats stats = {0};
-    if (host->options.kind == SIM_STACK)
+    bool has_stack = host->source != NULL;
+    sim_enter(host);
+    if (has_stack)
+        stack_source_free(host->source);
+    host->source = NULL;
+    host->stack = NULL;
+    sim_port_fini(host);
+    if (has_stack)
         leat_buf_stats(&stats);
-    sim_leave(host);
+    if (host->loop != NULL)
+        leat_core_now = host->outer;
+    host->options.kind = SIM_PUPPET;
     if (host->lent_count != 0 || host->head_count != 0 || stats.live_count != 0)
         sim_violation(host->sim, "host %u keeps %u frames, %u heads and %llu buffers", host->number,
                       host->lent_count, host->head_count, (unsigned long long)stats.live_count);
-    if (host->options.kind == SIM_STACK)
-        leat_loop_free(host->loop);
-    free(host);
+    host->loop = NULL;
+}
+
+void sim_kick(struct sim_host *host)
+{
+    host->is_kicked = true;
 }
 
 void sim_enter(struct sim_host *host)
@@ -374,8 +379,13 @@ struct sim *sim_new(uint64_t seed, const char *pcap_path, struct leat_error *err
 
 unsigned sim_free(struct sim *sim)
 {
+    for (uint32_t i = 0; i < sim->host_count; i++) {
+        struct leat_loop *loop = sim->hosts[i]->loop;
+        sim_stop_host(sim->hosts[i]);
+        leat_loop_free(loop);
+    }
     for (uint32_t i = 0; i < sim->host_count; i++)
-        stop_host(sim->hosts[i]);
+        free(sim->hosts[i]);
     for (uint32_t i = 0; i < sim->event_count; i++)
         free(sim->events[i].bytes);
     free(sim->events);

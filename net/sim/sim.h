@@ -92,6 +92,11 @@ struct leat_addr sim_addr(const struct sim_host *host, bool v6, uint16_t port);
 void sim_enter(struct sim_host *host);
 void sim_leave(struct sim_host *host);
 
+/* Its loop has a turn next, even if it seems idle. */
+void sim_kick(struct sim_host *host);
+/* Ends its stack and its port; its loop is the caller's from now on, to be freed. */
+void sim_stop_host(struct sim_host *host);
+
 /* A frame reaches host now, past every link. */
 void sim_inject(struct sim_host *host, const void *bytes, size_t length_bytes);
 /* A puppet sends over its link. */

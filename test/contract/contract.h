@@ -29,6 +29,7 @@ struct peer;
 
 struct contract_transport {
     const char *name;
+    const char *skips; /* names of tests that it cannot pass, and why; NULL: none */
     int (*open)(struct world *w);
     void (*close)(struct world *w); /* again: nothing happens */
     void (*free_shared)(void *shared);
@@ -48,7 +49,7 @@ struct contract_transport {
     bool (*black_hole)(struct world *w, struct leat_addr *addr);
 };
 
-extern const struct contract_transport contract_epoll, contract_uring;
+extern const struct contract_transport contract_epoll, contract_uring, contract_stack;
 
 struct world {
     const struct contract_transport *transport;
@@ -86,7 +87,7 @@ struct record {
     void (*on_end)(struct record *r);
     void (*on_close)(struct record *r);
     void *extra;
-    struct leat_buf held[64];
+    struct leat_buf held[256];
     unsigned held_count;
 };
 

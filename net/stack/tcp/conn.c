@@ -115,7 +115,10 @@ static void drop_work(struct stack_tcp *t, struct tcp_conn *c)
 
 static void on_closed(void *arg)
 {
-    struct stack_tcp *t = arg;
+    (void)arg;
+    struct stack_tcp *t = tcp_of(NULL);
+    if (t == NULL)
+        return; /* the stack ended in between, and has called them all */
     t->close_pended = false;
     tcp_run_closed(t);
 }
@@ -158,7 +161,7 @@ void tcp_conn_close(struct stack_tcp *t, struct tcp_conn *c, enum leat_close_rea
         t->closed_first = number;
     }
     t->closed_last = number;
-    if (!t->close_pended && leat_loop_close_later(t->loop, on_closed, t) == 0)
+    if (!t->close_pended && leat_loop_close_later(t->loop, on_closed, NULL) == 0)
         t->close_pended = true;
 }
 
@@ -229,7 +232,9 @@ static int choose_listen_port(struct stack_tcp *t, struct tcp_listener *l, uint1
         return !is_taken(t, l, port)
                    ? 0
                    : leat_fail(&leat_core_now->error, -EADDRINUSE,
-                               "%s is in use by another listener of this program", text);
+                               "%s is in use by another listener of this program: choose another"
+                               " port",
+                               text);
     }
     for (unsigned i = 0; i < EPHEMERAL_COUNT; i++) {
         l->port = (uint16_t)(EPHEMERAL_FIRST + t->port_counter++ % EPHEMERAL_COUNT);
@@ -253,7 +258,8 @@ static int tcp_listen(struct leat_transport *transport, const struct leat_addr *
     l.any_v4 = l.any && (addr->family == LEAT_FAMILY_IPV4 || !options->ipv6_only);
     if (!l.any && addr_find(t->stack, &l.ip) == NULL)
         return leat_fail(&leat_core_now->error, -EADDRNOTAVAIL,
-                         "%s is no address of this stack: name it with --ip", text);
+                         "%s is no address of this stack: choose one that was given with --ip",
+                         text);
     if (t->listener_count == TCP_LISTENERS_MAX)
         return leat_fail(&leat_core_now->error, -ENOMEM, "more than %d listeners on one core",
                          TCP_LISTENERS_MAX);
@@ -395,6 +401,13 @@ no_memory:
     return leat_fail(&leat_core_now->error, -ENOMEM, "no memory for another connection");
 }
 
+/* C8: from our FIN on, the peer's is waited for so long. */
+void tcp_start_linger(struct stack_tcp *t, struct tcp_conn *c)
+{
+    c->work->end_ns = t->stack->now_ns + (uint64_t)c->linger_ms * LEAT_NS_PER_MS;
+    tcp_arm_user(t, c);
+}
+
 /* ---- sending ---- */
 
 static uint32_t queued_bytes(const struct tcp_conn *c)
@@ -485,6 +498,8 @@ static int tcp_send_file(struct leat_transport *transport, leat_conn conn, struc
     struct stack_tcp *t = of(transport);
     struct tcp_conn *c = find(transport, conn);
     int result = may_send(c);
+    if (result == 0 && (offset_bytes > INT64_MAX || length_bytes > INT64_MAX - offset_bytes))
+        return -EINVAL;
     while (result == 0 && length_bytes > 0) {
         size_t part = length_bytes < FILE_READ_BYTES ? (size_t)length_bytes : FILE_READ_BYTES;
         struct leat_buf buf = leat_buf_alloc_unsafe(part);
@@ -527,7 +542,7 @@ static int tcp_end(struct leat_transport *transport, leat_conn conn)
     if (c == NULL)
         return -ESTALE;
     if (c->state == TCP_CLOSED || (c->flags & TCP_FIN_QUEUED))
-        return -EPIPE;
+        return 0;
     c->flags |= TCP_FIN_QUEUED;
     c->predicted = 0;
     tcp_dirty(c);
@@ -552,8 +567,9 @@ static int tcp_close(struct leat_transport *transport, leat_conn conn)
         return 0;
     }
     tcp_drop_received(t, c);
-    w->end_ns = t->stack->now_ns + (uint64_t)c->linger_ms * LEAT_NS_PER_MS;
-    tcp_arm_user(t, c);
+    if (c->flags & TCP_FIN_SENT)
+        tcp_start_linger(t, c);
+    tcp_dirty(c);
     tcp_settle(t, c);
     return 0;
 }

@@ -357,14 +357,14 @@ static bool send_syn(struct stack_tcp *t, struct tcp_conn *c)
     return false;
 }
 
-static void enter_fin_states(struct tcp_conn *c)
+static void enter_fin_states(struct stack_tcp *t, struct tcp_conn *c)
 {
-    if (!(c->flags & TCP_FIN_SENT))
+    bool was_open = c->state == TCP_ESTABLISHED || c->state == TCP_CLOSE_WAIT;
+    if (!(c->flags & TCP_FIN_SENT) || !was_open)
         return;
-    if (c->state == TCP_ESTABLISHED)
-        c->state = TCP_FIN_WAIT_1;
-    else if (c->state == TCP_CLOSE_WAIT)
-        c->state = TCP_LAST_ACK;
+    c->state = c->state == TCP_ESTABLISHED ? TCP_FIN_WAIT_1 : TCP_LAST_ACK;
+    if (c->flags & TCP_DETACHED)
+        tcp_start_linger(t, c);
 }
 
 bool tcp_output(struct stack_tcp *t, struct tcp_conn *c)
@@ -381,7 +381,7 @@ bool tcp_output(struct stack_tcp *t, struct tcp_conn *c)
         is_blocked = send_new(t, c);
     if (!is_blocked)
         is_blocked = send_fin(t, c);
-    enter_fin_states(c);
+    enter_fin_states(t, c);
     if (c->state >= TCP_ESTABLISHED && !(c->flags & TCP_ACK_NOW) && tcp_window_update_due(c))
         c->flags |= TCP_ACK_NOW; /* bug 7: the reader made room */
     if ((c->flags & TCP_ACK_NOW) && c->state >= TCP_ESTABLISHED) {

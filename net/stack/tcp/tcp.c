@@ -89,7 +89,10 @@ void tcp_dirty(struct tcp_conn *c)
 
 static void on_pended(void *arg)
 {
-    struct stack_tcp *t = arg;
+    (void)arg;
+    struct stack_tcp *t = tcp_of(NULL);
+    if (t == NULL)
+        return; /* the stack ended in between */
     t->pended = false;
     t->stack->now_ns = leat_loop_now(t->loop);
     tcp_deliver(t);
@@ -101,7 +104,7 @@ void tcp_want_deliver(struct stack_tcp *t, struct tcp_conn *c)
     if (c->work == NULL)
         return;
     c->work->wants_deliver = true;
-    if (!t->in_burst && !t->pended && leat_loop_pend(t->loop, on_pended, t) == 0)
+    if (!t->in_burst && !t->pended && leat_loop_pend(t->loop, on_pended, NULL) == 0)
         t->pended = true;
 }
 
@@ -202,6 +205,7 @@ no_memory:
 void tcp_fini(struct stack *s)
 {
     struct stack_tcp *t = s->tcp;
+    t->pended = t->close_pended = true; /* nothing is put off any more */
     for (uint32_t i = 0; i < t->conns.capacity_count; i++) {
         struct tcp_conn *c = slots_at(&t->conns, i);
         if (c != NULL && c->state != TCP_CLOSED) {

@@ -441,6 +441,7 @@ extern const struct leat_transport_ops tcp_transport_ops;
 struct tcp_conn *tcp_conn_new(struct stack_tcp *t, const struct tcp_flow *flow, uint32_t hash,
                               const struct leat_conn_options *options);
 void tcp_conn_close(struct stack_tcp *t, struct tcp_conn *c, enum leat_close_reason reason);
+void tcp_start_linger(struct stack_tcp *t, struct tcp_conn *c);
 void tcp_settle(struct stack_tcp *t, struct tcp_conn *c);
 /* The timer of embryos and TIME_WAIT has work at at_ns. */
 void tcp_slow_due(struct stack_tcp *t, uint64_t at_ns);

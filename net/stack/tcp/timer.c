@@ -262,7 +262,8 @@ static void on_user(struct stack_tcp *t, struct tcp_conn *c)
     w->user_ns = STACK_NEVER;
     if (w->end_ns <= t->stack->now_ns) {
         bool connecting = c->state < TCP_ESTABLISHED;
-        if (!connecting && c->state != TCP_TIME_WAIT)
+        bool is_acked = (c->flags & TCP_FIN_SENT) && seq_eq(c->snd_una, c->snd_nxt);
+        if (!connecting && !is_acked)
             tcp_send_reset(t, c);
         tcp_conn_close(t, c, connecting ? LEAT_CLOSE_CONNECT_TIMEOUT : LEAT_CLOSE_DONE);
         return;
