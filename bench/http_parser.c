@@ -1,7 +1,7 @@
 /* Parsing request heads, beside memchr looking for the line ends of the same bytes. */
 #include "bench/harness.h"
 
-#include "net/http/parser.h"
+#include "net/http/message/parser.h"
 
 #include <stdlib.h>
 #include <string.h>

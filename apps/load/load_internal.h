@@ -18,7 +18,7 @@
 
 #include <stdatomic.h>
 
-#include "net/http/reader.h"
+#include "net/http/message/reader.h"
 #include "runtime/base/core.h"
 #include "runtime/base/histogram.h"
 #include "runtime/base/list.h"

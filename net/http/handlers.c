@@ -1,6 +1,6 @@
 /* Whose turn it is with a request: middleware, the route, and what answers when there is none. */
 #include "net/http/http_internal.h"
-#include "net/http/url.h"
+#include "net/http/message/url.h"
 
 #include <leat/log.h>
 #include <stdarg.h>

@@ -18,7 +18,7 @@
 #include <leat/loop.h>
 #include <leat/timer.h>
 #include "buffers/heap.h"
-#include "net/http/parser.h"
+#include "net/http/message/parser.h"
 #include "runtime/base/core.h"
 
 #include <errno.h>

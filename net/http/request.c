@@ -1,6 +1,6 @@
 /* What handlers ask of a request. */
 #include "net/http/http_internal.h"
-#include "net/http/url.h"
+#include "net/http/message/url.h"
 
 static const struct leat_view no_view = {NULL, 0};
 

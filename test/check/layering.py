@@ -7,7 +7,7 @@ import files
 FLOORS = {
     "runtime/base": 0, "buffers": 1, "runtime/loop": 2, "runtime/os": 3, "runtime/async": 3,
     "net/api": 4, "net/port": 5, "net/stack": 6, "net/socket": 6, "net/sim": 7,
-    "net": 7, "net/http": 8, "apps": 9, "bench": 10, "test": 10,
+    "net": 7, "net/http/message": 7, "net/http": 8, "apps": 9, "bench": 10, "test": 10,
 }
 # Includes every public header, for users.
 UMBRELLA = "net/leat.h"

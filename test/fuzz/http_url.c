@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/http/url.h"
+#include "net/http/message/url.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length_bytes);
 

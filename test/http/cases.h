@@ -4,7 +4,7 @@
 #ifndef TEST_HTTP_CASES_H
 #define TEST_HTTP_CASES_H
 
-#include "net/http/parser.h"
+#include "net/http/message/parser.h"
 
 struct http_case {
     const char *bytes;

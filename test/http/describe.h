@@ -3,7 +3,7 @@
 #ifndef TEST_HTTP_DESCRIBE_H
 #define TEST_HTTP_DESCRIBE_H
 
-#include "net/http/parser.h"
+#include "net/http/message/parser.h"
 
 #include <leat/check.h>
 

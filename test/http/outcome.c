@@ -1,6 +1,6 @@
 #include <stdio.h>
 #include <string.h>
-#include "net/http/parser.h"
+#include "net/http/message/parser.h"
 #include "test/http/conversations.h"
 
 struct text {

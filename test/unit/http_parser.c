@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/http/parser.h"
+#include "net/http/message/parser.h"
 #include "test/http/cases.h"
 #include "test/http/describe.h"
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/http/url.h"
+#include "net/http/message/url.h"
 
 #define VIEW(text) ((struct leat_view){text, sizeof(text) - 1})
 

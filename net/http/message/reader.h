@@ -17,7 +17,7 @@
 #ifndef LEAT_HTTP_READER_H
 #define LEAT_HTTP_READER_H
 
-#include "net/http/parser.h"
+#include "net/http/message/parser.h"
 
 #define HTTP_READER_HEAD_BYTES_MAX    16384 /* a larger head is refused: HEAD_LARGE */
 #define HTTP_READER_TRAILER_BYTES_MAX 2048  /* TRAILER_LARGE */

@@ -1,5 +1,5 @@
 /* Start lines: targets, hosts, versions (RFC 9112 2.3, 3.2, 4; RFC 3986 3.2). */
-#include "net/http/parser_internal.h"
+#include "net/http/message/parser_internal.h"
 
 static bool is_digit(uint8_t byte)
 {

@@ -1,4 +1,4 @@
-#include "net/http/parser_internal.h"
+#include "net/http/message/parser_internal.h"
 
 /* A perfect hash over length, first, middle and last byte. Two fields in one slot are a compiler
  * warning (override-init); then search other multipliers for HTTP_KNOWN_SLOT. */

@@ -1,4 +1,4 @@
-#include "net/http/parser_internal.h"
+#include "net/http/message/parser_internal.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -49,9 +49,9 @@ OPERATION vector_mask stop_target(const uint8_t *at)
     return (vector_mask)_mm_movemask_epi8(_mm_andnot_si128(stop, visible)) ^ 0xffff;
 }
 
-#include "net/http/scan_vector.inc"
+#include "net/http/message/scan_vector.inc"
 
-#include "net/http/head_scan.inc"
+#include "net/http/message/head_scan.inc"
 
 const struct http_isa http_isa_sse42 = {"sse4.2", parse};
 #endif

@@ -4,7 +4,7 @@
 #ifndef LEAT_HTTP_PARSER_INTERNAL_H
 #define LEAT_HTTP_PARSER_INTERNAL_H
 
-#include "net/http/parser.h"
+#include "net/http/message/parser.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "net/http/parser_internal.h"
+#include "net/http/message/parser_internal.h"
 
 #define HTTP_TARGET
 
@@ -12,6 +12,6 @@ static inline const uint8_t *scan(const uint8_t *at, const uint8_t *end, unsigne
 #define scan_value(begin, at, end)  scan(at, end, HTTP_IS_VALUE)
 #define scan_target(begin, at, end) scan(at, end, HTTP_IS_TARGET)
 
-#include "net/http/head_scan.inc"
+#include "net/http/message/head_scan.inc"
 
 const struct http_isa http_isa_scalar = {"scalar", parse};

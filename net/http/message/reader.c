@@ -1,4 +1,4 @@
-#include "net/http/reader.h"
+#include "net/http/message/reader.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* The chunked transfer coding (RFC 9112 7.1). */
-#include "net/http/parser_internal.h"
+#include "net/http/message/parser_internal.h"
 
 enum {
     SIZE,  /* in the digits */

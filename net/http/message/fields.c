@@ -1,5 +1,5 @@
 /* What fields mean for the message itself: its length, its connection, its host. */
-#include "net/http/parser_internal.h"
+#include "net/http/message/parser_internal.h"
 
 /* RFC 9110 6.5.1: fields that frame or route a message would make two readers of it disagree. */
 #define TRAILER_REFUSED                                                                            \

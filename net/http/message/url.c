@@ -1,4 +1,4 @@
-#include "net/http/url.h"
+#include "net/http/message/url.h"
 
 static int hex_digit(char digit)
 {

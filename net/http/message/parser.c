@@ -1,4 +1,4 @@
-#include "net/http/parser_internal.h"
+#include "net/http/message/parser_internal.h"
 
 /* RFC 9110 5.6.2: tchar. 5.5: field-vchar, SP and HTAB. RFC 9112 3.2 and RFC 3986: a target has
  * visible ASCII only; "#" would begin a fragment, which is never sent, and "?" is stopped at

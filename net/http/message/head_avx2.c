@@ -1,4 +1,4 @@
-#include "net/http/parser_internal.h"
+#include "net/http/message/parser_internal.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -50,9 +50,9 @@ OPERATION vector_mask stop_target(const uint8_t *at)
     return (vector_mask)_mm256_movemask_epi8(_mm256_andnot_si256(stop, visible)) ^ 0xffffffff;
 }
 
-#include "net/http/scan_vector.inc"
+#include "net/http/message/scan_vector.inc"
 
-#include "net/http/head_scan.inc"
+#include "net/http/message/head_scan.inc"
 
 const struct http_isa http_isa_avx2 = {"avx2", parse};
 #endif
