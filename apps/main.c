@@ -16,6 +16,9 @@ struct command {
 static const struct command commands[] = {
     {"serve", "serve a folder, a greeting or the welcome page over HTTP", serve_main},
     {"load", "measure how an HTTP server answers: rate, latency, errors", load_main},
+    {"echo", "send back, swallow or pour out bytes over TCP; measure round trips and streams",
+     echo_main},
+    {"ping", "tell how long connecting over TCP takes", ping_main},
     {"doctor", "tell what this machine offers, and the command that mends what is missing",
      doctor_main},
 };

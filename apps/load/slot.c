@@ -308,26 +308,33 @@ static void on_writable(leat_conn conn, void *user)
 
 /* ---- Ends ---- */
 
+/* The server has closed an open connection. */
+static void slot_closed(struct load_slot *slot)
+{
+    struct load_core *core = slot->core;
+    enum http_read event = http_reader_finish(&slot->reader);
+    if (event == HTTP_READ_END) {
+        (void)slot_answered(slot, leat_loop_clock(core->loop));
+        slot_give_back(slot);
+    } else if (slot->in_flight > 0 && slot->reader.state != HTTP_READER_HEAD) {
+        load_core_say(core, -EPROTO, "an answer was cut off after %llu bytes of its body",
+                      (unsigned long long)slot->reader.body_bytes);
+        slot_lose(slot, LOAD_ERROR_length);
+    } else if (slot->in_flight > 0) {
+        load_core_say(core, -ECONNRESET, "the server closed a connection before the answer");
+        slot_lose(slot, LOAD_ERROR_reset);
+    }
+    slot_end(slot);
+    load_core_settled(core);
+}
+
 static void on_end(leat_conn conn, void *user)
 {
     struct load_slot *slot = user;
     if (slot->state == SLOT_OPEN) {
-        enum http_read event = http_reader_finish(&slot->reader);
-        if (event == HTTP_READ_END) {
-            (void)slot_answered(slot, leat_loop_clock(slot->core->loop));
-            slot_give_back(slot);
-        } else if (event == HTTP_READ_BAD && slot->reader.state != HTTP_READER_HEAD) {
-            slot_lose(slot, LOAD_ERROR_length);
-        }
-        if (slot->in_flight > 0) {
-            load_core_say(slot->core, -ECONNRESET,
-                          "the server closed a connection before the answer");
-        }
-        slot_lose(slot, LOAD_ERROR_reset);
-        slot_end(slot);
-        load_core_settled(slot->core);
+        slot_closed(slot);
     }
-    (void)leat_conn_close(slot->conn);
+    (void)leat_conn_close(conn);
 }
 
 /* The place of the connection is free for another one. */

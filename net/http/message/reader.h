@@ -1,5 +1,5 @@
 /* Reading the responses of one connection, in order: heads, bodies of every framing, interim
- * responses, a digest of each body. Pure and incremental, as the parser that it stands on: no I/O;
+ * responses, a digest of each body. Incremental, as the parser that it stands on. No I/O;
  * memory only while a head is split between two deliveries, or from the first chunked body on.
  *
  *     http_reader_init(&reader);

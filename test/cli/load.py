@@ -1,0 +1,441 @@
+"""`leat load` against servers that answer well, and against one that does what it must not."""
+import contextlib
+import http.client
+import json
+import os
+import re
+import socket
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+from process import BUILD, INT, LIMIT_S, Program, finish, free_port, serve
+
+LEAT = BUILD / "leat"
+ECHO = BUILD / "examples" / "http-echo"
+ERRORS = {"connect", "refused", "reset", "timeout", "status", "length", "body", "parse"}
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+
+
+def load(url, *flags, **options):
+    """(exit code, report, standard error)"""
+    code, out, err = finish(LEAT, "load", url, "--json", *flags, **options)
+    return code, json.loads(out), err
+
+
+def url_of(address, path="/"):
+    return f"http://{address[0]}:{address[1]}{path}"
+
+
+class Served:
+    """A server in Python whose misbehaviour is answer(connection, number of the request)."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.count = 0
+        self.lock = threading.Lock()
+        self.requests = []
+        self.listener = socket.socket()
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(64)
+        self.url = url_of(self.listener.getsockname())
+        self.threads = []
+        self.is_over = False
+
+    def __enter__(self):
+        self.acceptor = threading.Thread(target=self._accept)
+        self.acceptor.start()
+        return self
+
+    def __exit__(self, *exception):
+        self.is_over = True
+        with contextlib.suppress(OSError), socket.create_connection(self.listener.getsockname()):
+            pass
+        self.acceptor.join(LIMIT_S)
+        self.listener.close()
+        for thread in self.threads:
+            thread.join(LIMIT_S)
+
+    def _accept(self):
+        while not self.is_over:
+            connection = self.listener.accept()[0]
+            connection.settimeout(LIMIT_S)
+            thread = threading.Thread(target=self._talk, args=(connection,))
+            self.threads.append(thread)
+            thread.start()
+
+    def _talk(self, connection):
+        with connection, contextlib.suppress(OSError):
+            kept = b""
+            while True:
+                while b"\r\n\r\n" not in kept:
+                    piece = connection.recv(65536)
+                    if not piece:
+                        return
+                    kept += piece
+                head, _, kept = kept.partition(b"\r\n\r\n")
+                length = re.search(rb"(?i)content-length: (\d+)", head)
+                length = int(length[1]) if length else 0
+                while len(kept) < length:
+                    kept += connection.recv(65536)
+                with self.lock:
+                    number = self.count
+                    self.count += 1
+                    self.requests.append((head.decode(), kept[:length]))
+                kept = kept[length:]
+                if self.answer(connection, number) is False:
+                    return
+
+
+def reset(connection):
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    connection.close()
+
+
+class Counts(unittest.TestCase):
+    def answered(self, address):
+        client = http.client.HTTPConnection(*address, timeout=30)
+        try:
+            client.request("GET", "/leat/status")
+            return json.loads(client.getresponse().read())["requests"]
+        finally:
+            client.close()
+
+    def test_agree_with_the_servers(self):
+        with serve("--cores", "1") as program:
+            total = 0
+            for net in ("epoll", "uring"):
+                for flags in ((), ("--pipeline", "8"), ("--connection-per-request",),
+                              ("--rate", "4000"), ("-t", "2")):
+                    with self.subTest(net=net, flags=flags):
+                        code, report, err = load(url_of(program.address), "-n", "500", "-c", "7",
+                                                 "--net", net, *flags)
+                        self.assertEqual((code, err, report["requests"]), (0, "", 500))
+                        self.assertEqual(sum(report["errors"].values()), 0)
+                        self.assertEqual(report["unfinished"], 0)
+                        total += 500
+                        seen = self.answered(program.address)
+                        total += 1
+                        self.assertEqual(seen, total)
+
+    def test_agree_when_time_is_up(self):
+        with serve("--cores", "1") as program:
+            code, report, err = load(url_of(program.address), "-d", "300ms", "--pipeline", "4")
+            self.assertEqual((code, err, report["unfinished"]), (0, "", 0))
+            self.assertEqual(self.answered(program.address), report["requests"] + 1)
+            self.assertGreaterEqual(report["duration_s"], 0.3)
+            self.assertAlmostEqual(report["requests"] / report["duration_s"],
+                                   report["requests_per_second"], delta=1)
+
+    def test_the_report_is_complete(self):
+        with serve("--hello", "--cores", "1") as program:
+            report = load(url_of(program.address), "-n", "100", "-c", "3")[1]
+            self.assertEqual(set(report["errors"]), ERRORS)
+            latency = report["latency_us"]
+            names = ("p50", "p90", "p99", "p99.9", "p99.99", "max")
+            values = [latency[name] for name in names]
+            self.assertEqual(values, sorted(values))
+            self.assertGreater(latency["p50"], 0)
+            self.assertGreater(latency["mean"], 0)
+            self.assertEqual((report["connections"], report["connects"]), (3, 3))
+            self.assertGreaterEqual(report["bytes"], 100 * len("Hello, World!"))
+            self.assertGreater(report["bytes_sent"], 100 * len("GET / HTTP/1.1\r\n"))
+            self.assertTrue(0 <= report["busy"] <= 1.1, report["busy"])
+            self.assertIn("client_limited", report)
+
+    def test_the_text_says_the_same(self):
+        with serve("--hello", "--cores", "1") as program:
+            code, out, err = finish(LEAT, "load", url_of(program.address), "-n", "50", "-c2")
+            self.assertEqual((code, err), (0, ""))
+            self.assertRegex(out, r"(?m)^requests +50 in \d+\.\d\d s: \d+ per second over 2 ")
+            self.assertRegex(out, r"(?m)^errors +0$")
+            self.assertRegex(out, r"(?m)^latency( +[\d.]+ (us|ms|s)){6}$")
+            self.assertIn("at most 0.8 % too high", out)
+            self.assertRegex(out, r"(?m)^client +\d+ % of a core busy$")
+
+
+class Requests(unittest.TestCase):
+    def sent(self, *flags, path="/"):
+        def answer(connection, number):
+            connection.sendall(OK)
+        with Served(answer) as server:
+            code, report, err = load(server.url[:-1] + path, "-n", "2", "-c", "1", *flags)
+            self.assertEqual((code, report["requests"], err), (0, 2, ""))
+            self.assertEqual(server.requests[0], server.requests[1])
+            return server.requests[0]
+
+    def test_a_plain_one(self):
+        head, body = self.sent()
+        self.assertRegex(head, r"^GET / HTTP/1.1\r\nHost: 127.0.0.1:\d+$")
+        self.assertEqual(body, b"")
+
+    def test_flags_shape_it(self):
+        head, body = self.sent("--method", "PUT", "--body", "abc", "-H", "X-One: 1", "-H",
+                               "Host: example.org", path="/a/b?c=d")
+        self.assertEqual((head, body),
+                         ("PUT /a/b?c=d HTTP/1.1\r\nX-One: 1\r\nHost: example.org\r\n"
+                          "Content-Length: 3", b"abc"))
+        self.assertTrue(self.sent("--body", "x")[0].startswith("POST / "))
+        self.assertIn("Connection: close", self.sent("--connection-per-request")[0])
+        self.assertTrue(self.sent(path="?q")[0].startswith("GET /?q "))
+
+    def test_a_body_from_a_file_comes_back(self):
+        with tempfile.NamedTemporaryFile() as file, Program(
+                ECHO, "--cores", "1", "--listen", "127.0.0.1:0") as echo:
+            file.write(os.urandom(3_000_000))
+            file.flush()
+            url = echo.until(r"listening on (http://\S+)")[1]
+            for flags in ((), ("--pipeline", "3"), ("--net", "epoll")):
+                code, report, err = load(url, "--body", f"@{file.name}", "-n", "12", "-c", "2",
+                                         *flags)
+                self.assertEqual((code, err, report["requests"]), (0, "", 12))
+                self.assertGreater(report["bytes"], 12 * 3_000_000)
+
+    def test_over_a_unix_socket(self):
+        with tempfile.TemporaryDirectory() as folder, Program(
+                LEAT, "serve", "--hello", "--cores", "1", f"--listen=unix:{folder}/s") as program:
+            program.until("^listening on unix:")
+            code, report, err = load(f"unix:{folder}/s:/x", "-n", "20", "-c", "2")
+            self.assertEqual((code, report["requests"], err), (0, 20, ""))
+
+    def test_head_and_names(self):
+        with serve("--hello", "--cores", "1") as program:
+            url = f"http://localhost:{program.address[1]}/"
+            code, report, err = load(url, "-n", "20", "-m", "HEAD", "-c", "2")
+            self.assertEqual((code, report["requests"], err), (0, 20, ""))
+
+
+class Errors(unittest.TestCase):
+    def errors(self, answer, *flags):
+        with Served(answer) as server:
+            code, report, err = load(server.url, "-n", "10", "-c", "1", *flags)
+            self.assertEqual(code, 1)
+            self.assertEqual(err.count("\n"), 1, err)
+            self.assertTrue(err.startswith("leat load: "), err)
+            return ({kind: count for kind, count in report["errors"].items() if count},
+                    report["requests"], err)
+
+    def once(self, at, bytes_sent, end=None):
+        """Answers well but for request number `at`."""
+        def answer(connection, number):
+            connection.sendall(bytes_sent if number == at else OK)
+            if number == at and end is not None:
+                end(connection)
+                return False
+            return None
+        return answer
+
+    def test_status(self):
+        bad = OK.replace(b"200 OK", b"503 No")
+        self.assertEqual(self.errors(self.once(3, bad))[:2], ({"status": 1}, 10))
+
+    def test_every_status_is_an_error_when_the_first_is_bad(self):
+        def answer(connection, number):
+            connection.sendall(OK.replace(b"200 OK", b"404 No"))
+        found, count, err = self.errors(answer)
+        self.assertEqual((found, count), ({"status": 10}, 10))
+        self.assertIn("an answer had status 404", err)
+        with Served(answer) as server:
+            self.assertEqual(load(server.url, "-n", "3", "-c", "1", "--expect-status", "404")[0],
+                             0)
+
+    def test_length(self):
+        longer = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello!"
+        self.assertEqual(self.errors(self.once(2, longer))[:2], ({"length": 1}, 10))
+
+    def test_body(self):
+        other = OK.replace(b"hello", b"hellO")
+        self.assertEqual(self.errors(self.once(2, other))[:2], ({"body": 1}, 10))
+        with Served(self.once(2, other)) as server:
+            self.assertEqual(load(server.url, "-n", "10", "-c", "1", "--any-body")[0], 0)
+
+    def test_a_body_cut_off(self):
+        self.assertEqual(self.errors(self.once(2, OK[:-2], lambda c: None))[:2],
+                         ({"length": 1}, 9))
+
+    def test_reset_within_a_response(self):
+        self.assertEqual(self.errors(self.once(2, OK[:-2], reset))[:2], ({"reset": 1}, 9))
+
+    def test_closed_instead_of_answered(self):
+        self.assertEqual(self.errors(self.once(2, b"", lambda c: None))[:2], ({"reset": 1}, 9))
+
+    def test_not_http(self):
+        self.assertEqual(self.errors(self.once(2, b"SSH-2.0-x\r\n"))[:2], ({"parse": 1}, 9))
+
+    def test_an_answer_to_nothing(self):
+        found, count, err = self.errors(self.once(2, OK + OK))
+        self.assertIn("parse", found)
+        self.assertIn("it answers no request", err)
+
+    def test_timeout(self):
+        found, count, err = self.errors(self.once(2, OK[:-2]), "--timeout", "200ms")
+        self.assertEqual((found, count), ({"timeout": 1}, 9))
+        self.assertIn("--timeout", err)
+
+    def test_the_server_goes_away(self):
+        with Served(lambda connection, number: connection.sendall(OK)) as server:
+            def answer(connection, number):
+                if number == 4:
+                    server.listener.close()
+                    reset(connection)
+                    return False
+                return connection.sendall(OK)
+            server.answer = answer
+            server.is_over = True  # one connection is accepted
+            code, report, err = load(server.url, "-n", "8", "-c", "1")
+            self.assertEqual((code, report["requests"]), (1, 4))
+            self.assertEqual(report["errors"]["reset"], 1)
+            self.assertEqual(sum(report["errors"].values()), 4)
+            self.assertEqual(report["errors"]["refused"], 3)
+
+    def test_framings_and_closings_that_are_no_errors(self):
+        chunked = (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                   b"2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\nT: u\r\n\r\n")
+        until = b"HTTP/1.1 200 OK\r\n\r\nhello"
+        closing = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+        interim = b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n" + OK
+
+        def answer(connection, number):
+            whole = (OK, chunked, until, closing, interim)[number % 5]
+            if number >= 5:  # byte by byte, the second time
+                for i in range(len(whole)):
+                    connection.sendall(whole[i:i + 1])
+            else:
+                connection.sendall(whole)
+            return whole not in (until, closing)
+        with Served(answer) as server:
+            code, report, err = load(server.url, "-n", "10", "-c", "1")
+            self.assertEqual((code, err, report["requests"]), (0, "", 10))
+            self.assertEqual(report["connects"], 5)
+
+    def test_requests_behind_an_announced_close_are_sent_again(self):
+        def answer(connection, number):
+            if number == 0:
+                time.sleep(0.2)  # until all that are pipelined have come
+            connection.sendall(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            return False
+        with Served(answer) as server:
+            code, report, err = load(server.url, "-n", "4", "-c", "1", "--pipeline", "4")
+            self.assertEqual((code, err, report["requests"]), (0, "", 4))
+            self.assertEqual(report["resent"], 3 + 2 + 1)
+
+
+class OpenLoop(unittest.TestCase):
+    STALL_S = 0.6
+
+    def stalled(self, *flags):
+        """A server that stands still once."""
+        began = time.monotonic()
+        lock = threading.Lock()
+        stall = []
+
+        def answer(connection, number):
+            with lock:
+                if not stall and time.monotonic() - began > 0.5:
+                    stall.append(number)
+                    time.sleep(self.STALL_S)  # the others wait for the lock
+            connection.sendall(OK)
+        with Served(answer) as server:
+            code, report, err = load(server.url, "-d", "2", "-c", "2", *flags)
+            self.assertEqual((code, err, len(stall)), (0, "", 1))
+            return report
+
+    def test_latency_counts_from_when_a_request_was_due(self):
+        closed = self.stalled()
+        report = self.stalled("--rate", "200")
+        # Two requests waited for the whole stall; but 120 were due in it.
+        slow_us = self.STALL_S * 1e6
+        self.assertGreaterEqual(closed["latency_us"]["max"], slow_us * 0.95)
+        self.assertLess(closed["latency_us"]["p90"], slow_us / 4)
+        self.assertGreaterEqual(report["latency_us"]["max"], slow_us * 0.95)
+        self.assertGreaterEqual(report["latency_us"]["p90"], slow_us / 4)
+        self.assertEqual(report["rate"], 200)
+        self.assertAlmostEqual(report["requests"] + report["unfinished"], 400, delta=5)
+
+    def test_what_is_not_answered_in_time_is_unfinished(self):
+        def answer(connection, number):
+            time.sleep(0.1)
+            connection.sendall(OK)
+        with Served(answer) as server:
+            code, report, err = load(server.url, "-d", "1", "-c", "1", "--rate", "100")
+            self.assertEqual((code, err), (0, ""))
+            self.assertLessEqual(report["requests"], 12)
+            self.assertAlmostEqual(report["requests"] + report["unfinished"], 100, delta=3)
+            self.assertGreater(report["latency_us"]["max"], 500_000)
+
+    def test_the_cores_share_the_rate(self):
+        with serve("--hello", "--cores", "1") as program:
+            code, report, err = load(url_of(program.address), "-d", "1", "--rate", "500", "-t",
+                                     "2", "-c", "4")
+            self.assertEqual((code, err, report["cores"]), (0, "", 2))
+            self.assertAlmostEqual(report["requests"], 500, delta=10)
+            self.assertIn("p99", report["late_us"])
+
+
+class Life(unittest.TestCase):
+    def test_ctrl_c_prints_the_report_so_far(self):
+        with serve("--hello", "--cores", "1") as program, Program(
+                LEAT, "load", url_of(program.address), "-d", "1h", "--rate", "1000",
+                "--json") as client:
+            deadline = time.monotonic() + LIMIT_S
+            while not self.has_connected(client) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            time.sleep(0.2)
+            self.assertEqual(client.end(INT), 0)
+            report = json.loads(client.text["stdout"])
+            self.assertGreater(report["requests"], 0)
+            self.assertEqual(sum(report["errors"].values()), 0)
+            self.assertLess(report["duration_s"], LIMIT_S)
+
+    def has_connected(self, client):
+        folder = f"/proc/{client.process.pid}/fd"
+        links = [os.path.join(folder, name) for name in os.listdir(folder)]
+        return sum(os.readlink(link).startswith("socket:") for link in links) > 10
+
+    def test_a_server_that_is_not_there(self):
+        port = free_port()
+        code, report, err = load(f"http://127.0.0.1:{port}/")
+        self.assertEqual((code, report["requests"], report["errors"]["refused"]), (1, 0, 1))
+        self.assertEqual(err, f"leat load: cannot connect to 127.0.0.1:{port}: the peer refuses "
+                              "connections on that port: start the server, or check the address\n")
+        code, out, err = finish(LEAT, "load", f"http://127.0.0.1:{port}/")
+        self.assertEqual((code, out), (1, ""))
+
+    def refused(self, *words, code=2):
+        got, out, err = finish(LEAT, "load", *words)
+        self.assertEqual((got, out), (code, ""), err)
+        self.assertEqual(err.count("\n"), 1, err)
+        self.assertTrue(err.startswith("leat load: "), err)
+        return err[len("leat load: "):-1]
+
+    def test_what_it_refuses(self):
+        self.assertEqual(self.refused(),
+                         "which URL? Such as: leat load http://127.0.0.1:8080/")
+        forms = "write it as http://HOST[:PORT][/PATH] or unix:FILE[:/PATH]"
+        for url in ("ftp://x/", "127.0.0.1:80", "http://", "http:///x", "http://a@b/"):
+            self.assertEqual(self.refused(url), f'cannot use the URL "{url}": {forms}')
+        self.assertIn("there is no TLS yet", self.refused("https://127.0.0.1/"))
+        self.assertIn("the port is a number", self.refused("http://127.0.0.1:0/"))
+        self.assertIn("the port is a number", self.refused("http://127.0.0.1:99999/"))
+        self.assertIn("an IPv6 address ends", self.refused("http://[::1/"))
+        self.assertIn("write it as %XX", self.refused("http://127.0.0.1/a b"))
+        self.assertIn("the socket's path", self.refused("unix:"))
+        url = "http://127.0.0.1/"
+        self.assertIn("--header takes 'Name: value'",
+                      self.refused(url, "-H", "nocolon"))
+        self.assertIn("leave it out", self.refused(url, "-H", "Content-Length: 3"))
+        self.assertIn("--method takes", self.refused(url, "-m", "G T"))
+        self.assertIn("use one of them", self.refused(url, "--connection-per-request",
+                                                      "--pipeline", "2"))
+        self.assertIn("unknown flag --listen", self.refused(url, "--listen", ":1"))
+        self.assertIn("use fewer --cores", self.refused(url, "-c", "1", "-t", "2", code=1))
+        self.assertIn("cannot read the body from /no/such",
+                      self.refused(url, "--body", "@/no/such"))
+        self.assertIn("cannot find the address of no.such.invalid",
+                      self.refused("http://no.such.invalid/", code=1))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], "-v"])
