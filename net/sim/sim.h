@@ -92,6 +92,10 @@ struct leat_addr sim_addr(const struct sim_host *host, bool v6, uint16_t port);
 void sim_enter(struct sim_host *host);
 void sim_leave(struct sim_host *host);
 
+/* To look, not to call: no turn follows. */
+void sim_enter_quietly(struct sim_host *host);
+void sim_leave_quietly(struct sim_host *host);
+
 /* Its loop has a turn next, even if it seems idle. */
 void sim_kick(struct sim_host *host);
 /* Ends its stack and its port; its loop is the caller's from now on, to be freed. */

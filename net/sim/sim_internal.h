@@ -80,9 +80,6 @@ void sim_wire_send(struct sim_host *from, const uint8_t *bytes, uint32_t length_
 bool sim_pcap_open(struct sim *sim, const char *path, struct leat_error *error);
 
 /* sim.c */
-/* To look, not to call: no turn follows. */
-void sim_enter_quietly(struct sim_host *host);
-void sim_leave_quietly(struct sim_host *host);
 void sim_quiet(struct sim *sim); /* sim_free prints nothing */
 void sim_push_event(struct sim *sim, const struct sim_event *event);
 

@@ -155,8 +155,7 @@ static void take_old(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment
     c->flags |= TCP_ACK_NOW;
     tcp_dirty(c);
     g->flags &= (uint8_t)~TCP_FIN;
-    drop_front(g, g->length);
-    g->seq = c->rcv_nxt;
+    g->length = 0; /* its place stays, so that an old window does not count (SND.WL1) */
 }
 
 /* RFC 9293 3.10.7.4, first step: is it acceptable; trims it to the window. False: dropped. */

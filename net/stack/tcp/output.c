@@ -58,7 +58,7 @@ static uint16_t take_window(struct tcp_conn *c)
 {
     uint32_t promised = seq_span(c->rcv_nxt, c->rcv_edge), unit = UINT32_C(1) << c->rcv_scale;
     uint32_t raw = (promised + unit - 1) >> c->rcv_scale;
-    if (tcp_window_update_due(c) || promised == 0) {
+    if (tcp_window_may_grow(c) || promised == 0) {
         uint32_t open = tcp_window(c) >> c->rcv_scale;
         raw = open > raw ? open : raw;
     }

@@ -4,7 +4,8 @@
 
 #include "buffers/heap.h"
 
-#define COPY_BYTES 2048 /* what is copied out is gathered in buffers of this size */
+#define WINDOW_LOW_BYTES 32768 /* with more than this promised nobody waits */
+#define COPY_BYTES       2048  /* what is copied out is gathered in buffers of this size */
 
 /* ---- received bytes ---- */
 
@@ -336,14 +337,21 @@ uint32_t tcp_window(const struct tcp_conn *c)
 }
 
 /* RFC 9293 3.8.6.2.2: no small steps. */
-bool tcp_window_update_due(const struct tcp_conn *c)
+bool tcp_window_may_grow(const struct tcp_conn *c)
 {
     uint32_t promised = seq_span(c->rcv_nxt, c->rcv_edge), open = tcp_window(c);
     uint32_t step = 2u * c->mss < c->receive_max / 2 ? 2u * c->mss : c->receive_max / 2;
     uint32_t most = 65535u << c->rcv_scale;
     open = open < most ? open : most;
-    return !(c->flags & TCP_FIN_RECEIVED) && open > promised && open - promised >= step &&
-           (promised < c->receive_max / 2 || promised < 2u * c->mss);
+    return !(c->flags & TCP_FIN_RECEIVED) && open > promised && open - promised >= step;
+}
+
+/* Worth a segment of its own: the peer may be waiting for it. */
+bool tcp_window_update_due(const struct tcp_conn *c)
+{
+    uint32_t promised = seq_span(c->rcv_nxt, c->rcv_edge);
+    bool is_low = promised < c->receive_max / 2 && promised < WINDOW_LOW_BYTES;
+    return (is_low || promised < 2u * c->mss) && tcp_window_may_grow(c);
 }
 
 /* ---- delivery ---- */

@@ -412,8 +412,9 @@ void tcp_receive(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segme
 void tcp_deliver(struct stack_tcp *t);
 /* The connection has something for its callbacks. */
 void tcp_want_deliver(struct stack_tcp *t, struct tcp_conn *c);
-uint32_t tcp_window(const struct tcp_conn *c);        /* what may be promised now */
-bool tcp_window_update_due(const struct tcp_conn *c); /* RFC 9293 3.8.6.2.2 */
+uint32_t tcp_window(const struct tcp_conn *c); /* what may be promised now */
+bool tcp_window_may_grow(const struct tcp_conn *c);
+bool tcp_window_update_due(const struct tcp_conn *c);
 void tcp_drop_received(struct stack_tcp *t, struct tcp_conn *c);
 void tcp_rx_unref(struct tcp_rx *rx);
 struct leat_buf tcp_hold(struct stack_tcp *t, struct tcp_conn *c, struct leat_buf slice);
