@@ -174,7 +174,7 @@ int echo_client_start(struct leat_loop *loop, struct echo *echo)
 {
     uint32_t index = leat_loop_index(loop), cores = leat_run_cores_count(loop);
     if (echo->cores == NULL) { /* cores start one after the other */
-        echo->cores = calloc(cores, sizeof(echo->cores[0]));
+        echo->cores = calloc(cores, sizeof(void *));
         echo->cores_count = echo->cores != NULL ? cores : 0;
     }
     struct echo_core *core = echo->cores != NULL ? calloc(1, sizeof(*core)) : NULL;

@@ -40,6 +40,19 @@ uint32_t load_core_allows(const struct load_core *core, uint32_t wanted)
 
 /* ---- The end ---- */
 
+/* Closes connections, a burst in each turn, so that those already closing go on. */
+static void close_some(void *arg)
+{
+    struct load_core *core = arg;
+    for (unsigned i = 0; i < LOAD_CLOSES_PER_TURN && core->slots_closed < core->slots_begun; i++) {
+        load_slot_fini(load_core_slot(core, core->slots_closed++));
+    }
+    if (core->slots_closed == core->slots_begun ||
+        leat_set_immediate(core->loop, close_some, core) == NULL) {
+        leat_run_release(core->loop); /* the transport closes what is left */
+    }
+}
+
 static void core_finish(struct load_core *core)
 {
     if (core->stage == LOAD_DONE) {
@@ -50,10 +63,7 @@ static void core_finish(struct load_core *core)
     leat_timer_stop(&core->tick);
     leat_timer_stop(&core->due);
     leat_timer_stop(&core->stop);
-    for (uint32_t i = 0; i < core->slots_begun; i++) {
-        load_slot_fini(load_core_slot(core, i));
-    }
-    leat_run_release(core->loop);
+    close_some(core);
 }
 
 static void core_measure(struct load_core *core, uint64_t now_ns)
@@ -63,7 +73,9 @@ static void core_measure(struct load_core *core, uint64_t now_ns)
     double wall_ns = (double)(now_ns - results->begin_ns);
     if (wall_ns > 0) {
         results->busy = (double)(cpu.run_ns - core->cpu.run_ns) / wall_ns;
-        results->wait = (double)(cpu.wait_ns - core->cpu.wait_ns) / wall_ns;
+        if (cpu.wait_ns > core->cpu.wait_ns) { /* else it could not be read */
+            results->wait = (double)(cpu.wait_ns - core->cpu.wait_ns) / wall_ns;
+        }
     }
 }
 

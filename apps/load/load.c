@@ -5,13 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "apps/commands.h"
 #include "buffers/heap.h"
 
-#define LOAD_CONNECTIONS 64
-#define LOAD_DURATION_NS (10 * LEAT_NS_PER_S)
-#define LOAD_TIMEOUT_NS  (5 * LEAT_NS_PER_S)
+#define LOAD_CONNECTIONS  64
+#define LOAD_DURATION_NS  (10 * LEAT_NS_PER_S)
+#define LOAD_FILES_BESIDE 1024 /* open files that are no connections, at most */
+#define LOAD_TIMEOUT_NS   (5 * LEAT_NS_PER_S)
 
 static int start(struct leat_loop *loop)
 {
@@ -23,7 +25,7 @@ static int start(struct leat_loop *loop)
                                  "%llu connections are fewer than the %u cores: use fewer --cores",
                                  (unsigned long long)load->connections_count, count);
         }
-        load->cores = calloc(count, sizeof(load->cores[0]));
+        load->cores = calloc(count, sizeof(void *));
         if (load->cores == NULL) {
             return leat_run_fail(loop, -ENOMEM, "no memory for %u cores", count);
         }
@@ -37,6 +39,16 @@ static int say(const struct leat_error *error, int code)
 {
     fprintf(stderr, "leat load: %s\n", error->sentence);
     return code;
+}
+
+/* As many open files as the system lets this user have: a connection needs one. */
+static void raise_open_files(uint64_t wanted_count)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted_count) {
+        limit.rlim_cur = limit.rlim_max < wanted_count ? limit.rlim_max : wanted_count;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* what is missing then is said on connecting */
+    }
 }
 
 static int check(const struct leat_command_line *line, const struct leat_run_options *options,
@@ -59,6 +71,7 @@ static int check(const struct leat_command_line *line, const struct leat_run_opt
     load->url = line->operand_items[0];
     load->conn_options = (struct leat_conn_options){.connect_timeout_ns = load->timeout_ns,
                                                     .linger_ns = LOAD_LINGER_NS};
+    raise_open_files(load->connections_count + LOAD_FILES_BESIDE);
     int result = load_target_parse(&load->target, load->url, &error);
     if (result < 0) {
         return say(&error, result == -EINVAL ? 2 : 1);
@@ -69,7 +82,7 @@ static int check(const struct leat_command_line *line, const struct leat_run_opt
 
 static void load_fini(struct load *load)
 {
-    for (uint32_t i = 0; i < load->cores_count; i++) {
+    for (uint32_t i = 0; load->cores != NULL && i < load->cores_count; i++) {
         if (load->cores[i] != NULL) {
             leat_heap_free(load->cores[i]->slots);
         }

@@ -27,6 +27,7 @@
 #define LOAD_PIPELINE_MAX    1024
 #define LOAD_CONNECTIONS_MAX (UINT32_C(1) << 24) /* transport slots have 24 bits */
 #define LOAD_CONNECTING_MAX  256                 /* connections being opened at once, per core */
+#define LOAD_CLOSES_PER_TURN 512
 #define LOAD_RETRY_NS        (100 * LEAT_NS_PER_MS)
 #define LOAD_TICK_NS         (10 * LEAT_NS_PER_MS)
 #define LOAD_DRAIN_NS        LEAT_NS_PER_S /* for answers to what was sent, at the end */
@@ -117,7 +118,7 @@ struct load_core {
     struct leat_loop *loop;
     enum load_stage stage;
     uint32_t index;
-    uint32_t slots_count, slots_begun;
+    uint32_t slots_count, slots_begun, slots_closed;
     size_t slot_bytes;
     uint8_t *slots;
     struct list idle; /* open loop: slots that can take a request, the longest idle first */

@@ -113,6 +113,9 @@ static void compare_answers(struct total *total, const struct load *load)
 {
     struct load_answer *first = &total->sum.answer;
     for (uint32_t i = 0; i < load->cores_count && !load->is_any_body; i++) {
+        if (load->cores[i] == NULL) {
+            continue;
+        }
         const struct load_answer *other = &load->cores[i]->results.answer;
         if (!first->is_set) {
             *first = *other;
@@ -295,8 +298,10 @@ int load_report(const struct load *load)
     int code = total->errors_count > 0 || total->sum.requests_count == 0;
     if (total->error != NULL) {
         fprintf(stderr, "leat load: %s\n", total->error);
-    } else if (code != 0 && !has_begun) {
-        fprintf(stderr, "leat load: ended before any connection was made\n");
+    } else if (code != 0) {
+        fprintf(stderr, "leat load: %s\n",
+                has_begun ? "no answer came: give it longer with --duration, or look at the server"
+                          : "ended before any connection was made");
     }
     free(total);
     return code;

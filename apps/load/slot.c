@@ -280,7 +280,7 @@ static void on_data(leat_conn conn, void *user, const struct leat_buf *slices, u
 {
     struct load_slot *slot = user;
     struct load_core *core = slot->core;
-    if (unlikely(slot->state != SLOT_OPEN)) {
+    if (unlikely(slot->state != SLOT_OPEN || core->stage == LOAD_DONE)) {
         return;
     }
     uint64_t now_ns = leat_loop_clock(core->loop);
@@ -331,7 +331,7 @@ static void slot_closed(struct load_slot *slot)
 static void on_end(leat_conn conn, void *user)
 {
     struct load_slot *slot = user;
-    if (slot->state == SLOT_OPEN) {
+    if (slot->state == SLOT_OPEN && slot->core->stage != LOAD_DONE) {
         slot_closed(slot);
     }
     (void)leat_conn_close(conn);

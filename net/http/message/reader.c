@@ -20,6 +20,7 @@ struct http_reader_chunks {
 void http_reader_core_init(struct http_reader_core *core)
 {
     http_limits_init(&core->limits);
+    core->last_bytes = 0;
     core->limits.head_bytes_max = HTTP_READER_HEAD_BYTES_MAX;
 }
 
@@ -97,25 +98,35 @@ static enum http_read chunks_begin(struct http_reader *reader, const struct http
     return HTTP_READ_MORE;
 }
 
+static struct http_reader_head meaning_of(const struct http_head *head, enum leat_method method)
+{
+    return (struct http_reader_head){
+        .content_length = head->content_length,
+        .status = head->status,
+        .framing = (uint8_t)http_framing_of(head, method),
+        .is_keep_alive = head->keep_alive && head->status != 101,
+    };
+}
+
 /* A head is complete. HTTP_READ_END when the response is, too. */
 static enum http_read head_done(struct http_reader *reader, const struct http_reader_core *core,
-                                const struct http_head *head, enum leat_method method)
+                                const struct http_reader_head *head)
 {
     if (head->status < 200 && head->status != 101) {
         return HTTP_READ_MORE; /* interim, RFC 9110 15.2: the response proper is still to come */
     }
     reader->status = head->status;
-    reader->is_keep_alive = head->keep_alive && head->status != 101;
+    reader->is_keep_alive = head->is_keep_alive;
     reader->sum = 0;
     reader->word = 0;
     reader->body_bytes = 0;
-    switch (http_framing_of(head, method)) {
+    switch (head->framing) {
     case HTTP_BODY_NONE:
         return HTTP_READ_END;
     case HTTP_BODY_LENGTH:
         reader->left_bytes = head->content_length;
         reader->state = HTTP_READER_BODY;
-        return reader->left_bytes > 0 ? HTTP_READ_MORE : HTTP_READ_END;
+        return HTTP_READ_MORE;
     case HTTP_BODY_CHUNKED:
         return chunks_begin(reader, core);
     default:
@@ -162,7 +173,8 @@ static enum http_read head_split(struct http_reader *reader, const struct http_r
         return HTTP_READ_MORE;
     }
     input_skip(input, (size_t)used - split->length);
-    enum http_read outcome = head_done(reader, core, &split->head, method);
+    struct http_reader_head head = meaning_of(&split->head, method);
+    enum http_read outcome = head_done(reader, core, &head);
     leat_heap_free(split);
     reader->split = NULL;
     return outcome;
@@ -174,6 +186,12 @@ static enum http_read read_head(struct http_reader *reader, struct http_reader_c
     if (unlikely(reader->split != NULL)) {
         return head_split(reader, core, method, input);
     }
+    if (likely(core->last_bytes != 0 && input->length_bytes >= core->last_bytes &&
+               core->last_method == method &&
+               memcmp(core->last_head, input->data, core->last_bytes) == 0)) {
+        input_skip(input, core->last_bytes);
+        return head_done(reader, core, &core->last);
+    }
     http_head_init(&core->head, HTTP_RESPONSE);
     int used = http_parse_head(&core->head, (const uint8_t *)input->data, input->length_bytes,
                                &core->limits);
@@ -183,8 +201,12 @@ static enum http_read read_head(struct http_reader *reader, struct http_reader_c
     if (unlikely(used == 0)) {
         return head_split(reader, core, method, input);
     }
+    core->last = meaning_of(&core->head, method);
+    core->last_method = method;
+    core->last_bytes = used <= HTTP_READER_LAST_BYTES_MAX ? (uint32_t)used : 0;
+    memcpy(core->last_head, input->data, core->last_bytes);
     input_skip(input, (size_t)used);
-    return head_done(reader, core, &core->head, method);
+    return head_done(reader, core, &core->last);
 }
 
 static enum http_read read_body(struct http_reader *reader, struct leat_view *input)

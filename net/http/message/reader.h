@@ -44,10 +44,25 @@ struct http_reader {
     bool is_keep_alive; /* another response may follow */
 };
 
-/* Per core. */
+/* What reading needs to know of a head. */
+struct http_reader_head {
+    uint64_t content_length;
+    uint16_t status;
+    uint8_t framing; /* enum http_framing */
+    bool is_keep_alive;
+};
+
+#define HTTP_READER_LAST_BYTES_MAX 512 /* longer heads are parsed each time */
+
+/* Per core. Servers repeat themselves: a head of the same bytes as the last one, in answer to the
+ * same method, means the same, and is not parsed again. */
 struct http_reader_core {
     struct http_head head;
     struct http_limits limits;
+    struct http_reader_head last;
+    uint32_t last_bytes; /* 0: there is none */
+    enum leat_method last_method;
+    uint8_t last_head[HTTP_READER_LAST_BYTES_MAX];
 };
 
 enum http_read {
