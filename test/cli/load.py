@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import resource
 import socket
 import sys
 import tempfile
@@ -108,7 +109,9 @@ class Counts(unittest.TestCase):
             total = 0
             for net in ("epoll", "uring"):
                 for flags in ((), ("--pipeline", "8"), ("--connection-per-request",),
-                              ("--rate", "4000"), ("-t", "2")):
+                              ("--rate", "4000"), ("-t", "2"),
+                              ("--rate", "2000", "--connection-per-request"),
+                              ("--rate", "9000", "--pipeline", "3", "-t", "2")):
                     with self.subTest(net=net, flags=flags):
                         code, report, err = load(url_of(program.address), "-n", "500", "-c", "7",
                                                  "--net", net, *flags)
@@ -273,6 +276,24 @@ class Errors(unittest.TestCase):
         found, count, err = self.errors(self.once(2, OK[:-2]), "--timeout", "200ms")
         self.assertEqual((found, count), ({"timeout": 1}, 9))
         self.assertIn("--timeout", err)
+
+    def test_a_server_that_never_answers(self):
+        with Served(lambda connection, number: None) as server:
+            code, report, err = load(server.url, "-d", "100ms", "-c", "2", "--pipeline", "2")
+            self.assertEqual((code, report["requests"], report["unfinished"]), (1, 0, 4))
+            self.assertEqual(sum(report["errors"].values()), 0)
+            self.assertIn("no answer came", err)
+
+    def test_more_connections_than_open_files(self):
+        def few_files():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        with serve("--hello", "--cores", "1") as program:
+            code, report, err = load(url_of(program.address), "-d", "300ms", "-c", "100",
+                                     preexec_fn=few_files)
+            self.assertEqual(code, 1)
+            self.assertGreater(report["errors"]["connect"], 0)
+            self.assertGreater(report["requests"], 0)
+            self.assertIn("raise the limit on open files (ulimit -n)", err)
 
     def test_the_server_goes_away(self):
         with Served(lambda connection, number: connection.sendall(OK)) as server:
