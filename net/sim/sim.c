@@ -389,6 +389,7 @@ unsigned sim_free(struct sim *sim)
     for (uint32_t i = 0; i < sim->event_count; i++)
         free(sim->events[i].bytes);
     free(sim->events);
+    free(sim->observed);
     if (sim->pcap != NULL)
         fclose(sim->pcap);
     unsigned violations = sim->violation_count;

@@ -61,6 +61,7 @@ struct sim {
     struct sim_host *hosts[SIM_HOSTS_MAX];
     uint32_t host_count;
     FILE *pcap;
+    struct observed *observed;
     bool is_quiet;
     void (*check)(struct sim *sim, void *arg);
     void *check_arg;
@@ -78,6 +79,9 @@ uint64_t sim_port_next(const struct sim_host *host);
 /* sim_wire.c */
 void sim_wire_send(struct sim_host *from, const uint8_t *bytes, uint32_t length_bytes);
 bool sim_pcap_open(struct sim *sim, const char *path, struct leat_error *error);
+
+/* sim_observe.c */
+void sim_observe(struct sim_host *from, const uint8_t *frame, uint32_t length);
 
 /* sim.c */
 void sim_quiet(struct sim *sim); /* sim_free prints nothing */

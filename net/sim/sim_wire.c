@@ -106,6 +106,8 @@ void sim_wire_send(struct sim_host *from, const uint8_t *bytes, uint32_t length)
     const struct sim_link *link = &from->options.link;
     uint8_t damaged[SIM_FRAME_BYTES];
     capture(sim, bytes, length);
+    if (from->options.kind == SIM_STACK)
+        sim_observe(from, bytes, length);
     sim->frame_count++;
     CHECK(length <= SIM_FRAME_BYTES && length >= sizeof(struct eth_header));
     uint64_t at = is_lost(from, length) ? 0 : arrival(from, length);

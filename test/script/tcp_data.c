@@ -413,6 +413,25 @@ static void an_old_segment_does_not_move_the_window_3_10_7_4(void **state)
     talk_end(t);
 }
 
+/* Found by seed 149: a retransmission, too old to change the window, moved snd_una and with it the
+ * edge. */
+static void the_windows_edge_stays_when_an_old_segment_acknowledges_3_10_7_4(void **state)
+{
+    struct talk *t = talk_open(&(struct talk_options){.no_scale = true, .window = 5000});
+    t->window = 5000;
+    say(t, "A", 1, 1, 100);
+    say(t, "A", 101, 1, 0);
+    app_send(t, 1, 10000);
+    for (uint32_t i = 0; i < 3; i++)
+        hear(t, "A", 1 + 1448 * i, 101, 1448);
+    quiet(t);
+    t->window = 656;
+    say(t, "A", 1, 4345, 100);
+    hear(t, "A", 4345, 101, 0);
+    quiet(t);
+    talk_end(t);
+}
+
 /* ---- timestamps ---- */
 
 static void an_old_timestamp_is_dropped_rfc7323_5(void **state)
@@ -509,6 +528,7 @@ int main(void)
         cmocka_unit_test(a_lost_tail_is_probed_rfc8985_7),
         cmocka_unit_test(a_closed_window_is_probed_3_8_6_1),
         cmocka_unit_test(an_old_segment_does_not_move_the_window_3_10_7_4),
+        cmocka_unit_test(the_windows_edge_stays_when_an_old_segment_acknowledges_3_10_7_4),
         cmocka_unit_test(an_old_timestamp_is_dropped_rfc7323_5),
         cmocka_unit_test(a_segment_without_the_agreed_timestamp_is_dropped_rfc7323_3_2),
         cmocka_unit_test(the_timestamp_comes_back_rfc7323_4),

@@ -173,6 +173,9 @@ static void advance(struct stack_tcp *t, struct tcp_conn *c, seq32 ack, struct d
         tcp_sent_remove(t, w, r);
     }
     c->snd_una = ack;
+    /* The right edge stays: a segment that is too old to change the window (WL1) may still move
+     * snd_una, and SND.UNA + SND.WND must not pass what the peer promised. */
+    c->snd_wnd -= d->acked_bytes < c->snd_wnd ? d->acked_bytes : c->snd_wnd;
     if (seq_lt(w->fack, ack))
         w->fack = ack;
     release_chunks(t, w, ack);
