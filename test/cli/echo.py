@@ -11,6 +11,8 @@ import unittest
 from process import BUILD, INT, TERM, Program, finish, free_port
 
 LEAT = BUILD / "leat"
+# On a machine that is busy with other things a loop may warn that it was kept from I/O.
+QUIET = "--log-level=error"
 
 
 def server(*flags):
@@ -27,7 +29,8 @@ def server(*flags):
 
 
 def measure(program, *flags):
-    code, out, err = finish(LEAT, "echo", "--connect", program.text_address, "--json", *flags)
+    code, out, err = finish(LEAT, "echo", "--connect", program.text_address, "--json",
+                            QUIET, *flags)
     return code, json.loads(out), err
 
 
@@ -97,7 +100,8 @@ class Client(unittest.TestCase):
 
     def test_text(self):
         with server() as program:
-            code, out, err = finish(LEAT, "echo", "--connect", program.text_address, "-n", "9")
+            code, out, err = finish(LEAT, "echo", "--connect", program.text_address,
+                                    QUIET, "-n", "9")
             self.assertEqual((code, err), (0, ""))
             self.assertRegex(out, r"^9 round trips of 64 bytes in \d+\.\d\d s: \d+ per second\n"
                                   r"p50 [\d.]+ us, .*max [\d.]+ us\nreceived ")
@@ -122,7 +126,7 @@ class Client(unittest.TestCase):
 
     def test_nobody_there(self):
         port = free_port()
-        code, out, err = finish(LEAT, "echo", "--connect", f"127.0.0.1:{port}")
+        code, out, err = finish(LEAT, "echo", QUIET, "--connect", f"127.0.0.1:{port}")
         self.assertEqual((code, out, err), (
             1, "", f"leat echo: cannot connect to 127.0.0.1:{port}: the peer refuses connections "
                    "on that port\n"))
@@ -132,7 +136,7 @@ class Client(unittest.TestCase):
                             (("--connect", "x:y"), "x:y"),
                             (("--connect", ":1", "--listen", ":2"), "choose one"),
                             (("--sink", "--count", "3"), "leave out")):
-            code, out, err = finish(LEAT, "echo", *flags)
+            code, out, err = finish(LEAT, "echo", QUIET, *flags)
             self.assertEqual((code, out, err.count("\n")), (2, "", 1))
             self.assertIn(said, err)
 
@@ -140,7 +144,8 @@ class Client(unittest.TestCase):
 class Ping(unittest.TestCase):
     def test_says_how_long_connecting_takes(self):
         with server() as program:
-            code, out, err = finish(LEAT, "ping", program.text_address, "-n", "3", "-i", "10ms")
+            code, out, err = finish(LEAT, "ping", QUIET, program.text_address, "-n", "3",
+                                    "-i", "10ms")
             self.assertEqual((code, err), (0, ""))
             address = re.escape(program.text_address)
             self.assertRegex(out, rf"^({address}: connected in \d+\.\d{{3}} ms\n){{3}}"
@@ -149,7 +154,8 @@ class Ping(unittest.TestCase):
 
     def test_says_why_not(self):
         port = free_port()
-        code, out, err = finish(LEAT, "ping", f"127.0.0.1:{port}", "-n", "2", "-i", "10ms")
+        code, out, err = finish(LEAT, "ping", QUIET, f"127.0.0.1:{port}", "-n", "2", "-i",
+                                "10ms")
         self.assertEqual((code, err), (1, ""))
         self.assertEqual(out, f"127.0.0.1:{port}: the peer refuses connections on that port\n" * 2
                          + "0 of 2 connected\n")
