@@ -50,7 +50,7 @@ extern const struct leat_port_ops tun_port_ops;
 
 static inline struct tun_port *tun_of(struct leat_port *port)
 {
-    return (struct tun_port *)port;
+    return (struct tun_port *)(void *)port;
 }
 
 #endif

@@ -163,9 +163,10 @@ class Refusals(unittest.TestCase):
         ("--cores",): "--cores needs a value: --cores N|LIST",
         ("--cores", "0"): "--cores 0 leaves nothing to run on: give at least 1",
         ("--cores", "x"): '--cores takes a number (4) or a list of CPUs (0,2-5), not "x"',
-        ("--net", "xyz"): '--net takes auto, uring or epoll, not "xyz"',
-        ("--net", "pci:0000:03:00.0"): "--net pci:0000:03:00.0: this build has no transport of its "
-                                       "own for network cards: choose auto, uring or epoll",
+        ("--net", "xyz"): "--net takes auto, uring or epoll for kernel sockets, or a port such as "
+                          'tun:leat0, not "xyz"',
+        ("--net", "rfc1149:crow"): "--net rfc1149:crow: there is no kind of port called "
+                                   '"rfc1149", see --help',
         ("--log-level", "loud"): '--log-level takes error, warn, info or debug, not "loud"',
         ("--drain-timeout", "soon"): "--drain-timeout takes a time such as 500ms, 10s or 2m, not "
                                      '"soon"',
