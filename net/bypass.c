@@ -19,7 +19,10 @@ struct port_kind {
 };
 
 static const struct port_kind kinds[] = {
-    {"tun", "tun:leat0", tun_port_open},
+    {"dpdk", "dpdk:net_ring0", dpdk_port_open}, {"memif", "memif:/run/leat.sock", dpdk_port_open},
+    {"packet", "packet:eth1", dpdk_port_open},  {"pci", "pci:0000:03:00.0", dpdk_port_open},
+    {"tap", "tap:leat0", dpdk_port_open},       {"tun", "tun:leat0", tun_port_open},
+    {"xdp", "xdp:eth1", dpdk_port_open},
 };
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -90,6 +93,7 @@ static int port_open(struct bypass *b, const struct leat_net_options *o, struct 
 {
     static const struct mac_addr none;
     struct port_options options = {
+        .kind = b->kind->name,
         .where = strchr(o->net, ':') + 1,
         .queue_count = o->queue_count != 0 ? (unsigned)o->queue_count : o->cores_count,
         .mtu_bytes = b->flags.mtu_bytes,
@@ -188,6 +192,23 @@ static int addresses_add(const struct bypass *b, struct stack *s, struct leat_er
     return 0;
 }
 
+static int port_enter(struct bypass *b, struct leat_error *error)
+{
+    const struct leat_port_ops *ops = b->port->ops;
+    int result = ops->enter != NULL ? ops->enter(b->port, error) : 0;
+    if (result == 0)
+        atomic_fetch_add(&b->loop_count, 1);
+    return result;
+}
+
+static void port_leave(struct bypass *b)
+{
+    if (b->port->ops->leave != NULL)
+        b->port->ops->leave(b->port);
+    if (atomic_fetch_sub(&b->loop_count, 1) == 1)
+        port_close(b);
+}
+
 int bypass_open(struct bypass *b, struct leat_loop *loop, struct leat_error *error)
 {
     uint32_t index = leat_core_now->index;
@@ -199,15 +220,20 @@ int bypass_open(struct bypass *b, struct leat_loop *loop, struct leat_error *err
         .mac = b->flags.mac,
     };
     memcpy(options.seed, b->seed, sizeof(options.seed));
+    int entered = port_enter(b, error);
+    if (entered < 0)
+        return entered;
     struct stack_source *source = stack_source_new(loop, &options, error);
-    if (source == NULL)
+    if (source == NULL) {
+        port_leave(b);
         return error->code;
+    }
     int result = addresses_add(b, stack_source_stack(source), error);
     if (result < 0) {
         stack_source_free(source);
+        port_leave(b);
         return result;
     }
-    atomic_fetch_add(&b->loop_count, 1);
     b->sources[index] = source;
     return 0;
 }
@@ -220,8 +246,7 @@ void bypass_close(struct bypass *b, struct leat_loop *loop)
         return;
     stack_source_free(b->sources[index]);
     b->sources[index] = NULL;
-    if (atomic_fetch_sub(&b->loop_count, 1) == 1)
-        port_close(b);
+    port_leave(b);
 }
 
 static void append(char *text, size_t size, const char *words)

@@ -46,7 +46,8 @@ int leat_program_main(const struct leat_program *program, int argc, char **argv)
          0, 0},
         {"net", LEAT_OPTION_TEXT, &options.net, "NAME",
          "auto, uring or epoll: kernel sockets (default: auto); or a port for\n"
-         "Leat's own stack: tun:NAME, a TAP device of the kernel's",
+         "Leat's own stack: tun:NAME, pci:ADDR, xdp:IFACE, packet:IFACE,\n"
+         "tap:NAME, memif:PATH[,server], dpdk:VDEV (all but tun need DPDK)",
          0, 0},
         {"ip", LEAT_OPTION_LIST, &options.ips, "ADDR/LEN",
          "an address of the stack; may be repeated: 10.0.0.2/24, fd00::2/64,\n"

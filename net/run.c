@@ -346,6 +346,10 @@ static int run_prepare(struct leat_run *run, struct leat_error *error)
     if (result < 0) {
         return result;
     }
+    result = descriptors_open(run, error); /* threads of drivers are to inherit the mask */
+    if (result < 0) {
+        return result;
+    }
     const struct leat_run_options *o = run->options;
     const struct leat_net_options net_options = {
         .net = o->net,
@@ -364,10 +368,6 @@ static int run_prepare(struct leat_run *run, struct leat_error *error)
     run->mesh = leat_mesh_new(run->cores_count, error);
     if (run->mesh == NULL) {
         return error->code;
-    }
-    result = descriptors_open(run, error);
-    if (result < 0) {
-        return result;
     }
     leat_crash_install();
     struct leat_logger_options log_options = {

@@ -23,6 +23,7 @@
 
 #include <leat/buf.h>
 #include <leat/defs.h>
+#include <leat/error.h>
 
 #define LEAT_PORT_BURST      32
 #define LEAT_PORT_HEAD_BYTES 384 /* room in every head: 128 of headers, 256 of payload */
@@ -146,6 +147,11 @@ struct leat_port_nap {
 struct leat_port;
 
 struct leat_port_ops {
+    /* Before and after all other calls on each thread that uses a queue; NULL: nothing to do. enter
+     * returns 0, or -errno with a sentence. */
+    int (*enter)(struct leat_port *port, struct leat_error *error);
+    void (*leave)(struct leat_port *port);
+
     unsigned (*poll)(struct leat_port *port, unsigned queue, struct leat_frame *frames,
                      unsigned count);
     void (*release)(struct leat_port *port, unsigned queue, void *const *handles, unsigned count);
@@ -166,7 +172,8 @@ struct leat_port_ops {
 
     void (*link)(struct leat_port *port, struct leat_link *link);
     void (*stats)(struct leat_port *port, unsigned queue, struct leat_port_stats *stats);
-    /* Every queue must be idle and every frame and head back. */
+    /* Every queue must be idle, every frame and head back, every thread left. Payload that the
+     * hardware still holds is dropped here, on the calling core. */
     void (*close)(struct leat_port *port);
 };
 

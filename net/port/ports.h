@@ -8,6 +8,7 @@
 #include "net/port/port.h"
 
 struct port_options {
+    const char *kind;     /* as --net says it: "tun", "memif" */
     const char *where;    /* what stands behind the kind: a device, an interface, a path */
     unsigned queue_count; /* at least 1: one for each loop */
     unsigned mtu_bytes;   /* 0: what the device has, or 1500 */
@@ -18,6 +19,10 @@ struct port_options {
 /* A TAP device of the kernel's, by name; it is made if it does not exist. NULL with error filled.
  */
 struct leat_port *tun_port_open(const struct port_options *options, struct leat_error *error);
+
+/* The kinds that DPDK drives: pci, xdp, packet, tap, memif, dpdk. Its module is loaded for it, once
+ * in a process. NULL with error filled: also when the module or DPDK is not installed. */
+struct leat_port *dpdk_port_open(const struct port_options *options, struct leat_error *error);
 
 /* A random unicast address that is locally administered. */
 void port_random_mac(uint8_t mac[6]);

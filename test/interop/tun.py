@@ -11,7 +11,7 @@ def check_pings(mtu):
     """Sizes around the largest packet, and as large as datagrams get."""
     for size in (0, 1, 56, mtu - 29, mtu - 28, mtu - 27, 2 * mtu, 20000, 65507):
         world.ping(OWN, size)
-    world.ping(OWN, mtu - 28, options=("-M", "do"))
+    world.ping(OWN, mtu - 28, is_whole=True)
     if mtu < 1280:
         return
     for size in (0, 56, mtu - 48, mtu - 47, 2 * mtu, 20000, 65487):
@@ -56,7 +56,7 @@ def check_mtu(mtu):
         check_neighbours(program.mac, mtu)
         check_closed_port()
         check_busy()
-        world.ping(OWN, 56, count=500, interval_s=0.002)
+        world.ping(OWN, 56, count=500)
         assert program.end(process.TERM) == 0, program.text
         assert "never freed" not in program.text["stderr"], program.text
 
@@ -74,7 +74,7 @@ def check_refusals():
 
 
 def main():
-    world.enter("ping")
+    world.enter()
     check_refusals()
     for mtu in (576, 1500, 9000):
         check_mtu(mtu)

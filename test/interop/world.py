@@ -1,15 +1,19 @@
 """A network namespace for one test: it ends with the last process in it."""
 import ctypes
 import os
-import re
+import select
 import shutil
+import socket
+import struct
 import subprocess
 import sys
+import time
 
 import process
 
 CLONE_NEWNET = 0x40000000
 SKIPPED = 77
+LIMIT_S = 10
 
 
 def skip(why):
@@ -48,11 +52,47 @@ def serve(net, *flags):
     return program
 
 
-def ping(address, size, count=3, interval_s=0.05, options=()):
-    """Fails unless every one of count pings of size bytes is answered with the same bytes."""
-    words = ["ping", "-n", "-q", "-c", str(count), "-i", str(interval_s), "-w", "10",
-             "-s", str(size), *options, address]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=30)
-    match = re.search(r"(\d+) packets transmitted, (\d+) received", done.stdout)
-    assert done.returncode == 0 and match and match[1] == match[2] and "wrong data" not in \
-        done.stdout, f"{' '.join(words)}: {done.stdout}{done.stderr}"
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data[:len(data) & ~1]))
+    total += data[-1] << 8 if len(data) % 2 else 0
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+def echo_socket(address, is_whole):
+    if ":" in address:
+        return socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+    probe = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    if is_whole:
+        probe.setsockopt(socket.IPPROTO_IP, 10, 2)  # IP_MTU_DISCOVER, IP_PMTUDISC_DO
+    return probe
+
+
+def await_reply(probe, address, kind, tail, deadline):
+    """Until the reply with exactly this tail has come."""
+    while time.monotonic() < deadline:
+        if not select.select([probe], [], [], 0.1)[0]:
+            continue
+        data, source = probe.recvfrom(70000)
+        if source[0] == address and ":" not in address:
+            data = data[(data[0] & 15) * 4:]
+            assert checksum(data) == 0, "the reply's checksum is wrong"
+        if source[0] == address and data[0] == kind and data[4:] == tail:
+            return
+    raise AssertionError(f"no echo of {len(tail) - 4} bytes from {address}")
+
+
+def ping(address, size, count=3, is_whole=False):
+    """Fails unless every one of count echo requests of size bytes comes back unchanged; none is
+    repeated. is_whole: not to be sent in fragments."""
+    request, reply = (128, 129) if ":" in address else (8, 0)
+    body = bytes(i * 7 % 256 for i in range(size))
+    with echo_socket(address, is_whole) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        for number in range(count):
+            tail = struct.pack("!HH", os.getpid() & 0xffff, number) + body
+            head = struct.pack("!BBH", request, 0, 0)
+            head = struct.pack("!BBH", request, 0, checksum(head + tail))
+            probe.sendto(head + tail, (address, 0))
+            await_reply(probe, address, reply, tail, time.monotonic() + LIMIT_S)

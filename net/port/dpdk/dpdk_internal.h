@@ -1,0 +1,97 @@
+/* The port on DPDK, version 22.11 or later: eal.c starts and ends DPDK, kinds.c says which device a
+ * --net means, open.c sets it up, burst.c moves frames.
+ *
+ * Receiving. A frame's handle is its mbuf, which lies in the queue's own pool and goes back there.
+ *
+ * Sending. A head is an mbuf of the queue's head pool. Payload slices travel as external buffers on
+ * mbufs of the slice pool, whose private area holds the reference until the driver frees the mbuf.
+ * Where the driver takes one mbuf a packet only, or reads memory by DMA that it does not know,
+ * slices are copied behind the head instead. */
+#ifndef LEAT_DPDK_INTERNAL_H
+#define LEAT_DPDK_INTERNAL_H
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include "net/port/module.h"
+
+#define DPDK_RX_DESCRIPTORS 2048 /* 1 ms of short frames at two million a second */
+#define DPDK_TX_DESCRIPTORS 1024
+#define DPDK_RX_BUFFERS     12287 /* per queue: in the ring, and up to 10,000 kept by the stack */
+#define DPDK_HEADS          4095  /* per queue: granted ones and those in the ring */
+#define DPDK_SLICES         4095  /* per queue: payload slices in the ring */
+#define DPDK_POOL_CACHE     256
+#define DPDK_TAIL_NS        500 /* how long one place of the receive ring lasts */
+
+struct dpdk_queue {
+    struct rte_mempool *rx_pool, *head_pool, *slice_pool; /* slice_pool NULL: slices are copied */
+    uint64_t slices_out;                                  /* references that the driver holds */
+    uint64_t heads_out;                                   /* granted */
+    int interrupt_fd;                                     /* -1: the driver has none */
+    bool is_interrupt_on_demand;                          /* it must be enabled before each sleep */
+    struct leat_port_stats stats;
+    struct dpdk_port *port;
+} __attribute__((aligned(64)));
+
+struct dpdk_port {
+    struct leat_port port; /* first */
+    const struct dpdk_host *host;
+    uint16_t id; /* DPDK's number of the port */
+    unsigned queue_count;
+    uint16_t rx_descriptors;
+    bool is_started, is_added, can_clean;
+    char device[64];   /* as DPDK calls it */
+    char bus[8];       /* "vdev", "pci" */
+    int membership_fd; /* keeps an interface listening to multicast, or -1 */
+    uint16_t rss_table[RTE_ETH_RSS_RETA_SIZE_512];
+    struct dpdk_queue queues[];
+};
+
+/* In the private area of a slice's mbuf. */
+struct dpdk_slice {
+    struct rte_mbuf_ext_shared_info shared;
+    struct leat_buf buf;
+    struct dpdk_queue *queue;
+};
+
+static inline struct dpdk_port *dpdk_of(struct leat_port *port)
+{
+    return (struct dpdk_port *)(void *)port;
+}
+
+/* What a --net means to DPDK. */
+struct dpdk_device {
+    bool is_pci;
+    bool is_hearing_all;       /* the kernel's interface must be told to take all multicast */
+    bool has_own_mac;          /* the device's address is the kernel's: the stack needs another */
+    const char *driver;        /* static */
+    const char *package;       /* of the driver, static; NULL: not known */
+    const char *interface;     /* of the kernel's, or NULL */
+    bool has_trusted_offloads; /* false: the driver's offloads are software or worse */
+    char name[64], args[256];
+};
+
+/* kinds.c: returns 0, or -errno with a sentence. */
+int dpdk_device_of(const struct dpdk_host *host, const struct port_options *options,
+                   struct dpdk_device *device, struct leat_error *error);
+
+/* eal.c. wanted_bytes: what the pools will need. The calling thread's affinity is restored. */
+int dpdk_eal_start(const struct dpdk_host *host, const struct dpdk_device *device,
+                   uint64_t wanted_bytes, struct leat_error *error);
+void dpdk_eal_end(void);
+/* What DPDK and the libraries below it print beside the log goes nowhere in between. */
+struct dpdk_quiet {
+    int out, err;
+};
+struct dpdk_quiet dpdk_quiet_begin(void);
+void dpdk_quiet_end(struct dpdk_quiet quiet);
+/* Forgets what DPDK has logged so far; the last lines since then, joined. Set-up thread. */
+void dpdk_log_clear(void);
+const char *dpdk_log_text(void);
+/* One sentence for what DPDK logged: its remedy where it is a known one. */
+int dpdk_fail(const struct dpdk_host *host, struct leat_error *error, int code, const char *what);
+
+extern const struct leat_port_ops dpdk_port_ops;
+void dpdk_port_close(struct leat_port *port);
+
+#endif

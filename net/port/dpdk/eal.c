@@ -1,0 +1,266 @@
+/* Starting DPDK's environment with what the machine has, and turning what it logs into a sentence.
+ *
+ * The state here is DPDK's own, which is one per process; it is touched by the set-up thread, and
+ * the log also by DPDK's threads, under the stream's lock. */
+#include "net/port/dpdk/dpdk_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_log.h>
+
+#define LOG_BYTES   4096
+#define ARGS_MAX    24
+#define NO_HUGE_MIB 512
+
+static struct {
+    FILE *stream;
+    char text[LOG_BYTES]; /* the last of it */
+    size_t length;
+    bool was_started;
+} eal;
+
+/* ---- the log ---- */
+
+static ssize_t log_write(void *cookie, const char *bytes, size_t length)
+{
+    (void)cookie;
+    size_t take = length < LOG_BYTES / 2 ? length : LOG_BYTES / 2;
+    if (eal.length + take >= LOG_BYTES) {
+        size_t keep = LOG_BYTES / 2 < eal.length ? LOG_BYTES / 2 - 1 : eal.length;
+        memmove(eal.text, eal.text + eal.length - keep, keep);
+        eal.length = keep;
+    }
+    memcpy(eal.text + eal.length, bytes + length - take, take);
+    eal.length += take;
+    eal.text[eal.length] = '\0';
+    return (ssize_t)length;
+}
+
+static bool log_open(void)
+{
+    const cookie_io_functions_t functions = {.write = log_write};
+    if (eal.stream == NULL) {
+        eal.stream = fopencookie(NULL, "w", functions);
+        if (eal.stream == NULL)
+            return false;
+        setvbuf(eal.stream, NULL, _IOLBF, 512);
+    }
+    return rte_openlog_stream(eal.stream) == 0;
+}
+
+void dpdk_log_clear(void)
+{
+    fflush(eal.stream);
+    flockfile(eal.stream);
+    eal.length = 0;
+    eal.text[0] = '\0';
+    funlockfile(eal.stream);
+}
+
+const char *dpdk_log_text(void)
+{
+    fflush(eal.stream);
+    return eal.text;
+}
+
+/* The last line, without what DPDK puts before its own words. */
+static void last_line(char *line, size_t size)
+{
+    const char *text = dpdk_log_text();
+    size_t end = strlen(text);
+    while (end > 0 && text[end - 1] == '\n')
+        end--;
+    size_t from = end;
+    while (from > 0 && text[from - 1] != '\n')
+        from--;
+    snprintf(line, size, "%.*s", (int)(end - from), text + from);
+}
+
+static const struct {
+    const char *words, *sentence;
+} riddles[] = {
+    {"not viable",
+     "other devices of its IOMMU group are still the kernel's: bind them to vfio-pci as well "
+     "(dpdk-devbind.py --status shows them)"},
+    {"VFIO support could not be initialized",
+     "the kernel offers no VFIO: sudo modprobe vfio-pci, and start the machine with an IOMMU "
+     "(intel_iommu=on or amd_iommu=on)"},
+    {"cannot set up DMA remapping", "raise the limit on locked memory: ulimit -l unlimited"},
+    {"Operation not permitted", "run as root, or with CAP_NET_ADMIN and CAP_NET_RAW"},
+    {"Permission denied", "run as root, or with CAP_NET_ADMIN and CAP_NET_RAW"},
+    {"Address already in use", "another program has it: end that, or choose another name"},
+    {"Device or resource busy", "another program has it: end that, or choose another name"},
+    {"Cannot allocate memory", "there is not enough memory: free some, or use fewer queues"},
+    {"No such file or directory", "a file or folder of it does not exist"},
+};
+
+int dpdk_fail(const struct dpdk_host *host, struct leat_error *error, int code, const char *what)
+{
+    const char *text = dpdk_log_text();
+    char line[160];
+    for (unsigned i = 0; i < sizeof(riddles) / sizeof(riddles[0]); i++)
+        if (strstr(text, riddles[i].words) != NULL)
+            return host->fail(error, code, "%s: %s", what, riddles[i].sentence);
+    last_line(line, sizeof(line));
+    if (line[0] == '\0')
+        snprintf(line, sizeof(line), "%s", strerror(-code));
+    return host->fail(error, code, "%s; DPDK says: %s", what, line);
+}
+
+/* ---- what is written beside the log ---- */
+
+struct dpdk_quiet dpdk_quiet_begin(void)
+{
+    struct dpdk_quiet quiet = {fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3),
+                               fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)};
+    fflush(stdout);
+    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (nowhere >= 0) {
+        dup2(nowhere, STDOUT_FILENO);
+        dup2(nowhere, STDERR_FILENO);
+        close(nowhere);
+    }
+    return quiet;
+}
+
+void dpdk_quiet_end(struct dpdk_quiet quiet)
+{
+    fflush(stdout);
+    if (quiet.out >= 0) {
+        dup2(quiet.out, STDOUT_FILENO);
+        close(quiet.out);
+    }
+    if (quiet.err >= 0) {
+        dup2(quiet.err, STDERR_FILENO);
+        close(quiet.err);
+    }
+}
+
+/* ---- start ---- */
+
+static long long number_in(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    long long number = 0;
+    if (file != NULL) {
+        if (fscanf(file, "%lld", &number) != 1)
+            number = 0;
+        fclose(file);
+    }
+    return number;
+}
+
+static uint64_t huge_bytes_free(void)
+{
+    return ((uint64_t)number_in("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages") << 21) +
+           ((uint64_t)number_in("/sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages")
+            << 30);
+}
+
+struct arguments {
+    char *items[ARGS_MAX];
+    int count;
+    char text[1024];
+    size_t length;
+};
+
+static void add(struct arguments *a, const char *word)
+{
+    size_t bytes = strlen(word) + 1;
+    if (a->count == ARGS_MAX - 1 || a->length + bytes > sizeof(a->text))
+        return;
+    a->items[a->count++] = memcpy(a->text + a->length, word, bytes);
+    a->length += bytes;
+}
+
+/* One lcore, which is this thread for as long as the start takes. */
+static void add_lcore(struct arguments *a, const cpu_set_t *allowed)
+{
+    char text[32];
+    size_t cpu = 0;
+    while (cpu < CPU_SETSIZE - 1 && !CPU_ISSET(cpu, allowed))
+        cpu++;
+    snprintf(text, sizeof(text), "0@%zu", cpu);
+    add(a, "--lcores");
+    add(a, text);
+}
+
+static void arguments_of(struct arguments *a, const struct dpdk_device *device,
+                         uint64_t wanted_bytes, const cpu_set_t *allowed)
+{
+    char text[96];
+    add(a, "leat");
+    add_lcore(a, allowed);
+    add(a, "--no-telemetry");
+    snprintf(text, sizeof(text), "--file-prefix=leat-%d", (int)getpid());
+    add(a, text);
+    if (device->is_pci) {
+        add(a, "-a");
+        add(a, device->name);
+    } else {
+        add(a, "--no-pci");
+        add(a, "--iova-mode=va");
+    }
+    if (huge_bytes_free() > wanted_bytes) {
+        add(a, "--in-memory"); /* needs no hugetlbfs mount, leaves no files */
+    } else {
+        add(a, "--no-huge");
+        add(a, "--no-shconf");
+        snprintf(text, sizeof(text), "%llu",
+                 (unsigned long long)(NO_HUGE_MIB + 2 * (wanted_bytes >> 20)));
+        add(a, "-m");
+        add(a, text);
+    }
+    add(a, "--single-file-segments"); /* memif and vhost hand memory on by descriptor */
+    a->items[a->count] = NULL;
+}
+
+int dpdk_eal_start(const struct dpdk_host *host, const struct dpdk_device *device,
+                   uint64_t wanted_bytes, struct leat_error *error)
+{
+    cpu_set_t allowed;
+    struct arguments arguments = {.count = 0};
+    if (eal.was_started)
+        return host->fail(error, -EALREADY,
+                          "DPDK can be started once in a process only, and it was");
+    if (device->is_pci && huge_bytes_free() < wanted_bytes)
+        return host->fail(error, -ENOMEM,
+                          "a network card needs hugepages, %llu of 2 MiB here, and there are not "
+                          "so many free: sudo sysctl vm.nr_hugepages=%llu",
+                          (unsigned long long)(wanted_bytes >> 21) + 1,
+                          (unsigned long long)(wanted_bytes >> 21) + 65);
+    if (!log_open())
+        return host->fail(error, -ENOMEM, "no memory for DPDK's log");
+    eal.was_started = true;
+    bool is_bound = pthread_getaffinity_np(pthread_self(), sizeof(allowed), &allowed) == 0;
+    if (!is_bound)
+        CPU_SET(0, &allowed);
+    arguments_of(&arguments, device, wanted_bytes, &allowed);
+    dpdk_log_clear();
+    struct dpdk_quiet quiet = dpdk_quiet_begin();
+    int result = rte_eal_init(arguments.count, arguments.items);
+    dpdk_quiet_end(quiet);
+    if (is_bound)
+        pthread_setaffinity_np(pthread_self(), sizeof(allowed), &allowed);
+    return result >= 0
+               ? 0
+               : dpdk_fail(host, error, rte_errno != 0 ? -rte_errno : -EIO, "DPDK does not start");
+}
+
+void dpdk_eal_end(void)
+{
+    const char *folder = rte_eal_get_runtime_dir();
+    struct dpdk_quiet quiet = dpdk_quiet_begin();
+    rte_eal_cleanup();
+    dpdk_quiet_end(quiet);
+    if (folder != NULL && strstr(folder, "leat-") != NULL)
+        rmdir(folder); /* of this process alone, and empty */
+}

@@ -1,0 +1,423 @@
+/* Opening and closing a port: device, pools, queues, offloads, RSS. */
+#include "net/port/dpdk/dpdk_internal.h"
+
+#include <errno.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+
+#define LINK_BYTES  22 /* Ethernet header, VLAN tag, checksum */
+#define MTU_DEFAULT 1500
+#define MTU_MAX     9600
+
+struct opening {
+    const struct dpdk_host *host;
+    const struct port_options *options;
+    struct leat_error *error;
+    struct dpdk_device device;
+    struct dpdk_port *port;
+    struct rte_eth_dev_info info;
+    unsigned mtu_bytes;
+    uint16_t room_bytes; /* of a frame in an mbuf */
+};
+
+static unsigned mtu_wanted(const struct port_options *o)
+{
+    return o->mtu_bytes != 0 ? o->mtu_bytes : MTU_DEFAULT;
+}
+
+static uint16_t room_of(unsigned mtu_bytes)
+{
+    unsigned room = mtu_bytes + LINK_BYTES;
+    return (uint16_t)(RTE_PKTMBUF_HEADROOM + (room < 2048 ? 2048 : (room + 63) & ~63u));
+}
+
+static uint64_t pool_bytes(const struct port_options *o)
+{
+    uint64_t buffer = sizeof(struct rte_mbuf) + room_of(mtu_wanted(o)) + 128;
+    return o->queue_count * (DPDK_RX_BUFFERS + DPDK_HEADS + DPDK_SLICES / 8) * buffer;
+}
+
+/* ---- device ---- */
+
+static int device_add(struct opening *o)
+{
+    const struct dpdk_device *d = &o->device;
+    struct dpdk_port *port = o->port;
+    char what[128];
+    snprintf(port->bus, sizeof(port->bus), "%s", d->is_pci ? "pci" : "vdev");
+    snprintf(port->device, sizeof(port->device), "%s", d->name);
+    snprintf(what, sizeof(what), "cannot open %s:%s", o->options->kind, o->options->where);
+    dpdk_log_clear();
+    if (!d->is_pci) {
+        int result = rte_eal_hotplug_add(port->bus, d->name, d->args);
+        if (result < 0 && strstr(dpdk_log_text(), "failed to parse device") != NULL)
+            return o->host->fail(o->error, -ENOENT, "DPDK's driver %s is not installed%s%s",
+                                 d->driver, d->package != NULL ? ": sudo apt install " : "",
+                                 d->package != NULL ? d->package : "");
+        if (result < 0)
+            return dpdk_fail(o->host, o->error, result, what);
+        port->is_added = true;
+    }
+    if (rte_eth_dev_get_port_by_name(d->name, &port->id) < 0)
+        return dpdk_fail(o->host, o->error, -ENODEV, what);
+    int result = rte_eth_dev_info_get(port->id, &o->info);
+    return result < 0 ? dpdk_fail(o->host, o->error, result, what) : 0;
+}
+
+static int mtu_settle(struct opening *o)
+{
+    unsigned most = o->info.max_mtu;
+    if (o->info.max_rx_pktlen > 18 && o->info.max_rx_pktlen - 18 < most)
+        most = o->info.max_rx_pktlen - 18;
+    if (most > MTU_MAX)
+        most = MTU_MAX;
+    o->mtu_bytes = mtu_wanted(o->options);
+    if (o->mtu_bytes > most)
+        return o->host->fail(o->error, -EINVAL,
+                             "an MTU of %u is more than the driver %s can: at most %u",
+                             o->mtu_bytes, o->info.driver_name, most);
+    o->room_bytes = room_of(o->mtu_bytes);
+    return 0;
+}
+
+static uint64_t offloads_rx(const struct opening *o)
+{
+    uint64_t wanted = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM |
+                      RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_RSS_HASH;
+    return o->device.has_trusted_offloads ? o->info.rx_offload_capa & wanted : 0;
+}
+
+static uint64_t offloads_tx(const struct opening *o)
+{
+    uint64_t wanted = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM |
+                      RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_TSO;
+    wanted = o->device.has_trusted_offloads ? wanted : 0;
+    return o->info.tx_offload_capa & (wanted | RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
+}
+
+static int rss_key_make(struct opening *o, struct rte_eth_conf *conf)
+{
+    struct leat_port_info *info = &o->port->port.info;
+    unsigned bytes = o->info.hash_key_size != 0 ? o->info.hash_key_size : 40;
+    uint64_t functions =
+        o->info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
+    if (o->port->queue_count < 2 || functions == 0 || bytes > sizeof(info->rss_key))
+        return 0;
+    if (getrandom(info->rss_key, sizeof(info->rss_key), 0) != (ssize_t)sizeof(info->rss_key))
+        return o->host->fail(o->error, -EIO, "the system gives no random numbers");
+    conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+    conf->rx_adv_conf.rss_conf.rss_key = info->rss_key;
+    conf->rx_adv_conf.rss_conf.rss_key_len = (uint8_t)bytes;
+    conf->rx_adv_conf.rss_conf.rss_hf = functions;
+    return 0;
+}
+
+static int device_configure(struct opening *o)
+{
+    struct dpdk_port *port = o->port;
+    struct rte_eth_conf conf = {
+        .rxmode = {.mtu = o->mtu_bytes, .offloads = offloads_rx(o)},
+        .txmode = {.offloads = offloads_tx(o)},
+    };
+    uint16_t queues = (uint16_t)port->queue_count;
+    if (queues > o->info.max_rx_queues || queues > o->info.max_tx_queues)
+        return o->host->fail(o->error, -EINVAL,
+                             "%u queues are more than the driver %s has: %u to receive, %u to "
+                             "send; choose --cores accordingly",
+                             queues, o->info.driver_name, o->info.max_rx_queues,
+                             o->info.max_tx_queues);
+    int result = rss_key_make(o, &conf);
+    if (result < 0)
+        return result;
+    conf.intr_conf.rxq = o->device.is_pci || strcmp(o->options->kind, "tap") == 0;
+    dpdk_log_clear();
+    result = rte_eth_dev_configure(port->id, queues, queues, &conf);
+    if (result < 0 && conf.intr_conf.rxq != 0) {
+        conf.intr_conf.rxq = 0;
+        result = rte_eth_dev_configure(port->id, queues, queues, &conf);
+    }
+    return result < 0 ? dpdk_fail(o->host, o->error, result, "the card cannot be set up") : 0;
+}
+
+/* ---- queues ---- */
+
+static struct rte_mempool *pool_new(const struct opening *o, const char *what, unsigned queue,
+                                    unsigned count, uint16_t private_bytes, uint16_t room_bytes)
+{
+    char name[RTE_MEMPOOL_NAMESIZE];
+    int node = rte_eth_dev_socket_id(o->port->id);
+    snprintf(name, sizeof(name), "leat_%s_%u", what, queue);
+    return rte_pktmbuf_pool_create(name, count, DPDK_POOL_CACHE, private_bytes, room_bytes, node);
+}
+
+static int pools_make(struct opening *o, unsigned queue)
+{
+    struct dpdk_queue *q = &o->port->queues[queue];
+    bool copies = o->device.is_pci || !(offloads_tx(o) & RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
+    uint16_t head_room =
+        (uint16_t)(RTE_PKTMBUF_HEADROOM + LEAT_PORT_HEAD_BYTES + (copies ? o->room_bytes : 0));
+    uint16_t slice_bytes = (uint16_t)((sizeof(struct dpdk_slice) + 63) & ~(size_t)63);
+    q->rx_pool = pool_new(o, "rx", queue, DPDK_RX_BUFFERS, 0, o->room_bytes);
+    q->head_pool = pool_new(o, "head", queue, DPDK_HEADS, 0, head_room);
+    q->slice_pool = copies ? NULL : pool_new(o, "slice", queue, DPDK_SLICES, slice_bytes, 0);
+    if (q->rx_pool == NULL || q->head_pool == NULL || (!copies && q->slice_pool == NULL))
+        return o->host->fail(o->error, -ENOMEM,
+                             "DPDK has no memory for the buffers of queue %u (%s): reserve more "
+                             "hugepages, or use fewer queues",
+                             queue, rte_strerror(rte_errno));
+    return 0;
+}
+
+static int queues_make(struct opening *o)
+{
+    struct dpdk_port *port = o->port;
+    uint16_t rx = DPDK_RX_DESCRIPTORS, tx = DPDK_TX_DESCRIPTORS;
+    if (rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &rx, &tx) < 0)
+        return o->host->fail(o->error, -EINVAL, "the driver %s says no ring size",
+                             o->info.driver_name);
+    port->rx_descriptors = rx;
+    for (unsigned i = 0; i < port->queue_count; i++) {
+        int node = rte_eth_dev_socket_id(port->id);
+        int result = pools_make(o, i);
+        if (result < 0)
+            return result;
+        struct rte_eth_rxconf rxconf = o->info.default_rxconf;
+        struct rte_eth_txconf txconf = o->info.default_txconf;
+        rxconf.offloads = offloads_rx(o);
+        txconf.offloads = offloads_tx(o);
+        result = rte_eth_rx_queue_setup(port->id, (uint16_t)i, rx, (unsigned)node, &rxconf,
+                                        port->queues[i].rx_pool);
+        if (result == 0)
+            result = rte_eth_tx_queue_setup(port->id, (uint16_t)i, tx, (unsigned)node, &txconf);
+        if (result < 0)
+            return dpdk_fail(o->host, o->error, result, "a queue of the card cannot be set up");
+    }
+    return 0;
+}
+
+/* Descriptors to sleep on. PCI interrupts are enabled before each sleep and counted by an eventfd;
+ * those of tap are the device itself. */
+static void interrupts_find(struct opening *o)
+{
+    for (unsigned i = 0; i < o->port->queue_count; i++) {
+        struct dpdk_queue *q = &o->port->queues[i];
+        q->interrupt_fd = rte_eth_dev_rx_intr_ctl_q_get_fd(o->port->id, (uint16_t)i);
+        q->is_interrupt_on_demand = o->device.is_pci;
+        if (q->is_interrupt_on_demand && q->interrupt_fd >= 0 &&
+            rte_eth_dev_rx_intr_disable(o->port->id, (uint16_t)i) < 0)
+            q->interrupt_fd = -1;
+    }
+}
+
+/* ---- what the port is ---- */
+
+/* The kernel's card takes the multicast groups that the kernel has joined; neighbour discovery
+ * needs more. The membership ends with the descriptor, however the process ends. */
+static void hear_multicast(struct opening *o)
+{
+    if (!o->device.is_hearing_all) {
+        rte_eth_allmulticast_enable(o->port->id);
+        return;
+    }
+    struct packet_mreq request = {.mr_ifindex = (int)if_nametoindex(o->device.interface),
+                                  .mr_type = PACKET_MR_ALLMULTI};
+    o->port->membership_fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+    if (o->port->membership_fd >= 0 &&
+        setsockopt(o->port->membership_fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request,
+                   sizeof(request)) < 0) {
+        close(o->port->membership_fd);
+        o->port->membership_fd = -1;
+    }
+}
+
+static void rss_table_read(struct opening *o)
+{
+    struct dpdk_port *port = o->port;
+    struct leat_port_info *info = &port->port.info;
+    struct rte_eth_rss_reta_entry64 groups[RTE_ETH_RSS_RETA_SIZE_512 / RTE_ETH_RETA_GROUP_SIZE];
+    unsigned count = o->info.reta_size;
+    if (port->queue_count < 2 || count == 0 || count > RTE_ETH_RSS_RETA_SIZE_512 ||
+        (count & (count - 1)) != 0)
+        return;
+    memset(groups, 0, sizeof(groups));
+    for (unsigned i = 0; i < count / RTE_ETH_RETA_GROUP_SIZE; i++)
+        groups[i].mask = UINT64_MAX;
+    if (rte_eth_dev_rss_reta_query(port->id, groups, (uint16_t)count) < 0)
+        return;
+    for (unsigned i = 0; i < count; i++)
+        port->rss_table[i] = groups[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE];
+    info->rss_table = port->rss_table;
+    info->rss_table_count = (uint16_t)count;
+    info->can |= LEAT_PORT_CAN_RSS;
+}
+
+static uint32_t can_of(const struct opening *o)
+{
+    uint64_t rx = offloads_rx(o), tx = offloads_tx(o);
+    uint64_t rx_l4 = RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
+    uint64_t tx_l4 = RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
+    bool is_whole = o->port->queues[0].slice_pool != NULL;
+    uint32_t can = 0;
+    can |= rx & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM ? LEAT_PORT_CAN_RX_IP_CHECKSUM : 0u;
+    can |= (rx & rx_l4) == rx_l4 ? LEAT_PORT_CAN_RX_L4_CHECKSUM : 0u;
+    can |= tx & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM ? LEAT_PORT_CAN_TX_IP_CHECKSUM : 0u;
+    can |= (tx & tx_l4) == tx_l4 ? LEAT_PORT_CAN_TX_L4_CHECKSUM : 0u;
+    can |= is_whole && tx & RTE_ETH_TX_OFFLOAD_TCP_TSO ? LEAT_PORT_CAN_TSO : 0u;
+    return can;
+}
+
+static int describe(struct opening *o)
+{
+    struct dpdk_port *port = o->port;
+    struct leat_port_info *info = &port->port.info;
+    struct rte_ether_addr mac;
+    int result = rte_eth_macaddr_get(port->id, &mac);
+    if (result < 0)
+        return dpdk_fail(o->host, o->error, result, "the card says no address");
+    memcpy(info->mac, mac.addr_bytes, sizeof(info->mac));
+    if (o->device.has_own_mac)
+        o->host->random_mac(info->mac);
+    if (o->device.has_own_mac && o->options->is_mac_given)
+        memcpy(info->mac, o->options->mac, sizeof(info->mac));
+    info->driver = o->info.driver_name;
+    info->can = can_of(o);
+    info->tso_bytes_max = 65535 - 256;
+    info->slices_max = LEAT_PORT_SLICES_MAX;
+    unsigned most = o->info.tx_desc_lim.nb_mtu_seg_max;
+    if (most > 1 && most - 1 < info->slices_max)
+        info->slices_max = (uint16_t)(most - 1);
+    info->mtu_bytes_max = (uint16_t)o->mtu_bytes;
+    info->rx_queue_count = info->tx_queue_count = (uint16_t)port->queue_count;
+    info->link_kind = LEAT_LINK_ETHERNET;
+    rss_table_read(o);
+    port->can_clean = rte_eth_tx_done_cleanup(port->id, 0, 0) >= 0;
+    return 0;
+}
+
+static int mac_set(struct opening *o)
+{
+    struct rte_ether_addr mac, now;
+    if (!o->options->is_mac_given || o->device.has_own_mac)
+        return 0;
+    memcpy(mac.addr_bytes, o->options->mac, sizeof(mac.addr_bytes));
+    if (rte_eth_macaddr_get(o->port->id, &now) == 0 && rte_is_same_ether_addr(&mac, &now))
+        return 0;
+    int result = rte_eth_dev_default_mac_addr_set(o->port->id, &mac);
+    return result < 0
+               ? o->host->fail(o->error, result, "the driver %s cannot take the address of --mac",
+                               o->info.driver_name)
+               : 0;
+}
+
+static int device_start(struct opening *o)
+{
+    dpdk_log_clear();
+    int result = rte_eth_dev_start(o->port->id);
+    if (result < 0)
+        return dpdk_fail(o->host, o->error, result, "the card cannot be started");
+    o->port->is_started = true;
+    interrupts_find(o);
+    hear_multicast(o);
+    result = mac_set(o);
+    return result < 0 ? result : describe(o);
+}
+
+/* ---- open, close ---- */
+
+static int open_steps(struct opening *o)
+{
+    int (*const steps[])(struct opening *) = {device_add, mtu_settle, device_configure, queues_make,
+                                              device_start};
+    for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        int result = steps[i](o);
+        if (result < 0)
+            return result;
+    }
+    return 0;
+}
+
+static struct leat_port *dpdk_open(const struct dpdk_host *host, const struct port_options *options,
+                                   struct leat_error *error)
+{
+    struct opening o = {.host = host, .options = options, .error = error};
+    if (dpdk_device_of(host, options, &o.device, error) < 0 ||
+        dpdk_eal_start(host, &o.device, pool_bytes(options), error) < 0)
+        return NULL;
+    size_t bytes = sizeof(struct dpdk_port) + options->queue_count * sizeof(struct dpdk_queue);
+    o.port = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
+    if (o.port == NULL) {
+        host->fail(error, -ENOMEM, "no memory for the port");
+        dpdk_eal_end();
+        return NULL;
+    }
+    memset(o.port, 0, bytes);
+    o.port->port.ops = &dpdk_port_ops;
+    o.port->host = host;
+    o.port->id = RTE_MAX_ETHPORTS;
+    o.port->membership_fd = -1;
+    o.port->queue_count = options->queue_count;
+    for (unsigned i = 0; i < options->queue_count; i++)
+        o.port->queues[i].port = o.port;
+    struct dpdk_quiet quiet = dpdk_quiet_begin();
+    int result = open_steps(&o);
+    dpdk_quiet_end(quiet);
+    if (result < 0) {
+        dpdk_port_close(&o.port->port);
+        return NULL;
+    }
+    return &o.port->port;
+}
+
+/* What was lent for sending must have come back by now. (A driver may keep receive buffers in its
+ * ring for good.) */
+static void pool_free(struct rte_mempool *pool, bool *is_leaking)
+{
+    if (pool != NULL && rte_mempool_in_use_count(pool) != 0)
+        *is_leaking = true;
+    rte_mempool_free(pool);
+}
+
+static bool pools_free(struct dpdk_port *port)
+{
+    bool is_leaking = false;
+    for (unsigned i = 0; i < port->queue_count; i++) {
+        struct dpdk_queue *q = &port->queues[i];
+        pool_free(q->head_pool, &is_leaking);
+        pool_free(q->slice_pool, &is_leaking);
+        rte_mempool_free(q->rx_pool);
+        is_leaking = is_leaking || q->stats.rx_held_count != 0;
+    }
+    return is_leaking;
+}
+
+void dpdk_port_close(struct leat_port *leat_port)
+{
+    struct dpdk_port *port = dpdk_of(leat_port);
+    struct dpdk_quiet quiet = dpdk_quiet_begin();
+    if (port->is_started)
+        rte_eth_dev_stop(port->id);
+    if (port->id != RTE_MAX_ETHPORTS)
+        rte_eth_dev_close(port->id);
+    if (port->is_added)
+        rte_eal_hotplug_remove(port->bus, port->device);
+    dpdk_quiet_end(quiet);
+    if (pools_free(port))
+        fprintf(stderr, "leat: packet buffers of %s were never freed\n", port->device);
+    if (port->membership_fd >= 0)
+        close(port->membership_fd);
+    dpdk_eal_end();
+    free(port);
+}
+
+extern const struct dpdk_module leat_dpdk_module;
+LEAT_API const struct dpdk_module leat_dpdk_module = {.abi = DPDK_MODULE_ABI, .open = dpdk_open};

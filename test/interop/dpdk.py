@@ -1,0 +1,109 @@
+"""The DPDK port on links that need no card: memif between two processes, packet, xdp and tap with
+the kernel as the peer."""
+import os
+import pathlib
+import tempfile
+
+import process
+import world
+
+OWN, OWN6, PEER, PEER6 = "10.9.0.2", "fd09::2", "10.9.0.1/24", "fd09::1/64"
+PINGER = process.BUILD / "test" / "interop" / "pinger"
+MODULE = process.BUILD / "leat-dpdk.so"
+
+
+def serve(net):
+    program = world.serve(net, "--ip", f"{OWN}/24", "--ip", f"{OWN6}/64")
+    for words in ("EAL", "librte", "libbpf"):
+        assert words not in program.text["stdout"] + program.text["stderr"], program.text
+    return program
+
+
+def end(program):
+    assert program.end(process.TERM) == 0, program.text
+    assert "never freed" not in program.text["stderr"], program.text
+    left = [p for p in pathlib.Path("/var/run/dpdk").glob("leat-*") if str(program.process.pid)
+            in p.name]
+    assert not left, f"left behind: {left}"
+
+
+def give_addresses(interface):
+    world.ip("addr", "add", PEER, "dev", interface)
+    world.ip("addr", "add", PEER6, "dev", interface, "nodad")
+
+
+def take_addresses(interface):
+    world.ip("addr", "flush", "dev", interface)
+
+
+def check_kernel_peer(net, interface, driver, sizes):
+    with serve(net) as program:
+        assert program.driver == driver, program.text
+        give_addresses(interface)
+        for size in sizes:
+            world.ping(OWN, size)
+        for size in (0, 56, 1452):
+            world.ping(OWN6, size)
+        assert program.mac in world.ip("neigh", "show", OWN), program.mac
+        world.ping(OWN, 56, count=300)
+        take_addresses(interface)
+        end(program)
+
+
+def ping_over(net, count, size):
+    environment = dict(os.environ, LEAT_MODULES=str(process.BUILD))
+    code, words, sentence = process.finish(PINGER, net, "10.9.0.1", OWN, count, size,
+                                           env=environment)
+    assert code == 0 and f"received {count} of {count}, 0 wrong" in words, (code, words, sentence)
+
+
+def check_memif(folder):
+    """Clients come and go, then the server; a socket that was left behind is no obstacle."""
+    path = f"{folder}/memif.sock"
+    with serve(f"memif:{path},server") as program:
+        assert program.driver == "net_memif", program.text
+        for count, size in ((1, 0), (100, 1), (100, 1472), (20000, 64)):
+            ping_over(f"memif:{path}", count, size)
+        code, _, sentence = process.finish(
+            process.BUILD / "leat", "serve", "--hello", "--listen", "127.0.0.1:0", "--net",
+            f"memif:{path},server", "--ip", "10.9.0.3/24")
+        assert code == 1 and "another program serves" in sentence, (code, sentence)
+        program.send(9)
+        program.end()
+    assert os.path.exists(path), "a killed server leaves its socket"
+    with serve(f"memif:{path},server") as program:
+        ping_over(f"memif:{path}", 100, 64)
+        end(program)
+
+
+def check_refusals(folder):
+    """What is wrong is one sentence, and never DPDK's own words."""
+    for net, words in (("pci:zebra", "lspci"), ("pci:ffff:ff:1f.7", "no PCI device"),
+                       ("packet:nosuch0", "no interface nosuch0"), ("xdp:nosuch0", "no interface"),
+                       ("tap:va", "exists"), ("tap:a-name-that-is-too-long", "1 to 15"),
+                       (f"memif:{folder}/none/x,server", "cannot be in"),
+                       (f"memif:{folder}/x,sever", ",server"),
+                       ("dpdk:net_nosuch0", "is not installed")):
+        code, _, sentence = process.finish(process.BUILD / "leat", "serve", "--hello", "--listen",
+                                           "127.0.0.1:0", "--net", net, "--ip", f"{OWN}/24")
+        assert code in (1, 2) and words in sentence and sentence.count("\n") == 1, \
+            (net, code, sentence)
+
+
+def main():
+    if not MODULE.exists():
+        world.skip("the DPDK module was not built: ./dev deps dpdk")
+    world.enter()
+    world.ip("link", "add", "va", "type", "veth", "peer", "name", "vb")
+    for interface in ("va", "vb"):
+        world.ip("link", "set", interface, "up")
+    with tempfile.TemporaryDirectory() as folder:
+        check_refusals(folder)
+        check_memif(folder)
+    # The driver lets the kernel put fragments together, and cuts off what then is too long.
+    check_kernel_peer("packet:vb", "va", "net_af_packet", (0, 56, 1472))
+    check_kernel_peer("xdp:vb", "va", "net_af_xdp", (0, 56, 1472, 1473, 20000))
+    check_kernel_peer("tap:leat0", "leat0", "net_tap", (0, 56, 1472, 1473, 20000))
+
+
+main()
