@@ -298,16 +298,14 @@ static bool lacks_length(const struct http_head *head)
             head->method == LEAT_METHOD_PATCH);
 }
 
-/* owned: the buffer that the head lies in, when it is ours already. */
-static void exchange_begin(struct leat_request *req, const uint8_t *bytes, size_t length,
-                           struct leat_buf owned)
+/* kept.head is the buffer that the head lies in, when it is ours already. */
+static void exchange_begin(struct leat_request *req, const uint8_t *bytes, size_t length)
 {
     struct http_head *head = &req->head;
     struct http_conn *conn = req->conn;
 
     exchange_init(req, bytes, length);
-    req->kept.head = owned;
-    req->x.has_bufs = owned.data != NULL;
+    req->x.has_bufs = req->kept.head.data != NULL;
     req->core->stats.requests_count++;
     req->core->stats.received_bytes += length;
     if (++conn->requests_count >= req->http->options.keepalive_requests_max)
@@ -374,14 +372,14 @@ static bool head_take_partial(struct leat_request *req)
         }
         if (used > 0) {
             req->input += (size_t)used - before;
-            struct leat_buf head = req->partial;
-            head.length_bytes = (size_t)used;
+            req->kept.head = req->partial;
+            req->kept.head.length_bytes = (size_t)used;
             req->partial = (struct leat_buf){0};
             if (req->conn->queue == HTTP_QUEUE_HEADER) {
                 http_queue_remove(req->conn);
                 http_queue_push(req->conn, HTTP_QUEUE_BUSY, 0);
             }
-            exchange_begin(req, head.data, (size_t)used, head);
+            exchange_begin(req, req->kept.head.data, (size_t)used);
             return true;
         }
         req->input += added;
@@ -399,7 +397,7 @@ static bool head_take(struct leat_request *req)
     if (likely(used > 0)) {
         const uint8_t *bytes = req->input;
         req->input += used;
-        exchange_begin(req, bytes, (size_t)used, (struct leat_buf){0});
+        exchange_begin(req, bytes, (size_t)used);
         return true;
     }
     if (used < 0) {

@@ -232,10 +232,9 @@ leat_deferred leat_request_defer(struct leat_request *req)
                            (req->index + 1)};
 }
 
-void http_request_forget(struct leat_request *req)
+void http_request_stale(struct leat_request *req)
 {
-    if (unlikely(req->x.has_handle))
-        req->core->slots[req->index].generation++;
+    req->core->slots[req->index].generation++;
     req->x.has_handle = false;
 }
 

@@ -56,12 +56,11 @@ int leat_request_fail(struct leat_request *req, int status, const char *format, 
     return -EALREADY;
 }
 
-void http_check_charge(struct leat_request *req)
+void http_check_unanswered(struct leat_request *req)
 {
     const struct http_exchange *x = &req->x;
 
-    if (likely(x->begun) || x->deferred || x->reader != HTTP_READER_NONE ||
-        req->phase != HTTP_PHASE_EXCHANGE)
+    if (x->deferred || x->reader != HTTP_READER_NONE || req->phase != HTTP_PHASE_EXCHANGE)
         return;
     http_count_error(req, LEAT_HTTP_ERROR_UNANSWERED);
     http_fail(req, 500, leat_http_error_sentence(LEAT_HTTP_ERROR_UNANSWERED));
@@ -123,7 +122,7 @@ static bool redirect_slash(struct leat_request *req)
     return true;
 }
 
-static void run_no_route(struct leat_request *req)
+static __attribute__((noinline, cold)) void run_no_route(struct leat_request *req)
 {
     struct leat_http *http = req->http;
     bool is_options = req->head.method == LEAT_METHOD_OPTIONS;
@@ -156,8 +155,11 @@ static void run_no_route(struct leat_request *req)
 static void run_route(struct leat_request *req)
 {
     struct http_match *match = &req->match;
+    struct leat_view method_name = {0};
 
-    http_router_find(&req->http->router, req->head.method, leat_request_method_name(req),
+    if (unlikely(req->head.method == LEAT_METHOD_OTHER))
+        method_name = leat_request_method_name(req);
+    http_router_find(&req->http->router, req->head.method, method_name,
                      http_path(&req->head, req->x.head_bytes), req->x.path, match);
     if (unlikely(!match->route)) {
         run_no_route(req);
@@ -224,8 +226,8 @@ static int decode_path(struct leat_request *req)
     struct leat_view raw = http_path(&req->head, x->head_bytes);
 
     x->path = raw;
-    if (likely(!memchr(raw.data, '%', raw.length_bytes)))
-        return 0;
+    if (likely(raw.length_bytes == 1 || !memchr(raw.data, '%', raw.length_bytes)))
+        return 0; /* what has one byte is "/" or "*" */
     req->kept.path = leat_buf_alloc_unsafe(raw.length_bytes);
     if (!req->kept.path.data)
         return 503;

@@ -144,12 +144,15 @@ struct http_middleware {
     size_t prefix_bytes;
 };
 
-/* A head up to Content-Length's value, ready-made for the types that Leat names itself. */
+/* A head, ready-made for the types that Leat names itself and one length of bodies: that of the
+ * first since the status, the type or the Date changed. */
 struct http_ready_head {
-    uint32_t length_bytes;
+    uint32_t length_bytes; /* with a Content-Length of body_bytes, and the empty line */
+    uint32_t front_bytes;  /* up to Content-Length's value */
+    uint64_t body_bytes;
     uint16_t status;
     uint8_t type; /* enum http_type */
-    char bytes[HTTP_PREFIX_BYTES_MAX + 128];
+    char bytes[HTTP_PREFIX_BYTES_MAX + 144];
 };
 
 enum http_type { HTTP_TYPE_NONE, HTTP_TYPE_TEXT, HTTP_TYPE_HTML, HTTP_TYPE_JSON, HTTP_TYPE_OWN };
@@ -213,8 +216,6 @@ struct http_conn *http_conn_take(struct leat_http *http); /* NULL: memory is out
 void http_conn_give(struct http_core *core, struct http_conn *conn);
 struct leat_request *http_request_take(struct http_core *core);
 void http_request_give(struct leat_request *req);
-/* Its deferred handles go stale. */
-void http_request_forget(struct leat_request *req);
 void http_request_ready(struct leat_request *req); /* pumped in the next turn's idle phase */
 void http_date_refresh(struct http_core *core, uint64_t now_ns);
 void http_date_format(uint64_t unix_s, char text[HTTP_DATE_BYTES]);
@@ -349,7 +350,12 @@ void http_count_error(struct leat_request *req, enum leat_http_error error);
 void http_run_handlers(struct leat_request *req);
 void http_call(struct leat_request *req, leat_handler *handler); /* and the microtasks behind it */
 /* After a callback that should have answered or taken charge: 500 if it did neither. */
-void http_check_charge(struct leat_request *req);
+void http_check_unanswered(struct leat_request *req);
+static inline void http_check_charge(struct leat_request *req)
+{
+    if (unlikely(!req->x.begun))
+        http_check_unanswered(req);
+}
 void http_fail(struct leat_request *req, int status, const char *sentence);
 
 /* body.c */
@@ -358,9 +364,29 @@ enum http_feed http_body_feed(struct leat_request *req);
 void http_body_begin(struct leat_request *req);
 int http_keep_views(struct leat_request *req); /* before the input goes away; 0 or -ENOMEM */
 
+/* core.c */
+void http_request_stale(struct leat_request *req);
+/* Its deferred handles go stale. */
+static inline void http_request_forget(struct leat_request *req)
+{
+    if (unlikely(req->x.has_handle))
+        http_request_stale(req);
+}
+
 /* output.c */
-uint8_t *http_out_reserve(struct leat_request *req, size_t bytes); /* NULL: memory is out */
-void http_out_advance(struct leat_request *req, size_t bytes);
+uint8_t *http_out_grow(struct leat_request *req, size_t bytes);
+/* Where bytes may be written; NULL: memory is out. */
+static inline uint8_t *http_out_reserve(struct leat_request *req, size_t bytes)
+{
+    if (likely(req->tail.data && req->tail_capacity - req->tail.length_bytes >= bytes))
+        return req->tail.data + req->tail.length_bytes;
+    return http_out_grow(req, bytes);
+}
+static inline void http_out_advance(struct leat_request *req, size_t bytes)
+{
+    req->tail.length_bytes += bytes;
+    DCHECK(req->tail.length_bytes <= req->tail_capacity);
+}
 void http_out_push(struct leat_request *req, struct leat_buf buf); /* takes the reference */
 void http_out_push_file(struct leat_request *req, struct leat_file *file, uint64_t offset_bytes,
                         uint64_t length_bytes);

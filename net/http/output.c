@@ -28,23 +28,13 @@ static size_t tail_size(const struct leat_request *req, size_t bytes)
     return bytes > size ? bytes : size;
 }
 
-uint8_t *http_out_reserve(struct leat_request *req, size_t bytes)
+uint8_t *http_out_grow(struct leat_request *req, size_t bytes)
 {
-    if (unlikely(!req->tail.data || req->tail_capacity - req->tail.length_bytes < bytes)) {
-        tail_push(req);
-        req->tail_capacity = tail_size(req, bytes);
-        req->tail = leat_buf_alloc_unsafe(req->tail_capacity);
-        if (!req->tail.data)
-            return NULL;
-        req->tail.length_bytes = 0;
-    }
-    return req->tail.data + req->tail.length_bytes;
-}
-
-void http_out_advance(struct leat_request *req, size_t bytes)
-{
-    req->tail.length_bytes += bytes;
-    DCHECK(req->tail.length_bytes <= req->tail_capacity);
+    tail_push(req);
+    req->tail_capacity = tail_size(req, bytes);
+    req->tail = leat_buf_alloc_unsafe(req->tail_capacity);
+    req->tail.length_bytes = 0;
+    return req->tail.data;
 }
 
 void http_out_push(struct leat_request *req, struct leat_buf buf)

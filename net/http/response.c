@@ -94,21 +94,33 @@ static uint8_t *put_status(uint8_t *to, int status)
     return PUT(to, " \r\n");
 }
 
-/* The head up to Content-Length's value, for the last status and type that were asked for. */
-static uint8_t *put_ready(uint8_t *to, struct leat_http *http, const struct reply *reply)
+static bool is_ready(const struct http_ready_head *ready, const struct reply *reply)
+{
+    return ready->status == reply->status && ready->type == reply->type;
+}
+
+static inline uint8_t *put_ready(uint8_t *to, struct leat_http *http, const struct reply *reply)
 {
     struct http_ready_head *ready = &http->ready;
 
-    if (unlikely(ready->status != reply->status || ready->type != reply->type)) {
+    if (unlikely(!is_ready(ready, reply))) {
         uint8_t *at = put_status((uint8_t *)ready->bytes, reply->status);
         at = put(at, http->prefix, http->prefix_bytes);
         at = put(at, type_lines[reply->type].data, type_lines[reply->type].length_bytes);
         at = PUT(at, "Content-Length: ");
+        ready->front_bytes = (uint32_t)(at - (uint8_t *)ready->bytes);
+        at += http_put_number(at, reply->length_bytes);
+        at = PUT(at, "\r\n\r\n");
         ready->length_bytes = (uint32_t)(at - (uint8_t *)ready->bytes);
+        ready->body_bytes = reply->length_bytes;
         ready->status = (uint16_t)reply->status;
         ready->type = (uint8_t)reply->type;
     }
-    return put(to, ready->bytes, ready->length_bytes);
+    if (likely(ready->body_bytes == reply->length_bytes))
+        return put(to, ready->bytes, ready->length_bytes);
+    to = put(to, ready->bytes, ready->front_bytes);
+    to += http_put_number(to, reply->length_bytes);
+    return PUT(to, "\r\n\r\n");
 }
 
 static uint8_t *put_connection(uint8_t *to, const struct leat_request *req)
@@ -166,9 +178,7 @@ static uint8_t *put_head(uint8_t *to, struct leat_request *req, const struct rep
                  reply->status == 304 || reply->type == HTTP_TYPE_OWN ||
                  reply->length_bytes == LEAT_LENGTH_UNKNOWN || x->is_broken))
         return put_head_slowly(to, req, reply);
-    to = put_ready(to, req->http, reply);
-    to += http_put_number(to, reply->length_bytes);
-    return PUT(to, "\r\n\r\n");
+    return put_ready(to, req->http, reply);
 }
 
 /* ---- Beginning ---- */
@@ -329,30 +339,26 @@ static inline bool is_plain(const struct leat_request *req, const struct reply *
 {
     const struct http_exchange *x = &req->x;
     const struct http_head *head = &req->head;
-    const struct http_ready_head *ready = &req->http->ready;
 
     return !x->begun && !x->close && !x->bad_header && x->body_done && !x->is_broken &&
            !x->has_bufs && req->phase == HTTP_PHASE_EXCHANGE && head->minor && head->keep_alive &&
-           head->method != LEAT_METHOD_HEAD && ready->status == reply->status &&
-           ready->type == reply->type && reply->length_bytes <= HTTP_COPY_BYTES_MAX &&
-           !req->http->draining && !(req->conn->flags & HTTP_CONN_ENDED);
+           head->method != LEAT_METHOD_HEAD && is_ready(&req->http->ready, reply) &&
+           reply->length_bytes <= HTTP_COPY_BYTES_MAX && !req->http->draining &&
+           !(req->conn->flags & HTTP_CONN_ENDED);
 }
 
 static int respond_bytes(struct leat_request *req, const struct reply *reply, const void *bytes)
 {
     size_t length = reply->length_bytes;
-    const struct http_ready_head *ready = &req->http->ready;
     struct http_exchange *x = &req->x;
 
     prefix_refresh(req->http);
     if (!likely(is_plain(req, reply)))
         return respond_slowly(req, reply, bytes);
-    uint8_t *start = http_out_reserve(req, sizeof(ready->bytes) + 32 + length), *to = start;
+    uint8_t *start = http_out_reserve(req, HEAD_BYTES_MAX + length), *to = start;
     if (unlikely(!start))
         return no_memory(req);
-    to = put(to, ready->bytes, ready->length_bytes);
-    to += http_put_number(to, length);
-    to = PUT(to, "\r\n\r\n");
+    to = put_ready(to, req->http, reply);
     to = put(to, bytes, length);
     http_out_advance(req, (size_t)(to - start));
     x->begun = true;

@@ -298,9 +298,8 @@ struct search {
     const char *text_end;
 };
 
-/* Of the pattern that ends at node; adds the methods that it has to *allowed when there is none. */
-static const struct http_route *route_for(const struct http_node *node, enum leat_method method,
-                                          struct leat_view method_name, uint32_t *allowed)
+static const struct http_route *route_among(const struct http_node *node, enum leat_method method,
+                                            struct leat_view method_name, uint32_t *allowed)
 {
     const struct http_route *as_get = NULL, *any = NULL;
     uint32_t methods = 0;
@@ -318,6 +317,18 @@ static const struct http_route *route_for(const struct http_node *node, enum lea
     }
     *allowed |= methods;
     return as_get ? as_get : any;
+}
+
+/* Of the pattern that ends at node; adds the methods that it has to *allowed when there is none. */
+static inline const struct http_route *route_for(const struct http_node *node,
+                                                 enum leat_method method,
+                                                 struct leat_view method_name, uint32_t *allowed)
+{
+    const struct http_route *first = node->routes;
+
+    if (likely(first && first->method == method && method != LEAT_METHOD_OTHER))
+        return first;
+    return route_among(node, method, method_name, allowed);
 }
 
 static bool leaf_matches(const struct http_node *node, struct search *search)
@@ -369,11 +380,9 @@ static bool walk_param(const struct http_node *child, struct search *search, con
     return false;
 }
 
-/* Adding a route checked the number of parameters, and a node of depth n has at most n above. */
-static bool walk(const struct http_node *node, struct search *search, const char *raw,
-                 const char *text)
+static bool walk_segment(const struct http_node *node, struct search *search, const char *raw,
+                         const char *text)
 {
-    struct http_match *match = search->match;
     const char *raw_end = memchr(raw, '/', (size_t)(search->end - raw));
     raw_end = raw_end ? raw_end : search->end;
     size_t bytes = text_length(search, raw, raw_end);
@@ -382,8 +391,17 @@ static bool walk(const struct http_node *node, struct search *search, const char
     if (literal_is(node, at, text, bytes) &&
         walk_on(node->literals[at], search, raw_end, text + bytes))
         return true;
-    if (node->param && bytes &&
-        walk_param(node->param, search, raw_end, (struct leat_view){text, bytes}))
+    return node->param && bytes &&
+           walk_param(node->param, search, raw_end, (struct leat_view){text, bytes});
+}
+
+/* Adding a route checked the number of parameters, and a node of depth n has at most n above. */
+static bool walk(const struct http_node *node, struct search *search, const char *raw,
+                 const char *text)
+{
+    struct http_match *match = search->match;
+
+    if ((node->literal_count || node->param) && walk_segment(node, search, raw, text))
         return true;
     if (node->wild) {
         match->params[match->param_count++] =

@@ -158,16 +158,13 @@ static int expect(struct http_head *head, const uint8_t *at, size_t length)
     return HTTP_GO;
 }
 
-/* RFC 9112 3.2 and 3.2.2: the target's own authority comes before Host. */
 static int host(struct http_head *head, const uint8_t *bytes, struct http_span value)
 {
     if (http_has(head, HTTP_HOST))
         return HTTP_REASON_HOST_REPEATED;
     if (!http_host_is_valid(bytes + value.offset, value.length, false))
         return HTTP_REASON_HOST;
-    if (head->target_form == HTTP_TARGET_ORIGIN || head->target_form == HTTP_TARGET_ASTERISK)
-        head->host = value;
-    return HTTP_GO;
+    return http_host_take(head, value);
 }
 
 int http_field_meaning(struct http_head *head, const uint8_t *bytes, enum http_known known,
@@ -191,19 +188,4 @@ int http_field_meaning(struct http_head *head, const uint8_t *bytes, enum http_k
     default:
         return HTTP_GO;
     }
-}
-
-int http_head_finish(struct http_head *head)
-{
-    bool is_1_1 = head->minor > 0;
-
-    if (head->kind == HTTP_TRAILERS)
-        return HTTP_GO;
-    if (head->kind == HTTP_REQUEST && is_1_1 && !http_has(head, HTTP_HOST))
-        return HTTP_REASON_HOST_MISSING;
-    head->keep_alive = !(head->connection & HTTP_CONNECTION_CLOSE) &&
-                       (is_1_1 || (head->connection & HTTP_CONNECTION_KEEP_ALIVE));
-    head->upgrade =
-        is_1_1 && (head->connection & HTTP_CONNECTION_UPGRADE) && http_has(head, HTTP_UPGRADE);
-    return HTTP_GO;
 }

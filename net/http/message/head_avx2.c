@@ -14,10 +14,10 @@ OPERATION __m256i load(const uint8_t *at)
 }
 
 /* As in head_sse42.c, on 32 bytes. */
-OPERATION vector_mask stop_token(const uint8_t *at)
+OPERATION vector_mask stop_rows(const uint8_t *at, const uint8_t *table)
 {
-    const __m256i rows = _mm256_broadcastsi128_si256(
-        _mm_loadu_si128((const __m128i *)(const void *)http_token_rows));
+    const __m256i rows =
+        _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)table));
     const __m256i bits = _mm256_set1_epi64x((int64_t)UINT64_C(0x8040201008040201));
     __m256i bytes = load(at);
     __m256i upper = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(15));
@@ -25,6 +25,16 @@ OPERATION vector_mask stop_token(const uint8_t *at)
         _mm256_and_si256(_mm256_shuffle_epi8(rows, bytes), _mm256_shuffle_epi8(bits, upper));
 
     return (vector_mask)_mm256_movemask_epi8(_mm256_cmpeq_epi8(in, _mm256_setzero_si256()));
+}
+
+OPERATION vector_mask stop_token(const uint8_t *at)
+{
+    return stop_rows(at, http_token_rows);
+}
+
+OPERATION vector_mask stop_host(const uint8_t *at)
+{
+    return stop_rows(at, http_host_rows);
 }
 
 OPERATION vector_mask stop_value(const uint8_t *at)

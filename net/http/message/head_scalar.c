@@ -11,6 +11,7 @@ static inline const uint8_t *scan(const uint8_t *at, const uint8_t *end, unsigne
 #define scan_token(begin, at, end)  scan(at, end, HTTP_IS_TOKEN)
 #define scan_value(begin, at, end)  scan(at, end, HTTP_IS_VALUE)
 #define scan_target(begin, at, end) scan(at, end, HTTP_IS_TARGET)
+#define scan_host(begin, at, end)   scan(at, end, HTTP_IS_HOST)
 
 #include "net/http/message/head_scan.inc"
 

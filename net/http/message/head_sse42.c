@@ -14,16 +14,26 @@ OPERATION __m128i load(const uint8_t *at)
 }
 
 /* A byte is in the class when the bit of its upper half is set in the row of its lower half
- * (http_token_rows); bytes from 0x80 select a zero row. */
-OPERATION vector_mask stop_token(const uint8_t *at)
+ * of table; bytes from 0x80 select a zero row. */
+OPERATION vector_mask stop_rows(const uint8_t *at, const uint8_t *table)
 {
-    const __m128i rows = load(http_token_rows);
+    const __m128i rows = load(table);
     const __m128i bits = _mm_set1_epi64x((int64_t)UINT64_C(0x8040201008040201));
     __m128i bytes = load(at);
     __m128i upper = _mm_and_si128(_mm_srli_epi16(bytes, 4), _mm_set1_epi8(15));
     __m128i in = _mm_and_si128(_mm_shuffle_epi8(rows, bytes), _mm_shuffle_epi8(bits, upper));
 
     return (vector_mask)_mm_movemask_epi8(_mm_cmpeq_epi8(in, _mm_setzero_si128()));
+}
+
+OPERATION vector_mask stop_token(const uint8_t *at)
+{
+    return stop_rows(at, http_token_rows);
+}
+
+OPERATION vector_mask stop_host(const uint8_t *at)
+{
+    return stop_rows(at, http_host_rows);
 }
 
 OPERATION vector_mask stop_value(const uint8_t *at)

@@ -23,11 +23,18 @@
 
 const uint8_t http_class[256] = {C64(0), C64(64), C64(128), C64(192)};
 
-#define BIT(u, l) (TOKEN(16 * (u) + (l)) ? 1 << (u) : 0)
-#define ROW(l)    (uint8_t)(BIT(2, l) | BIT(3, l) | BIT(4, l) | BIT(5, l) | BIT(6, l) | BIT(7, l))
-const uint8_t http_token_rows[16] = {ROW(0),  ROW(1),  ROW(2),  ROW(3), ROW(4),  ROW(5),
-                                     ROW(6),  ROW(7),  ROW(8),  ROW(9), ROW(10), ROW(11),
-                                     ROW(12), ROW(13), ROW(14), ROW(15)};
+#define BIT(in, u, l) (in(16 * (u) + (l)) ? 1 << (u) : 0)
+#define ROW(in, l)                                                                                 \
+    (uint8_t)(BIT(in, 2, l) | BIT(in, 3, l) | BIT(in, 4, l) | BIT(in, 5, l) | BIT(in, 6, l) |      \
+              BIT(in, 7, l))
+#define ROWS(in)                                                                                   \
+    {                                                                                              \
+        ROW(in, 0), ROW(in, 1), ROW(in, 2), ROW(in, 3), ROW(in, 4), ROW(in, 5), ROW(in, 6),        \
+            ROW(in, 7), ROW(in, 8), ROW(in, 9), ROW(in, 10), ROW(in, 11), ROW(in, 12),             \
+            ROW(in, 13), ROW(in, 14), ROW(in, 15)                                                  \
+    }
+const uint8_t http_token_rows[16] = ROWS(TOKEN);
+const uint8_t http_host_rows[16] = ROWS(HOST);
 
 static const struct {
     const char *name, *sentence;
@@ -109,25 +116,6 @@ void http_limits_init(struct http_limits *limits)
     };
 }
 
-void http_head_init(struct http_head *head, enum http_kind kind)
-{
-    static const uint8_t first[] = {
-        [HTTP_REQUEST] = HTTP_STATE_REQUEST,
-        [HTTP_RESPONSE] = HTTP_STATE_STATUS,
-        [HTTP_TRAILERS] = HTTP_STATE_FIELD,
-    };
-
-    memset(head, 0, offsetof(struct http_head, fields));
-    head->kind = (uint8_t)kind;
-    head->state = first[kind];
-}
-
-int http_parse_head(struct http_head *head, const uint8_t *bytes, size_t length,
-                    const struct http_limits *limits)
-{
-    return limits->isa->parse(head, bytes, length, limits);
-}
-
 int http_field_next(const struct http_head *head, enum http_known known, unsigned from)
 {
     for (unsigned i = from; i < head->field_count; i++)
@@ -157,13 +145,6 @@ int http_field_find(const struct http_head *head, const uint8_t *bytes, const ch
             return (int)i;
     }
     return -1;
-}
-
-struct leat_view http_path(const struct http_head *head, const uint8_t *bytes)
-{
-    if (head->path.length == 0)
-        return (struct leat_view){"/", 1};
-    return http_view_of(bytes, head->path);
 }
 
 enum http_framing http_framing_of(const struct http_head *head, enum leat_method request_method)

@@ -28,6 +28,8 @@
 #include <leat/defs.h>
 #include <leat/method.h>
 #include <leat/view.h>
+#include <stddef.h>
+#include <string.h>
 
 /* Bytes of a head, relative to where it begins. {0, 0}: absent. */
 struct http_span {
@@ -238,10 +240,47 @@ struct http_head {
 #define HTTP_CONNECTION_KEEP_ALIVE 2
 #define HTTP_CONNECTION_UPGRADE    4
 
-void http_head_init(struct http_head *head, enum http_kind kind);
+/* The instruction sets that the scanner is built for, best last; every one gives the same result.
+ * Scanning never reads outside of the bytes given. */
+struct http_isa {
+    const char *name; /* "scalar", "sse4.2", "avx2" */
+    int (*parse)(struct http_head *head, const uint8_t *bytes, size_t length,
+                 const struct http_limits *limits);
+};
 
-int http_parse_head(struct http_head *head, const uint8_t *bytes, size_t length,
-                    const struct http_limits *limits);
+/* Where a head that is not complete goes on. Each state but the first of its group is entered in
+ * the middle of an element that began at head->mark. */
+enum http_state {
+    HTTP_STATE_REQUEST, /* before the method, where empty lines are tolerated */
+    HTTP_STATE_REQUEST_LF,
+    HTTP_STATE_METHOD,
+    HTTP_STATE_TARGET,
+    HTTP_STATE_VERSION, /* rescans its at most 10 bytes */
+    HTTP_STATE_STATUS,  /* rescans its at most 13 bytes */
+    HTTP_STATE_PHRASE,
+    HTTP_STATE_PHRASE_LF,
+    HTTP_STATE_FIELD, /* at the first byte of a line */
+    HTTP_STATE_NAME,
+    HTTP_STATE_BLANK, /* between colon and value */
+    HTTP_STATE_VALUE,
+    HTTP_STATE_VALUE_LF,
+    HTTP_STATE_END_LF,
+};
+
+static inline void http_head_init(struct http_head *head, enum http_kind kind)
+{
+    memset(head, 0, offsetof(struct http_head, fields));
+    head->kind = (uint8_t)kind;
+    head->state = kind == HTTP_REQUEST    ? HTTP_STATE_REQUEST
+                  : kind == HTTP_RESPONSE ? HTTP_STATE_STATUS
+                                          : HTTP_STATE_FIELD;
+}
+
+static inline int http_parse_head(struct http_head *head, const uint8_t *bytes, size_t length,
+                                  const struct http_limits *limits)
+{
+    return limits->isa->parse(head, bytes, length, limits);
+}
 
 /* Views into bytes, which are those that were parsed. */
 static inline struct leat_view http_view_of(const uint8_t *bytes, struct http_span span)
@@ -272,7 +311,10 @@ int http_field_find(const struct http_head *head, const uint8_t *bytes, const ch
                     unsigned from);
 
 /* The path to serve: "/" for an absolute form without one, "*" for the asterisk form. */
-struct leat_view http_path(const struct http_head *head, const uint8_t *bytes);
+static inline struct leat_view http_path(const struct http_head *head, const uint8_t *bytes)
+{
+    return head->path.length ? http_view_of(bytes, head->path) : (struct leat_view){"/", 1};
+}
 
 /* How the body of a message is framed (RFC 9112 6.3). request_method matters to responses only. */
 enum http_framing { HTTP_BODY_NONE, HTTP_BODY_LENGTH, HTTP_BODY_CHUNKED, HTTP_BODY_UNTIL_CLOSE };
@@ -313,13 +355,6 @@ void http_chunked_init(struct http_chunked *chunked, const struct http_limits *l
 int http_chunked_decode(struct http_chunked *chunked, struct leat_view *input,
                         struct leat_view *payload);
 
-/* The instruction sets that the scanner is built for, best last; every one gives the same result.
- * Scanning never reads outside of the bytes given. */
-struct http_isa {
-    const char *name; /* "scalar", "sse4.2", "avx2" */
-    int (*parse)(struct http_head *head, const uint8_t *bytes, size_t length,
-                 const struct http_limits *limits);
-};
 const struct http_isa *http_isa_best(void);
 /* The index-th that this CPU can run, 0 being scalar; NULL past the last. */
 const struct http_isa *http_isa_at(unsigned index);

@@ -1,6 +1,6 @@
-/* What the files of the parser share: the states of a head, byte classes, the lookup of known
- * fields, and the meaning of fields and targets, which is compiled once. The scanner itself
- * (head_scan.inc) is compiled once per instruction set. */
+/* What the files of the parser share: byte classes, the lookup of known fields, and the meaning of
+ * fields and targets, which is compiled once. The scanner itself (head_scan.inc) is compiled once
+ * per instruction set. */
 #ifndef LEAT_HTTP_PARSER_INTERNAL_H
 #define LEAT_HTTP_PARSER_INTERNAL_H
 
@@ -11,25 +11,6 @@
 #define http_likely(x)   __builtin_expect(!!(x), 1)
 #define http_unlikely(x) __builtin_expect(!!(x), 0)
 
-/* Where a head that is not complete goes on. Each state but the first of its group is entered in
- * the middle of an element that began at head->mark. */
-enum http_state {
-    HTTP_STATE_REQUEST, /* before the method, where empty lines are tolerated */
-    HTTP_STATE_REQUEST_LF,
-    HTTP_STATE_METHOD,
-    HTTP_STATE_TARGET,
-    HTTP_STATE_VERSION, /* rescans its at most 10 bytes */
-    HTTP_STATE_STATUS,  /* rescans its at most 13 bytes */
-    HTTP_STATE_PHRASE,
-    HTTP_STATE_PHRASE_LF,
-    HTTP_STATE_FIELD, /* at the first byte of a line */
-    HTTP_STATE_NAME,
-    HTTP_STATE_BLANK, /* between colon and value */
-    HTTP_STATE_VALUE,
-    HTTP_STATE_VALUE_LF,
-    HTTP_STATE_END_LF,
-};
-
 /* A step of the parser ends in one of these, or in a reason, which is positive. */
 #define HTTP_GO   0
 #define HTTP_WAIT (-1) /* more bytes are needed */
@@ -38,8 +19,8 @@ enum http_state {
 
 enum { HTTP_IS_TOKEN = 1, HTTP_IS_VALUE = 2, HTTP_IS_TARGET = 4, HTTP_IS_HOST = 8 };
 extern const uint8_t http_class[256];
-/* HTTP_IS_TOKEN as a table of bits: bit u of row l is the byte 16 * u + l, below 0x80. */
-extern const uint8_t http_token_rows[16];
+/* The classes as tables of bits: bit u of row l is the byte 16 * u + l, below 0x80. */
+extern const uint8_t http_token_rows[16], http_host_rows[16];
 
 #define HTTP_KNOWN_BYTES_MAX 30
 #define HTTP_KNOWN_SLOT(length, first, middle, last)                                               \
@@ -60,8 +41,6 @@ int http_field_meaning(struct http_head *head, const uint8_t *bytes, enum http_k
                        struct http_span value);
 /* Takes head->target apart: HTTP_GO or a reason. */
 int http_target_meaning(struct http_head *head, const uint8_t *bytes);
-/* What can be said only when all fields are there: HTTP_GO or a reason. */
-int http_head_finish(struct http_head *head);
 /* uri-host [":" port], RFC 9110 7.2; strict: neither host nor port may be empty. */
 bool http_host_is_valid(const uint8_t *at, size_t length, bool strict);
 /* The bytes of "HTTP/d.d" that are there: HTTP_GO when all are good, HTTP_WAIT when some are
@@ -69,6 +48,32 @@ bool http_host_is_valid(const uint8_t *at, size_t length, bool strict);
 int http_version_check(const uint8_t *at, size_t length);
 /* The same for "HTTP/d.d ddd"; fills in head->minor and status when complete. */
 int http_status_check(struct http_head *head, const uint8_t *at, size_t length);
+
+/* A Host that is valid. RFC 9112 3.2 and 3.2.2: the target's own authority comes before it. */
+static inline int http_host_take(struct http_head *head, struct http_span value)
+{
+    if (http_has(head, HTTP_HOST))
+        return HTTP_REASON_HOST_REPEATED;
+    if (head->target_form == HTTP_TARGET_ORIGIN || head->target_form == HTTP_TARGET_ASTERISK)
+        head->host = value;
+    return HTTP_GO;
+}
+
+/* What can be said only when all fields are there: HTTP_GO or a reason. */
+static inline int http_head_finish(struct http_head *head)
+{
+    bool is_1_1 = head->minor > 0;
+
+    if (head->kind == HTTP_TRAILERS)
+        return HTTP_GO;
+    if (head->kind == HTTP_REQUEST && is_1_1 && !http_has(head, HTTP_HOST))
+        return HTTP_REASON_HOST_MISSING;
+    head->keep_alive = !(head->connection & HTTP_CONNECTION_CLOSE) &&
+                       (is_1_1 || (head->connection & HTTP_CONNECTION_KEEP_ALIVE));
+    head->upgrade =
+        is_1_1 && (head->connection & HTTP_CONNECTION_UPGRADE) && http_has(head, HTTP_UPGRADE);
+    return HTTP_GO;
+}
 
 extern const struct http_isa http_isa_scalar;
 #if defined(__x86_64__)
