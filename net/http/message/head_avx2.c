@@ -13,14 +13,16 @@ OPERATION __m256i load(const uint8_t *at)
     return _mm256_loadu_si256((const __m256i *)(const void *)at);
 }
 
+#define ALL(byte) load(http_vectors.byte)
+
 /* As in head_sse42.c, on 32 bytes. */
 OPERATION vector_mask stop_rows(const uint8_t *at, const uint8_t *table)
 {
     const __m256i rows =
         _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)table));
-    const __m256i bits = _mm256_set1_epi64x((int64_t)UINT64_C(0x8040201008040201));
+    const __m256i bits = ALL(bits);
     __m256i bytes = load(at);
-    __m256i upper = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(15));
+    __m256i upper = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), ALL(half));
     __m256i in =
         _mm256_and_si256(_mm256_shuffle_epi8(rows, bytes), _mm256_shuffle_epi8(bits, upper));
 
@@ -40,9 +42,9 @@ OPERATION vector_mask stop_host(const uint8_t *at)
 OPERATION vector_mask stop_value(const uint8_t *at)
 {
     __m256i bytes = load(at);
-    __m256i control = _mm256_cmpeq_epi8(_mm256_min_epu8(bytes, _mm256_set1_epi8(0x1f)), bytes);
-    __m256i tab = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('\t'));
-    __m256i del = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(0x7f));
+    __m256i control = _mm256_cmpeq_epi8(_mm256_min_epu8(bytes, ALL(control)), bytes);
+    __m256i tab = _mm256_cmpeq_epi8(bytes, ALL(tab));
+    __m256i del = _mm256_cmpeq_epi8(bytes, ALL(del));
 
     return (vector_mask)_mm256_movemask_epi8(
         _mm256_or_si256(_mm256_andnot_si256(tab, control), del));
@@ -51,10 +53,10 @@ OPERATION vector_mask stop_value(const uint8_t *at)
 OPERATION vector_mask stop_target(const uint8_t *at)
 {
     __m256i bytes = load(at);
-    __m256i visible = _mm256_cmpgt_epi8(bytes, _mm256_set1_epi8(0x20));
-    __m256i del = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(0x7f));
-    __m256i hash = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('#'));
-    __m256i query = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('?'));
+    __m256i visible = _mm256_cmpgt_epi8(bytes, ALL(space));
+    __m256i del = _mm256_cmpeq_epi8(bytes, ALL(del));
+    __m256i hash = _mm256_cmpeq_epi8(bytes, ALL(hash));
+    __m256i query = _mm256_cmpeq_epi8(bytes, ALL(query));
     __m256i stop = _mm256_or_si256(del, _mm256_or_si256(hash, query));
 
     return (vector_mask)_mm256_movemask_epi8(_mm256_andnot_si256(stop, visible)) ^ 0xffffffff;

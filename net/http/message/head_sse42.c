@@ -13,14 +13,16 @@ OPERATION __m128i load(const uint8_t *at)
     return _mm_loadu_si128((const __m128i *)(const void *)at);
 }
 
+#define ALL(byte) load(http_vectors.byte)
+
 /* A byte is in the class when the bit of its upper half is set in the row of its lower half
  * of table; bytes from 0x80 select a zero row. */
 OPERATION vector_mask stop_rows(const uint8_t *at, const uint8_t *table)
 {
     const __m128i rows = load(table);
-    const __m128i bits = _mm_set1_epi64x((int64_t)UINT64_C(0x8040201008040201));
+    const __m128i bits = ALL(bits);
     __m128i bytes = load(at);
-    __m128i upper = _mm_and_si128(_mm_srli_epi16(bytes, 4), _mm_set1_epi8(15));
+    __m128i upper = _mm_and_si128(_mm_srli_epi16(bytes, 4), ALL(half));
     __m128i in = _mm_and_si128(_mm_shuffle_epi8(rows, bytes), _mm_shuffle_epi8(bits, upper));
 
     return (vector_mask)_mm_movemask_epi8(_mm_cmpeq_epi8(in, _mm_setzero_si128()));
@@ -39,9 +41,9 @@ OPERATION vector_mask stop_host(const uint8_t *at)
 OPERATION vector_mask stop_value(const uint8_t *at)
 {
     __m128i bytes = load(at);
-    __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
-    __m128i tab = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\t'));
-    __m128i del = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f));
+    __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, ALL(control)), bytes);
+    __m128i tab = _mm_cmpeq_epi8(bytes, ALL(tab));
+    __m128i del = _mm_cmpeq_epi8(bytes, ALL(del));
 
     return (vector_mask)_mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(tab, control), del));
 }
@@ -50,10 +52,10 @@ OPERATION vector_mask stop_value(const uint8_t *at)
 OPERATION vector_mask stop_target(const uint8_t *at)
 {
     __m128i bytes = load(at);
-    __m128i visible = _mm_cmpgt_epi8(bytes, _mm_set1_epi8(0x20));
-    __m128i del = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f));
-    __m128i hash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('#'));
-    __m128i query = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('?'));
+    __m128i visible = _mm_cmpgt_epi8(bytes, ALL(space));
+    __m128i del = _mm_cmpeq_epi8(bytes, ALL(del));
+    __m128i hash = _mm_cmpeq_epi8(bytes, ALL(hash));
+    __m128i query = _mm_cmpeq_epi8(bytes, ALL(query));
     __m128i stop = _mm_or_si128(del, _mm_or_si128(hash, query));
 
     return (vector_mask)_mm_movemask_epi8(_mm_andnot_si128(stop, visible)) ^ 0xffff;

@@ -36,6 +36,22 @@ const uint8_t http_class[256] = {C64(0), C64(64), C64(128), C64(192)};
 const uint8_t http_token_rows[16] = ROWS(TOKEN);
 const uint8_t http_host_rows[16] = ROWS(HOST);
 
+#define TIMES32(c)                                                                                 \
+    {                                                                                              \
+        [0 ... 31] = (c)                                                                           \
+    }
+#define POWERS 1, 2, 4, 8, 16, 32, 64, 128
+const struct http_vectors http_vectors = {
+    .space = TIMES32(0x20),
+    .tab = TIMES32('\t'),
+    .del = TIMES32(0x7f),
+    .hash = TIMES32('#'),
+    .query = TIMES32('?'),
+    .control = TIMES32(0x1f),
+    .half = TIMES32(15),
+    .bits = {POWERS, POWERS, POWERS, POWERS},
+};
+
 static const struct {
     const char *name, *sentence;
     int status;

@@ -19,6 +19,12 @@
 
 enum { HTTP_IS_TOKEN = 1, HTTP_IS_VALUE = 2, HTTP_IS_TARGET = 4, HTTP_IS_HOST = 8 };
 extern const uint8_t http_class[256];
+/* What the scanners compare with, each 32 times. They are loaded from memory: the compiler would
+ * build each from two or three instructions, in every scan. */
+struct http_vectors {
+    uint8_t space[32], tab[32], del[32], hash[32], query[32], control[32], half[32], bits[32];
+} __attribute__((aligned(32)));
+extern const struct http_vectors http_vectors;
 /* The classes as tables of bits: bit u of row l is the byte 16 * u + l, below 0x80. */
 extern const uint8_t http_token_rows[16], http_host_rows[16];
 
@@ -118,11 +124,19 @@ static inline bool http_token_is(const uint8_t *name, const char *lower, size_t 
     return different == 0;
 }
 
+/* Whether the four bytes are "Host" in any case. */
+static inline bool http_is_host(const uint8_t *name)
+{
+    return http_differ4(name, "host") == 0;
+}
+
 /* name is a token. */
 static inline enum http_known http_known_lookup(const uint8_t *name, size_t length)
 {
     unsigned slot, known;
 
+    if (length == 4 && http_is_host(name))
+        return HTTP_HOST;
     if (length - 2 > HTTP_KNOWN_BYTES_MAX - 2)
         return HTTP_UNKNOWN;
     slot = HTTP_KNOWN_SLOT((unsigned)length, name[0] | 0x20u, name[length / 2] | 0x20u,
