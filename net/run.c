@@ -32,10 +32,15 @@ static uint64_t clock_ns(void)
     return (uint64_t)now.tv_sec * LEAT_NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
+static const char *name_of(const struct leat_run_options *options)
+{
+    return options->name != NULL ? options->name : "leat";
+}
+
 static int say_error(const struct leat_run_options *options, const struct leat_error *error,
                      int exit_code)
 {
-    fprintf(stderr, "%s: %s\n", options->name != NULL ? options->name : "leat", error->sentence);
+    fprintf(stderr, "%s: %s\n", name_of(options), error->sentence);
     return exit_code;
 }
 
@@ -144,7 +149,7 @@ static void on_signal(struct wait *wait, int number)
     }
     if (wait->is_end_asked) {
         fprintf(stderr, "%s: SIG%s again: ending at once, requests in flight are cut off\n",
-                run->options->name != NULL ? run->options->name : "leat", sigabbrev_np(number));
+                name_of(run->options), sigabbrev_np(number));
         _exit(EXIT_SIGNAL + number);
     }
     wait->signal_number = number;
@@ -156,11 +161,11 @@ static void on_deadline(struct wait *wait)
 {
     if (wait->is_stopping) {
         fprintf(stderr, "%s: a core does not stop: ending without it\n",
-                wait->run->options->name != NULL ? wait->run->options->name : "leat");
+                name_of(wait->run->options));
         _exit(EXIT_FAILED);
     }
     fprintf(stderr, "%s: the drain took longer than --drain-timeout: cutting off what is left\n",
-            wait->run->options->name != NULL ? wait->run->options->name : "leat");
+            name_of(wait->run->options));
     wait->is_stopping = true;
     wait->deadline_ns = clock_ns() + RUN_STOP_GRACE_NS;
     loops_stop(wait->run);
@@ -298,6 +303,19 @@ static int descriptors_open(struct leat_run *run, struct leat_error *error)
     return 0;
 }
 
+/* A program may be started with standard descriptors closed. The next files it opens would get
+ * their numbers, and log lines would go into a client's connection. */
+static void standard_descriptors_hold(void)
+{
+    int fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO) {
+        fd = dup(fd);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
 /* What needs no thread yet and may find the options wrong. */
 static int run_configure(struct leat_run *run, struct leat_error *error)
 {
@@ -402,6 +420,7 @@ static void run_free(struct leat_run *run)
 int leat_run(const struct leat_run_options *options)
 {
     struct leat_error error = {0};
+    standard_descriptors_hold();
     struct leat_run *run = calloc(1, sizeof(*run));
     if (run == NULL) {
         leat_fail(&error, -ENOMEM, "cannot start: out of memory");

@@ -20,9 +20,9 @@
  * Exit codes: 0 success, 1 it could not start or go on, 2 the command line was wrong, 128 + n
  * signal n.
  *
- * leat_run blocks SIGHUP, SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 in every thread, ignores SIGPIPE,
- * and waits for the first three on the thread that called it. The other two are free for
- * leat/signals.h. */
+ * leat_run blocks SIGHUP, SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 in every thread, ignores SIGPIPE
+ * and SIGXFSZ, opens /dev/null on those of the descriptors 0, 1 and 2 that are closed, and waits
+ * for the first three on the thread that called it. The other two are free for leat/signals.h. */
 #ifndef LEAT_RUN_H
 #define LEAT_RUN_H
 

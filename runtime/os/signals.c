@@ -21,7 +21,9 @@ int leat_signals_block(void)
         return -failed;
     }
     struct sigaction ignore = {.sa_handler = SIG_IGN};
-    return sigaction(SIGPIPE, &ignore, NULL) == 0 ? 0 : -errno;
+    return sigaction(SIGPIPE, &ignore, NULL) == 0 && sigaction(SIGXFSZ, &ignore, NULL) == 0
+               ? 0
+               : -errno;
 }
 
 static void on_readable(struct leat_watch *watch, uint32_t epoll_events, void *arg)

@@ -26,7 +26,7 @@ struct leat_signal { /* memory of the caller's; fields are the module's own */
 };
 
 /* Blocks SIGHUP, SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 in the calling thread and in those it makes;
- * ignores SIGPIPE. Returns 0 or -errno. */
+ * ignores SIGPIPE and SIGXFSZ (a write to a file at its limit then fails). Returns 0 or -errno. */
 LEAT_API int leat_signals_block(void);
 
 LEAT_API void leat_signal_init(struct leat_signal *signal, struct leat_loop *loop,

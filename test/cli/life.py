@@ -3,6 +3,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -67,6 +68,20 @@ class Start(unittest.TestCase):
             said = [line for line in program.text["stderr"].splitlines()
                     if not re.match(r"==\d+==WARNING: |$", line)]
             self.assertEqual(said, [])
+
+    def test_closed_standard_descriptors_go_to_no_connection(self):
+        with Program("sh", "-c", f"exec {LIFE} --cores 1 >&- <&-") as program:
+            program.until("start of 1$", "stderr")
+            for number in (0, 1):
+                self.assertEqual(os.readlink(f"/proc/{program.process.pid}/fd/{number}"),
+                                 "/dev/null")
+            self.assertEqual(program.end(TERM), 0)
+
+    def test_a_full_log_file_does_not_end_the_program(self):
+        with tempfile.TemporaryFile() as log:
+            done = subprocess.run(["sh", "-c", f"ulimit -f 0; exec {LIFE} --dry"], stderr=log,
+                                  stdout=subprocess.DEVNULL, timeout=60)
+            self.assertEqual((done.returncode, os.fstat(log.fileno()).st_size), (0, 0))
 
     def test_a_failed_start_stops_all_and_is_told_once(self):
         for core in range(min(CORES, 2)):
