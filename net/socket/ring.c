@@ -314,7 +314,9 @@ bool ring_wait(struct ring *r, int readable_fd, uint64_t loop_tag, uint64_t time
 
 static int refused(struct leat_error *error, const char *what, int code)
 {
-    const char *remedy = code == -EPERM || code == -EACCES
+    const char *remedy = code == -EMFILE || code == -ENFILE
+                             ? ": raise the limit on open files (ulimit -n)"
+                         : code == -EPERM || code == -EACCES
                              ? ": allow it (sysctl kernel.io_uring_disabled=0, or the container's "
                                "seccomp profile), or use --net epoll"
                          : code == -ENOMEM ? ": raise the limit on locked memory (ulimit -l), or "
@@ -322,6 +324,24 @@ static int refused(struct leat_error *error, const char *what, int code)
                                            : ": Linux 6.0 or later is needed, or --net epoll";
     return leat_fail(error, code, "io_uring is refused (%s: %s)%s", what, leat_errno_name(code),
                      remedy);
+}
+
+/* Some sandboxes let rings be made and refuse their use: one request that does nothing tells. */
+static int ring_try(struct ring *r)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&r->io);
+    struct io_uring_cqe *cqe;
+    io_uring_prep_nop(sqe);
+    int result = io_uring_submit_and_wait(&r->io, 1);
+    if (result < 0) {
+        return result;
+    }
+    result = io_uring_peek_cqe(&r->io, &cqe);
+    if (result < 0) {
+        return result;
+    }
+    io_uring_cqe_seen(&r->io, cqe);
+    return 0;
 }
 
 static int ring_init(struct ring *r, struct leat_error *error)
@@ -347,6 +367,11 @@ static int ring_init(struct ring *r, struct leat_error *error)
     if (!is_new_enough || (r->io.features & IORING_FEAT_NODROP) == 0) {
         io_uring_queue_exit(&r->io);
         return refused(error, "multishot receive", -ENOSYS);
+    }
+    result = ring_try(r);
+    if (result < 0) {
+        io_uring_queue_exit(&r->io);
+        return refused(error, "io_uring_enter", result);
     }
     return 0;
 }

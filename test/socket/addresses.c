@@ -254,11 +254,11 @@ void threads_agree_on_a_free_port(void **state)
     leat_sockets_shared_free(shared);
 }
 
-static void open_where_io_uring_is_refused(void)
+static void open_where_refused(unsigned syscall_number)
 {
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, syscall_number, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
@@ -279,7 +279,18 @@ static void open_where_io_uring_is_refused(void)
     leat_loop_free(loop);
 }
 
+static void open_where_io_uring_is_refused(void)
+{
+    open_where_refused(SYS_io_uring_setup);
+}
+
+static void open_where_io_uring_may_only_be_set_up(void)
+{
+    open_where_refused(SYS_io_uring_enter);
+}
+
 void a_kernel_that_refuses_io_uring_gives_epoll(void **state)
 {
     in_child(open_where_io_uring_is_refused);
+    in_child(open_where_io_uring_may_only_be_set_up);
 }
