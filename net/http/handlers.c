@@ -129,6 +129,8 @@ static __attribute__((noinline, cold)) void run_no_route(struct leat_request *re
 
     if (req->head.method == LEAT_METHOD_CONNECT ||
         (req->head.method == LEAT_METHOD_OTHER && !(http->router.methods & 1))) {
+        /* What follows a refused CONNECT may be meant for the tunnel: it is no request of ours. */
+        req->x.close |= req->head.method == LEAT_METHOD_CONNECT;
         http_count_error(req, LEAT_HTTP_ERROR_NOT_IMPLEMENTED);
         http_fail(req, 501, leat_http_error_sentence(LEAT_HTTP_ERROR_NOT_IMPLEMENTED));
     } else if (is_options && req->head.target_form == HTTP_TARGET_ASTERISK) {

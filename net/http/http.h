@@ -188,6 +188,9 @@ LEAT_API struct leat_view leat_request_path(struct leat_request *req);
 /* As it came: the whole target, and what is behind its '?' (empty when there is none). */
 LEAT_API struct leat_view leat_request_target(const struct leat_request *req);
 LEAT_API struct leat_view leat_request_query(const struct leat_request *req);
+/* The host that is asked for, with its port when one was given: of an absolute target, whose Host
+ * field counts for nothing (RFC 9112 3.2.2), else of Host; empty when HTTP/1.0 names none. */
+LEAT_API struct leat_view leat_request_host(const struct leat_request *req);
 LEAT_API int leat_request_minor_version(const struct leat_request *req); /* 0 or 1 */
 
 /* A parameter of the route's pattern, percent-decoded; data == NULL when there is none so named. */

@@ -36,6 +36,11 @@ struct leat_view leat_request_query(const struct leat_request *req)
     return head_view(req, req->head.query);
 }
 
+struct leat_view leat_request_host(const struct leat_request *req)
+{
+    return head_view(req, req->head.host);
+}
+
 int leat_request_minor_version(const struct leat_request *req)
 {
     return req->head.minor ? 1 : 0;

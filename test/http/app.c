@@ -91,6 +91,11 @@ static void on_path(struct leat_request *req)
     respond_view(req, leat_request_path(req));
 }
 
+static void on_host(struct leat_request *req)
+{
+    respond_view(req, leat_request_host(req));
+}
+
 static void on_big(struct leat_request *req)
 {
     struct leat_buf buf = leat_buf_alloc_unsafe(APP_BIG_BYTES);
@@ -574,6 +579,7 @@ void app_routes(struct leat_http *http, struct app *app)
         {"GET", "/cookies", on_cookies},
         {"GET", "/set", on_set},
         {"GET", "/path/*rest", on_path},
+        {"GET", "/host", on_host},
         {"GET", "/big", on_big},
         {"GET", "/file", on_file},
         {"GET", "/redirect", on_redirect},

@@ -276,11 +276,15 @@ const struct conversation conversations[] = {
                 "Host: a\r\n"
                 "\r\n",
      .outcome = "501 Not Implemented"},
-    {.name = "CONNECT",
+    {.name = "CONNECT closes: what follows was meant for the tunnel",
      .request = "CONNECT a:443 HTTP/1.1\r\n"
                 "Host: a:443\r\n"
+                "\r\n"
+                "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
                 "\r\n",
-     .outcome = "501 Not Implemented"},
+     .outcome = "501 Not Implemented | close",
+     .has = "Connection: close\r\n"},
     {.name = "a parameter",
      .request = "GET /user/42 HTTP/1.1\r\n"
                 "Host: a\r\n"
@@ -1072,6 +1076,667 @@ const struct conversation conversations[] = {
                 "X: y\r\n"
                 "\r\n",
      .outcome = "431 Request Header Fields Too Large | close"},
+    {.name = "a coding twice",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: chunked, chunked\r\n"
+                "\r\n"
+                "0\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a coding in two lines",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: chunked\r\n"
+                "Transfer-Encoding: chunked\r\n"
+                "\r\n"
+                "0\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a coding behind chunked",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: chunked, identity\r\n"
+                "\r\n"
+                "0\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a coding with a parameter",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: chunked;q=1\r\n"
+                "\r\n"
+                "0\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a coding behind nothing",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: , chunked\r\n"
+                "\r\n"
+                "0\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "no coding where one is said",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding:\r\n"
+                "\r\n"
+                "0\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a coding behind a vertical tab",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: \vchunked\r\n"
+                "\r\n"
+                "0\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a coding in capitals",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: CHUNKED\r\n"
+                "\r\n"
+                "2\r\n"
+                "hi\r\n"
+                "0\r\n"
+                "\r\n"
+                "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "200 hi | 200 hello"},
+    {.name = "a coding in HTTP/1.0",
+     .request = "POST /echo HTTP/1.0\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: chunked\r\n"
+                "\r\n"
+                "0\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a list of lengths",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Content-Length: 2, 2\r\n"
+                "\r\n"
+                "hi",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a length with a space in it",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Content-Length: 2 2\r\n"
+                "\r\n"
+                "hi",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a hexadecimal length",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Content-Length: 0x2\r\n"
+                "\r\n"
+                "hi",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a length that overflows",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Content-Length: 18446744073709551618\r\n"
+                "\r\n"
+                "hi",
+     .outcome = "400 Bad Request | close"},
+    {.name = "an empty length",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Content-Length:\r\n"
+                "\r\n"
+                "hi",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a length with zeros and spaces around",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Content-Length:\t 002 \t\r\n"
+                "\r\n"
+                "hiGET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "200 hi | 200 hello"},
+    {.name = "a name like that of the length",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Content_Length: 2\r\n"
+                "\r\n"
+                "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "200 | 200 hello"},
+    {.name = "a request in a body stays there",
+     .request = "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Content-Length: 27\r\n"
+                "\r\n"
+                "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n"
+                "GET /user/1 HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "200 hello | 200 1"},
+    {.name = "a negative chunk size",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: chunked\r\n"
+                "\r\n"
+                "-1\r\n"
+                "hi\r\n"
+                "0\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a chunk size with 0x",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: chunked\r\n"
+                "\r\n"
+                "0x2\r\n"
+                "hi\r\n"
+                "0\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a space behind a chunk size",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: chunked\r\n"
+                "\r\n"
+                "2 \r\n"
+                "hi\r\n"
+                "0\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a space before a chunk size",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: chunked\r\n"
+                "\r\n"
+                " 2\r\n"
+                "hi\r\n"
+                "0\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a bare CR in a chunk extension",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: chunked\r\n"
+                "\r\n"
+                "2;a\rb\r\n"
+                "hi\r\n"
+                "0\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a bare LF in a chunk extension",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: chunked\r\n"
+                "\r\n"
+                "2;a\n"
+                "b\r\n"
+                "hi\r\n"
+                "0\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "CR LF in a quoted chunk extension",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: chunked\r\n"
+                "\r\n"
+                "2;a=\"\r\n"
+                "\"\r\n"
+                "hi\r\n"
+                "0\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a chunk size of too many digits",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: chunked\r\n"
+                "\r\n"
+                "00000000000000000000000000000000000000002\r\n"
+                "hi\r\n"
+                "0\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "chunks that end with LF",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: chunked\r\n"
+                "\r\n"
+                "2\n"
+                "hi\n"
+                "0\n"
+                "\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a chunk longer than it says",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: chunked\r\n"
+                "\r\n"
+                "2\r\n"
+                "hix\r\n"
+                "0\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a last chunk of many zeros",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: chunked\r\n"
+                "\r\n"
+                "2\r\n"
+                "hi\r\n"
+                "0000\r\n"
+                "\r\n"
+                "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "200 hi | 200 hello"},
+    {.name = "a length as a trailer",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: chunked\r\n"
+                "\r\n"
+                "0\r\n"
+                "Content-Length: 5\r\n"
+                "\r\n"
+                "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a trailer with a space in its name",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: chunked\r\n"
+                "\r\n"
+                "0\r\n"
+                "bad name: 5\r\n"
+                "\r\n"
+                "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "too many trailers",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: chunked\r\n"
+                "\r\n"
+                "0\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "T:\r\n"
+                "\r\n",
+     .outcome = "431 Request Header Fields Too Large | close"},
+    {.name = "Connection in two lines",
+     .request = "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Connection: keep-alive\r\n"
+                "Connection: close\r\n"
+                "\r\n"
+                "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "200 hello | close"},
+    {.name = "close between empty elements",
+     .request = "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Connection: ,, close ,\r\n"
+                "\r\n"
+                "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "200 hello | close"},
+    {.name = "an option that begins like close",
+     .request = "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Connection: closed\r\n"
+                "\r\n"
+                "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "200 hello | 200 hello"},
+    {.name = "HTTP/1.0 with both keep-alive and close",
+     .request = "GET / HTTP/1.0\r\n"
+                "Connection: keep-alive, close\r\n"
+                "\r\n",
+     .outcome = "200 hello | close"},
+    {.name = "nothing is read behind HTTP/1.0",
+     .request = "GET / HTTP/1.0\r\n"
+                "\r\n"
+                "GET / HTTP/1.0\r\n"
+                "\r\n",
+     .outcome = "200 hello | close"},
+    {.name = "HTTP/1.10",
+     .request = "GET / HTTP/1.10\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "http/1.1",
+     .request = "GET / http/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "the preface of HTTP/2",
+     .request = "PRI * HTTP/2.0\r\n"
+                "\r\n"
+                "SM\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "two spaces before the target",
+     .request = "GET  / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "tabs in the request line",
+     .request = "GET\t/\tHTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a space behind the version",
+     .request = "GET / HTTP/1.1 \r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a space before the method",
+     .request = " GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "too many empty lines",
+     .request = "\r\n"
+                "\r\n"
+                "\r\n"
+                "\r\n"
+                "\r\n"
+                "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "the Host",
+     .request = "GET /host HTTP/1.1\r\n"
+                "Host: [::1]:80\r\n"
+                "\r\n",
+     .outcome = "200 [::1]:80"},
+    {.name = "an absolute target's host counts, Host does not",
+     .request = "GET http://b:80/host HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "200 b:80"},
+    {.name = "an absolute target needs Host all the same",
+     .request = "GET http://b/host HTTP/1.1\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "an absolute target without a host",
+     .request = "GET http:///host HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "an absolute target with a user",
+     .request = "GET http://u:p@b/host HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "an absolute target of another scheme",
+     .request = "GET ftp://b/host HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "an absolute target with a query alone",
+     .request = "GET http://b?x=1 HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "200 hello"},
+    {.name = "a target without its slash",
+     .request = "GET host HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a target with a fragment",
+     .request = "GET /host#a HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a target with a control byte",
+     .request = "GET /\001 HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "GET *",
+     .request = "GET * HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "OPTIONS * with a body",
+     .request = "OPTIONS * HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Content-Length: 3\r\n"
+                "\r\n"
+                "abcGET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "204 | 200 hello"},
+    {.name = "CONNECT with a path",
+     .request = "CONNECT /host HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "TRACE with a body",
+     .request = "TRACE / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Content-Length: 3\r\n"
+                "\r\n"
+                "abcGET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "405 Method Not Allowed | 200 hello"},
+    {.name = "a list of hosts",
+     .request = "GET / HTTP/1.1\r\n"
+                "Host: a, b\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a Host with a path",
+     .request = "GET / HTTP/1.1\r\n"
+                "Host: a/b\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a Host with a user",
+     .request = "GET / HTTP/1.1\r\n"
+                "Host: u@a\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a port out of range",
+     .request = "GET / HTTP/1.1\r\n"
+                "Host: a:99999\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a port that is no number",
+     .request = "GET / HTTP/1.1\r\n"
+                "Host: a:b\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "two Hosts in HTTP/1.0",
+     .request = "GET / HTTP/1.0\r\n"
+                "Host: a\r\n"
+                "Host: b\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a header without a name",
+     .request = "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                ": x\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a header without a colon",
+     .request = "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "foo\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "DEL in a value",
+     .request = "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "X: \177\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a name beyond ASCII",
+     .request = "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "X\303\251: a\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "a value beyond ASCII",
+     .request = "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "X: \303\251\r\n"
+                "\r\n",
+     .outcome = "200 hello"},
+    {.name = "the first header folded",
+     .request = "GET / HTTP/1.1\r\n"
+                " Host: a\r\n"
+                "\r\n",
+     .outcome = "400 Bad Request | close"},
+    {.name = "HEAD of another version has no body",
+     .request = "HEAD / HTTP/2.0\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "505 | close",
+     .heads = 1},
+    {.name = "HEAD without Host has no body",
+     .request = "HEAD / HTTP/1.1\r\n"
+                "\r\n",
+     .outcome = "400 | close",
+     .heads = 1},
+    {.name = "HEAD of a broken path has no body",
+     .request = "HEAD /path/%zz HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n"
+                "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "400 | 200 hello",
+     .heads = 1},
+    {.name = "HEAD with a body",
+     .request = "HEAD / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Content-Length: 3\r\n"
+                "\r\n"
+                "abcGET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "200 | 200 hello",
+     .heads = 1},
+    {.name = "an expectation twice",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Expect: 100-continue\r\n"
+                "Expect: 100-continue\r\n"
+                "Content-Length: 2\r\n"
+                "\r\n"
+                "hi",
+     .outcome = "200 hi"},
+    {.name = "an expectation with another",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Expect: 100-continue, x\r\n"
+                "Content-Length: 2\r\n"
+                "\r\n"
+                "hi",
+     .outcome = "417 Expectation Failed | close"},
+    {.name = "an expectation without a body",
+     .request = "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Expect: 100-continue\r\n"
+                "\r\n"
+                "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "200 hello | 200 hello"},
+    {.name = "broken between good ones",
+     .request = "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n"
+                "BAD\r\n"
+                "\r\n"
+                "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "200 hello | 400 Bad Request | close"},
+    {.name = "a method nobody knows between good ones",
+     .request = "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n"
+                "BREW / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n"
+                "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "200 hello | 501 Not Implemented | 200 hello"},
+    {.name = "the client half-closes behind three",
+     .request = "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n"
+                "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n"
+                "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "200 hello | 200 hello | 200 hello | close",
+     .ends = true},
+    {.name = "the client half-closes behind an empty line",
+     .request = "\r\n",
+     .outcome = "close",
+     .ends = true},
+    {.name = "the client half-closes in a chunk",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: chunked\r\n"
+                "\r\n"
+                "5\r\n"
+                "ab",
+     .outcome = "400 Bad Request | close",
+     .ends = true},
+    {.name = "the client half-closes where 100 was awaited",
+     .request = "POST /echo HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Expect: 100-continue\r\n"
+                "Content-Length: 2\r\n"
+                "\r\n",
+     .outcome = "100 | 400 Bad Request | close",
+     .ends = true},
     {.name = "no upgrade asked for",
      .request = "GET /upgrade HTTP/1.1\r\n"
                 "Host: a\r\n"
