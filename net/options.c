@@ -112,6 +112,8 @@ static const char *digits(const char *text, uint64_t *number)
     return at == text ? NULL : at;
 }
 
+#define UNITS_COUNT 5
+
 struct unit {
     const char *suffix;
     uint64_t factor;
@@ -127,11 +129,37 @@ static const struct unit time_units[] = {{"", LEAT_NS_PER_S},
                                          {"m", 60 * LEAT_NS_PER_S},
                                          {"h", 3600 * LEAT_NS_PER_S}};
 
+/* A bound in the largest unit that tells it exactly. */
+static void bound_format(char *text, size_t size, const struct leat_option *option, uint64_t bound)
+{
+    const struct unit *units = option->kind == LEAT_OPTION_DURATION ? time_units : bytes_units;
+    const struct unit *best = NULL;
+    for (unsigned i = 0; option->kind != LEAT_OPTION_COUNT && i < UNITS_COUNT; i++) {
+        bool is_exact = bound != 0 && bound % units[i].factor == 0 && units[i].suffix[0] != '\0';
+        best = is_exact && (best == NULL || units[i].factor > best->factor) ? &units[i] : best;
+    }
+    snprintf(text, size, "%llu%s", (unsigned long long)(best ? bound / best->factor : bound),
+             best ? best->suffix : "");
+}
+
+static int fail_range(const struct leat_option *option, const char *text, struct leat_error *error)
+{
+    char least[32], most[32];
+    bound_format(least, sizeof(least), option, option->min);
+    if (option->max == 0) {
+        return leat_fail(error, -EINVAL, "--%s %s is too small: give at least %s",
+                         option_name(option), text, least);
+    }
+    bound_format(most, sizeof(most), option, option->max);
+    return leat_fail(error, -EINVAL, "--%s %s is out of range: give at least %s and at most %s",
+                     option_name(option), text, least, most);
+}
+
 static int number_parse(const struct leat_option *option, const char *text,
                         struct leat_error *error)
 {
     const struct unit *units = option->kind == LEAT_OPTION_DURATION ? time_units : bytes_units;
-    unsigned count = option->kind == LEAT_OPTION_COUNT ? 1 : 5;
+    unsigned count = option->kind == LEAT_OPTION_COUNT ? 1 : UNITS_COUNT;
     const char *examples = option->kind == LEAT_OPTION_DURATION ? "a time such as 500ms, 10s or 2m"
                            : option->kind == LEAT_OPTION_BYTES  ? "a size such as 4096, 64k or 1G"
                                                                 : "a whole number";
@@ -144,14 +172,7 @@ static int number_parse(const struct leat_option *option, const char *text,
             continue;
         }
         if (value < option->min || (option->max != 0 && value > option->max)) {
-            /* Bounds are told in the unit that was written. */
-            return leat_fail(error, -EINVAL,
-                             "--%s %s is out of range: give at least %llu%s and at most %llu%s",
-                             option_name(option), text,
-                             (unsigned long long)(option->min / units[i].factor), units[i].suffix,
-                             (unsigned long long)((option->max == 0 ? UINT64_MAX : option->max) /
-                                                  units[i].factor),
-                             units[i].suffix);
+            return fail_range(option, text, error);
         }
         if (option->value != NULL) {
             *(uint64_t *)option->value = value;

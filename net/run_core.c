@@ -34,10 +34,11 @@ static const struct leat_source_ops log_ops = {.name = "log", .flush = flush_log
 static void log_quota(const struct leat_run *run)
 {
     unsigned long long milli = run->topology.quota_milli;
-    LEAT_LOG_INFO("the CPU quota is %llu.%03llu of %u usable CPUs: %u %s", milli / 1000,
+    LEAT_LOG_INFO("the CPU quota is %llu.%03llu of %u usable CPUs: %u %s %s", milli / 1000,
                   milli % 1000, run->topology.cpus_count, run->cores_count,
-                  run->options->cores == NULL ? "loops are run; choose otherwise with --cores"
-                                              : "loops, as --cores says, may be throttled");
+                  run->cores_count == 1 ? "loop" : "loops",
+                  run->options->cores == NULL ? "will run; choose otherwise with --cores"
+                                              : "as --cores says may be throttled");
 }
 
 /* Everything up to the application's start, and that. */

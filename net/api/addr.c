@@ -92,6 +92,12 @@ static int parse_ipv6(struct leat_addr *addr, const struct text *text, const cha
     return result == 0 && end[1] == ':' ? parse_port(addr, text, end + 2) : result;
 }
 
+static int refuse_name(const struct text *text)
+{
+    return refuse(text, "an IP address is wanted, such as 127.0.0.1 or [::1] for this machine: "
+                        "names are not resolved here");
+}
+
 /* "HOST", "HOST:PORT", ":PORT", "PORT". */
 static int parse_host(struct leat_addr *addr, const struct text *text, const char *rest)
 {
@@ -111,12 +117,12 @@ static int parse_host(struct leat_addr *addr, const struct text *text, const cha
         return port != NULL ? parse_port(addr, text, port) : 0;
     }
     if (length >= sizeof(host)) {
-        return refuse(text, "an IP address is wanted, names are not resolved here");
+        return refuse_name(text);
     }
     memcpy(host, rest, length);
     host[length] = 0;
     if (inet_pton(AF_INET, host, addr->ip) != 1) {
-        return refuse(text, "an IP address is wanted, names are not resolved here");
+        return refuse_name(text);
     }
     addr->family = LEAT_FAMILY_IPV4;
     return port != NULL ? parse_port(addr, text, port) : 0;

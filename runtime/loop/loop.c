@@ -19,7 +19,10 @@ struct leat_loop *leat_loop_new(const struct leat_loop_options *options, struct 
     }
     struct leat_loop *loop = aligned_alloc(RING_LINE_BYTES, sizeof(*loop));
     if (loop == NULL) {
-        leat_fail(error, -ENOMEM, "no memory for a loop");
+        leat_fail(error, -ENOMEM,
+                  "no memory for the loop of core %u: raise the limit on address space "
+                  "(ulimit -v) or of the container",
+                  options->index);
         return NULL;
     }
     memset(loop, 0, sizeof(*loop));

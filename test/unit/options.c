@@ -26,8 +26,9 @@ static int parse(struct values *values, struct leat_command_line *line, struct l
         {"cores", LEAT_OPTION_TEXT, &values->cores, "N|LIST", "cores", 0, 0},
         {"listen", LEAT_OPTION_LIST, &values->listen, "ADDR:PORT", "where", 0, 0},
         {"c|count", LEAT_OPTION_COUNT, &values->count, "N", "how many", 2, 10},
-        {"bytes", LEAT_OPTION_BYTES, &values->bytes, "SIZE", "how large", 0, 0},
-        {"time", LEAT_OPTION_DURATION, &values->time_ns, "TIME", "how long", 0, 0},
+        {"bytes", LEAT_OPTION_BYTES, &values->bytes, "SIZE", "how large", 1 << 10, 0},
+        {"time", LEAT_OPTION_DURATION, &values->time_ns, "TIME", "how long", LEAT_NS_PER_MS,
+         90 * LEAT_NS_PER_S},
     };
     memset(values, 0, sizeof(*values));
     memset(line, 0, sizeof(*line));
@@ -122,6 +123,9 @@ static void refuses_with_a_remedy(void **state)
     REFUSED("--count takes a whole number, not \"99999999999999999999\"", "--count",
             "99999999999999999999");
     REFUSED("--count 11 is out of range: give at least 2 and at most 10", "--count", "11");
+    REFUSED("--bytes 1023 is too small: give at least 1k", "--bytes", "1023");
+    REFUSED("--time 0 is out of range: give at least 1ms and at most 90s", "--time", "0");
+    REFUSED("--time 91s is out of range: give at least 1ms and at most 90s", "--time", "91s");
     REFUSED("--bytes takes a size such as 4096, 64k or 1G, not \"20000000000G\"", "--bytes",
             "20000000000G");
     REFUSED("--time takes a time such as 500ms, 10s or 2m, not \"soon\"", "--time", "soon");
