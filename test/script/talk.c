@@ -211,7 +211,7 @@ static void transmit(struct talk *t, uint8_t flags, uint32_t seq, uint32_t ack, 
                            .dst_port = be16_put(t->host_port),
                            .seq = be32_put(t->peer_iss + seq),
                            .ack = be32_put(flags & TCP_ACK ? t->host_iss + ack : 0),
-                           .offset = (uint8_t)((20 + option_bytes) / 4 << 4),
+                           .offset = (uint8_t)(((20 + option_bytes) / 4 + t->offset_bias) << 4),
                            .flags = flags,
                            .window = be16_put(t->window)};
     memcpy(segment, &h, sizeof(h));

@@ -55,6 +55,7 @@ struct talk {
     uint32_t ts_value; /* the peer's clock, moved by hand or by say */
     uint32_t ts_echo;
     bool uses_ts;
+    uint8_t offset_bias; /* words by which the data offset lies */
     struct heard last;
     /* the application on the host */
     leat_conn conn;

@@ -486,6 +486,18 @@ static void options_of_every_kind_and_length_do_no_harm(void **state)
     talk_end(t);
 }
 
+static void a_data_offset_beyond_the_segment_is_dropped(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    for (t->offset_bias = 1; t->offset_bias < 8; t->offset_bias++)
+        say(t, "A", 1, 1, 0);
+    t->offset_bias = 16 - 8; /* less than a header */
+    say(t, "A", 1, 1, 0);
+    quiet(t);
+    assert_int_equal(dropped(t, STACK_DROP_TCP_SHORT), 8);
+    talk_end(t);
+}
+
 static void an_option_of_length_zero_is_dropped(void **state)
 {
     struct talk *t = talk_listen(NULL);
@@ -533,6 +545,7 @@ int main(void)
         cmocka_unit_test(a_segment_without_the_agreed_timestamp_is_dropped_rfc7323_3_2),
         cmocka_unit_test(the_timestamp_comes_back_rfc7323_4),
         cmocka_unit_test(options_of_every_kind_and_length_do_no_harm),
+        cmocka_unit_test(a_data_offset_beyond_the_segment_is_dropped),
         cmocka_unit_test(an_option_of_length_zero_is_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,6 +23,7 @@ static void active_open_3_5(void **state)
     say(t, "SA", 0, 1, 0);
     hear(t, "A", 1, 1, 0);
     assert_int_equal(t->opens, 1);
+    assert_int_equal(conn_of(t)->snd_wnd, 65535); /* bug 4: a SYN's window is as it stands */
     talk_end(t);
 }
 
