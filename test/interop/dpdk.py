@@ -2,6 +2,8 @@
 the kernel as the peer."""
 import os
 import pathlib
+import random
+import re
 import tempfile
 
 import process
@@ -12,8 +14,9 @@ PINGER = process.BUILD / "test" / "interop" / "pinger"
 MODULE = process.BUILD / "leat-dpdk.so"
 
 
-def serve(net):
-    program = world.serve(net, "--ip", f"{OWN}/24", "--ip", f"{OWN6}/64")
+def serve(net, what="--hello"):
+    program = world.serve(net, "--ip", f"{OWN}/24", "--ip", f"{OWN6}/64", "--listen", f"{OWN}:80",
+                          "--listen", f"[{OWN6}]:80", what=what)
     for words in ("EAL", "librte", "libbpf"):
         assert words not in program.text["stdout"] + program.text["stderr"], program.text
     return program
@@ -37,7 +40,9 @@ def take_addresses(interface):
 
 
 def check_kernel_peer(net, interface, driver, sizes):
-    with serve(net) as program:
+    content = random.Random(4).randbytes(4 << 20)
+    with tempfile.TemporaryDirectory() as folder, serve(net, what=folder) as program:
+        pathlib.Path(folder, "large").write_bytes(content)
         assert program.driver == driver, program.text
         give_addresses(interface)
         for size in sizes:
@@ -46,6 +51,8 @@ def check_kernel_peer(net, interface, driver, sizes):
             world.ping(OWN6, size)
         assert program.mac in world.ip("neigh", "show", OWN), program.mac
         world.ping(OWN, 56, count=300)
+        for address in (OWN, OWN6):
+            world.check_download(address, "large", content)
         take_addresses(interface)
         end(program)
 
@@ -55,6 +62,14 @@ def ping_over(net, count, size):
     code, words, sentence = process.finish(PINGER, net, "10.9.0.1", OWN, count, size,
                                            env=environment)
     assert code == 0 and f"received {count} of {count}, 0 wrong" in words, (code, words, sentence)
+
+
+def check_load(path):
+    """A whole stack on both sides."""
+    code, words, sentence = process.finish(
+        process.BUILD / "leat", "load", f"http://{OWN}/", "--net", f"memif:{path}", "--ip",
+        "10.9.0.1/24", "-c", 16, "-d", 1, "--json")
+    assert code == 0 and re.search(r'"requests": ?[1-9]', words), (code, words, sentence)
 
 
 def check_memif(folder):
@@ -68,6 +83,7 @@ def check_memif(folder):
             process.BUILD / "leat", "serve", "--hello", "--listen", "127.0.0.1:0", "--net",
             f"memif:{path},server", "--ip", "10.9.0.3/24")
         assert code == 1 and "another program serves" in sentence, (code, sentence)
+        check_load(path)
         program.send(9)
         program.end()
     assert os.path.exists(path), "a killed server leaves its socket"
@@ -83,6 +99,7 @@ def check_refusals(folder):
                        ("tap:va", "exists"), ("tap:a-name-that-is-too-long", "1 to 15"),
                        (f"memif:{folder}/none/x,server", "cannot be in"),
                        (f"memif:{folder}/x,sever", ",server"),
+                       (f"memif:{folder}/x", "nobody serves"),
                        ("dpdk:net_nosuch0", "is not installed")):
         code, _, sentence = process.finish(process.BUILD / "leat", "serve", "--hello", "--listen",
                                            "127.0.0.1:0", "--net", net, "--ip", f"{OWN}/24")
@@ -97,6 +114,7 @@ def main():
     world.ip("link", "add", "va", "type", "veth", "peer", "name", "vb")
     for interface in ("va", "vb"):
         world.ip("link", "set", interface, "up")
+    world.finish_checksums("va")
     with tempfile.TemporaryDirectory() as folder:
         check_refusals(folder)
         check_memif(folder)

@@ -1,5 +1,8 @@
 """The kernel pings a stack on a TAP device: ARP, ND, echo, fragments both ways, at three MTUs."""
+import pathlib
+import random
 import socket
+import tempfile
 
 import process
 import world
@@ -43,11 +46,11 @@ def check_busy():
     assert code == 1 and "in use by another program" in sentence, (code, sentence)
 
 
-def check_mtu(mtu):
-    flags = ["--ip", f"{OWN}/24", "--mtu", str(mtu)]
+def check_mtu(mtu, folder, content):
+    flags = ["--ip", f"{OWN}/24", "--mtu", str(mtu), "--listen", f"{OWN}:80"]
     if mtu >= 1280:
-        flags += ["--ip", f"{OWN6}/64"]
-    with world.serve("tun:leat0", *flags) as program:
+        flags += ["--ip", f"{OWN6}/64", "--listen", f"[{OWN6}]:80"]
+    with world.serve("tun:leat0", *flags, what=folder) as program:
         assert program.driver == "tun" and program.mtu == mtu, program.text
         world.ip("addr", "add", PEER, "dev", "leat0")
         if mtu >= 1280:
@@ -56,7 +59,22 @@ def check_mtu(mtu):
         check_neighbours(program.mac, mtu)
         check_closed_port()
         check_busy()
+        for address in (OWN, OWN6) if mtu >= 1280 else (OWN,):
+            world.check_download(address, "large", content)
         world.ping(OWN, 56, count=500)
+        assert program.end(process.TERM) == 0, program.text
+        assert "never freed" not in program.text["stderr"], program.text
+
+
+def check_echo(mtu):
+    """Both ways at once, and to the sockets beside the stack."""
+    words = [process.BUILD / "leat", "echo", "--net", "tun:leat0", "--ip", f"{OWN}/24", "--mtu",
+             mtu, "--listen", f"{OWN}:7", "--listen", "sock:127.0.0.1:7007"]
+    with process.Program(*words) as program:
+        program.until(r"^listening on \S+127.0.0.1:7007")
+        world.ip("addr", "add", PEER, "dev", "leat0")
+        world.check_echo(OWN, 7, 4 << 20)
+        world.check_echo("127.0.0.1", 7007, 1 << 20)
         assert program.end(process.TERM) == 0, program.text
         assert "never freed" not in program.text["stderr"], program.text
 
@@ -76,8 +94,12 @@ def check_refusals():
 def main():
     world.enter()
     check_refusals()
-    for mtu in (576, 1500, 9000):
-        check_mtu(mtu)
+    content = random.Random(3).randbytes(16 << 20)
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder, "large").write_bytes(content)
+        for mtu in (576, 1500, 9000):
+            check_mtu(mtu, folder, content)
+            check_echo(mtu)
 
 
 main()

@@ -1,6 +1,10 @@
 """A network namespace for one test: it ends with the last process in it."""
 import ctypes
+import fcntl
+import hashlib
+import http.client
 import os
+import random
 import select
 import shutil
 import socket
@@ -40,9 +44,9 @@ def ip(*words):
     return done.stdout
 
 
-def serve(net, *flags):
+def serve(net, *flags, what="--hello"):
     """`leat serve` with a stack of its own on net; .mac is its address."""
-    program = process.serve("--hello", "--net", net, *flags)
+    program = process.serve(what, "--net", net, *flags)
     try:
         banner = program.until(r"^net \S+ driver (\S+), ([0-9a-f:]{17}), MTU (\d+)")
         program.driver, program.mac, program.mtu = banner[1], banner[2], int(banner[3])
@@ -50,6 +54,53 @@ def serve(net, *flags):
         program.__exit__()
         raise
     return program
+
+
+def finish_checksums(interface):
+    """What the kernel sends through interface has its checksums filled in: on a veth pair it leaves
+    that to a card that never comes."""
+    value = ctypes.create_string_buffer(struct.pack("II", 0x17, 0))  # ETHTOOL_STXCSUM, off
+    request = struct.pack("16sP16x", interface.encode(), ctypes.addressof(value))
+    with socket.socket() as control:
+        fcntl.ioctl(control, 0x8946, request)  # SIOCETHTOOL
+
+
+def digest(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def check_download(address, name, wanted):
+    """The file comes over the kernel's TCP as it lies in the folder."""
+    connection = http.client.HTTPConnection(address, 80, timeout=60)
+    connection.request("GET", f"/{name}")
+    data = connection.getresponse().read()
+    connection.close()
+    assert len(data) == len(wanted) and digest(data) == digest(wanted), \
+        f"{len(data)} of {len(wanted)} bytes from {address}"
+
+
+def check_echo(address, port, length):
+    """Bytes go both ways at once, in pieces of random size, and come back the same."""
+    seed = random.Random(length)
+    data = seed.randbytes(length)
+    got = bytearray()
+    deadline = time.monotonic() + 60
+    with socket.create_connection((address, port), timeout=60) as peer:
+        peer.setblocking(False)
+        at = 0
+        while len(got) < length and time.monotonic() < deadline:
+            wants = [peer] if at < length else []
+            readable, writable, _ = select.select([peer], wants, [], 1)
+            if writable:
+                try:
+                    at += peer.send(data[at:at + seed.randrange(1, 200000)])
+                except BlockingIOError:
+                    pass
+            if readable:
+                piece = peer.recv(1 << 20)
+                assert piece, f"the echo ended after {len(got)} bytes"
+                got += piece
+    assert digest(got) == digest(data), f"{len(got)} of {length} bytes came back, or others"
 
 
 def checksum(data):

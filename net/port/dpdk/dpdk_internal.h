@@ -63,6 +63,7 @@ static inline struct dpdk_port *dpdk_of(struct leat_port *port)
 struct dpdk_device {
     bool is_pci;
     bool is_hearing_all;       /* the kernel's interface must be told to take all multicast */
+    bool is_waiting;           /* starting may fail until the other side is ready */
     bool has_own_mac;          /* the device's address is the kernel's: the stack needs another */
     const char *driver;        /* static */
     const char *package;       /* of the driver, static; NULL: not known */

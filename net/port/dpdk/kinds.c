@@ -170,7 +170,9 @@ static int device_tap(const struct request *r)
 
 /* ---- memif ---- */
 
-/* A socket file that a server left behind when it was killed keeps the next one from listening. */
+/* A socket file that a server left behind when it was killed keeps the next one from listening. A
+ * live one is told from it by a connection of the wrong type: it is refused with EPROTOTYPE, and
+ * the server never sees it. (A right one that vanishes at once confuses the driver's server.) */
 static int stale_socket_remove(const struct request *r, const char *path)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -180,7 +182,7 @@ static int stale_socket_remove(const struct request *r, const char *path)
     if (!S_ISSOCK(status.st_mode))
         return r->host->fail(r->error, -EEXIST,
                              "%s exists and is no socket: choose another path for memif", path);
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return 0;
     memcpy(addr.sun_path, path, strlen(path) + 1);
@@ -224,6 +226,7 @@ static int device_memif(const struct request *r)
     if (access(slash != NULL ? folder : ".", is_server ? W_OK : X_OK) < 0)
         return r->host->fail(r->error, -errno, "memif's socket cannot be in %s: %s",
                              slash != NULL ? folder : "this folder", strerror(errno));
+    d->is_waiting = !is_server;
     int result = is_server ? stale_socket_remove(r, path) : 0;
     if (result < 0)
         return result;

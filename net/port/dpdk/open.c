@@ -15,9 +15,11 @@
 #include <rte_errno.h>
 #include <rte_lcore.h>
 
-#define LINK_BYTES  22 /* Ethernet header, VLAN tag, checksum */
-#define MTU_DEFAULT 1500
-#define MTU_MAX     9600
+#define START_TRIES    60
+#define START_PAUSE_US 50000
+#define LINK_BYTES     22 /* Ethernet header, VLAN tag, checksum */
+#define MTU_DEFAULT    1500
+#define MTU_MAX        9600
 
 struct opening {
     const struct dpdk_host *host;
@@ -319,10 +321,28 @@ static int mac_set(struct opening *o)
                : 0;
 }
 
+/* A memif client needs its server, which may be starting, or taking leave of the last client. */
+static int start_patiently(struct opening *o)
+{
+    int result;
+    for (unsigned i = 0; i < START_TRIES; i++) {
+        dpdk_log_clear();
+        result = rte_eth_dev_start(o->port->id);
+        if (result >= 0 || !o->device.is_waiting)
+            return result;
+        usleep(START_PAUSE_US);
+    }
+    return result;
+}
+
 static int device_start(struct opening *o)
 {
-    dpdk_log_clear();
-    int result = rte_eth_dev_start(o->port->id);
+    int result = start_patiently(o);
+    if (result < 0 && o->device.is_waiting)
+        return o->host->fail(o->error, -ECONNREFUSED,
+                             "nobody serves %s: start the other side first, with --net "
+                             "memif:%s,server",
+                             o->options->where, o->options->where);
     if (result < 0)
         return dpdk_fail(o->host, o->error, result, "the card cannot be started");
     o->port->is_started = true;
