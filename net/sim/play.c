@@ -569,6 +569,18 @@ static void begin(struct play *p)
     sim_set_check(p->sim, check, p);
 }
 
+/* Bug 17: TIME_WAIT and embryos pass. */
+static void check_rest(struct play *p)
+{
+    sim_run_for(p->sim, 2 * TCP_TIME_WAIT_NS);
+    for (unsigned i = 0; i < 2 && sim_violation_count(p->sim) == 0; i++) {
+        const struct stack_tcp *t = sim_stack(i ? p->client : p->server)->tcp;
+        if (t->time_wait_count != 0 || t->embryo_count != 0)
+            sim_violation(p->sim, "%u records of TIME_WAIT and %u embryos never end",
+                          t->time_wait_count, t->embryo_count);
+    }
+}
+
 static void collect(struct play *p, struct play_result *r)
 {
     for (unsigned i = 0; i < 2; i++) {
@@ -613,6 +625,7 @@ bool play_seed(uint64_t seed, const char *scenario, const char *pcap_path, struc
     p->is_healed = true;
     sim_heal(p->sim);
     sim_run_for(p->sim, LEAT_NS_PER_S);
+    check_rest(p);
     snprintf(r->sentence, sizeof(r->sentence), "%s", sim_violation_sentence(p->sim));
     sim_quiet(p->sim);
     r->violation_count = sim_free(p->sim);

@@ -211,8 +211,8 @@ static void port_init(struct sim_host *host)
         .tso_bytes_max = 65536,
         .slices_max = LEAT_PORT_SLICES_MAX,
         .mtu_bytes_max = (uint16_t)host->options.mtu_bytes,
-        .rx_queue_count = 1,
-        .tx_queue_count = 1,
+        .rx_queue_count = SIM_QUEUES,
+        .tx_queue_count = SIM_QUEUES,
         .link_kind = LEAT_LINK_ETHERNET,
     };
     struct mac_addr mac = sim_mac(host);
@@ -233,6 +233,7 @@ static bool start_stack(struct sim_host *host)
                                                            ? host->options.buffer_bytes_max
                                                            : 64u << 20};
     struct stack_options o = {.port = &host->port,
+                              .queue = SIM_QUEUE,
                               .mtu_bytes = host->options.mtu_bytes,
                               .probe_addresses = host->options.probe_addresses,
                               .autoconfigure = host->options.autoconfigure};

@@ -8,6 +8,9 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/rng.h"
 
+#define SIM_QUEUES 2
+#define SIM_QUEUE  1 /* the stack's: not the one that a forgotten number names */
+
 struct sim_event {
     uint64_t at_ns, order;
     struct sim_host *to; /* a frame's arrival, or NULL */

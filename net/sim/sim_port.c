@@ -76,11 +76,20 @@ static enum leat_verdict l4_verdict(const uint8_t *frame, uint32_t length)
     return csum_finish(sum).raw == 0 ? LEAT_VERDICT_GOOD : LEAT_VERDICT_BAD;
 }
 
+/* Bug 19: each queue is one core's, and what one queue gave goes back to it. */
+static void check_queue(struct sim_host *host, unsigned queue)
+{
+    if (queue != SIM_QUEUE)
+        sim_violation(host->sim, "host %u used queue %u, which is not its own", host->number,
+                      queue);
+}
+
 static unsigned sim_poll(struct leat_port *port, unsigned queue, struct leat_frame *frames,
                          unsigned count)
 {
     struct sim_host *host = host_of(port);
     unsigned taken = 0;
+    check_queue(host, queue);
     while (taken < count) {
         struct sim_arrived *a = take_arrived(host);
         if (a == NULL)
@@ -104,7 +113,7 @@ static unsigned sim_poll(struct leat_port *port, unsigned queue, struct leat_fra
 static void sim_release(struct leat_port *port, unsigned queue, void *const *handles,
                         unsigned count)
 {
-    (void)queue;
+    check_queue(host_of(port), queue);
     for (unsigned i = 0; i < count; i++)
         free(handles[i]);
     CHECK(host_of(port)->lent_count >= count);
@@ -131,7 +140,7 @@ static unsigned sim_grant(struct leat_port *port, unsigned queue, struct leat_pa
     struct sim_host *host = host_of(port);
     const struct sim_port_options *o = &host->options.port;
     unsigned given = 0;
-    (void)queue;
+    check_queue(host, queue);
     if (o->grant_refuse_ppm != 0 && sim_chance(host->sim, o->grant_refuse_ppm)) {
         host->retry_ns = host->sim->now_ns + 20 * LEAT_NS_PER_US;
         return 0;
@@ -148,7 +157,7 @@ static unsigned sim_grant(struct leat_port *port, unsigned queue, struct leat_pa
 static void sim_revoke(struct leat_port *port, unsigned queue, struct leat_packet *packets,
                        unsigned count)
 {
-    (void)queue;
+    check_queue(host_of(port), queue);
     for (unsigned i = 0; i < count; i++)
         free(packets[i].handle);
     host_of(port)->head_count -= count;
@@ -181,7 +190,7 @@ static unsigned sim_reclaim(struct leat_port *port, unsigned queue)
 {
     struct sim_host *host = host_of(port);
     unsigned left = 0;
-    (void)queue;
+    check_queue(host, queue);
     while (host->flights != NULL && host->flights->done_ns <= host->sim->now_ns) {
         struct sim_flight *f = host->flights;
         host->flights = f->next;
@@ -212,6 +221,14 @@ static void finish_ip_checksum(uint8_t *frame, const struct leat_packet *p)
     memcpy(at, &sum, sizeof(sum));
 }
 
+/* Bugs 13 to 15: what was right when the segment was built may no longer be when it leaves. */
+static void put_on_wire(struct sim_host *host, const uint8_t *frame, uint32_t length)
+{
+    if (l4_verdict(frame, length) == LEAT_VERDICT_BAD)
+        sim_violation(host->sim, "host %u sent a wrong checksum", host->number);
+    sim_wire_send(host, frame, length);
+}
+
 static void send_plain(struct sim_host *host, const struct leat_packet *p, uint8_t *frame,
                        uint32_t length)
 {
@@ -219,7 +236,7 @@ static void send_plain(struct sim_host *host, const struct leat_packet *p, uint8
         finish_checksum(frame, p, length);
     if (p->flags & LEAT_PACKET_IP_CHECKSUM)
         finish_ip_checksum(frame, p);
-    sim_wire_send(host, frame, length);
+    put_on_wire(host, frame, length);
 }
 
 /* What TSO hardware does: the header before each segment_bytes of payload, sequence numbers and
@@ -253,7 +270,7 @@ static void send_segments(struct sim_host *host, const struct leat_packet *p, co
         csum sum = csum_add(CSUM_ZERO, &l4_length, 4);
         sum = csum_add(sum, frame + p->l2_bytes + p->l3_bytes, p->l4_bytes + part);
         tcp->checksum = csum_finish(sum);
-        sim_wire_send(host, frame, header + part);
+        put_on_wire(host, frame, header + part);
     }
 }
 
@@ -281,12 +298,23 @@ static void send(struct sim_host *host, const struct leat_packet *p)
     host->stats.tx_bytes += length;
 }
 
+/* Bug 20: what the stack has committed was taken by the port or waits in the backlog. */
+static void check_backlog(struct sim_host *host)
+{
+    const struct stack *s = host->stack;
+    if (s != NULL && s->count.tx_packets != host->stats.tx_count + s->tx.queued)
+        sim_violation(host->sim, "host %u committed %llu packets, sent %llu and keeps %u",
+                      host->number, (unsigned long long)s->count.tx_packets,
+                      (unsigned long long)host->stats.tx_count, s->tx.queued);
+}
+
 static unsigned sim_transmit_burst(struct leat_port *port, unsigned queue,
                                    struct leat_packet *packets, unsigned count)
 {
     struct sim_host *host = host_of(port);
     const struct sim_port_options *o = &host->options.port;
-    (void)queue;
+    check_queue(host, queue);
+    check_backlog(host);
     if (o->tx_refuse_ppm != 0 && sim_chance(host->sim, o->tx_refuse_ppm)) {
         count = (unsigned)sim_random_below(host->sim, count);
         host->retry_ns = host->sim->now_ns + 20 * LEAT_NS_PER_US;
@@ -315,14 +343,14 @@ uint64_t sim_port_next(const struct sim_host *host)
 
 static void sim_arm(struct leat_port *port, unsigned queue, struct leat_port_nap *nap)
 {
-    (void)queue;
+    check_queue(host_of(port), queue);
     *nap = (struct leat_port_nap){host_of(port)->arrived != NULL, -1, UINT64_MAX};
 }
 
 static void sim_disarm(struct leat_port *port, unsigned queue)
 {
+    check_queue(host_of(port), queue);
     (void)port;
-    (void)queue;
 }
 
 static void sim_get_link(struct leat_port *port, struct leat_link *link)
@@ -333,7 +361,7 @@ static void sim_get_link(struct leat_port *port, struct leat_link *link)
 static void sim_stats(struct leat_port *port, unsigned queue, struct leat_port_stats *stats)
 {
     struct sim_host *host = host_of(port);
-    (void)queue;
+    check_queue(host, queue);
     *stats = host->stats;
     stats->rx_held_count = host->lent_count;
     stats->tx_held_count = host->head_count;
