@@ -4,7 +4,7 @@
 Counts are test cases where a program says how many it ran (cmocka, unittest), else programs; each
 build and each check of `./dev check` counts as one. By default: the fast suites of the default
 build. With LEAT_TEST_ALL=1: every suite, also under ASan and UBSan, under TSan and built by clang,
-the checks, and the fuzz targets; there, a skipped test is a failure.
+the checks, the bugs of test/bugs, and the fuzz targets; there, a skipped test is a failure.
 """
 import contextlib
 import json
@@ -267,6 +267,8 @@ def run_stages(tally):
         "build-tsan", "thread", ["unit", "contract", "http", "socket"]))
     stage(tally, "clang", clang_build)
     stage(tally, "checks", counted_script("test/check/run.py", "--all", timeout_s=900))
+    stage(tally, "bugs that must be caught", counted_script(
+        "test/bugs/run.py", "--seeds", "1000", "--seconds", "60", timeout_s=900))
     stage(tally, "fuzz targets", counted_script("test/fuzz/run.py", "--short", timeout_s=900))
 
 

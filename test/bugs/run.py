@@ -1,91 +1,231 @@
 #!/usr/bin/env python3
-"""Shows that each classic bug of home-made TCP stacks is caught: run.py [--seeds N] [NAME...]
+"""Shows that each bug that home-made TCP stacks have would be caught: `./dev bugs [NN...]`.
 
-Applies each NAME.patch of this folder to a copy of the tree, builds the scripts and leat-sim there,
-and runs them until one fails. A checker that never caught anything proves nothing. Exit code 1 if a
-bug went unnoticed, or if the tree without any fails.
+Each NN-NAME.patch of this folder puts one such bug into a copy of the tree; its head says what
+breaks and which test is to notice. The copy is built once; then each patch is applied, what changed
+is built, the scripts of test/script run, and if they all pass, seeds of the simulator, until
+something fails; then the patch is taken out again. A checker that never caught anything proves
+nothing. Exit code 1 if a bug goes unnoticed, a patch does not apply or build, or the tree without
+any bug fails.
 """
 import argparse
+import json
+import os
 import pathlib
+import re
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-SCRIPTS = ["ip", "tcp_data", "tcp_states"]
-SECONDS_MAX = 120
+SEEDS_FIRST, SEEDS_MOST = 5, 100  # in one process
+CPU_SECONDS_MAX = 20  # of one process: more is an endless loop
+MEMORY_BYTES_MAX = 4 << 30  # of one process
+BUILD_SECONDS_MAX = 900
 
 
-def run(tree, *command, seconds=SECONDS_MAX):
-    """Exit code, or "no end"; and the last line that it printed."""
-    try:
-        done = subprocess.run(command, cwd=tree, stdin=subprocess.DEVNULL, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=seconds, errors="replace")
-    except subprocess.TimeoutExpired:
-        return "no end", ""
-    return done.returncode, (done.stdout.strip().splitlines() or [""])[-1]
+class Bug:
+    """One patch: its name, what it breaks, and which test is to catch it."""
+
+    def __init__(self, path):
+        self.path = path
+        self.number, self.name = path.stem.split("-", 1)
+        text = path.read_text()
+        expected = re.search(r"^Caught by: (.*)$", text, re.M)
+        self.expected = expected[1] if expected else ""
+        self.files = re.findall(r"^\+\+\+ b/(.*)$", text, re.M)
 
 
-def build(tree):
-    targets = ["leat-sim"] + [f"test/script/test-script-{name}" for name in SCRIPTS]
-    code, line = run(tree, "ninja", "-C", "build", *targets, seconds=900)
-    if code != 0:
-        sys.exit(f"the tree does not build: {line}")
+class Tree:
+    """A copy of the tracked files, with a build of its own."""
 
+    def __init__(self, folder):
+        self.folder = folder
+        self.tests = {}
 
-def first_failure(tree, seeds):
-    """What failed, or None."""
-    for name in SCRIPTS:
-        code, _ = run(tree, f"build/test/script/test-script-{name}")
+    def run(self, command, seconds, bounded=False):
+        """Exit code, or None when it took too long; and its output."""
+        def limit():
+            resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS_MAX, CPU_SECONDS_MAX + 1))
+            resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+        process = subprocess.Popen(
+            command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
+            preexec_fn=limit if bounded else None)
+        try:
+            output, _ = process.communicate(timeout=max(seconds, 1))
+            return process.returncode, output
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return None, process.communicate()[0]
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise
+
+    def copy(self):
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, text=True,
+                                stdout=subprocess.PIPE).stdout
+        for name in filter(None, listed.split("\0")):
+            if (ROOT / name).is_file():
+                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, self.folder / name)
+        code, output = self.run(["meson", "setup", "build", "-Dbenchmarks=disabled"], 300)
         if code != 0:
-            return f"script {name}" if code != "no end" else f"script {name}, which did not end"
-    for first in range(1, seeds + 1, 10):
-        code, line = run(tree, "build/leat-sim", "--from", str(first), "--seeds", "10")
-        if code != 0:
-            return f"the simulator, seeds {first} to {first + 9} ({line[:60]})"
+            sys.exit(f"meson failed in the copy:\n{output}")
+        code, output = self.run(["meson", "introspect", "build", "--tests"], 60)
+        self.tests = {test["name"]: test["cmd"][0] for test in json.loads(output)
+                      if test["name"].startswith("script-")}
+
+    def build(self):
+        """None, or the first line that says what is wrong."""
+        targets = ["leat-sim"] + [os.path.relpath(path, self.folder / "build")
+                                  for path in self.tests.values()]
+        code, output = self.run(["ninja", "-C", "build", *targets], BUILD_SECONDS_MAX)
+        if code == 0:
+            return None
+        found = re.search(r"^.*error:.*$", output, re.M)
+        return found[0] if found else (output.strip().splitlines() or ["no end"])[-1]
+
+
+def how_it_ended(code):
+    if code is None or code == -signal.SIGXCPU:
+        return "does not end"
+    if code < 0:
+        return f"{signal.Signals(-code).name}"
+    return f"exit code {code}"
+
+
+def failing_script(tree, expected, seconds):
+    """"script NAME, CASE", or None. The one that is expected to fail goes first."""
+    names = sorted(tree.tests, key=lambda name: (name[len("script-"):] not in expected, name))
+    for name in names:
+        code, output = tree.run([tree.tests[name]], seconds, bounded=True)
+        if code == 0:
+            continue
+        failed = re.findall(r"^\[  FAILED  \] (?!\d)(\w+)$", output, re.M)
+        if failed:
+            return f"script {name[len('script-'):]}, {failed[0]}"
+        begun = re.findall(r"^\[ RUN      \] (\w+)$", output, re.M)
+        where = f", {begun[-1]}" if begun else ""
+        return f"script {name[len('script-'):]}{where} ({how_it_ended(code)})"
     return None
 
 
-def copy_tree(to):
-    names = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, text=True,
-                           stdout=subprocess.PIPE).stdout.split("\n")
-    for name in filter(None, names):
-        (to / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, to / name)
-    code, line = run(to, "meson", "setup", "build", seconds=300)
-    if code != 0:
-        sys.exit(f"meson failed in the copy: {line}")
-    build(to)
+def failing_seed_of(tree, first, count, seconds):
+    """What the simulator says of the first seed that fails, or None."""
+    play = [str(tree.folder / "build/leat-sim"), "--from", str(first), "--seeds", str(count)]
+    code, output = tree.run(play, seconds, bounded=True)
+    if code == 0:
+        return None
+    found = re.search(r"^seed (\d+): (.*)$", output, re.M)
+    if found:
+        return f"seed {found[1]}: {found[2]}"
+    if count == 1:
+        lines = [line for line in output.splitlines() if line.strip()]
+        return f"seed {first}: {lines[0] if lines else how_it_ended(code)}"
+    for seed in range(first, first + count):
+        said = failing_seed_of(tree, seed, 1, seconds)
+        if said:
+            return said
+    return f"seeds {first} to {first + count - 1}, only one after the other ({how_it_ended(code)})"
+
+
+def failing_seed(tree, seeds, deadline):
+    """The same for all seeds up to a number and a time; and how many were played."""
+    first, count = 1, SEEDS_FIRST
+    while first <= seeds and time.monotonic() < deadline:
+        count = min(count, seeds - first + 1)
+        said = failing_seed_of(tree, first, count, deadline - time.monotonic() + 60)
+        if said:
+            return said, first
+        first += count
+        count = min(2 * count, SEEDS_MOST)
+    return None, first - 1
+
+
+def judge(tree, expected, options):
+    """(caught, by what) of the tree as it is."""
+    if not options.sim:
+        said = failing_script(tree, expected, options.seconds)
+        if said:
+            return True, said
+    if options.scripts:
+        return False, "every script passes"
+    said, played = failing_seed(tree, options.seeds, time.monotonic() + options.seconds)
+    return (True, said) if said else (False, f"every script and {played} seeds pass")
+
+
+def apply_and_judge(tree, bug, options):
+    before = {name: (tree.folder / name).read_bytes() for name in bug.files}
+    code, output = tree.run(["patch", "-p1", "-f", "--no-backup-if-mismatch", "-r", "-",
+                             "-i", str(bug.path)], 60)
+    try:
+        if code != 0:
+            return False, "the patch does not apply: " + output.strip().splitlines()[-1]
+        wrong = tree.build()
+        if wrong:
+            return False, f"the patch does not build: {wrong}"
+        return judge(tree, bug.expected, options)
+    finally:
+        for name, content in before.items():
+            (tree.folder / name).write_bytes(content)
+
+
+def show(caught, name, by, started):
+    seconds = time.monotonic() - started
+    print(f"{'ok' if caught else 'FAILED':<6} {name:<46} {seconds:6.1f} s  {by}", flush=True)
+
+
+def sound_tree(tree):
+    """The tree without a bug passes, or nothing that fails later means anything."""
+    started = time.monotonic()
+    tree.copy()
+    wrong = tree.build()
+    if wrong:
+        sys.exit(f"FAILED the tree does not build: {wrong}")
+    said = failing_script(tree, "", 300) or failing_seed_of(tree, 1, 20, 300)
+    show(not said, "without a bug", said or "every script and 20 seeds pass", started)
+    return not said
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="./dev bugs", description=__doc__.split("\n")[0])
+    parser.add_argument("numbers", nargs="*", metavar="NN", help="only these; default: all")
+    parser.add_argument("--seeds", type=int, default=10000, help="at most, of the simulator")
+    parser.add_argument("--seconds", type=int, default=600, help="at most, for a bug")
+    parser.add_argument("--sim", action="store_true", help="without the scripts")
+    parser.add_argument("--scripts", action="store_true", help="without the simulator")
+    return parser.parse_args()
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--seeds", type=int, default=300)
-    arguments.add_argument("names", nargs="*")
-    options = arguments.parse_args()
-    patches = [path for path in sorted(HERE.glob("*.patch"))
-               if not options.names or path.stem in options.names]
+    options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    wanted = set(options.numbers)
+    bugs = [Bug(path) for path in sorted(HERE.glob("*.patch"))]
+    bugs = [bug for bug in bugs if not wanted or bug.number in wanted]
+    unknown = wanted - {bug.number for bug in bugs}
+    if unknown:
+        sys.exit(f"there is no bug {', '.join(sorted(unknown))}")
     missed = 0
-    with tempfile.TemporaryDirectory() as folder:
-        tree = pathlib.Path(folder)
-        copy_tree(tree)
-        found = first_failure(tree, min(options.seeds, 50))
-        if found:
-            sys.exit(f"without any bug {found} fails")
-        for path in patches:
-            applied, line = run(tree, "patch", "-p1", "-i", str(path))
-            if applied != 0:
-                sys.exit(f"{path.name} does not apply: {line}")
-            build(tree)
-            found = first_failure(tree, options.seeds)
-            print(f"{'caught' if found else 'MISSED'} {path.stem}"
-                  f"{': ' + found if found else ''}", flush=True)
-            missed += found is None
-            run(tree, "patch", "-R", "-p1", "-i", str(path))
-    print(f"{len(patches) - missed} of {len(patches)} bugs caught")
+    with tempfile.TemporaryDirectory(prefix="leat-bugs-") as folder:
+        tree = Tree(pathlib.Path(folder))
+        if not sound_tree(tree):
+            return 1
+        for bug in bugs:
+            started = time.monotonic()
+            caught, by = apply_and_judge(tree, bug, options)
+            show(caught, f"{bug.number} {bug.name}", by, started)
+            missed += not caught
+    print(f"{len(bugs) - missed} of {len(bugs)} bugs caught")
     return 1 if missed else 0
 
 

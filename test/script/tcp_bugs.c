@@ -99,6 +99,21 @@ static void our_sequence_numbers_pass_2_31_3_4(void **state)
     our_numbers_pass(UINT32_C(1) << 31);
 }
 
+/* ---- bug 10 ---- */
+
+static void text_that_reaches_into_what_waits_is_not_given_twice(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    say(t, "A", 101, 1, 100); /* waits */
+    say(t, "A", 301, 1, 100);
+    say(t, "A", 1, 1, 150); /* its first half once more */
+    assert_int_equal(t->received, 200);
+    say(t, "A", 201, 1, 300); /* all of the second, and more */
+    assert_int_equal(t->received, 500);
+    forget(t);
+    talk_end(t);
+}
+
 /* ---- bugs 13 and 14: what waits for the port, or is still read by it, does not change ---- */
 
 static void an_ack_that_overtakes_a_retransmission_leaves_it_whole(void **state)
@@ -156,6 +171,7 @@ int main(void)
         cmocka_unit_test(the_peers_sequence_numbers_pass_2_31_3_4),
         cmocka_unit_test(our_sequence_numbers_pass_2_32_3_4),
         cmocka_unit_test(our_sequence_numbers_pass_2_31_3_4),
+        cmocka_unit_test(text_that_reaches_into_what_waits_is_not_given_twice),
         cmocka_unit_test(an_ack_that_overtakes_a_retransmission_leaves_it_whole),
         cmocka_unit_test(a_partial_ack_changes_nothing_that_the_port_reads),
         cmocka_unit_test(what_the_port_refuses_waits_and_goes_as_soon_as_it_can),
