@@ -7,6 +7,7 @@
 
 #include <leat_config.h>
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <linux/io_uring.h>
 #include <netinet/in.h>
@@ -16,10 +17,12 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "net/port/ports.h"
 #include "runtime/base/topology.h"
 
 #define OPEN_FILES_WANTED  65536
@@ -198,6 +201,58 @@ static void check_memory(void)
     }
 }
 
+/* ---- for Leat's own stack (--net) ---- */
+
+static void check_tun(void)
+{
+    struct stat status;
+    if (stat("/dev/net/tun", &status) < 0) {
+        say("note", "tun",
+            "there is no /dev/net/tun: --net tun:NAME does not work; mend: sudo modprobe tun");
+        return;
+    }
+    bool may_make = geteuid() == 0;
+    say(may_make ? "ok" : "note", "tun", "%s",
+        may_make ? "--net tun:NAME works"
+                 : "--net tun:NAME needs a device that root has made; mend: sudo ip tuntap add "
+                   "NAME mode tap user $USER && sudo ip link set NAME up");
+}
+
+static void check_dpdk(void)
+{
+    struct leat_error error = {0};
+    if (dpdk_module_check(&error) < 0) {
+        say("note", "dpdk", "%s", error.sentence);
+    } else {
+        say("ok", "dpdk", "pci, xdp, packet, tap and memif ports can be opened");
+    }
+}
+
+/* Groups appear when the kernel uses an IOMMU; cards are given away through vfio-pci. */
+static void check_vfio(void)
+{
+    bool has_iommu = false;
+    DIR *groups = opendir("/sys/kernel/iommu_groups");
+    for (struct dirent *entry; groups != NULL && (entry = readdir(groups)) != NULL;) {
+        has_iommu = has_iommu || entry->d_name[0] != '.';
+    }
+    if (groups != NULL) {
+        closedir(groups);
+    }
+    if (access("/dev/vfio/vfio", F_OK) < 0) {
+        say("note", "vfio", "not loaded, needed for --net pci:ADDR; mend: sudo modprobe vfio-pci");
+    } else {
+        say("ok", "vfio", "loaded");
+    }
+    if (has_iommu) {
+        say("ok", "iommu", "in use by the kernel");
+    } else {
+        say("note", "iommu",
+            "not in use, needed for --net pci:ADDR with vfio; mend: boot with intel_iommu=on or "
+            "amd_iommu=on (in a virtual machine: its host has to offer one)");
+    }
+}
+
 int doctor_main(int argc, char **argv)
 {
     struct leat_command_line line = {
@@ -229,6 +284,9 @@ int doctor_main(int argc, char **argv)
     check_uring();
     check_files();
     check_memory();
+    check_tun();
+    check_dpdk();
+    check_vfio();
     printf("%s\n", doctor.has_failed ? "leat cannot serve here until what is marked \"fail\" is "
                                        "mended"
                                      : "leat serve works here");

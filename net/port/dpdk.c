@@ -91,3 +91,8 @@ struct leat_port *dpdk_port_open(const struct port_options *options, struct leat
     const struct dpdk_module *module = load_module(error);
     return module != NULL ? module->open(&host, options, error) : NULL;
 }
+
+int dpdk_module_check(struct leat_error *error)
+{
+    return load_module(error) != NULL ? 0 : error->code;
+}

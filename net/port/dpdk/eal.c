@@ -250,6 +250,8 @@ int dpdk_eal_start(const struct dpdk_host *host, const struct dpdk_device *devic
     dpdk_quiet_end(quiet);
     if (is_bound)
         pthread_setaffinity_np(pthread_self(), sizeof(allowed), &allowed);
+    if (result >= 0) /* of this process alone, and empty */
+        rmdir(rte_eal_get_runtime_dir());
     return result >= 0
                ? 0
                : dpdk_fail(host, error, rte_errno != 0 ? -rte_errno : -EIO, "DPDK does not start");
@@ -257,10 +259,7 @@ int dpdk_eal_start(const struct dpdk_host *host, const struct dpdk_device *devic
 
 void dpdk_eal_end(void)
 {
-    const char *folder = rte_eal_get_runtime_dir();
     struct dpdk_quiet quiet = dpdk_quiet_begin();
     rte_eal_cleanup();
     dpdk_quiet_end(quiet);
-    if (folder != NULL && strstr(folder, "leat-") != NULL)
-        rmdir(folder); /* of this process alone, and empty */
 }
