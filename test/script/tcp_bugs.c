@@ -164,6 +164,31 @@ static void what_the_port_refuses_waits_and_goes_as_soon_as_it_can(void **state)
     talk_end(t);
 }
 
+/* ---- beyond the twenty: found while they were written ---- */
+
+/* RFC 2018 8: the left edge is sent again after a timeout, whether it was sacked or not. */
+static void a_peer_that_reneges_gets_its_data_again_rfc2018_8(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    app_send(t, 1, 3 * 1448);
+    for (uint32_t i = 0; i < 3; i++)
+        hear(t, "A", 1 + 1448 * i, 1, 1448);
+    const uint32_t edges[] = {1449, 1 + 3 * 1448};
+    say_sack(t, 1, 1, 1, edges);
+    pass(t, 1000);
+    forget(t);
+    say(t, "A", 1, 1449, 0); /* and it no longer has what it had sacked */
+    forget(t);
+    pass(t, 3000);
+    hear(t, "A", 1449, 1, 1448);
+    forget(t);
+    say(t, "A", 1, 2897, 0);
+    hear(t, "A", 2897, 1, 1448);
+    say(t, "A", 1, 1 + 3 * 1448, 0);
+    assert_int_equal(conn_of(t)->snd_una.n, conn_of(t)->snd_nxt.n);
+    talk_end(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +200,7 @@ int main(void)
         cmocka_unit_test(an_ack_that_overtakes_a_retransmission_leaves_it_whole),
         cmocka_unit_test(a_partial_ack_changes_nothing_that_the_port_reads),
         cmocka_unit_test(what_the_port_refuses_waits_and_goes_as_soon_as_it_can),
+        cmocka_unit_test(a_peer_that_reneges_gets_its_data_again_rfc2018_8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,11 +39,20 @@ void tcp_mark_lost(struct tcp_work *w, struct tcp_sent *r)
     }
 }
 
+/* RFC 2018 8: a left edge that is sacked and still not acknowledged after a timeout was thrown away
+ * by the peer, and then what else it sacked may be too. */
 void tcp_mark_all_lost(struct tcp_conn *c)
 {
-    for (struct tcp_sent *r = c->work->sent_first; r != NULL; r = r->next)
+    struct tcp_work *w = c->work;
+    bool has_reneged = w->sent_first != NULL && (w->sent_first->flags & SENT_SACKED);
+    for (struct tcp_sent *r = w->sent_first; r != NULL; r = r->next) {
+        if (has_reneged && (r->flags & SENT_SACKED)) {
+            r->flags &= ~(uint32_t)SENT_SACKED;
+            w->sacked_bytes -= seq_span(r->from, r->to);
+        }
         if (!(r->flags & SENT_SACKED))
-            tcp_mark_lost(c->work, r);
+            tcp_mark_lost(w, r);
+    }
 }
 
 /* RFC 8985 6.2 step 4: how long reordering is waited for. */
