@@ -189,6 +189,27 @@ static void a_peer_that_reneges_gets_its_data_again_rfc2018_8(void **state)
     talk_end(t);
 }
 
+/* RFC 7323 5.3, R2 before R3: who does not know the window cannot move the clock of PAWS. */
+static void a_stranger_cannot_move_the_timestamp_rfc7323_5_3(void **state)
+{
+    static const char *const flags[] = {"A", "PA", "S", "FA"};
+    struct talk *t = talk_open(NULL);
+    say(t, "A", 1, 1, 100);
+    forget(t);
+    for (unsigned i = 0; i < 4; i++) {
+        uint32_t honest = t->ts_value;
+        t->ts_value += UINT32_C(1) << 30;
+        say(t, flags[i], UINT32_C(0) - 1000000, 1, i == 0 ? 0 : 10);
+        t->ts_value += 1000;
+        say(t, flags[i], 2000000000, 1, i == 0 ? 0 : 10);
+        t->ts_value = honest + 10;
+        forget(t);
+        say(t, "A", 101 + 10 * i, 1, 10);
+        assert_int_equal(t->received, 110 + 10 * i);
+    }
+    talk_end(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +222,7 @@ int main(void)
         cmocka_unit_test(a_partial_ack_changes_nothing_that_the_port_reads),
         cmocka_unit_test(what_the_port_refuses_waits_and_goes_as_soon_as_it_can),
         cmocka_unit_test(a_peer_that_reneges_gets_its_data_again_rfc2018_8),
+        cmocka_unit_test(a_stranger_cannot_move_the_timestamp_rfc7323_5_3),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

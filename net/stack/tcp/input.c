@@ -109,7 +109,7 @@ static void take_reset(struct stack_tcp *t, struct tcp_conn *c, const struct tcp
 
 /* ---- first step: sequence number and timestamp ---- */
 
-/* RFC 7323 5.3. False: dropped. */
+/* RFC 7323 5.3, R1. False: dropped. */
 static bool check_timestamp(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g)
 {
     if (!(c->flags & TCP_USES_TS) || (g->flags & TCP_RST))
@@ -124,11 +124,18 @@ static bool check_timestamp(struct stack_tcp *t, struct tcp_conn *c, const struc
         tcp_challenge(t, c);
         return false;
     }
-    if (seq_le(g->seq, c->rcv_nxt)) {
-        c->ts_recent = g->ts_value;
-        c->ts_recent_ms = t->now_ms;
-    }
     return true;
+}
+
+/* RFC 7323 5.3, R3: only what passed the window and the ACK moves the clock of PAWS, else a
+ * stranger could. An acceptable segment that began at or before rcv_nxt was trimmed to begin there.
+ */
+static void note_timestamp(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g)
+{
+    if (!(c->flags & TCP_USES_TS) || !g->has_ts || !seq_eq(g->seq, c->rcv_nxt))
+        return;
+    c->ts_recent = g->ts_value;
+    c->ts_recent_ms = t->now_ms;
 }
 
 static void drop_front(struct tcp_segment *g, uint32_t bytes)
@@ -320,8 +327,10 @@ void tcp_conn_input(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment 
     }
     if (c->state == TCP_SYN_RCVD && !syn_rcvd_ack(t, c, g))
         return;
-    if (tcp_ack(t, c, g))
-        tcp_receive(t, c, g);
+    if (!tcp_ack(t, c, g))
+        return;
+    note_timestamp(t, c, g);
+    tcp_receive(t, c, g);
 }
 
 /* ---- header prediction ---- */
