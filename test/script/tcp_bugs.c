@@ -210,6 +210,18 @@ static void a_stranger_cannot_move_the_timestamp_rfc7323_5_3(void **state)
     talk_end(t);
 }
 
+/* The numbers come round: what is sent again 4 GiB later is no SYN. */
+static void after_4_gib_nothing_is_taken_for_the_syn_3_4(void **state)
+{
+    struct talk *t = talk_open(&(struct talk_options){.no_sack = true});
+    conn_of(t)->iss = conn_of(t)->snd_nxt;
+    app_send(t, 1, 100);
+    hear(t, "A", 1, 1, 100);
+    pass(t, 300);
+    hear(t, "A", 1, 1, 100);
+    talk_end(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +235,7 @@ int main(void)
         cmocka_unit_test(what_the_port_refuses_waits_and_goes_as_soon_as_it_can),
         cmocka_unit_test(a_peer_that_reneges_gets_its_data_again_rfc2018_8),
         cmocka_unit_test(a_stranger_cannot_move_the_timestamp_rfc7323_5_3),
+        cmocka_unit_test(after_4_gib_nothing_is_taken_for_the_syn_3_4),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -215,7 +215,7 @@ bool tcp_resend(struct stack_tcp *t, struct tcp_conn *c, struct tcp_sent *r)
         span = c->mss;
     }
     uint32_t length = span;
-    if (seq_eq(r->from, c->iss)) {
+    if (c->state < TCP_ESTABLISHED && seq_eq(r->from, c->iss)) { /* later the number comes round */
         flags = c->state == TCP_SYN_SENT ? TCP_SYN : TCP_SYN | TCP_ACK;
         length--;
     }
