@@ -63,6 +63,13 @@ static void add_time(struct line *line, struct leat_http *http)
     add_text(line, date);
 }
 
+/* Of a request that could not be read there is nothing to tell: columns stay columns all the same.
+ */
+static struct leat_view said(struct leat_view view, bool is_json)
+{
+    return view.length_bytes > 0 || is_json ? view : leat_view_of("-");
+}
+
 void http_access_log(const struct leat_request *req)
 {
     const struct http_exchange *x = &req->x;
@@ -80,9 +87,9 @@ void http_access_log(const struct leat_request *req)
     add_text(&line, is_json ? "\",\"peer\":\"" : " ");
     add_view(&line, leat_view_of(peer));
     add_text(&line, is_json ? "\",\"method\":\"" : " \"");
-    add_view(&line, leat_request_method_name(req));
+    add_view(&line, said(leat_request_method_name(req), is_json));
     add_text(&line, is_json ? "\",\"target\":\"" : " ");
-    add_view(&line, leat_request_target(req));
+    add_view(&line, said(leat_request_target(req), is_json));
     add_text(&line, is_json ? "\",\"status\":" : "\" ");
     add_number(&line, x->status);
     add_text(&line, is_json ? ",\"body_bytes\":" : " ");
