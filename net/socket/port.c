@@ -72,6 +72,12 @@ static struct sock_port *port_find(struct leat_sockets_shared *shared, const str
     return NULL;
 }
 
+static bool is_no_socket(const char *path)
+{
+    struct stat status;
+    return lstat(path, &status) == 0 && !S_ISSOCK(status.st_mode);
+}
+
 static int bind_failed(const struct leat_addr *addr, int code, struct leat_error *error)
 {
     char text[LEAT_ADDR_TEXT_BYTES_MAX], holder[HOLDER_TEXT_BYTES_MAX];
@@ -79,10 +85,10 @@ static int bind_failed(const struct leat_addr *addr, int code, struct leat_error
     bool is_unix = addr->family == LEAT_FAMILY_UNIX;
     switch (-code) {
     case EADDRINUSE:
-        return is_unix ? leat_fail(error, code,
-                                   "%s is in use: another program listens on it, stop that one or "
-                                   "choose another path",
-                                   text)
+        return is_unix ? leat_fail(error, code, "%s is %s: choose another path", text,
+                                   is_no_socket(addr->path)
+                                       ? "a file that is there already, and no socket"
+                                       : "in use by another program")
                        : leat_fail(error, code,
                                    "port %u is in use by %s: stop it or choose another with "
                                    "--listen",

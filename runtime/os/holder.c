@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -84,7 +85,8 @@ const char *holder_of_port(uint16_t port, char text[HOLDER_TEXT_BYTES_MAX])
         if (isdigit((unsigned char)entry->d_name[0]) && has_inode(entry->d_name, &inodes)) {
             char name[32];
             name_read(entry->d_name, name);
-            snprintf(text, HOLDER_TEXT_BYTES_MAX, "%s (pid %.12s)", name, entry->d_name);
+            snprintf(text, HOLDER_TEXT_BYTES_MAX, "%s (pid %.12s%s)", name, entry->d_name,
+                     atoi(entry->d_name) == getpid() ? ", this program itself" : "");
             break;
         }
     }

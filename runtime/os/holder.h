@@ -5,10 +5,10 @@
 
 #include <leat/defs.h>
 
-#define HOLDER_TEXT_BYTES_MAX 64
+#define HOLDER_TEXT_BYTES_MAX 80
 
-/* Writes "nginx (pid 123)", or "another process" where /proc does not show whose it is; returns
- * text. */
+/* Writes "nginx (pid 123)", "leat (pid 4, this program itself)", or "another process" where /proc
+ * does not show whose it is; returns text. */
 const char *holder_of_port(uint16_t port, char text[HOLDER_TEXT_BYTES_MAX]);
 
 #endif

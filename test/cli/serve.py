@@ -154,6 +154,20 @@ class Refusals(unittest.TestCase):
                                    "stop it or choose another with --listen")
             self.assertEqual(get(first.address)[0], 200)
 
+    def test_an_address_given_twice(self):
+        port = free_port()
+        said = self.refused("--listen", f"127.0.0.1:{port}", "--listen", f":{port}")
+        self.assertRegex(said, rf"^port {port} is in use by leat \(pid \d+, this program itself\)")
+
+    def test_a_unix_path_that_is_something_else(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "notes")
+            path.write_text("keep")
+            said = self.refused("--listen", f"unix:{path}")
+            self.assertEqual(said, f"unix:{path} is a file that is there already, and no socket: "
+                                   "choose another path")
+            self.assertEqual(path.read_text(), "keep")
+
     def test_an_address_of_another_machine(self):
         self.assertIn("is not an address of this machine",
                       self.refused("--listen", "192.0.2.1:8080"))
@@ -306,6 +320,25 @@ class End(unittest.TestCase):
             get(program.address, "/seen")
             self.assertEqual(program.end(TERM), 0)
             self.assertRegex(program.text["stdout"] + program.text["stderr"], r"GET /seen\b.*200")
+
+    def test_access_log_of_hostile_bytes(self):
+        hostile = [b'GET /"quo\\te HTTP/1.1\r\nHost: a\r\n\r\n', b"\0\x01\x7f\xff\r\n\r\n",
+                   b"B'EW /" + b"x" * 5000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+                   b"GET /" + b"y" * 70000 + b" HTTP/1.1\r\nHost: a\r\n\r\n"]
+        for flags in ([], ["--json-log"]):
+            with serve("--hello", "--access-log", "--cores", "1", *flags) as program:
+                for request in hostile:
+                    with socket.create_connection(program.address, timeout=30) as client:
+                        client.sendall(request)
+                        client.recv(4096)
+                self.assertEqual(program.end(TERM), 0)
+                lines = program.text["stdout"].splitlines()[1:]
+                self.assertEqual(len(lines), len(hostile), lines)
+                for line in lines:
+                    if flags:
+                        json.loads(line)
+                    else:
+                        self.assertRegex(line, r' "\S+ \S+" [1-5]\d\d \d+ \d+us$')
 
     def test_access_log_as_json(self):
         with serve("--hello", "--access-log", "--json-log", "--cores", "1") as program:

@@ -91,7 +91,7 @@ static uint16_t listen_on(int family, int *fd)
 static void names_who_listens(void **state)
 {
     char text[HOLDER_TEXT_BYTES_MAX], expected[HOLDER_TEXT_BYTES_MAX];
-    snprintf(expected, sizeof(expected), "test-signals (pid %d)", getpid());
+    snprintf(expected, sizeof(expected), "test-signals (pid %d, this program itself)", getpid());
     static const int families[] = {AF_INET, AF_INET6};
     for (unsigned i = 0; i < 2; i++) {
         int fd;
