@@ -4,8 +4,8 @@
 #include "apps/commands.h"
 
 #include <leat/options.h>
-
 #include <leat_config.h>
+
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
@@ -260,19 +260,9 @@ int doctor_main(int argc, char **argv)
         .summary = "Tells what this machine offers Leat, and the command that mends what is "
                    "missing.\nExit code 0 when serving over plain sockets works.",
     };
-    struct leat_error error = {0};
-    switch (leat_command_line_parse(&line, argc, argv, &error)) {
-    case LEAT_PARSED_HELP:
-        leat_command_line_help(&line, STDOUT_FILENO);
-        return 0;
-    case LEAT_PARSED_VERSION:
-        printf("leat %s\n", LEAT_VERSION);
-        return 0;
-    case LEAT_PARSED_RUN:
-        break;
-    default:
-        fprintf(stderr, "leat doctor: %s\n", error.sentence);
-        return 2;
+    int code = leat_command_line_take(&line, argc, argv);
+    if (code >= 0) {
+        return code;
     }
     struct doctor doctor = {false};
     struct utsname name;

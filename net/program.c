@@ -8,12 +8,10 @@
 
 #define COUNT_OF(table) ((unsigned)(sizeof(table) / sizeof((table)[0])))
 
-static int program_run(const struct leat_program *program, struct leat_command_line *line,
-                       struct leat_run_options *options, char **argv, int argc)
+int leat_command_line_take(struct leat_command_line *line, int argc, char **argv)
 {
     struct leat_error error = {0};
-    int parsed = leat_command_line_parse(line, argc, argv, &error);
-    switch (parsed) {
+    switch (leat_command_line_parse(line, argc, argv, &error)) {
     case LEAT_PARSED_HELP:
         leat_command_line_help(line, STDOUT_FILENO);
         return 0;
@@ -21,13 +19,11 @@ static int program_run(const struct leat_program *program, struct leat_command_l
         printf("leat %s\n", LEAT_VERSION);
         return 0;
     case LEAT_PARSED_RUN:
-        break;
+        return -1;
     default:
         fprintf(stderr, "%s: %s\n", line->name, error.sentence);
         return 2;
     }
-    int code = program->check != NULL ? program->check(line, options, program->user) : 0;
-    return code != 0 ? code : leat_run(options);
 }
 
 int leat_program_main(const struct leat_program *program, int argc, char **argv)
@@ -84,7 +80,12 @@ int leat_program_main(const struct leat_program *program, int argc, char **argv)
         .table_counts = {program->option_count, COUNT_OF(common) - skipped},
     };
     options.name = line.name;
-    return program_run(program, &line, &options, argv, argc);
+    int code = leat_command_line_take(&line, argc, argv);
+    if (code < 0 && program->check != NULL) {
+        code = program->check(&line, &options, program->user);
+        code = code == 0 ? -1 : code;
+    }
+    return code < 0 ? leat_run(&options) : code;
 }
 
 int leat_main(int argc, char **argv, leat_start_fn *start)
