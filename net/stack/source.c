@@ -47,10 +47,18 @@ static unsigned source_poll(struct leat_source *source)
     return stack_poll(&ss->stack, leat_loop_now(ss->loop));
 }
 
+static uint64_t sent_count(const struct stack *s)
+{
+    return s->count.tx_packets - s->tx.queued;
+}
+
 static void source_flush(struct leat_source *source)
 {
     struct stack_source *ss = of(source);
+    uint64_t sent = sent_count(&ss->stack);
     ss->remains = stack_flush(&ss->stack, leat_loop_now(ss->loop));
+    if (sent_count(&ss->stack) != sent)
+        leat_loop_worked(ss->loop);
     set_timer(ss);
 }
 

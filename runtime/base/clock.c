@@ -126,3 +126,10 @@ uint64_t clock_machine_slow(struct clock_machine *clock)
         clock->last_ns = kernel_ns;
     return clock->last_ns;
 }
+
+uint64_t clock_machine_counts(const struct clock_machine *clock, uint64_t ns)
+{
+    if (!clock->has_tsc || clock->rate == 0)
+        return 0;
+    return (uint64_t)(((unsigned __int128)ns << 32) / clock->rate);
+}

@@ -35,6 +35,10 @@ struct clock_machine {
 void clock_machine_init(struct clock_machine *clock);
 uint64_t clock_machine_slow(struct clock_machine *clock);
 
+/* How many counts of the time-stamp counter so many nanoseconds are; 0 when the clock does not
+ * follow it, or does not know its rate yet. */
+uint64_t clock_machine_counts(const struct clock_machine *clock, uint64_t ns);
+
 /* CLOCK_MONOTONIC as the kernel tells it. */
 uint64_t clock_monotonic(void);
 

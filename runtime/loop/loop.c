@@ -175,8 +175,10 @@ static void loop_poll(struct leat_loop *loop)
     loop->source_next = NULL;
     count += loop_run_watches(loop);
     loop->metrics.event_count += count;
-    if (count + loop_run_posts(loop) > 0)
+    if (count + loop_run_posts(loop) > 0) {
         loop->active_ns = loop->turn_ns;
+        loop->has_worked = true;
+    }
 }
 
 static void loop_flush(struct leat_loop *loop)
@@ -189,8 +191,10 @@ static void loop_flush(struct leat_loop *loop)
 
 static void loop_turn(struct leat_loop *loop, uint64_t nap_ns_max)
 {
+    uint64_t now_ns = loop_clock(loop);
+    loop_count_work(loop, now_ns); /* of the turn before this one */
     loop->is_turning = true;
-    loop->now_ns = loop->turn_ns = loop_clock(loop);
+    loop->now_ns = loop->turn_ns = now_ns;
     if (loop->pending.count > 0)
         loop_run_pending(loop);
     if (loop->hooks[LEAT_PHASE_IDLE] != NULL)
@@ -228,6 +232,7 @@ bool leat_loop_turn(struct leat_loop *loop, uint64_t nap_ns_max)
 {
     struct leat_core *outer = loop_enter(loop);
     loop_turn(loop, nap_ns_max);
+    loop_count_work(loop, loop_clock(loop)); /* what the caller does until the next is not ours */
     bool is_alive = leat_loop_is_alive(loop);
     leat_core_now = outer;
     return is_alive;
@@ -239,9 +244,11 @@ int leat_loop_run(struct leat_loop *loop)
     /* As libuv since 1.45: timers that are due come before the first poll. */
     if (!atomic_load(&loop->is_stopped) && leat_loop_is_alive(loop))
         loop_run_timers(loop);
+    loop->has_worked = false; /* what happened before the first turn is no turn's */
     while (!atomic_load_explicit(&loop->is_stopped, memory_order_acquire) &&
            leat_loop_is_alive(loop))
         loop_turn(loop, UINT64_MAX);
+    loop_count_work(loop, loop_clock(loop));
     leat_core_now = outer;
     return atomic_exchange(&loop->is_stopped, false) ? 1 : 0;
 }

@@ -96,6 +96,7 @@ struct leat_loop {
     uint64_t posted_to[LEAT_CORES_MAX / 64]; /* bits: loops to wake when the turn ends */
     bool has_posted;
 
+    bool has_worked;     /* this turn did something */
     bool is_napping;     /* a source without a descriptor limits the loop's sleep */
     bool has_to_trim;    /* the pools may have memory to give back */
     uint64_t active_ns;  /* when the last event was handled */
@@ -103,6 +104,7 @@ struct leat_loop {
     uint64_t kernel_ns;  /* when the kernel was last looked at */
     uint64_t nap_ns;     /* the last nap */
     uint64_t turn_ns;    /* when the turn began */
+    uint64_t slept_ns;   /* in this turn */
     uint64_t warned_ns;  /* when starvation was last logged */
     uint64_t started_ns; /* when the loop was made */
     struct leat_rng rng;
@@ -143,6 +145,7 @@ void loop_wake_posted(struct leat_loop *loop);
 void loop_sleep(struct leat_loop *loop, uint64_t nap_ns_max);
 
 /* metrics.c */
+void loop_count_work(struct leat_loop *loop, uint64_t now_ns); /* when a turn has ended */
 void loop_note_turn(struct leat_loop *loop, uint64_t end_ns);
 void loop_note_storm(struct leat_loop *loop, leat_callback *fn);
 const struct histogram *loop_delays(const struct leat_loop *loop);
@@ -156,6 +159,7 @@ static inline uint64_t loop_clock(struct leat_loop *loop)
 /* Calls one user callback. */
 static inline void loop_call(struct leat_loop *loop, struct loop_callback callback)
 {
+    loop->has_worked = true;
     callback.fn(callback.arg);
     leat_loop_gate(loop);
 }

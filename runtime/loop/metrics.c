@@ -59,9 +59,26 @@ void loop_note_storm(struct leat_loop *loop, leat_callback *fn)
                   LOOP_MICROTASKS_MAX, name);
 }
 
+void loop_count_work(struct leat_loop *loop, uint64_t now_ns)
+{
+    if (loop->has_worked) {
+        loop->metrics.work_ns += now_ns - loop->turn_ns - loop->slept_ns;
+        loop->metrics.work_turn_count++;
+        loop->has_worked = false;
+    }
+    loop->slept_ns = 0;
+}
+
+void leat_loop_worked(struct leat_loop *loop)
+{
+    loop->has_worked = true;
+}
+
 void leat_loop_metrics(struct leat_loop *loop, struct leat_loop_metrics *metrics)
 {
     *metrics = loop->metrics;
+    metrics->work_cycles =
+        loop->clock == NULL ? clock_machine_counts(&loop->machine_clock, metrics->work_ns) : 0;
     metrics->busy_ns = loop_clock(loop) - loop->started_ns - metrics->idle_ns;
 }
 

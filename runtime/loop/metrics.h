@@ -11,6 +11,11 @@ struct leat_loop;
 
 struct leat_loop_metrics {
     uint64_t busy_ns, idle_ns; /* idle: asleep for want of work; their sum is the loop's age */
+    /* Of busy_ns, what turns took that did work: their poll, a callback or a flush handled
+     * something. The rest was polling in vain. Counted when a turn has ended, in the loop's time
+     * and in counts of the time-stamp counter; no cycles where the clock does not follow that. */
+    uint64_t work_ns, work_cycles;
+    uint64_t work_turn_count;
     uint64_t turn_count;
     uint64_t event_count; /* of sources and watches */
     uint64_t timer_count; /* fired */

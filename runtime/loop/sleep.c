@@ -134,8 +134,10 @@ static void loop_doze(struct leat_loop *loop, uint64_t nap_ns, uint64_t now_ns)
     else
         loop->metrics.wake_count += nap_ns > 0;
     loop_disarm(loop);
-    if (nap_ns > 0)
-        loop->metrics.idle_ns += loop_clock(loop) - now_ns;
+    if (nap_ns > 0) {
+        loop->slept_ns = loop_clock(loop) - now_ns;
+        loop->metrics.idle_ns += loop->slept_ns;
+    }
 }
 
 void loop_sleep(struct leat_loop *loop, uint64_t nap_ns_max)

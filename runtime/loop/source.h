@@ -58,6 +58,10 @@ struct leat_source {
 LEAT_API int leat_source_add(struct leat_loop *loop, struct leat_source *source);
 LEAT_API void leat_source_remove(struct leat_loop *loop, struct leat_source *source);
 
+/* For a flush that sent something: the turn counts as work even if nothing was received in it
+ * (leat_loop_metrics). */
+LEAT_API void leat_loop_worked(struct leat_loop *loop);
+
 /* Watches: a kernel descriptor's readiness, level-triggered, on the loop's own epoll descriptor.
  * The callback runs in the poll phase, through the gate. */
 struct leat_watch;

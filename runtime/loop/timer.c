@@ -139,6 +139,7 @@ static void timer_fire(struct leat_loop *loop, struct leat_timer *timer)
     if ((flags & TIMER_UNREF) == 0)
         loop->refs--;
     loop->metrics.timer_count++;
+    loop->has_worked = true;
     loop->timer_running = timer;
     loop->timer_flags = flags;
     timer->fn(timer, timer->arg);

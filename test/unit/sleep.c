@@ -333,6 +333,9 @@ static void test_utilisation_delay_and_slow_turns(void **state)
     assert_int_equal(after.slow_turn_count, 1);
     assert_int_equal(after.turn_count, 1);
     assert_in_range(after.idle_ns, 299 * LEAT_NS_PER_MS, 301 * LEAT_NS_PER_MS);
+    assert_int_equal(after.work_turn_count, 1);
+    assert_in_range(after.work_ns, 100 * LEAT_NS_PER_MS, 101 * LEAT_NS_PER_MS);
+    assert_int_equal(after.work_cycles, 0); /* the clock is not the machine's */
     assert_in_range(leat_loop_utilization(&before, &after) * 1000, 245, 255);
     assert_in_range(leat_loop_delay_ns(world->loop, 100), 100 * LEAT_NS_PER_MS,
                     101 * LEAT_NS_PER_MS);
@@ -340,6 +343,14 @@ static void test_utilisation_delay_and_slow_turns(void **state)
     leat_loop_metrics(world->loop, &after);
     assert_int_equal(after.timer_count, 1);
     assert_int_equal(after.sleep_count, 2);
+    assert_int_equal(after.work_turn_count, 2);
+    leat_loop_turn(world->loop, 0); /* finds nothing to do */
+    leat_loop_metrics(world->loop, &before);
+    assert_int_equal(before.work_turn_count, 2);
+    leat_loop_worked(world->loop); /* as a flush says that sent something */
+    leat_loop_turn(world->loop, 0);
+    leat_loop_metrics(world->loop, &after);
+    assert_int_equal(after.work_turn_count, 3);
     leat_loop_delay_reset(world->loop);
     assert_int_equal(leat_loop_delay_ns(world->loop, 100), 0);
 }
