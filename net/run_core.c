@@ -2,7 +2,10 @@
  * that code on a core calls. */
 #include "net/run_internal.h"
 
+#include <leat/metrics.h>
+
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -107,12 +110,29 @@ static void wait_for_all_stopped(struct leat_run *run)
     pthread_mutex_unlock(&run->lock);
 }
 
+static void say_stats(struct leat_loop *loop)
+{
+    struct leat_loop_metrics m;
+    leat_loop_metrics(loop, &m);
+    char line[512];
+    snprintf(line, sizeof(line),
+             "{\"core\":%u,\"busy_ns\":%" PRIu64 ",\"idle_ns\":%" PRIu64 ",\"work_ns\":%" PRIu64
+             ",\"work_cycles\":%" PRIu64 ",\"turns\":%" PRIu64 ",\"work_turns\":%" PRIu64
+             ",\"events\":%" PRIu64 ",\"timers\":%" PRIu64 ",\"sleeps\":%" PRIu64 "}\n",
+             leat_loop_index(loop), m.busy_ns, m.idle_ns, m.work_ns, m.work_cycles, m.turn_count,
+             m.work_turn_count, m.event_count, m.timer_count, m.sleep_count);
+    fputs(line, stderr);
+}
+
 static void core_end(struct leat_run_core *core)
 {
     struct leat_loop *loop = core->loop;
     if (loop == NULL) {
         wait_for_all_stopped(core->run);
     } else {
+        if (core->run->options->stats) {
+            say_stats(loop);
+        }
         hooks_run(core, RUN_HOOK_END);
         leat_net_close(core->run->net, loop);
         /* What they put off to the close phase runs before the memory goes. */
