@@ -69,10 +69,13 @@ static void core_finish(struct load_core *core)
 static void core_measure(struct load_core *core, uint64_t now_ns)
 {
     struct load_results *results = &core->results;
-    struct load_cpu cpu = load_cpu_now();
+    struct load_cpu cpu = load_cpu_now(core->loop);
     double wall_ns = (double)(now_ns - results->begin_ns);
     if (wall_ns > 0) {
-        results->busy = (double)(cpu.run_ns - core->cpu.run_ns) / wall_ns;
+        double awake_ns = (double)(cpu.awake_ns - core->cpu.awake_ns);
+        double work_ns = (double)(cpu.work_ns - core->cpu.work_ns);
+        double run_ns = (double)(cpu.run_ns - core->cpu.run_ns);
+        results->busy = awake_ns > 0 ? run_ns * (work_ns / awake_ns) / wall_ns : 0;
         if (cpu.wait_ns > core->cpu.wait_ns) { /* else it could not be read */
             results->wait = (double)(cpu.wait_ns - core->cpu.wait_ns) / wall_ns;
         }
@@ -201,7 +204,7 @@ void load_core_reached(struct load_core *core, uint64_t now_ns)
     core->results.begin_ns = now_ns;
     core->results.end_ns = now_ns;
     core->progress_ns = now_ns;
-    core->cpu = load_cpu_now();
+    core->cpu = load_cpu_now(core->loop);
     if (core->load->duration_ns != 0) {
         leat_timer_start(&core->stop, core->load->duration_ns, 0);
     }

@@ -30,7 +30,6 @@ static int start(struct leat_loop *loop)
             return leat_run_fail(loop, -ENOMEM, "no memory for %u cores", count);
         }
         load->cores_count = count;
-        load->is_busy_poll = leat_run_options(loop)->busy_poll;
     }
     return load_core_start(load, loop);
 }

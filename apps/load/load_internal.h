@@ -67,7 +67,7 @@ struct load {
     /* Flags. */
     uint64_t connections_count, duration_ns, rate, pipeline_count, timeout_ns, requests_count;
     uint64_t expect_status; /* 0: that of the first answer, which must be below 400 */
-    bool is_json, is_per_request, is_any_body, is_busy_poll;
+    bool is_json, is_per_request, is_any_body;
     const char *url, *method, *body;
     struct leat_option_list headers;
 
@@ -96,9 +96,10 @@ enum load_stage {
     LOAD_DONE,
 };
 
-/* What the scheduler gave this thread: nanoseconds run, and waited for a processor. */
+/* What the scheduler gave this thread: nanoseconds run, and waited for a processor; and of its
+ * loop, those awake and, of these, those of turns that did something. */
 struct load_cpu {
-    uint64_t run_ns, wait_ns;
+    uint64_t run_ns, wait_ns, awake_ns, work_ns;
 };
 
 struct load_results {
@@ -190,7 +191,7 @@ void load_check(struct load_core *core, const struct http_reader *reader);
 /* report.c: returns the exit code. */
 int load_report(const struct load *load);
 void load_progress(struct load_core *core, uint64_t now_ns);
-struct load_cpu load_cpu_now(void);
+struct load_cpu load_cpu_now(struct leat_loop *loop);
 const char *load_error_name(enum load_error error);
 
 #endif

@@ -29,9 +29,11 @@ const char *load_error_name(enum load_error error)
     return error_names[error];
 }
 
-struct load_cpu load_cpu_now(void)
+struct load_cpu load_cpu_now(struct leat_loop *loop)
 {
-    struct load_cpu cpu = {0};
+    struct leat_loop_metrics metrics;
+    leat_loop_metrics(loop, &metrics);
+    struct load_cpu cpu = {.awake_ns = metrics.busy_ns, .work_ns = metrics.work_ns};
     struct timespec now;
     if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0) {
         cpu.run_ns = (uint64_t)now.tv_sec * LEAT_NS_PER_S + (uint64_t)now.tv_nsec;
@@ -288,7 +290,7 @@ int load_report(const struct load *load)
         fprintf(stderr, "\r%40s\r", "");
     }
     bool has_begun = total->sum.begin_ns != 0;
-    bool is_limited = total->busy_max >= LOAD_BUSY_LIMIT && !load->is_busy_poll;
+    bool is_limited = total->busy_max >= LOAD_BUSY_LIMIT;
     if (load->is_json) {
         say_json(load, total, is_limited);
     } else if (has_begun) {
