@@ -48,7 +48,7 @@ struct shape { /* of a scenario */
     const char *name;
     unsigned flow_count;
     uint64_t up_max, down_max;
-    uint32_t loss_ppm, burst_ppm, reorder_ppm, duplicate_ppm, corrupt_ppm;
+    uint32_t loss_ppm, burst_ppm, reorder_ppm, duplicate_ppm, corrupt_ppm, forge_ppm;
     uint32_t pause_ppm, hold_ppm, abort_ppm, close_ppm;
     uint32_t receive_max; /* 0: the default */
     uint32_t request_bytes;
@@ -126,6 +126,13 @@ static const struct shape shapes[] = {
      .down_max = 100000,
      .reorder_ppm = 300000,
      .duplicate_ppm = 200000},
+    {.name = "stranger",
+     .flow_count = 50,
+     .up_max = 20000,
+     .down_max = 20000,
+     .loss_ppm = 10000,
+     .close_ppm = 300000,
+     .forge_ppm = 300000},
     {.name = "many", .flow_count = 400, .up_max = 500, .down_max = 500, .loss_ppm = 20000},
 };
 
@@ -441,6 +448,7 @@ static struct sim_link draw_link(struct play *p)
         .reorder_ppm = (uint32_t)below(p, s->reorder_ppm + 1),
         .duplicate_ppm = (uint32_t)below(p, s->duplicate_ppm + 1),
         .corrupt_ppm = (uint32_t)below(p, s->corrupt_ppm + 1),
+        .forge_ppm = s->forge_ppm,
         .reorder_ns = 1 + below(p, 30 * LEAT_NS_PER_MS),
     };
     if (sim_chance(p->sim, 500000))

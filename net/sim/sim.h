@@ -40,7 +40,8 @@ struct sim_link {
     uint32_t mtu_bytes;           /* longer frames vanish silently; 0: no limit */
     uint32_t loss_ppm, burst_ppm, burst_count;
     uint32_t reorder_ppm, duplicate_ppm, corrupt_ppm;
-    uint64_t reorder_ns;                   /* how much later a reordered frame comes */
+    uint32_t forge_ppm;  /* a stranger who knows the ports, not the numbers, joins in */
+    uint64_t reorder_ns; /* how much later a reordered frame comes */
     uint32_t drop_list[SIM_DROP_LIST_MAX]; /* "drop the 3rd and the 7th": counted from 1 */
     uint32_t drop_count;
     bool down; /* one-way partition */

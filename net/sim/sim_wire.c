@@ -100,6 +100,83 @@ static void to_all(struct sim_host *from, const uint8_t *bytes, uint32_t length,
     }
 }
 
+/* ---- a stranger ---- */
+
+#define FAR         (UINT32_C(1) << 30) /* from what is right: outside of every window */
+#define FORGED_MAX  (40 + 15 * 4 + 20)
+#define FORGED_TEXT 20
+
+static uint32_t far_from(struct sim *sim, uint32_t right)
+{
+    return right + FAR + (uint32_t)sim_random_below(sim, 2 * (uint64_t)FAR);
+}
+
+/* Options of any kind, half of them with a length that is likely. */
+static void forge_options(struct sim *sim, uint8_t *to, unsigned bytes)
+{
+    for (unsigned i = 0; i < bytes; i++)
+        to[i] = (uint8_t)sim_random_below(sim, sim_chance(sim, 500000) ? 12 : 256);
+    if (bytes >= 12 && sim_chance(sim, 500000))
+        memcpy(to, (const uint8_t[]){1, 1, 8, 10}, 4); /* a timestamp: PAWS lets half of them by */
+}
+
+/* A TCP segment from and to the same ports, with right checksums; everything else is made up, and
+ * sequence and ACK number are far from what is right. No SYN: in a handshake nobody can tell. */
+static uint32_t forge_tcp(struct sim *sim, uint8_t *to, const struct tcp_header *like)
+{
+    static const uint8_t flags[] = {TCP_ACK, TCP_ACK | TCP_PSH, TCP_ACK | TCP_FIN,
+                                    TCP_RST, TCP_RST | TCP_ACK, TCP_FIN,
+                                    0,       TCP_ACK | TCP_URG};
+    unsigned option_bytes = 4 * (unsigned)sim_random_below(sim, 11);
+    uint32_t text = (uint32_t)sim_random_below(sim, FORGED_TEXT + 1);
+    uint32_t words = 5 + option_bytes / 4;
+    if (sim_chance(sim, 200000))
+        words = (uint32_t)sim_random_below(sim, 16);
+    struct tcp_header h = {.src_port = like->src_port,
+                           .dst_port = like->dst_port,
+                           .seq = be32_put(far_from(sim, be32_get(like->seq))),
+                           .ack = be32_put(far_from(sim, be32_get(like->ack))),
+                           .offset = (uint8_t)(words << 4),
+                           .flags = flags[sim_random_below(sim, sizeof(flags))],
+                           .window = be16_put((uint16_t)sim_random(sim))};
+    memcpy(to, &h, sizeof(h));
+    forge_options(sim, to + sizeof(h), option_bytes);
+    memset(to + sizeof(h) + option_bytes, 0xee, text);
+    return (uint32_t)sizeof(h) + option_bytes + text;
+}
+
+static void forge(struct sim_host *from, const uint8_t *bytes, uint32_t length, uint64_t at)
+{
+    uint8_t frame[14 + FORGED_MAX + 20];
+    struct eth_header *eth = (void *)frame;
+    struct ipv4_header *ip4 = (void *)(frame + 14);
+    struct ipv6_header *ip6 = (void *)(frame + 14);
+    if (length < 74)
+        return;
+    memcpy(frame, bytes, 54);
+    bool v4 = be16_get(eth->type) == ETHERTYPE_IPV4 && ip4->protocol == IP_TCP;
+    bool v6 = be16_get(eth->type) == ETHERTYPE_IPV6 && ip6->next == IP_TCP;
+    if ((!v4 && !v6) || (v4 && ip4->version_ihl != 0x45))
+        return;
+    uint32_t header = v4 ? 20 : 40;
+    uint8_t *l4 = frame + 14 + header;
+    uint32_t l4_bytes = forge_tcp(from->sim, l4, (const void *)(bytes + 14 + header));
+    struct ip_addr src = v4 ? ip_addr_v4(ip4->src) : ip6->src;
+    struct ip_addr dst = v4 ? ip_addr_v4(ip4->dst) : ip6->dst;
+    be16 sum = {0};
+    if (v4) {
+        ip4->length = be16_put((uint16_t)(header + l4_bytes));
+        ip4->checksum = sum;
+        ip4->checksum = csum_finish(csum_add(CSUM_ZERO, ip4, header));
+    } else {
+        ip6->length = be16_put((uint16_t)l4_bytes);
+    }
+    sum = csum_finish(csum_add(csum_pseudo(&src, &dst, IP_TCP, l4_bytes), l4, l4_bytes));
+    memcpy(l4 + offsetof(struct tcp_header, checksum), &sum, sizeof(sum));
+    to_all(from, frame, 14 + header + l4_bytes, at);
+    from->sim->fault_count++;
+}
+
 void sim_wire_send(struct sim_host *from, const uint8_t *bytes, uint32_t length)
 {
     struct sim *sim = from->sim;
@@ -127,6 +204,8 @@ void sim_wire_send(struct sim_host *from, const uint8_t *bytes, uint32_t length)
         sim->fault_count++;
     }
     to_all(from, bytes, length, at);
+    if (link->forge_ppm != 0 && sim_chance(sim, link->forge_ppm))
+        forge(from, bytes, length, at);
     if (link->duplicate_ppm != 0 && sim_chance(sim, link->duplicate_ppm)) {
         to_all(from, bytes, length, at + sim_random_below(sim, link->reorder_ns + 1));
         sim->fault_count++;
