@@ -2,17 +2,9 @@
 
 #include <stdio.h>
 
-static void skip_if_named(const struct world *w, const char *name)
-{
-    if (w->transport->skips != NULL && strstr(w->transport->skips, name) != NULL) {
-        skip();
-    }
-}
-
 #define WRAP(name)                                                                                 \
     static void test_##name(void **state)                                                          \
     {                                                                                              \
-        skip_if_named(*state, #name);                                                              \
         name(*state);                                                                              \
     }
 CONTRACT_TESTS(WRAP)
@@ -33,10 +25,16 @@ int main(int argc, char **argv)
     }
 #define ENTRY(name)                                                                                \
     {#name, test_##name, world_set_up, world_tear_down, (void *)(uintptr_t)transport},
-    const struct CMUnitTest tests[] = {CONTRACT_TESTS(ENTRY)};
+    const struct CMUnitTest all[] = {CONTRACT_TESTS(ENTRY)};
+    struct CMUnitTest tests[sizeof(all) / sizeof(all[0])];
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (transport->skips == NULL || strstr(transport->skips, all[i].name) == NULL) {
+            tests[count++] = all[i];
+        }
+    }
     if (argc >= 3) {
         cmocka_set_test_filter(argv[2]);
     }
-    return _cmocka_run_group_tests(transport->name, tests, sizeof(tests) / sizeof(tests[0]), NULL,
-                                   NULL);
+    return _cmocka_run_group_tests(transport->name, tests, count, NULL, NULL);
 }

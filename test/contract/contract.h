@@ -29,7 +29,7 @@ struct peer;
 
 struct contract_transport {
     const char *name;
-    const char *skips; /* names of tests that it cannot pass, and why; NULL: none */
+    const char *skips; /* names of clauses that mean nothing to it: left out; NULL: none */
     int (*open)(struct world *w);
     void (*close)(struct world *w); /* again: nothing happens */
     void (*free_shared)(void *shared);
