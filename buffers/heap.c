@@ -139,6 +139,8 @@ void leat_heap_fini(struct leat_core *core)
     struct leat_heap *heap = core->heap;
     core->heap = NULL;
 #if !defined(HEAP_SYSTEM)
+    /* deleting alone keeps its empty pages: a process that makes loop after loop would grow */
+    mi_heap_collect(heap->mi, true);
     mi_heap_delete(heap->mi); /* not destroy: another core may still hold memory of this one */
 #endif
     raw_free(heap);
