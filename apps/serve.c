@@ -86,6 +86,7 @@ static int start(struct leat_loop *loop)
     };
     leat_http_set_options(http, &options);
     if (serve->hello) {
+        leat_http_get(http, "/", hello);
         leat_http_get(http, "/*path", hello);
     } else if (serve->directory != NULL) {
         int result = mount_directory(loop, http, serve);

@@ -4,14 +4,13 @@
 
 #include <errno.h>
 
-void http_body_begin(struct leat_request *req)
+void http_body_expect(struct leat_request *req)
 {
     struct http_exchange *x = &req->x;
 
     x->framing = (uint8_t)http_framing_of(&req->head, LEAT_METHOD_OTHER);
     x->body_left_bytes = req->head.content_length;
     x->body_done = x->framing == HTTP_BODY_NONE || (!req->head.chunked && !x->body_left_bytes);
-    x->body_limit_bytes = req->http->options.body_bytes_max;
 }
 
 static bool chunk_state_open(struct leat_request *req)

@@ -104,24 +104,8 @@ void http_exchange_abort(struct leat_request *req)
         http_call(req, on_abort);
 }
 
-static void exchange_fini(struct leat_request *req)
+static void kept_drop(struct leat_request *req)
 {
-    struct http_exchange *x = &req->x;
-
-    if (!x->is_open)
-        return;
-    x->is_open = false;
-    http_request_forget(req);
-    if (x->on_free)
-        x->on_free(x->state);
-    if (unlikely(x->parts))
-        files_parts_free(x->parts);
-    if (unlikely(req->chunk)) {
-        leat_heap_free(req->chunk);
-        req->chunk = NULL;
-    }
-    if (likely(!x->has_bufs))
-        return;
     leat_buf_unref(req->kept.head);
     leat_buf_unref(req->kept.path);
     leat_buf_unref(req->kept.query);
@@ -129,6 +113,32 @@ static void exchange_fini(struct leat_request *req)
     leat_buf_unref(req->kept.headers);
     leat_buf_unref(req->kept.trailers);
     req->kept = (struct http_kept){0};
+}
+
+static __attribute__((noinline)) void extras_drop(struct leat_request *req)
+{
+    struct http_exchange *x = &req->x;
+
+    if (x->on_free)
+        x->on_free(x->state);
+    if (x->parts)
+        files_parts_free(x->parts);
+    leat_heap_free(req->chunk);
+    req->chunk = NULL;
+    if (x->has_bufs)
+        kept_drop(req);
+}
+
+static void exchange_fini(struct leat_request *req)
+{
+    const struct http_exchange *x = &req->x;
+
+    if (!x->is_open)
+        return;
+    req->x.is_open = false;
+    http_request_forget(req);
+    if (unlikely(x->on_free || x->parts || req->chunk || x->has_bufs))
+        extras_drop(req);
 }
 
 static void exchange_finish(struct leat_request *req)
@@ -523,6 +533,7 @@ static bool pump_begin(struct leat_request *req)
     }
     req->in_pump = true;
     req->http->calls++;
+    http_prefix_refresh(req->http);
     if (likely(!req->x.want_drain) || req->is_blocked || req->phase != HTTP_PHASE_EXCHANGE)
         return true;
     req->x.want_drain = false;

@@ -157,12 +157,13 @@ static __attribute__((noinline, cold)) void run_no_route(struct leat_request *re
 static void run_route(struct leat_request *req)
 {
     struct http_match *match = &req->match;
-    struct leat_view method_name = {0};
+    struct http_wanted wanted = {.method = (enum leat_method)req->head.method,
+                                 .raw = http_path(&req->head, req->x.head_bytes),
+                                 .text = req->x.path};
 
-    if (unlikely(req->head.method == LEAT_METHOD_OTHER))
-        method_name = leat_request_method_name(req);
-    http_router_find(&req->http->router, req->head.method, method_name,
-                     http_path(&req->head, req->x.head_bytes), req->x.path, match);
+    if (unlikely(wanted.method == LEAT_METHOD_OTHER))
+        wanted.method_name = leat_request_method_name(req);
+    http_router_find(&req->http->router, &wanted, match);
     if (unlikely(!match->route)) {
         run_no_route(req);
         return;
@@ -181,7 +182,7 @@ static bool prefix_matches(const struct http_middleware *middleware, struct leat
 }
 
 /* Returns whether one of the middleware that is left had its turn. */
-static bool run_middleware(struct leat_request *req)
+static __attribute__((noinline)) bool run_middleware(struct leat_request *req)
 {
     const struct leat_http *http = req->http;
     struct http_exchange *x = &req->x;
@@ -197,11 +198,11 @@ static bool run_middleware(struct leat_request *req)
     return false;
 }
 
-static void next(struct leat_request *req)
+static inline void next(struct leat_request *req)
 {
     unsigned count = req->http->middleware_count;
 
-    if (req->x.chain_index < count && run_middleware(req))
+    if (unlikely(req->x.chain_index < count) && run_middleware(req))
         return;
     if (req->x.chain_index++ == count)
         run_route(req);
@@ -222,14 +223,12 @@ void leat_next(struct leat_request *req)
 }
 
 /* Returns 0, or the status of the failure. */
-static int decode_path(struct leat_request *req)
+static __attribute__((noinline)) int decode_escapes(struct leat_request *req, struct leat_view raw)
 {
     struct http_exchange *x = &req->x;
-    struct leat_view raw = http_path(&req->head, x->head_bytes);
 
-    x->path = raw;
-    if (likely(raw.length_bytes == 1 || !memchr(raw.data, '%', raw.length_bytes)))
-        return 0; /* what has one byte is "/" or "*" */
+    if (likely(!memchr(raw.data, '%', raw.length_bytes)))
+        return 0;
     req->kept.path = leat_buf_alloc_unsafe(raw.length_bytes);
     if (!req->kept.path.data)
         return 503;
@@ -240,16 +239,23 @@ static int decode_path(struct leat_request *req)
     return length < 0 ? 400 : 0;
 }
 
+static __attribute__((noinline, cold)) void path_broken(struct leat_request *req, int status)
+{
+    req->x.path = (struct leat_view){0};
+    http_count_error(req, status == 400 ? LEAT_HTTP_ERROR_BAD_REQUEST : LEAT_HTTP_ERROR_NO_MEMORY);
+    http_fail(req, status, "the path has a broken percent escape, or memory is out");
+}
+
 void http_run_handlers(struct leat_request *req)
 {
     struct leat_loop *loop = req->http->loop;
-    int status = decode_path(req);
+    int status = 0;
 
+    req->x.path = http_path(&req->head, req->x.head_bytes);
+    if (req->x.path.length_bytes > 1) /* what has one byte is "/" or "*" */
+        status = decode_escapes(req, req->x.path);
     if (unlikely(status)) {
-        req->x.path = (struct leat_view){0};
-        http_count_error(req,
-                         status == 400 ? LEAT_HTTP_ERROR_BAD_REQUEST : LEAT_HTTP_ERROR_NO_MEMORY);
-        http_fail(req, status, "the path has a broken percent escape, or memory is out");
+        path_broken(req, status);
         return;
     }
     next(req);

@@ -119,6 +119,13 @@ struct http_router {
     uint32_t methods; /* bit per enum leat_method of all routes */
 };
 
+struct http_wanted {
+    enum leat_method method;
+    struct leat_view method_name; /* of LEAT_METHOD_OTHER */
+    struct leat_view raw;         /* the path as received */
+    struct leat_view text;        /* the same decoded, which params point into */
+};
+
 struct http_match {
     const struct http_route *route; /* NULL: none */
     uint32_t allowed;               /* bit per method that the path exists for; 0: it does not */
@@ -130,9 +137,7 @@ struct http_match {
 int http_router_add(struct http_router *router, const char *method, const char *pattern,
                     leat_handler *handler, void *user, struct leat_error *error);
 void http_router_fini(struct http_router *router);
-/* raw: the path as received; text: the same decoded, which params point into. */
-void http_router_find(const struct http_router *router, enum leat_method method,
-                      struct leat_view method_name, struct leat_view raw, struct leat_view text,
+void http_router_find(const struct http_router *router, const struct http_wanted *wanted,
                       struct http_match *match);
 
 /* ---- Server (server.c) and core (core.c) ---- */
@@ -361,7 +366,14 @@ void http_fail(struct leat_request *req, int status, const char *sentence);
 /* body.c */
 enum http_feed { HTTP_FEED_DONE, HTTP_FEED_MORE, HTTP_FEED_STOP };
 enum http_feed http_body_feed(struct leat_request *req);
-void http_body_begin(struct leat_request *req);
+void http_body_expect(struct leat_request *req);
+static inline void http_body_begin(struct leat_request *req)
+{
+    req->x.body_limit_bytes = req->http->options.body_bytes_max;
+    req->x.body_done = true; /* HTTP_BODY_NONE */
+    if (unlikely(req->head.has_length || req->head.chunked))
+        http_body_expect(req);
+}
 int http_keep_views(struct leat_request *req); /* before the input goes away; 0 or -ENOMEM */
 
 /* core.c */
@@ -398,6 +410,7 @@ static inline bool http_out_is_empty(const struct leat_request *req)
 }
 
 /* response.c */
+void http_prefix_refresh(struct leat_http *http);    /* Server and Date; cheap */
 void http_response_finish(struct leat_request *req); /* everything of it was accepted by output */
 int http_respond_switch(struct leat_request *req, const char *protocol); /* 101 */
 size_t http_put_number(uint8_t *to, uint64_t number);

@@ -71,7 +71,7 @@ size_t http_put_number(uint8_t *to, uint64_t number)
 /* ---- Ready-made pieces ---- */
 
 /* Server and Date; renewed when the core's Date is. */
-static void prefix_refresh(struct leat_http *http)
+void http_prefix_refresh(struct leat_http *http)
 {
     struct http_core *core = http->core;
 
@@ -173,7 +173,7 @@ static uint8_t *put_head(uint8_t *to, struct leat_request *req, const struct rep
 {
     const struct http_exchange *x = &req->x;
 
-    prefix_refresh(req->http);
+    http_prefix_refresh(req->http);
     if (unlikely(x->close || !req->head.minor || req->kept.headers.data || reply->status == 204 ||
                  reply->status == 304 || reply->type == HTTP_TYPE_OWN ||
                  reply->length_bytes == LEAT_LENGTH_UNKNOWN || x->is_broken))
@@ -333,14 +333,15 @@ static int respond_slowly(struct leat_request *req, const struct reply *given, c
     return 0;
 }
 
-/* Whether nothing is special: HTTP/1.1, no HEAD, nothing of the body left, no headers of the
- * handler's, the connection goes on, and the status and type of the answer before. */
+/* Whether nothing is special: within the pump, which has renewed the Date, HTTP/1.1, no HEAD,
+ * nothing of the body left, no headers of the handler's, the connection goes on, and the status and
+ * type of the answer before. */
 static inline bool is_plain(const struct leat_request *req, const struct reply *reply)
 {
     const struct http_exchange *x = &req->x;
     const struct http_head *head = &req->head;
 
-    return !x->begun && !x->close && !x->bad_header && x->body_done && !x->is_broken &&
+    return req->in_pump && !x->begun && !x->close && !x->bad_header && x->body_done &&
            !x->has_bufs && req->phase == HTTP_PHASE_EXCHANGE && head->minor && head->keep_alive &&
            head->method != LEAT_METHOD_HEAD && is_ready(&req->http->ready, reply) &&
            reply->length_bytes <= HTTP_COPY_BYTES_MAX && !req->http->draining &&
@@ -352,7 +353,6 @@ static int respond_bytes(struct leat_request *req, const struct reply *reply, co
     size_t length = reply->length_bytes;
     struct http_exchange *x = &req->x;
 
-    prefix_refresh(req->http);
     if (!likely(is_plain(req, reply)))
         return respond_slowly(req, reply, bytes);
     uint8_t *start = http_out_reserve(req, HEAD_BYTES_MAX + length), *to = start;
@@ -671,7 +671,7 @@ int http_respond_switch(struct leat_request *req, const char *protocol)
 
     if (x->bad_header || length > 64)
         return -EINVAL;
-    prefix_refresh(http);
+    http_prefix_refresh(http);
     uint8_t *start = http_out_reserve(req, HEAD_BYTES_MAX + req->kept.headers.length_bytes), *to;
     if (!start)
         return -ENOMEM;

@@ -131,7 +131,10 @@ static inline uint64_t load(const char *text, size_t bytes)
     return word;
 }
 
-/* The keys are the program's, so nobody can choose them to collide. */
+/* Of texts of equal length up to SHORT_BYTES no two have the same hash: load takes all of their
+ * bytes, and what is done with them can be undone. The keys are the program's, so nobody can choose
+ * longer ones to collide. */
+#define SHORT_BYTES 8
 static inline uint64_t hash(const char *text, size_t bytes)
 {
     const uint64_t factor = UINT64_C(0x9e3779b97f4a7c15);
@@ -183,7 +186,8 @@ static const struct http_node *exact_find(const struct http_router *router, stru
         if (!entry->node)
             return NULL;
         if (entry->hash == sum && entry->text_bytes == text.length_bytes &&
-            memcmp(entry->text, text.data, text.length_bytes) == 0)
+            (text.length_bytes <= SHORT_BYTES ||
+             memcmp(entry->text, text.data, text.length_bytes) == 0))
             return entry->node;
     }
 }
@@ -290,23 +294,23 @@ void http_router_fini(struct http_router *router)
 
 struct search {
     struct http_match *match;
-    struct leat_view method_name;
-    enum leat_method method;
+    const struct http_wanted *wanted;
     bool is_escaped; /* the path has escapes */
     bool add_slash;  /* search as if the path had one more slash at its end */
     const char *end; /* of the raw path */
     const char *text_end;
 };
 
-static const struct http_route *route_among(const struct http_node *node, enum leat_method method,
-                                            struct leat_view method_name, uint32_t *allowed)
+static __attribute__((noinline)) const struct http_route *route_among(
+    const struct http_node *node, const struct http_wanted *wanted, uint32_t *allowed)
 {
     const struct http_route *as_get = NULL, *any = NULL;
+    enum leat_method method = wanted->method;
     uint32_t methods = 0;
 
     for (const struct http_route *route = node->routes; route; route = route->next) {
-        if (route->method == method &&
-            (method != LEAT_METHOD_OTHER || leat_view_equal(method_name, route->method_name)))
+        if (route->method == method && (method != LEAT_METHOD_OTHER ||
+                                        leat_view_equal(wanted->method_name, route->method_name)))
             return route;
         if (route->method == LEAT_METHOD_COUNT)
             any = route;
@@ -321,21 +325,21 @@ static const struct http_route *route_among(const struct http_node *node, enum l
 
 /* Of the pattern that ends at node; adds the methods that it has to *allowed when there is none. */
 static inline const struct http_route *route_for(const struct http_node *node,
-                                                 enum leat_method method,
-                                                 struct leat_view method_name, uint32_t *allowed)
+                                                 const struct http_wanted *wanted,
+                                                 uint32_t *allowed)
 {
     const struct http_route *first = node->routes;
 
-    if (likely(first && first->method == method && method != LEAT_METHOD_OTHER))
+    if (likely(first && first->method == wanted->method && wanted->method != LEAT_METHOD_OTHER))
         return first;
-    return route_among(node, method, method_name, allowed);
+    return route_among(node, wanted, allowed);
 }
 
 static bool leaf_matches(const struct http_node *node, struct search *search)
 {
     struct http_match *match = search->match;
 
-    match->route = route_for(node, search->method, search->method_name, &match->allowed);
+    match->route = route_for(node, search->wanted, &match->allowed);
     return match->route != NULL;
 }
 
@@ -380,8 +384,9 @@ static bool walk_param(const struct http_node *child, struct search *search, con
     return false;
 }
 
-static bool walk_segment(const struct http_node *node, struct search *search, const char *raw,
-                         const char *text)
+static __attribute__((noinline)) bool walk_segment(const struct http_node *node,
+                                                   struct search *search, const char *raw,
+                                                   const char *text)
 {
     const char *raw_end = memchr(raw, '/', (size_t)(search->end - raw));
     raw_end = raw_end ? raw_end : search->end;
@@ -413,9 +418,10 @@ static bool walk(const struct http_node *node, struct search *search, const char
     return false;
 }
 
-static bool other_slash_matches(const struct http_router *router, const struct search *search,
-                                struct leat_view raw, struct leat_view text)
+static __attribute__((noinline)) bool other_slash_matches(const struct http_router *router,
+                                                          const struct search *search)
 {
+    struct leat_view raw = search->wanted->raw, text = search->wanted->text;
     struct http_match match = {0};
     struct search other = *search;
 
@@ -431,26 +437,27 @@ static bool other_slash_matches(const struct http_router *router, const struct s
     return walk(&router->root, &other, raw.data + 1, text.data + 1);
 }
 
-static void search_tree(const struct http_router *router, enum leat_method method,
-                        struct leat_view method_name, struct leat_view raw, struct leat_view text,
-                        struct http_match *match)
+static __attribute__((noinline)) void search_tree(const struct http_router *router,
+                                                  const struct http_wanted *wanted,
+                                                  struct http_match *match)
 {
+    struct leat_view raw = wanted->raw, text = wanted->text;
     struct search search = {.match = match,
-                            .method = method,
-                            .method_name = method_name,
+                            .wanted = wanted,
                             .is_escaped = raw.data != text.data,
                             .end = raw.data + raw.length_bytes,
                             .text_end = text.data + text.length_bytes};
 
     if (raw.length_bytes == 0 || raw.data[0] != '/')
         return;
-    if (!walk(&router->root, &search, raw.data + 1, text.data + 1) && match->allowed == 0 &&
-        (method == LEAT_METHOD_GET || method == LEAT_METHOD_HEAD))
-        match->other_slash = other_slash_matches(router, &search, raw, text);
+    if (likely(walk(&router->root, &search, raw.data + 1, text.data + 1)))
+        return;
+    if (match->allowed == 0 &&
+        (wanted->method == LEAT_METHOD_GET || wanted->method == LEAT_METHOD_HEAD))
+        match->other_slash = other_slash_matches(router, &search);
 }
 
-void http_router_find(const struct http_router *router, enum leat_method method,
-                      struct leat_view method_name, struct leat_view raw, struct leat_view text,
+void http_router_find(const struct http_router *router, const struct http_wanted *wanted,
                       struct http_match *match)
 {
     const struct http_node *node = NULL;
@@ -458,9 +465,9 @@ void http_router_find(const struct http_router *router, enum leat_method method,
     match->allowed = 0;
     match->other_slash = false;
     match->param_count = 0;
-    if (likely(raw.data == text.data && router->exact))
-        node = exact_find(router, raw);
-    match->route = node ? route_for(node, method, method_name, &match->allowed) : NULL;
+    if (likely(wanted->raw.data == wanted->text.data && router->exact))
+        node = exact_find(router, wanted->raw);
+    match->route = node ? route_for(node, wanted, &match->allowed) : NULL;
     if (!match->route)
-        search_tree(router, method, method_name, raw, text, match);
+        search_tree(router, wanted, match);
 }

@@ -130,13 +130,11 @@ static inline bool http_is_host(const uint8_t *name)
     return http_differ4(name, "host") == 0;
 }
 
-/* name is a token. */
-static inline enum http_known http_known_lookup(const uint8_t *name, size_t length)
+/* name is a token, and not Host. */
+static inline enum http_known http_known_search(const uint8_t *name, size_t length)
 {
     unsigned slot, known;
 
-    if (length == 4 && http_is_host(name))
-        return HTTP_HOST;
     if (length - 2 > HTTP_KNOWN_BYTES_MAX - 2)
         return HTTP_UNKNOWN;
     slot = HTTP_KNOWN_SLOT((unsigned)length, name[0] | 0x20u, name[length / 2] | 0x20u,
@@ -146,6 +144,11 @@ static inline enum http_known http_known_lookup(const uint8_t *name, size_t leng
         !http_token_is(name, http_known_texts[known].text, length))
         return HTTP_UNKNOWN;
     return (enum http_known)known;
+}
+
+static inline enum http_known http_known_lookup(const uint8_t *name, size_t length)
+{
+    return length == 4 && http_is_host(name) ? HTTP_HOST : http_known_search(name, length);
 }
 
 #endif
