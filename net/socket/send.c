@@ -39,11 +39,25 @@ static void queue_append(struct sock_conn *c, struct sock_piece *first, struct s
     c->out.bytes += bytes;
 }
 
+static int queue_push_one(struct sock_conn *c, const struct leat_buf *buf)
+{
+    struct sock_piece *piece = sock_piece_take(c->transport);
+    if (unlikely(piece == NULL)) {
+        return -ENOMEM;
+    }
+    *piece = (struct sock_piece){.buf = *buf};
+    queue_append(c, piece, piece, buf->length_bytes);
+    return 0;
+}
+
 int sock_queue_push_bufs(struct sock_conn *c, const struct leat_buf *bufs, unsigned count)
 {
     struct sock_transport *t = c->transport;
     struct sock_piece *first = NULL, *last = NULL;
     uint64_t bytes = 0;
+    if (likely(count == 1 && bufs->length_bytes != 0)) {
+        return queue_push_one(c, bufs);
+    }
     for (unsigned i = 0; i < count; i++) {
         if (bufs[i].length_bytes == 0) {
             continue;
