@@ -53,11 +53,16 @@ static uint32_t slice_payload(const struct tcp_work *w, struct leat_packet *pack
     return packet->slice_bytes;
 }
 
-/* The window field; what it promises is remembered, and is never less than before. */
+/* The window field; what it promises is remembered, and is never taken back. Rounding up must not
+ * promise memory that is not there: with a peer that sends less than a unit at a time the edge
+ * would move on with each ACK, without end. So what the scale cannot express is left out then (RFC
+ * 7323 2.4), and is accepted all the same. */
 static uint16_t take_window(struct tcp_conn *c)
 {
     uint32_t promised = seq_span(c->rcv_nxt, c->rcv_edge), unit = UINT32_C(1) << c->rcv_scale;
     uint32_t raw = (promised + unit - 1) >> c->rcv_scale;
+    if (raw << c->rcv_scale > promised && raw << c->rcv_scale > tcp_window(c))
+        raw = promised >> c->rcv_scale;
     if (tcp_window_may_grow(c) || promised == 0) {
         uint32_t open = tcp_window(c) >> c->rcv_scale;
         raw = open > raw ? open : raw;
