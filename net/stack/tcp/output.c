@@ -453,6 +453,6 @@ void tcp_update_mss(struct tcp_conn *c)
     uint32_t headers = (c->flags & TCP_IPV4 ? 20u : 40u) + (uint32_t)sizeof(struct tcp_header);
     uint32_t mss = c->mtu_bytes - headers;
     mss = c->peer_mss < mss ? c->peer_mss : mss;
-    mss -= c->flags & TCP_USES_TS ? 12 : 0; /* RFC 6691: options come out of the segment */
-    c->mss = (uint16_t)(mss < TCP_MSS_FLOOR ? TCP_MSS_FLOOR : mss);
+    uint32_t options = c->flags & TCP_USES_TS ? 12 : 0; /* RFC 6691: they come out of the segment */
+    c->mss = (uint16_t)(mss < TCP_MSS_FLOOR + options ? TCP_MSS_FLOOR : mss - options);
 }
