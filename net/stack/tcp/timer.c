@@ -235,7 +235,9 @@ void tcp_arm_user(struct stack_tcp *t, struct tcp_conn *c)
         due = at < due ? at : due;
     }
     if (c->keepalive_ms != 0 && c->state >= TCP_ESTABLISHED && w->probes == 0) {
-        uint64_t at = since_ns(t, c->idle_since_ms, c->keepalive_ms);
+        bool is_flying = !seq_eq(c->snd_una, c->snd_nxt); /* retransmission probes as well */
+        uint32_t since_ms = is_flying ? t->now_ms : c->idle_since_ms;
+        uint64_t at = since_ns(t, since_ms, c->keepalive_ms);
         due = at < due ? at : due;
     }
     w->user_ns = due;
