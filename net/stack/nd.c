@@ -15,13 +15,20 @@ struct nd_options {
     unsigned prefix_count;
 };
 
+/* A group's MAC is nobody's: answers to one neighbour would reach all (RFC 1812 3.3.2 of ARP). */
+static bool is_group_mac(const uint8_t *option)
+{
+    return (option[0] == ND_OPTION_SOURCE_MAC || option[0] == ND_OPTION_TARGET_MAC) &&
+           (option[2] & 1) != 0;
+}
+
 /* RFC 4861 4.6: a length of 0 makes the whole message invalid. */
 static bool parse_options(struct nd_options *o, const uint8_t *at, uint32_t length)
 {
     *o = (struct nd_options){0};
     for (unsigned i = 0; length > 0; i++) {
         uint32_t size = length >= 8 ? at[1] * 8u : 0;
-        if (size == 0 || size > length || i == OPTIONS_MAX)
+        if (size == 0 || size > length || i == OPTIONS_MAX || is_group_mac(at))
             return false;
         if (at[0] == ND_OPTION_SOURCE_MAC)
             o->source_mac = (const void *)(at + 2);
@@ -95,6 +102,13 @@ void nd_advertise(struct stack *s, const struct ip_addr *target, const struct ip
 
 /* ---- receiving ---- */
 
+/* RFC 4861 7.1.1: who has no address yet asks a solicited-node group, and names no MAC. */
+static bool is_probe_valid(const struct rx_packet *p, const struct nd_options *o)
+{
+    static const struct ip_addr group = {{0xff, 0x02, [11] = 1, [12] = 0xff}};
+    return !ip_addr_is_any(&p->src) || (o->source_mac == NULL && ip_addr_in(&p->dst, &group, 104));
+}
+
 /* RFC 4861 7.1.1, 7.2.3, 7.2.4; RFC 4862 5.4.3 */
 static void solicit_input(struct stack *s, struct rx_packet *p)
 {
@@ -103,7 +117,7 @@ static void solicit_input(struct stack *s, struct rx_packet *p)
     struct nd_options o;
     if (p->length_bytes < sizeof(*ns) || ns->icmp.code != 0 || ip_addr_is_multicast(&ns->target) ||
         !parse_options(&o, p->data + sizeof(*ns), p->length_bytes - (uint32_t)sizeof(*ns)) ||
-        (ip_addr_is_any(&p->src) && (o.source_mac != NULL || !ip_addr_is_multicast(&p->dst)))) {
+        !is_probe_valid(p, &o)) {
         stack_drop(s, STACK_DROP_ND_MALFORMED);
         return;
     }
