@@ -47,7 +47,7 @@ def fuzz(name, seconds):
     (BUILD / "crash").mkdir(exist_ok=True)
     found.mkdir(parents=True, exist_ok=True)
     command = [str(BUILD / "test/fuzz" / name), f"-max_total_time={seconds}", "-timeout=10",
-               "-rss_limit_mb=2048", "-print_final_stats=1",
+               "-rss_limit_mb=2048", "-entropic=0", "-print_final_stats=1",
                f"-artifact_prefix={BUILD}/crash/{name}-", str(found),
                str(ROOT / "test/fuzz/corpus" / name)]
     try:
