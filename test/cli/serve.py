@@ -110,7 +110,7 @@ class Listening(unittest.TestCase):
                     client.connect(path)
                     client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
                     self.assertTrue(client.recv(100).startswith(b"HTTP/1.1 200 "))
-                self.assertEqual(program.end(TERM), 0)
+                self.assertEqual(program.end(TERM), 0, program.text)
                 self.assertFalse(os.path.exists(path))
 
     def test_every_address_is_said_so_that_it_can_be_opened(self):
@@ -318,7 +318,7 @@ class End(unittest.TestCase):
     def test_access_log(self):
         with serve("--hello", "--access-log", "--cores", "1") as program:
             get(program.address, "/seen")
-            self.assertEqual(program.end(TERM), 0)
+            self.assertEqual(program.end(TERM), 0, program.text)
             self.assertRegex(program.text["stdout"] + program.text["stderr"], r"GET /seen\b.*200")
 
     def test_access_log_of_hostile_bytes(self):
@@ -331,7 +331,7 @@ class End(unittest.TestCase):
                     with socket.create_connection(program.address, timeout=30) as client:
                         client.sendall(request)
                         client.recv(4096)
-                self.assertEqual(program.end(TERM), 0)
+                self.assertEqual(program.end(TERM), 0, program.text)
                 lines = program.text["stdout"].splitlines()[1:]
                 self.assertEqual(len(lines), len(hostile), lines)
                 for line in lines:
@@ -343,7 +343,7 @@ class End(unittest.TestCase):
     def test_access_log_as_json(self):
         with serve("--hello", "--access-log", "--json-log", "--cores", "1") as program:
             get(program.address, "/seen")
-            self.assertEqual(program.end(TERM), 0)
+            self.assertEqual(program.end(TERM), 0, program.text)
             text = program.text["stdout"] + program.text["stderr"]
             said = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
             self.assertTrue(any("/seen" in json.dumps(line) for line in said), text)
