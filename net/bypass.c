@@ -220,6 +220,7 @@ int bypass_open(struct bypass *b, struct leat_loop *loop, struct leat_error *err
         .mac = b->flags.mac,
     };
     memcpy(options.seed, b->seed, sizeof(options.seed));
+    options.seed[2] += index; /* random numbers differ, hashes are the same on all cores */
     int entered = port_enter(b, error);
     if (entered < 0)
         return entered;

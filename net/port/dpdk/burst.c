@@ -77,19 +77,29 @@ static unsigned dpdk_poll(struct leat_port *leat_port, unsigned queue, struct le
     return taken;
 }
 
-/* Frames go straight back to their pool, unless the driver lent memory of its own. */
+/* Frames go straight back to their pool, together, unless the driver lent memory of its own. */
 static void dpdk_release(struct leat_port *leat_port, unsigned queue, void *const *handles,
                          unsigned count)
 {
     struct dpdk_queue *q = &dpdk_of(leat_port)->queues[queue];
+    void *plain[LEAT_PORT_BURST];
+    unsigned plain_count = 0;
     q->stats.rx_held_count -= count;
     for (unsigned i = 0; i < count; i++) {
         struct rte_mbuf *m = handles[i];
-        if (likely(m->pool == q->rx_pool && RTE_MBUF_DIRECT(m) && rte_mbuf_refcnt_read(m) == 1))
-            rte_mbuf_raw_free(m);
-        else
+        if (unlikely(m->pool != q->rx_pool || !RTE_MBUF_DIRECT(m) ||
+                     rte_mbuf_refcnt_read(m) != 1)) {
             rte_pktmbuf_free(m);
+            continue;
+        }
+        plain[plain_count++] = m;
+        if (plain_count == LEAT_PORT_BURST) {
+            rte_mempool_put_bulk(q->rx_pool, plain, plain_count);
+            plain_count = 0;
+        }
     }
+    if (plain_count > 0)
+        rte_mempool_put_bulk(q->rx_pool, plain, plain_count);
 }
 
 /* ---- sending ---- */
@@ -131,9 +141,12 @@ static void on_slice_sent(void *address, void *opaque)
 /* An mbuf around one slice; the reference is the mbuf's from now on. NULL: none is left. */
 static struct rte_mbuf *wrap_slice(struct dpdk_queue *q, struct leat_buf buf)
 {
-    struct rte_mbuf *m = rte_pktmbuf_alloc(q->slice_pool);
-    if (unlikely(m == NULL))
-        return NULL;
+    if (unlikely(q->spare_count == 0)) {
+        if (rte_pktmbuf_alloc_bulk(q->slice_pool, q->spares, DPDK_SPARES) != 0)
+            return NULL;
+        q->spare_count = DPDK_SPARES;
+    }
+    struct rte_mbuf *m = q->spares[--q->spare_count];
     struct dpdk_slice *slice = rte_mbuf_to_priv(m);
     slice->buf = buf;
     slice->queue = q;

@@ -20,15 +20,18 @@
 #define DPDK_RX_BUFFERS     12287 /* per queue: in the ring, and up to 10,000 kept by the stack */
 #define DPDK_HEADS          4095  /* per queue: granted ones and those in the ring */
 #define DPDK_SLICES         4095  /* per queue: payload slices in the ring */
+#define DPDK_SPARES         32    /* slice mbufs fetched from the pool at a time */
 #define DPDK_POOL_CACHE     256
 #define DPDK_TAIL_NS        500 /* how long one place of the receive ring lasts */
 
 struct dpdk_queue {
     struct rte_mempool *rx_pool, *head_pool, *slice_pool; /* slice_pool NULL: slices are copied */
-    uint64_t slices_out;                                  /* references that the driver holds */
-    uint64_t heads_out;                                   /* granted */
-    int interrupt_fd;                                     /* -1: the driver has none */
-    bool is_interrupt_on_demand;                          /* it must be enabled before each sleep */
+    struct rte_mbuf *spares[DPDK_SPARES];                 /* of the slice pool */
+    unsigned spare_count;
+    uint64_t slices_out;         /* references that the driver holds */
+    uint64_t heads_out;          /* granted */
+    int interrupt_fd;            /* -1: the driver has none */
+    bool is_interrupt_on_demand; /* it must be enabled before each sleep */
     struct leat_port_stats stats;
     struct dpdk_port *port;
 } __attribute__((aligned(64)));

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <rte_eal.h>
@@ -94,6 +95,8 @@ static const struct {
      "the kernel offers no VFIO: sudo modprobe vfio-pci, and start the machine with an IOMMU "
      "(intel_iommu=on or amd_iommu=on)"},
     {"cannot set up DMA remapping", "raise the limit on locked memory: ulimit -l unlimited"},
+    {"rte_service_init() failed",
+     "the memory that was free a moment ago is taken: start again, or see what takes hugepages"},
     {"Operation not permitted", "run as root, or with CAP_NET_ADMIN and CAP_NET_RAW"},
     {"Permission denied", "run as root, or with CAP_NET_ADMIN and CAP_NET_RAW"},
     {"Address already in use", "another program has it: end that, or choose another name"},
@@ -165,6 +168,19 @@ static uint64_t huge_bytes_free(void)
             << 30);
 }
 
+/* Free pages may be promised to others, or out of the cgroup's reach: only having them counts. */
+static bool huge_can_be_had(uint64_t bytes)
+{
+    size_t length = (size_t)((bytes + (UINT64_C(2) << 20)) & ~((UINT64_C(2) << 20) - 1));
+    if (huge_bytes_free() < length)
+        return false;
+    void *pages = mmap(NULL, length, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_POPULATE, -1, 0);
+    if (pages != MAP_FAILED)
+        munmap(pages, length);
+    return pages != MAP_FAILED;
+}
+
 struct arguments {
     char *items[ARGS_MAX];
     int count;
@@ -209,7 +225,7 @@ static void arguments_of(struct arguments *a, const struct dpdk_device *device,
         add(a, "--no-pci");
         add(a, "--iova-mode=va");
     }
-    if (huge_bytes_free() > wanted_bytes) {
+    if (device->is_pci || huge_can_be_had(wanted_bytes)) {
         add(a, "--in-memory"); /* needs no hugetlbfs mount, leaves no files */
     } else {
         add(a, "--no-huge");
@@ -231,7 +247,7 @@ int dpdk_eal_start(const struct dpdk_host *host, const struct dpdk_device *devic
     if (eal.was_started)
         return host->fail(error, -EALREADY,
                           "DPDK can be started once in a process only, and it was");
-    if (device->is_pci && huge_bytes_free() < wanted_bytes)
+    if (device->is_pci && !huge_can_be_had(wanted_bytes))
         return host->fail(error, -ENOMEM,
                           "a network card needs hugepages, %llu of 2 MiB here, and there are not "
                           "so many free: sudo sysctl vm.nr_hugepages=%llu",

@@ -412,6 +412,7 @@ static bool pools_free(struct dpdk_port *port)
     bool is_leaking = false;
     for (unsigned i = 0; i < port->queue_count; i++) {
         struct dpdk_queue *q = &port->queues[i];
+        rte_pktmbuf_free_bulk(q->spares, q->spare_count);
         pool_free(q->head_pool, &is_leaking);
         pool_free(q->slice_pool, &is_leaking);
         rte_mempool_free(q->rx_pool);
