@@ -7,7 +7,9 @@
  * took forward KIND:WHERE pour    SECONDS BYTES              sends as many as the port takes
  *
  * BYTES are a frame's, header included. Prints what it did as JSON; cycles are those of turns that
- * moved a frame. Ends after SECONDS (60 when not given), or at SIGTERM. */
+ * moved a frame. Moves frames for SECONDS (60 when not given) or until SIGTERM, and then keeps its
+ * side of the link, untouched, until SIGTERM or for HELD_S: memif's driver unmaps its rings when
+ * the peer goes, under the feet of whoever is polling them. */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -21,6 +23,7 @@
 #include "runtime/base/histogram.h"
 
 #define SECONDS_MAX 60
+#define HELD_S      10
 #define HEAD_BYTES                                                                                 \
     54 /* of the frames that do not fit into a head: as many as TCP's headers are                  \
         */
@@ -239,6 +242,8 @@ static int forward(struct forward *f, const char *net, turn_fn *turn, uint64_t s
     printf("ready\n");
     fflush(stdout);
     run(f, turn, seconds);
+    for (unsigned ms = 0; !is_told_to_end && ms < HELD_S * 1000; ms++)
+        usleep(1000);
     if (ops->leave != NULL)
         ops->leave(f->port);
     ops->close(f->port);

@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""`./dev bench bypass` on made-up results, and its tools on a link that is there for a second.
+
+    smoke_bypass.py Verdicts | Link"""
+import os
+import pathlib
+import tempfile
+import types
+import unittest
+
+os.environ.setdefault("LEAT_BUILD", os.environ["MESON_BUILD_ROOT"])
+
+import report_bypass  # noqa: E402
+import run_bypass  # noqa: E402
+
+QUIET = {"steal": 0.0, "foreign": 0.0}
+REQUESTS = {"cycles": 1000.0, "per_second": 2.5e6, "client_busy": 0.8, "server_busy": 0.9,
+            "requests_per_turn": 30.0, **QUIET}
+TRIP = {"p50": 2.0, "p99": 3.0, **QUIET}
+BULK = {"gbits": 30.0, "sender": 0.3, "receiver": 0.4, **QUIET}
+MACHINE = {"date": "", "commit": "", "cpu": "", "cores": 2, "memory_gib": 1, "virtual": "",
+           "kernel": "", "system": "", "compiler": ""}
+
+
+def verdicts(**changed):
+    """Figure -> (verdict, why) when these measurements differ; and whether it may be written."""
+    rounds = {name: [TRIP if "trip" in name or name == "echo" else
+                     BULK if name[-3:] in ("_in", "out") else REQUESTS] * 3
+              for name in run_bypass.LINK}
+    for name, change in changed.items():
+        rounds[name] = [{**r, **c} for r, c in zip(rounds[name], change)]
+    document, is_whole = report_bypass.text(
+        {"sections": {"link": {"needed": 3, "results": rounds}}, "limits": {"disturbed": 0.02},
+         "machine": MACHINE, "rounds": 3, "seconds": 1, "bare_seconds": 1, "hugepages": 0,
+         "driver_crashes": 0})
+    cells = [line.split(" | ") for line in document.splitlines()
+             if line.startswith(("| PASS", "| MISSED", "| no verdict"))]
+    return {c[1]: (c[0][2:], c[4].rstrip(" |")) for c in cells}, is_whole
+
+
+class Verdicts(unittest.TestCase):
+    def test_all_met(self):
+        found, is_whole = verdicts()
+        self.assertEqual({word for word, _ in found.values()}, {"PASS"})
+        self.assertEqual(len(found), 7)
+        self.assertTrue(is_whole)
+
+    def test_each_can_be_missed(self):
+        for name, change, figure in (
+                ("hello", {"cycles": 1201}, "`--hello`, busy cycles per request"),
+                ("hello", {"per_second": 1.9e6}, "`--hello`, requests per second"),
+                ("connect", {"cycles": 5001}, "connect, one request, close: busy cycles"),
+                ("echo", {"p50": 6.1}, "round trip of an echo by that of a bare frame, p50"),
+                ("echo", {"p99": 4.1}, "round trip of an echo, p99 by p50"),
+                ("bulk_in", {"gbits": 19.9}, "payload through one connection to the server"),
+                ("bulk_out", {"gbits": 19.9}, "payload through one connection from the server")):
+            found, is_whole = verdicts(**{name: [change] * 3})
+            self.assertEqual([f for f, v in found.items() if v[0] == "MISSED"], [figure])
+            self.assertTrue(is_whole)
+
+    def test_the_link_bounds_what_bulk_must_reach(self):
+        found, _ = verdicts(bulk_in=[{"gbits": 8.1}] * 3, bare_in=[{"gbits": 10.0}] * 3)
+        self.assertEqual(found["payload through one connection to the server"][0], "PASS")
+
+    def test_no_verdict_on_a_disturbed_machine(self):
+        for what in ("steal", "foreign"):
+            found, is_whole = verdicts(hello=[{what: 0.03}, {}, {}])
+            words = {f: v[0] for f, v in found.items()}
+            self.assertEqual(words["`--hello`, busy cycles per request"], "no verdict")
+            self.assertEqual(words["`--hello`, requests per second"], "no verdict")
+            self.assertEqual(words["connect, one request, close: busy cycles"], "PASS")
+            self.assertFalse(is_whole)
+
+    def test_none_on_a_rate_that_the_client_limits(self):
+        busy = {"per_second": 1.5e6, "client_busy": 0.97, "server_busy": 0.7}
+        found, is_whole = verdicts(hello=[busy] * 3)
+        word, why = found["`--hello`, requests per second"]
+        self.assertEqual(word, "no verdict")
+        self.assertIn("the client was the limit", why)
+        self.assertTrue(is_whole)
+
+
+@unittest.skipUnless((run_bypass.BUILD / "leat-dpdk.so").exists(), "the DPDK module was not built")
+class Link(unittest.TestCase):
+    """Without hugepages, and on whatever cores there are."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.run_once = run_bypass.Run(types.SimpleNamespace(quick=True), folder.name)
+        if len(os.sched_getaffinity(0)) < 2:
+            self.skipTest("needs two cores")
+        self.assertTrue(pathlib.Path(run_bypass.FORWARD).exists())
+
+    def measure(self, name):
+        return run_bypass.measured(self.run_once, run_bypass.LINK[name])
+
+    def test_bare_frames_come_back(self):
+        result = self.measure("bare")
+        self.assertGreater(result["cycles"], 0)
+        self.assertGreater(result["per_second"], 1000)
+        self.assertTrue(0 < result["client_busy"] <= 1 and 0 < result["server_busy"] <= 1, result)
+
+    def test_a_request_costs_cycles_of_turns_that_did_work(self):
+        result = self.measure("hello")
+        self.assertGreater(result["cycles"], 100)
+        self.assertGreater(result["per_second"], 100)
+        self.assertTrue(0 < result["client_busy"] < 1.1 and 0 < result["server_busy"] < 1.1, result)
+
+    def test_round_trips_and_streams(self):
+        for name in ("bare_trip", "echo"):
+            self.assertGreater(self.measure(name)["p99"], 0)
+        for name in ("bare_in", "bulk_in", "bare_out", "bulk_out"):
+            result = self.measure(name)
+            self.assertGreater(min(result["gbits"], result["sender"], result["receiver"]), 0)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
