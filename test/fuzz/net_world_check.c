@@ -197,8 +197,9 @@ static void check_conn(struct world *w, struct stack_tcp *t, struct tcp_conn *c,
     if (c->state >= TCP_ESTABLISHED)
         charged += seq_span(c->rcv_nxt, c->rcv_edge);
     if (charged > (uint64_t)c->receive_max + (1u << c->rcv_scale) && charged > 1)
-        sim_violation(w->sim, "%llu bytes received and promised, %u allowed",
-                      (unsigned long long)charged, c->receive_max);
+        sim_violation(w->sim, "port %u: %u bytes held, %u received, %u promised; %u allowed",
+                      be16_get(c->remote_port), c->held_bytes, rx,
+                      seq_span(c->rcv_nxt, c->rcv_edge), c->receive_max);
     if (work == NULL)
         return;
     n->works++;

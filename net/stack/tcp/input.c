@@ -145,6 +145,16 @@ static void drop_front(struct tcp_segment *g, uint32_t bytes)
     g->seq = seq_add(g->seq, bytes);
 }
 
+/* Bug 9: what is cut off at the right edge takes its FIN with it. */
+static void cut_back(const struct tcp_conn *c, struct tcp_segment *g)
+{
+    uint32_t room = seq_gt(c->rcv_edge, g->seq) ? seq_span(g->seq, c->rcv_edge) : 0;
+    bool fin_fits = (g->flags & TCP_FIN) && g->length <= room;
+    g->length = g->length < room ? g->length : room;
+    if (!fin_fits)
+        g->flags &= (uint8_t)~TCP_FIN;
+}
+
 /* Wholly old: acknowledged again, told of by DSACK; its ACK field still counts. */
 static void take_old(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment *g)
 {
@@ -185,12 +195,8 @@ static bool check_sequence(struct stack_tcp *t, struct tcp_conn *c, struct tcp_s
         uint32_t old = seq_span(g->seq, c->rcv_nxt);
         drop_front(g, old < g->length ? old : g->length);
     }
-    if (seq_gt(end, c->rcv_edge)) { /* bug 9: what is cut off takes its FIN with it */
-        uint32_t room = seq_gt(c->rcv_edge, g->seq) ? seq_span(g->seq, c->rcv_edge) : 0;
-        bool fin_fits = (g->flags & TCP_FIN) && g->length <= room;
-        g->length = g->length < room ? g->length : room;
-        if (!fin_fits)
-            g->flags &= (uint8_t)~TCP_FIN;
+    if (seq_gt(end, c->rcv_edge)) {
+        cut_back(c, g);
         c->flags |= TCP_ACK_NOW; /* bugs 5 and 6: a zero-window probe is answered, its ACK counts */
         tcp_dirty(c);
     }
@@ -237,6 +243,7 @@ static void take_syn_ack(struct stack_tcp *t, struct tcp_conn *c, struct tcp_seg
     tcp_established(t, c);
     g->seq = c->rcv_nxt;
     g->flags &= (uint8_t)~TCP_SYN;
+    cut_back(c, g); /* our SYN's window holds for the text of a SYN-ACK too */
     tcp_receive(t, c, g);
 }
 
