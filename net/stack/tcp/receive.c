@@ -251,12 +251,27 @@ static void take_fin(struct stack_tcp *t, struct tcp_conn *c)
     tcp_settle(t, c);
 }
 
-static void note_fin(struct tcp_work *w, const struct tcp_segment *g)
+static bool has_text_beyond(const struct tcp_work *w, seq32 seq)
 {
-    if ((g->flags & TCP_FIN) && !w->fin_known) {
-        w->fin_known = true;
-        w->fin_seq = seq_add(g->seq, g->length);
+    for (const struct tcp_rx *rx = w->ooo_first; rx != NULL; rx = rx->next)
+        if (seq_gt(seq_add(rx->seq, rx->length_bytes), seq))
+            return true;
+    return false;
+}
+
+/* The position of the FIN is remembered. One before text that has come already is not believed: the
+ * stream cannot end there. */
+static void note_fin(struct stack_tcp *t, struct tcp_work *w, const struct tcp_segment *g)
+{
+    seq32 fin = seq_add(g->seq, g->length);
+    if (!(g->flags & TCP_FIN) || w->fin_known)
+        return;
+    if (has_text_beyond(w, fin)) {
+        stack_drop(t->stack, STACK_DROP_TCP_AFTER_FIN);
+        return;
     }
+    w->fin_known = true;
+    w->fin_seq = fin;
 }
 
 /* RFC 9293 3.8.6.3: every second full segment at once, others within the delay. */
@@ -288,7 +303,7 @@ void tcp_receive(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segme
         return;
     struct tcp_segment g = *from;
     tcp_dirty(c);
-    note_fin(w, &g);
+    note_fin(t, w, &g);
     if (w->fin_known && seq_gt(seq_add(g.seq, g.length), w->fin_seq)) {
         stack_drop(t->stack, STACK_DROP_TCP_AFTER_FIN);
         return;
