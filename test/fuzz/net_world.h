@@ -24,8 +24,8 @@ struct flow {
     uint32_t ts_recent;
     uint8_t scale, host_scale; /* of the SYNs, 0: none */
     bool host_known, has_promised, uses_ts;
-    bool has_spoken; /* since the host's SYN */
-    bool is_wild;    /* the peer spoke from far away: its numbers cannot be compared */
+    bool has_spoken;
+    bool is_wild; /* the peer spoke from far away: its numbers cannot be compared */
 };
 
 /* One connection as the application sees it. */

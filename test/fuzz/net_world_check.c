@@ -96,7 +96,6 @@ static void hear_syn(struct flow *f, const struct tcp_header *h)
     f->host_nxt = seq + 1;
     f->has_promised = false;
     f->is_wild = true; /* what was said to its predecessor may count as said to it */
-    f->has_spoken = false;
     if (h->flags & TCP_ACK) {
         f->una = f->edge = be32_get(h->ack);
         f->is_wild = f->sent_max - f->una > UINT32_C(1) << 24;
