@@ -192,7 +192,7 @@ void tcp_settle(struct stack_tcp *t, struct tcp_conn *c)
 
 static struct ip_addr to_ip(const struct leat_addr *addr)
 {
-    struct ip_addr ip;
+    struct ip_addr ip = {0};
     be32 v4;
     memcpy(ip.b, addr->ip, sizeof(ip.b));
     memcpy(&v4, addr->ip, sizeof(v4));
