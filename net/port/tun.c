@@ -88,7 +88,7 @@ static ssize_t read_frame(struct tun_port *tun, struct tun_queue *q, struct leat
         return 0;
     }
     uint8_t *at = small;
-    if (n > TUN_SMALL_BYTES) {
+    if (large != NULL && n > TUN_SMALL_BYTES) { /* never more without it: the room of iov */
         memcpy(large, small, TUN_SMALL_BYTES);
         at = large;
         stock_give(&q->small, small);
