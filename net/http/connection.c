@@ -339,8 +339,10 @@ static void exchange_begin(struct leat_request *req, const uint8_t *bytes, size_
 static bool partial_grow(struct leat_request *req)
 {
     size_t size = req->partial.data ? req->partial_capacity * 4 : 1024;
-    struct leat_buf grown = leat_buf_alloc_unsafe(size);
 
+    while (size < req->head.at) /* the parser goes on behind what it has seen in the slice */
+        size *= 4;
+    struct leat_buf grown = leat_buf_alloc_unsafe(size);
     if (!grown.data)
         return false;
     grown.length_bytes = req->partial.length_bytes;
@@ -374,6 +376,7 @@ static bool head_take_partial(struct leat_request *req)
             return true;
         }
         size_t added = partial_add(req);
+        DCHECK(req->head.at <= before + added);
         int used =
             http_parse_head(&req->head, req->partial.data, before + added, &req->http->limits);
         if (used < 0) {

@@ -47,6 +47,29 @@ static void a_head_has_its_time(void **state)
     end();
 }
 
+/* Larger than the first buffer that heads are gathered in, in pieces larger than it, too. */
+static void a_long_head_comes_in_long_pieces(void **state)
+{
+    static const size_t cuts[] = {1023, 1024, 1025, 4095, 4097, 8192, 16383, 16385, 20000};
+    static char head[21000];
+    size_t length = (size_t)snprintf(head, sizeof(head), "GET / HTTP/1.1\r\nHost: a\r\nX: ");
+    memset(head + length, 'x', 20000);
+    length += 20000;
+    memcpy(head + length, "\r\n\r\n", 4);
+    length += 4;
+    begin((struct leat_http_options){0});
+    for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
+        struct wire_conn *conn = bench_connect(&bench);
+        wire_feed(bench.wire, conn, head, cuts[i]);
+        wire_settle(bench.wire);
+        assert_outcome(conn, "");
+        wire_feed(bench.wire, conn, head + cuts[i], length - cuts[i]);
+        wire_settle(bench.wire);
+        assert_outcome(conn, "200 hello");
+    }
+    end();
+}
+
 static void the_time_of_a_second_head_is_its_own(void **state)
 {
     begin((struct leat_http_options){.header_ns = SECONDS(3)});
@@ -645,6 +668,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_head_has_its_time),
+        cmocka_unit_test(a_long_head_comes_in_long_pieces),
         cmocka_unit_test(the_time_of_a_second_head_is_its_own),
         cmocka_unit_test(a_body_goes_on),
         cmocka_unit_test(the_application_has_no_deadline),
