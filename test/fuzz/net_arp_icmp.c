@@ -102,7 +102,8 @@ static void step_ip(struct lone *l, struct bytes *in)
     bool is_error = protocol == IP_ICMP && length > 0 && payload[0] != ICMP_ECHO;
     if (is_error && !(shape & 64))
         CHECK(l->sent_count == 0);
-    if (protocol == IP_ICMP && length >= 8 && payload[0] == ICMP_ECHO && !(shape & (8 | 32 | 64))) {
+    bool is_echo = protocol == IP_ICMP && length >= 8 && payload[0] == ICMP_ECHO;
+    if (is_echo && !(shape & (8 | 32 | 64)) && addr_is_local(&l->s, &l->v4.host)) {
         CHECK(l->sent_count == 1 && l->sent[0].length == 34 + length);
         CHECK(l->sent[0].bytes[34] == ICMP_ECHO_REPLY);
         CHECK(memcmp(l->sent[0].bytes + 38, payload + 4, length - 4) == 0);
