@@ -1,4 +1,4 @@
 const say = require('./trace.js');
 setTimeout(() => say('never'), 3000).unref();
 setImmediate(() => say('immediate'));
-setTimeout(() => say('timer'), 1);
+setTimeout(() => say('timer'), 100);
