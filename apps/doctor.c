@@ -50,9 +50,8 @@ static long long number_in(const char *path)
     FILE *file = fopen(path, "re");
     long long number = -1;
     if (file != NULL) {
-        if (fscanf(file, "%lld", &number) != 1) {
+        if (fscanf(file, "%lld", &number) != 1)
             number = -1;
-        }
         fclose(file);
     }
     return number;
@@ -135,15 +134,13 @@ static void check_sockets(struct doctor *doctor)
     } else {
         say("ok", "sockets", "listening on 127.0.0.1 works");
     }
-    if (fd >= 0) {
+    if (fd >= 0)
         close(fd);
-    }
     fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
     say(fd >= 0 ? "ok" : "note", "ipv6",
         fd >= 0 ? "available" : "not available: an address of [::] cannot be listened on");
-    if (fd >= 0) {
+    if (fd >= 0)
         close(fd);
-    }
     long long backlog = number_in("/proc/sys/net/core/somaxconn");
     if (backlog >= 0 && backlog < BACKLOG_WANTED) {
         say("note", "backlog",
@@ -157,9 +154,8 @@ static void check_sockets(struct doctor *doctor)
 static void check_files(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return;
-    }
     unsigned long long soft = limit.rlim_cur;
     if (limit.rlim_cur < OPEN_FILES_WANTED) {
         say("note", "open files",
@@ -178,9 +174,8 @@ static void check_memory(void)
     char thp[128] = "";
     FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "re");
     if (file != NULL) {
-        if (fgets(thp, sizeof(thp), file) == NULL) {
+        if (fgets(thp, sizeof(thp), file) == NULL)
             thp[0] = '\0';
-        }
         fclose(file);
     }
     bool has_thp = thp[0] != '\0' && strstr(thp, "[never]") == NULL;
@@ -221,11 +216,10 @@ static void check_tun(void)
 static void check_dpdk(void)
 {
     struct leat_error error = {0};
-    if (dpdk_module_check(&error) < 0) {
+    if (dpdk_module_check(&error) < 0)
         say("note", "dpdk", "%s", error.sentence);
-    } else {
+    else
         say("ok", "dpdk", "pci, xdp, packet, tap and memif ports can be opened");
-    }
 }
 
 /* Groups appear when the kernel uses an IOMMU; cards are given away through vfio-pci. */
@@ -233,17 +227,14 @@ static void check_vfio(void)
 {
     bool has_iommu = false;
     DIR *groups = opendir("/sys/kernel/iommu_groups");
-    for (struct dirent *entry; groups != NULL && (entry = readdir(groups)) != NULL;) {
+    for (struct dirent *entry; groups != NULL && (entry = readdir(groups)) != NULL;)
         has_iommu = has_iommu || entry->d_name[0] != '.';
-    }
-    if (groups != NULL) {
+    if (groups != NULL)
         closedir(groups);
-    }
-    if (access("/dev/vfio/vfio", F_OK) < 0) {
+    if (access("/dev/vfio/vfio", F_OK) < 0)
         say("note", "vfio", "not loaded, needed for --net pci:ADDR; mend: sudo modprobe vfio-pci");
-    } else {
+    else
         say("ok", "vfio", "loaded");
-    }
     if (has_iommu) {
         say("ok", "iommu", "in use by the kernel");
     } else {
@@ -261,14 +252,12 @@ int doctor_main(int argc, char **argv)
                    "missing.\nExit code 0 when serving over plain sockets works.",
     };
     int code = leat_command_line_take(&line, argc, argv);
-    if (code >= 0) {
+    if (code >= 0)
         return code;
-    }
     struct doctor doctor = {false};
     struct utsname name;
-    if (uname(&name) == 0) {
+    if (uname(&name) == 0)
         say("ok", "kernel", "%s %s on %s", name.sysname, name.release, name.machine);
-    }
     check_cores(&doctor);
     check_sockets(&doctor);
     check_uring();

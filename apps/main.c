@@ -26,20 +26,17 @@ static const struct command commands[] = {
 
 static const struct command *command_find(const char *name)
 {
-    for (size_t i = 0; i < COMMANDS_COUNT; i++) {
-        if (strcmp(commands[i].name, name) == 0) {
+    for (size_t i = 0; i < COMMANDS_COUNT; i++)
+        if (strcmp(commands[i].name, name) == 0)
             return &commands[i];
-        }
-    }
     return NULL;
 }
 
 static int help(FILE *out)
 {
     fprintf(out, "usage: leat COMMAND [flags]\n\n");
-    for (size_t i = 0; i < COMMANDS_COUNT; i++) {
+    for (size_t i = 0; i < COMMANDS_COUNT; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
-    }
     fprintf(out, "  %-10s %s\n", "help", "this text; leat help COMMAND is leat COMMAND --help");
     fprintf(out, "  %-10s %s\n\n", "--version", "the version");
     fprintf(out, "Try: leat serve --hello\n");
@@ -49,9 +46,8 @@ static int help(FILE *out)
 static int fail_unknown(const char *word)
 {
     const char *names[COMMANDS_COUNT + 1] = {"help"};
-    for (size_t i = 0; i < COMMANDS_COUNT; i++) {
+    for (size_t i = 0; i < COMMANDS_COUNT; i++)
         names[i + 1] = commands[i].name;
-    }
     const char *nearest = leat_nearest(word, names, COMMANDS_COUNT + 1);
     if (nearest != NULL) {
         fprintf(stderr, "leat: unknown command %s: did you mean leat %s? See leat help\n", word,
@@ -74,9 +70,8 @@ int main(int argc, char **argv)
         return 0;
     }
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 ||
-        (strcmp(word, "help") == 0 && argc == 2)) {
+        (strcmp(word, "help") == 0 && argc == 2))
         return help(stdout);
-    }
     if (strcmp(word, "help") == 0) {
         const struct command *command = command_find(argv[2]);
         char flag[] = "--help";

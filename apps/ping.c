@@ -38,11 +38,10 @@ static void ping_finish(struct ping *ping)
 /* One has ended: the next comes when its time has come. */
 static void ping_settled(struct ping *ping)
 {
-    if (ping->begun_count == ping->count) {
+    if (ping->begun_count == ping->count)
         ping_finish(ping);
-    } else if (!ping->is_over) {
+    else if (!ping->is_over)
         leat_timer_start_at(&ping->next, ping->begun_ns + ping->interval_ns);
-    }
 }
 
 static void on_open(leat_conn conn, void *user)
@@ -97,13 +96,11 @@ static void on_drain(void *arg)
 static int start(struct leat_loop *loop)
 {
     struct ping *ping = leat_run_user(loop);
-    if (leat_loop_index(loop) != 0) {
+    if (leat_loop_index(loop) != 0)
         return leat_run_fail(loop, -EINVAL, "one core is enough: leave out --cores");
-    }
     int result = leat_run_on_drain(loop, on_drain, ping);
-    if (result < 0) {
+    if (result < 0)
         return result;
-    }
     ping->loop = loop;
     leat_run_hold(loop);
     leat_timer_init(&ping->next, loop, on_next, ping);
@@ -165,9 +162,8 @@ int ping_main(int argc, char **argv)
         .is_client = true,
     };
     int code = leat_program_main(&program, argc, argv);
-    if (ping.begun_count == 0) {
+    if (ping.begun_count == 0)
         return code;
-    }
     printf("%llu of %llu connected", (unsigned long long)ping.answered_count,
            (unsigned long long)ping.begun_count);
     if (ping.answered_count > 0) {

@@ -39,9 +39,8 @@ static void status(struct leat_request *req)
     struct leat_addr peer;
     char peer_text[LEAT_ADDR_TEXT_BYTES_MAX] = "";
     leat_http_stats(leat_request_http(req), &stats);
-    if (leat_request_peer(req, &peer) == 0 && peer.family != LEAT_FAMILY_UNIX) {
+    if (leat_request_peer(req, &peer) == 0 && peer.family != LEAT_FAMILY_UNIX)
         leat_addr_format(&peer, peer_text);
-    }
     char json[512];
     snprintf(json, sizeof(json),
              "{\"version\":\"%s\",\"transport\":\"%s\",\"cores\":%u,\"core\":%u,\"pid\":%d,"
@@ -64,9 +63,8 @@ static int mount_directory(struct leat_loop *loop, struct leat_http *http,
     const struct leat_files_options options = {.list_directories = serve->list_directories};
     struct leat_error error = {0};
     struct leat_files *files = leat_files_new(serve->directory, &options, &error);
-    if (files == NULL) {
+    if (files == NULL)
         return leat_run_fail(loop, error.code, "%s", error.sentence);
-    }
     int result = leat_run_on_end(loop, free_files, files);
     if (result < 0) {
         leat_files_free(files);
@@ -90,9 +88,8 @@ static int start(struct leat_loop *loop)
         leat_http_get(http, "/*path", hello);
     } else if (serve->directory != NULL) {
         int result = mount_directory(loop, http, serve);
-        if (result < 0) {
+        if (result < 0)
             return result;
-        }
     } else {
         leat_http_get(http, "/", welcome);
         leat_http_get(http, "/leat/status", status);
@@ -132,9 +129,8 @@ static int check(const struct leat_command_line *line, const struct leat_run_opt
                  void *user)
 {
     struct serve *serve = user;
-    if (line->operand_count > 0) {
+    if (line->operand_count > 0)
         serve->directory = line->operand_items[0];
-    }
     if (serve->hello && serve->directory != NULL) {
         fprintf(stderr, "leat serve: --hello answers everything itself: leave out it or %s\n",
                 serve->directory);

@@ -160,11 +160,10 @@ int main(int argc, char **argv)
     struct epoll_event events[EVENTS_PER_WAIT];
     for (;;) {
         int count = epoll_wait(floor->epoll, events, EVENTS_PER_WAIT, -1);
-        for (int i = 0; i < count; i++) {
+        for (int i = 0; i < count; i++)
             if (events[i].data.fd == floor->listener)
                 accept_one(floor);
             else
                 answer(floor, events[i].data.fd);
-        }
     }
 }

@@ -24,18 +24,16 @@ static uint32_t runs_of_order(uint32_t free_units, int order)
         runs &= runs >> 8;
         runs &= 0x00010001u;
     }
-    if (order >= 3) {
+    if (order >= 3)
         runs &= runs >> 16;
-    }
     return runs;
 }
 
 static int largest_order(uint32_t free_units)
 {
     int order = ARENA_ORDERS - 1;
-    while (order >= 0 && runs_of_order(free_units, order) == 0) {
+    while (order >= 0 && runs_of_order(free_units, order) == 0)
         order--;
-    }
     return order;
 }
 
@@ -46,34 +44,29 @@ static uint32_t units_mask(uint32_t first, uint32_t count)
 
 static void list_remove(struct arena *arena, struct arena_chunk *chunk)
 {
-    if (chunk->order < 0) {
+    if (chunk->order < 0)
         return;
-    }
-    if (chunk->prev != 0) {
+    if (chunk->prev != 0)
         arena->chunks[chunk->prev - 1].next = chunk->next;
-    } else {
+    else
         arena->lists[chunk->order] = chunk->next;
-    }
-    if (chunk->next != 0) {
+    if (chunk->next != 0)
         arena->chunks[chunk->next - 1].prev = chunk->prev;
-    }
     chunk->order = -1;
 }
 
 static void list_place(struct arena *arena, struct arena_chunk *chunk)
 {
     int order = chunk->is_committed ? largest_order(chunk->free_units) : -1;
-    if (order == chunk->order) {
+    if (order == chunk->order)
         return;
-    }
     list_remove(arena, chunk);
     if (order >= 0) {
         uint32_t self = (uint32_t)(chunk - arena->chunks) + 1;
         chunk->prev = 0;
         chunk->next = arena->lists[order];
-        if (chunk->next != 0) {
+        if (chunk->next != 0)
             arena->chunks[chunk->next - 1].prev = self;
-        }
         arena->lists[order] = self;
         chunk->order = (int8_t)order;
     }
@@ -85,9 +78,8 @@ int arena_init(struct arena *arena, uint64_t bytes_max, const struct leat_pages 
     *arena = (struct arena){.pages = pages};
     arena->reserved_bytes = (bytes_max + LEAT_CHUNK_BYTES - 1) & ~(uint64_t)(LEAT_CHUNK_BYTES - 1);
     arena->base = pages->reserve(pages, &arena->reserved_bytes, error);
-    if (arena->base == NULL) {
+    if (arena->base == NULL)
         return -ENOMEM;
-    }
     arena->chunk_count = (uint32_t)(arena->reserved_bytes / LEAT_CHUNK_BYTES);
     arena->chunks = leat_heap_calloc(arena->chunk_count, sizeof(*arena->chunks));
     if (arena->chunks == NULL) {
@@ -113,9 +105,8 @@ static bool chunk_commit(struct arena *arena, uint32_t index)
 {
     struct arena_chunk *chunk = &arena->chunks[index];
     if (!arena->pages->commit(arena->pages, arena->base + (uint64_t)index * LEAT_CHUNK_BYTES,
-                              index == 0)) {
+                              index == 0))
         return false;
-    }
     chunk->is_committed = true;
     chunk->was_free = false;
     arena->committed_count++;
@@ -125,13 +116,11 @@ static bool chunk_commit(struct arena *arena, uint32_t index)
 
 bool arena_grow(struct arena *arena)
 {
-    if (arena->committed_count == arena->chunk_count) {
+    if (arena->committed_count == arena->chunk_count)
         return false;
-    }
     uint32_t index = 0;
-    while (arena->chunks[index].is_committed) {
+    while (arena->chunks[index].is_committed)
         index++;
-    }
     return chunk_commit(arena, index);
 }
 
@@ -153,9 +142,8 @@ static uint32_t chunk_take(struct arena *arena, struct arena_chunk *chunk, uint3
 uint8_t *arena_take(struct arena *arena, uint32_t units, uint32_t *used_bytes)
 {
     int order = 0;
-    while (order_units[order] != units) {
+    while (order_units[order] != units)
         order++;
-    }
     for (int from = order; from < ARENA_ORDERS; from++) {
         if (arena->lists[from] != 0) {
             uint32_t index = arena->lists[from] - 1;
@@ -190,27 +178,21 @@ static uint64_t find_long(const struct arena *arena, uint32_t units)
 uint8_t *arena_take_long(struct arena *arena, uint32_t units, uint32_t *used_bytes)
 {
     uint64_t start = find_long(arena, units);
-    if (start == UINT64_MAX) {
+    if (start == UINT64_MAX)
         return NULL;
-    }
-    for (uint64_t i = start / ARENA_CHUNK_UNITS; i <= (start + units - 1) / ARENA_CHUNK_UNITS;
-         i++) {
-        if (!arena->chunks[i].is_committed && !chunk_commit(arena, (uint32_t)i)) {
+    for (uint64_t i = start / ARENA_CHUNK_UNITS; i <= (start + units - 1) / ARENA_CHUNK_UNITS; i++)
+        if (!arena->chunks[i].is_committed && !chunk_commit(arena, (uint32_t)i))
             return NULL; /* what was committed stays so, for others */
-        }
-    }
     *used_bytes = 0;
     for (uint32_t done = 0; done < units;) {
         uint32_t first = (uint32_t)((start + done) % ARENA_CHUNK_UNITS);
         uint32_t count = ARENA_CHUNK_UNITS - first;
-        if (count > units - done) {
+        if (count > units - done)
             count = units - done;
-        }
         uint32_t used =
             chunk_take(arena, &arena->chunks[(start + done) / ARENA_CHUNK_UNITS], first, count);
-        if (used != 0) {
+        if (used != 0)
             *used_bytes = (done + used) * ARENA_UNIT_BYTES;
-        }
         done += count;
     }
     return arena->base + start * ARENA_UNIT_BYTES;
@@ -224,15 +206,13 @@ void arena_give(struct arena *arena, uint8_t *run, uint32_t units, uint32_t used
         struct arena_chunk *chunk = &arena->chunks[(start + done) / ARENA_CHUNK_UNITS];
         uint32_t first = (uint32_t)((start + done) % ARENA_CHUNK_UNITS);
         uint32_t count = ARENA_CHUNK_UNITS - first;
-        if (count > units - done) {
+        if (count > units - done)
             count = units - done;
-        }
         uint32_t mask = units_mask(first, count);
         CHECK((chunk->free_units & mask) == 0);
         chunk->free_units |= mask;
-        if (used > done) {
+        if (used > done)
             chunk->used_units |= units_mask(first, used - done < count ? used - done : count);
-        }
         arena->units_used -= count;
         list_place(arena, chunk);
         done += count;
@@ -247,9 +227,8 @@ bool arena_trim(struct arena *arena, uint32_t count_max)
         uint32_t index = next - 1;
         struct arena_chunk *chunk = &arena->chunks[index];
         next = chunk->next;
-        if (index == 0) {
+        if (index == 0)
             continue;
-        }
         if (!chunk->was_free || count_max == 0) {
             chunk->was_free = true;
             has_more = true;
@@ -277,10 +256,8 @@ void arena_validate(const struct arena *arena)
         CHECK(chunk->order == (chunk->is_committed ? largest_order(chunk->free_units) : -1));
         listable += chunk->order >= 0;
     }
-    for (int order = 0; order < ARENA_ORDERS; order++) {
-        for (uint32_t at = arena->lists[order]; at != 0; at = arena->chunks[at - 1].next) {
+    for (int order = 0; order < ARENA_ORDERS; order++)
+        for (uint32_t at = arena->lists[order]; at != 0; at = arena->chunks[at - 1].next)
             CHECK(arena->chunks[at - 1].order == order && ++listed <= listable);
-        }
-    }
     CHECK(used == arena->units_used && committed == arena->committed_count && listed == listable);
 }

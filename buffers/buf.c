@@ -5,26 +5,22 @@
 /* Nothing behind a shrunk buffer's end may be touched until resize grants it again. */
 static void poison_slack(struct leat_block *block, uint8_t *end)
 {
-    if (block != NULL && block->class != LEAT_BUF_CLASS_WRAP) {
+    if (block != NULL && block->class != LEAT_BUF_CLASS_WRAP)
         POISON(end, (size_t)(block->memory + block->capacity_bytes - end));
-    }
 }
 
 #define NO_BUF ((struct leat_buf){NULL, 0, NULL})
 
 static struct leat_block *block_take(struct leat_pools *pools, size_t length_bytes)
 {
-    if (unlikely(pools->fail_at != 0 && pools_fails(pools))) {
+    if (unlikely(pools->fail_at != 0 && pools_fails(pools)))
         return NULL;
-    }
-    if (unlikely(length_bytes - 1 >= LEAT_BUF_CLASSED_MAX)) {
+    if (unlikely(length_bytes - 1 >= LEAT_BUF_CLASSED_MAX))
         return pools_take_slow(pools, length_bytes);
-    }
     struct pool_class *of = &pools->classes[leat_buf_class_of(length_bytes)];
     struct leat_block *block = of->shelf;
-    if (unlikely(block == NULL)) {
+    if (unlikely(block == NULL))
         return pools_take_slow(pools, length_bytes);
-    }
     of->shelf = block->next;
     of->shelf_count--;
     of->granted_count++;
@@ -44,9 +40,8 @@ struct leat_buf leat_buf_alloc(size_t length_bytes)
 {
     struct leat_pools *pools = pools_now();
     struct leat_block *block = block_take(pools, length_bytes);
-    if (unlikely(block == NULL)) {
+    if (unlikely(block == NULL))
         return NO_BUF;
-    }
     if (block->dirty_bytes != 0) {
         UNPOISON(block->memory, block->dirty_bytes);
         memset(block->memory, 0, block->dirty_bytes);
@@ -62,14 +57,12 @@ struct leat_buf leat_buf_alloc(size_t length_bytes)
 static struct leat_buf alloc_dirty(size_t length_bytes, uint16_t flags)
 {
     struct leat_block *block = block_take(pools_now(), length_bytes);
-    if (unlikely(block == NULL)) {
+    if (unlikely(block == NULL))
         return NO_BUF;
-    }
     UNPOISON(block->memory, length_bytes);
     block->flags = flags;
-    if (block->dirty_bytes < length_bytes) {
+    if (block->dirty_bytes < length_bytes)
         block->dirty_bytes = (uint32_t)length_bytes;
-    }
     return (struct leat_buf){block->memory, length_bytes, block};
 }
 
@@ -81,9 +74,8 @@ struct leat_buf leat_buf_alloc_unsafe(size_t length_bytes)
 struct leat_buf leat_buf_from_bytes(const void *bytes, size_t length_bytes)
 {
     struct leat_buf buf = alloc_dirty(length_bytes, BLOCK_SLACK_CLEAR);
-    if (buf.data != NULL) {
+    if (buf.data != NULL)
         memcpy(buf.data, bytes, length_bytes);
-    }
     return buf;
 }
 
@@ -107,9 +99,8 @@ struct leat_buf leat_buf_wrap(void *bytes, size_t length_bytes, void (*free_fn)(
     struct leat_pools *pools = pools_now();
     bool is_refused = pools->fail_at != 0 && pools_fails(pools);
     struct leat_block *block = is_refused ? NULL : pools_take_wrap(pools);
-    if (unlikely(block == NULL)) {
+    if (unlikely(block == NULL))
         return NO_BUF;
-    }
     block->wrap_free = free_fn;
     block->wrap_arg = arg;
     return (struct leat_buf){bytes, length_bytes, block};
@@ -118,9 +109,8 @@ struct leat_buf leat_buf_wrap(void *bytes, size_t length_bytes, void (*free_fn)(
 size_t leat_buf_capacity(const struct leat_buf *buf)
 {
     const struct leat_block *block = buf->block;
-    if (block == NULL || block->class == LEAT_BUF_CLASS_WRAP || block->refs != 1) {
+    if (block == NULL || block->class == LEAT_BUF_CLASS_WRAP || block->refs != 1)
         return buf->length_bytes;
-    }
     return block->capacity_bytes - (size_t)(buf->data - block->memory);
 }
 
@@ -128,26 +118,22 @@ bool leat_buf_resize(struct leat_buf *buf, size_t length_bytes)
 {
     struct leat_block *block = buf->block;
     if (length_bytes <= buf->length_bytes) {
-        if (block != NULL && block->refs != 1) {
+        if (block != NULL && block->refs != 1)
             return false;
-        }
         poison_slack(block, buf->data + length_bytes);
         buf->length_bytes = length_bytes;
         return true;
     }
-    if (length_bytes > leat_buf_capacity(buf)) {
+    if (length_bytes > leat_buf_capacity(buf))
         return false;
-    }
     uint8_t *old_end = buf->data + buf->length_bytes;
     size_t end = (size_t)(buf->data - block->memory) + length_bytes;
     UNPOISON(old_end, length_bytes - buf->length_bytes);
     uint8_t *dirty_end = block->memory + (block->dirty_bytes < end ? block->dirty_bytes : end);
-    if ((block->flags & BLOCK_SLACK_CLEAR) != 0 && dirty_end > old_end) {
+    if ((block->flags & BLOCK_SLACK_CLEAR) != 0 && dirty_end > old_end)
         memset(old_end, 0, (size_t)(dirty_end - old_end));
-    }
-    if (block->dirty_bytes < end) {
+    if (block->dirty_bytes < end)
         block->dirty_bytes = (uint32_t)end;
-    }
     buf->length_bytes = length_bytes;
     return true;
 }
@@ -164,13 +150,11 @@ struct leat_buf leat_buf_ref(struct leat_buf buf)
 void leat_buf_unref(struct leat_buf buf)
 {
     struct leat_block *block = buf.block;
-    if (block == NULL) {
+    if (block == NULL)
         return;
-    }
     DCHECK(block->refs > 0);
-    if (--block->refs != 0) {
+    if (--block->refs != 0)
         return;
-    }
     struct leat_core *core = leat_core_now;
     if (likely(core != NULL && core->pools == block->home && block->class < LEAT_BUF_CLASSES)) {
         struct pool_class *of = &block->home->classes[block->class];
@@ -188,13 +172,11 @@ void leat_buf_unref(struct leat_buf buf)
 
 struct leat_buf leat_buf_slice(struct leat_buf buf, size_t offset_bytes, size_t length_bytes)
 {
-    if (offset_bytes > buf.length_bytes) {
+    if (offset_bytes > buf.length_bytes)
         offset_bytes = buf.length_bytes;
-    }
     size_t rest_bytes = buf.length_bytes - offset_bytes;
-    if (buf.data != NULL) {
+    if (buf.data != NULL)
         buf.data += offset_bytes;
-    }
     buf.length_bytes = length_bytes < rest_bytes ? length_bytes : rest_bytes;
     return leat_buf_ref(buf);
 }
@@ -214,9 +196,8 @@ void leat_buf_stats(struct leat_buf_stats *stats)
         const struct pool_class *of = &pools->classes[i];
         stats->granted_count += of->granted_count;
         stats->freed_count += of->freed_count;
-        if (i < LEAT_BUF_CLASSES) {
+        if (i < LEAT_BUF_CLASSES)
             stats->live_bytes += (of->granted_count - of->freed_count) * leat_buf_class_bytes(i);
-        }
     }
     stats->live_count = stats->granted_count - stats->freed_count;
 }

@@ -17,9 +17,8 @@ void leat_chain_init(struct leat_chain *chain)
 
 void leat_chain_fini(struct leat_chain *chain)
 {
-    while (chain->first != NULL) {
+    while (chain->first != NULL)
         leat_chain_pull(chain, chain->first->buf.length_bytes);
-    }
 }
 
 int leat_chain_push(struct leat_chain *chain, struct leat_buf buf)
@@ -29,15 +28,13 @@ int leat_chain_push(struct leat_chain *chain, struct leat_buf buf)
         return 0;
     }
     struct leat_chain_link *link = leat_heap_alloc(sizeof(*link));
-    if (link == NULL) {
+    if (link == NULL)
         return -ENOMEM;
-    }
     *link = (struct leat_chain_link){NULL, buf};
-    if (chain->last != NULL) {
+    if (chain->last != NULL)
         chain->last->next = link;
-    } else {
+    else
         chain->first = link;
-    }
     chain->last = link;
     chain->length_bytes += buf.length_bytes;
     chain->count++;
@@ -63,9 +60,8 @@ void leat_chain_pull(struct leat_chain *chain, uint64_t length_bytes)
         chain->length_bytes -= link->buf.length_bytes;
         chain->count--;
         chain->first = link->next;
-        if (chain->first == NULL) {
+        if (chain->first == NULL)
             chain->last = NULL;
-        }
         leat_buf_unref(link->buf);
         leat_heap_free(link);
     }
@@ -82,9 +78,8 @@ size_t leat_chain_copy(const struct leat_chain *chain, uint64_t offset_bytes, vo
             continue;
         }
         size_t bytes = link->buf.length_bytes - offset_bytes;
-        if (bytes > length_bytes) {
+        if (bytes > length_bytes)
             bytes = length_bytes;
-        }
         memcpy(out, link->buf.data + offset_bytes, bytes);
         out += bytes;
         length_bytes -= bytes;

@@ -41,9 +41,8 @@ static void *raw_realloc(struct leat_heap *heap, void *memory, size_t bytes)
 static void *raw_aligned(struct leat_heap *heap, size_t bytes, size_t alignment)
 {
     void *memory = NULL;
-    if (alignment < sizeof(void *)) {
+    if (alignment < sizeof(void *))
         alignment = sizeof(void *);
-    }
     return posix_memalign(&memory, alignment, bytes) == 0 ? memory : NULL;
 }
 static size_t raw_usable(void *memory)
@@ -89,9 +88,8 @@ static struct leat_heap *heap_now(void)
 
 static bool heap_refuses(struct leat_heap *heap)
 {
-    if (likely(heap == NULL || heap->fail_at == 0) || --heap->fail_at != 0) {
+    if (likely(heap == NULL || heap->fail_at == 0) || --heap->fail_at != 0)
         return false;
-    }
     heap->stats.refused_count++;
     return true;
 }
@@ -120,9 +118,8 @@ static void heap_uncount(struct leat_heap *heap, size_t usable_bytes)
 int leat_heap_init(struct leat_core *core, struct leat_error *error)
 {
     struct leat_heap *heap = raw_calloc(NULL, 1, sizeof(*heap));
-    if (heap == NULL) {
+    if (heap == NULL)
         return leat_fail(error, -ENOMEM, "no memory for the heap of core %u", core->index);
-    }
 #if !defined(HEAP_SYSTEM)
     heap->mi = mi_heap_new();
     if (heap->mi == NULL) {
@@ -155,26 +152,22 @@ void *leat_heap_alloc(size_t bytes)
 void *leat_heap_calloc(size_t count, size_t bytes)
 {
     struct leat_heap *heap = heap_now();
-    if (count == 0 || bytes == 0) {
+    if (count == 0 || bytes == 0)
         count = bytes = 1;
-    }
     return heap_refuses(heap) ? NULL : heap_counted(heap, raw_calloc(heap, count, bytes));
 }
 
 void *leat_heap_realloc(void *memory, size_t bytes)
 {
     struct leat_heap *heap = heap_now();
-    if (memory == NULL) {
+    if (memory == NULL)
         return leat_heap_alloc(bytes);
-    }
-    if (heap_refuses(heap)) {
+    if (heap_refuses(heap))
         return NULL;
-    }
     size_t before_bytes = raw_usable(memory);
     void *moved = heap_counted(heap, raw_realloc(heap, memory, bytes != 0 ? bytes : 1));
-    if (moved != NULL) {
+    if (moved != NULL)
         heap_uncount(heap, before_bytes);
-    }
     return moved;
 }
 
@@ -190,9 +183,8 @@ void leat_heap_free(void *memory)
 {
     if (memory != NULL) {
         struct leat_heap *heap = heap_now();
-        if (heap != NULL) {
+        if (heap != NULL)
             heap_uncount(heap, raw_usable(memory));
-        }
         raw_free(memory);
     }
 }

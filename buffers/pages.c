@@ -35,16 +35,13 @@ static uint8_t *range_reserve(const struct leat_pages *pages, uint64_t *bytes,
          want = want / 2 / LEAT_CHUNK_BYTES * LEAT_CHUNK_BYTES) {
         uint8_t *range = mmap(NULL, want + LEAT_CHUNK_BYTES, PROT_NONE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (range == MAP_FAILED) {
+        if (range == MAP_FAILED)
             continue;
-        }
         uint64_t head = -(uintptr_t)range & (LEAT_CHUNK_BYTES - 1);
-        if (head != 0) {
+        if (head != 0)
             munmap(range, head);
-        }
-        if (head != LEAT_CHUNK_BYTES) {
+        if (head != LEAT_CHUNK_BYTES)
             munmap(range + head + want, LEAT_CHUNK_BYTES - head);
-        }
         prefer_local_node(range + head, want);
         *bytes = want;
         return range + head;
@@ -70,9 +67,8 @@ static void plain_decommit(const struct leat_pages *pages, uint8_t *chunk)
 
 static bool transparent_commit(const struct leat_pages *pages, uint8_t *chunk, bool is_first)
 {
-    if (!plain_commit(pages, chunk, is_first)) {
+    if (!plain_commit(pages, chunk, is_first))
         return false;
-    }
     madvise(chunk, LEAT_CHUNK_BYTES, is_first ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
     return true;
 }
@@ -83,15 +79,13 @@ static bool hugetlb_map(uint8_t *chunk)
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB |
                         (chunk != NULL ? MAP_FIXED : 0),
                     -1, 0);
-    if (at == MAP_FAILED) {
+    if (at == MAP_FAILED)
         return false;
-    }
     /* A page that the node or the cgroup lacks would be a SIGBUS at first touch: ask for it now.
      * Kernels before 5.14 do not know how (EINVAL) and leave it at that. */
     bool is_there = madvise(at, LEAT_CHUNK_BYTES, MADV_POPULATE_WRITE) == 0 || errno == EINVAL;
-    if (chunk == NULL) {
+    if (chunk == NULL)
         munmap(at, LEAT_CHUNK_BYTES);
-    }
     return is_there;
 }
 

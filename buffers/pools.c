@@ -21,9 +21,8 @@ int leat_pools_init_on(struct leat_core *core, uint64_t bytes_max, const struct 
                        struct leat_error *error)
 {
     struct leat_pools *pools = leat_heap_alloc_aligned(sizeof(*pools), 64);
-    if (pools == NULL) {
+    if (pools == NULL)
         return leat_fail(error, -ENOMEM, "no memory for the buffer pools of core %u", core->index);
-    }
     memset(pools, 0, sizeof(*pools));
     pools->bytes_max = bytes_max != 0 ? bytes_max : bytes_max_default();
     pools->core_index = core->index;
@@ -44,9 +43,8 @@ int leat_pools_init(struct leat_core *core, uint64_t bytes_max, struct leat_erro
 
 bool pools_fails(struct leat_pools *pools)
 {
-    if (--pools->fail_at != 0) {
+    if (--pools->fail_at != 0)
         return false;
-    }
     pools->exhausted_count++;
     return true;
 }
@@ -55,9 +53,8 @@ struct leat_block *pools_take_slow(struct leat_pools *pools, size_t length_bytes
 {
     struct leat_block *block = NULL;
     unsigned class = LEAT_BUF_CLASS_LARGE;
-    if (length_bytes == 0) {
+    if (length_bytes == 0)
         return NULL;
-    }
     if (length_bytes > LEAT_BUF_CLASSED_MAX) {
         block = spans_take_large(pools, length_bytes);
     } else {
@@ -106,12 +103,10 @@ static void give_home(struct leat_pools *pools, struct leat_block *block)
     void *wrap_arg = block->wrap_arg;
     block->next = of->shelf;
     of->shelf = block;
-    if (unlikely(++of->shelf_count > of->shelf_max)) {
+    if (unlikely(++of->shelf_count > of->shelf_max))
         spans_spill(pools, block->class, of->shelf_max / 2);
-    }
-    if (unlikely(wrap_free != NULL)) {
+    if (unlikely(wrap_free != NULL))
         wrap_free(wrap_arg);
-    }
 }
 
 static void send_home(struct leat_pools *home, struct leat_block *first, struct leat_block *last)
@@ -148,11 +143,10 @@ void pools_give(struct leat_block *block)
 {
     struct leat_pools *here = leat_core_now != NULL ? leat_core_now->pools : NULL;
     DCHECK(block->home != NULL);
-    if (likely(block->home == here)) {
+    if (likely(block->home == here))
         give_home(here, block);
-    } else {
+    else
         give_abroad(here, block);
-    }
 }
 
 static bool pools_trim(struct leat_pools *pools, uint32_t chunks_max)
@@ -160,9 +154,8 @@ static bool pools_trim(struct leat_pools *pools, uint32_t chunks_max)
     bool has_more = false;
     for (unsigned i = 0; i < POOL_CLASSES; i++) {
         struct pool_class *of = &pools->classes[i];
-        if (of->granted_count == of->trim_granted_count) {
+        if (of->granted_count == of->trim_granted_count)
             spans_spill(pools, i, 0);
-        }
         of->trim_granted_count = of->granted_count;
         has_more |= of->shelf_count != 0;
     }
@@ -180,18 +173,16 @@ bool leat_pools_trim(struct leat_core *core)
 void leat_pools_turn(struct leat_core *core)
 {
     struct leat_pools *pools = core->pools;
-    if (unlikely(++pools->turn_count % POOLS_TRIM_TURNS == 0)) {
+    if (unlikely(++pools->turn_count % POOLS_TRIM_TURNS == 0))
         pools_trim(pools, TRIM_CHUNKS_TURN);
-    }
     while (unlikely(pools->abroad_mask != 0)) {
         struct abroad *abroad = &pools->abroad[__builtin_ctz(pools->abroad_mask)];
         pools->abroad_mask &= pools->abroad_mask - 1;
         send_home(abroad->home, abroad->first, abroad->last);
         abroad->first = NULL;
     }
-    if (likely(atomic_load_explicit(&pools->inbound, memory_order_relaxed) == NULL)) {
+    if (likely(atomic_load_explicit(&pools->inbound, memory_order_relaxed) == NULL))
         return;
-    }
     struct leat_block *block =
         atomic_exchange_explicit(&pools->inbound, NULL, memory_order_acquire);
     while (block != NULL) {
@@ -211,11 +202,10 @@ static void report_leaks(const struct leat_pools *pools, uint64_t live_count)
     for (unsigned i = 0; i <= LEAT_BUF_CLASS_WRAP && used < (int)sizeof(text) - 64; i++) {
         uint64_t count = pools->classes[i].granted_count - pools->classes[i].freed_count;
         char of[32] = "wrapped";
-        if (i < LEAT_BUF_CLASSES) {
+        if (i < LEAT_BUF_CLASSES)
             snprintf(of, sizeof(of), "of %u bytes", leat_buf_class_bytes(i));
-        } else if (i == LEAT_BUF_CLASS_LARGE) {
+        else if (i == LEAT_BUF_CLASS_LARGE)
             snprintf(of, sizeof(of), "larger");
-        }
         if (count != 0) {
             used += snprintf(text + used, sizeof(text) - (size_t)used, " %lu %s;",
                              (unsigned long)count, of);
@@ -232,9 +222,8 @@ uint64_t leat_pools_fini(struct leat_core *core)
     spans_reclaim(pools, UINT32_MAX, UINT32_MAX);
     leat_pools_validate(core);
     uint64_t live_count = 0;
-    for (unsigned i = 0; i < POOL_CLASSES; i++) {
+    for (unsigned i = 0; i < POOL_CLASSES; i++)
         live_count += pools->classes[i].granted_count - pools->classes[i].freed_count;
-    }
     core->pools = NULL;
     if (live_count != 0) {
         report_leaks(pools, live_count);

@@ -55,9 +55,8 @@ void leat_pools_validate(const struct leat_core *core);
 /* The class whose blocks hold length_bytes (1 ... 1 MiB), and how much they hold. */
 static inline unsigned leat_buf_class_of(size_t length_bytes)
 {
-    if (length_bytes <= 256) {
+    if (length_bytes <= 256)
         return 0;
-    }
     size_t last = length_bytes - 1;
     unsigned top = 63u - (unsigned)__builtin_clzl(last);
     return (top - 8) * 4 + (unsigned)((last >> (top - 2)) & 3) + 1;

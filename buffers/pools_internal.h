@@ -133,13 +133,11 @@ static inline void block_check_freed(const struct leat_block *block)
     DCHECK(block->refs == 0);
 #if LEAT_DCHECK_ON && !defined(POOLS_ASAN)
     uint32_t dirty_bytes = block->dirty_bytes;
-    for (uint32_t i = 0; i < dirty_bytes && i < FREED_LOOK_BYTES; i++) {
+    for (uint32_t i = 0; i < dirty_bytes && i < FREED_LOOK_BYTES; i++)
         DCHECK(block->memory[i] == FREED_BYTE);
-    }
     for (uint32_t i = dirty_bytes; i < block->capacity_bytes; i++) {
-        if (i == dirty_bytes + FREED_LOOK_BYTES) {
+        if (i == dirty_bytes + FREED_LOOK_BYTES)
             break;
-        }
         DCHECK(block->memory[i] == 0);
     }
 #endif
@@ -148,9 +146,8 @@ static inline void block_check_freed(const struct leat_block *block)
 static inline void block_fill_freed(struct leat_block *block)
 {
 #if LEAT_DCHECK_ON && !defined(POOLS_ASAN)
-    if (block->dirty_bytes != 0) {
+    if (block->dirty_bytes != 0)
         memset(block->memory, FREED_BYTE, block->dirty_bytes);
-    }
 #endif
     POISON(block->memory, block->capacity_bytes);
 }

@@ -7,46 +7,41 @@ static void list_push(struct span **first, struct span *span)
 {
     span->prev = NULL;
     span->next = *first;
-    if (*first != NULL) {
+    if (*first != NULL)
         (*first)->prev = span;
-    }
     *first = span;
 }
 
 static void roomy_push_front(struct pool_class *of, struct span *span)
 {
     list_push(&of->roomy, span);
-    if (span->next == NULL) {
+    if (span->next == NULL)
         of->roomy_last = span;
-    }
 }
 
 static void roomy_push_back(struct pool_class *of, struct span *span)
 {
     span->next = NULL;
     span->prev = of->roomy_last;
-    if (of->roomy_last != NULL) {
+    if (of->roomy_last != NULL)
         of->roomy_last->next = span;
-    } else {
+    else
         of->roomy = span;
-    }
     of->roomy_last = span;
 }
 
 static void list_remove(struct pool_class *of, struct span *span)
 {
-    if (span->next != NULL) {
+    if (span->next != NULL)
         span->next->prev = span->prev;
-    } else if (of->roomy_last == span) {
+    else if (of->roomy_last == span)
         of->roomy_last = span->prev;
-    }
-    if (span->prev != NULL) {
+    if (span->prev != NULL)
         span->prev->next = span->next;
-    } else if (of->roomy == span) {
+    else if (of->roomy == span)
         of->roomy = span->next;
-    } else {
+    else
         of->full = span->next;
-    }
 }
 
 static void empties_push(struct leat_pools *pools, struct span *span)
@@ -54,11 +49,10 @@ static void empties_push(struct leat_pools *pools, struct span *span)
     span->newer = NULL;
     span->older = pools->empties_newest;
     span->emptied_trim = pools->trim_count;
-    if (span->older != NULL) {
+    if (span->older != NULL)
         span->older->newer = span;
-    } else {
+    else
         pools->empties_oldest = span;
-    }
     pools->empties_newest = span;
 }
 
@@ -101,9 +95,8 @@ static bool is_within_bound(const struct leat_pools *pools, uint64_t bytes)
 static uint8_t *run_try(struct leat_pools *pools, uint32_t units, uint32_t *used_bytes)
 {
     bool is_long = units > 16 && units != ARENA_CHUNK_UNITS;
-    if (!is_within_bound(pools, (uint64_t)units * ARENA_UNIT_BYTES)) {
+    if (!is_within_bound(pools, (uint64_t)units * ARENA_UNIT_BYTES))
         return NULL;
-    }
     return is_long ? arena_take_long(&pools->arena, units, used_bytes)
                    : arena_take(&pools->arena, units, used_bytes);
 }
@@ -113,26 +106,21 @@ static uint8_t *run_try(struct leat_pools *pools, uint32_t units, uint32_t *used
 static uint8_t *run_take(struct leat_pools *pools, uint32_t units, uint32_t *used_bytes)
 {
     uint8_t *run = run_try(pools, units, used_bytes);
-    if (run == NULL && spans_reclaim(pools, RECLAIM_SPANS, UINT32_MAX) != 0) {
+    if (run == NULL && spans_reclaim(pools, RECLAIM_SPANS, UINT32_MAX) != 0)
         run = run_try(pools, units, used_bytes);
-    }
     if (run == NULL && is_within_bound(pools, (uint64_t)units * ARENA_UNIT_BYTES) &&
-        arena_grow(&pools->arena)) {
+        arena_grow(&pools->arena))
         run = run_try(pools, units, used_bytes);
-    }
     if (run == NULL) {
         spans_flush(pools);
-        while (run == NULL && spans_reclaim(pools, RECLAIM_SPANS, UINT32_MAX) != 0) {
+        while (run == NULL && spans_reclaim(pools, RECLAIM_SPANS, UINT32_MAX) != 0)
             run = run_try(pools, units, used_bytes);
-        }
         if (run == NULL && is_within_bound(pools, (uint64_t)units * ARENA_UNIT_BYTES) &&
-            arena_grow(&pools->arena)) {
+            arena_grow(&pools->arena))
             run = run_try(pools, units, used_bytes);
-        }
     }
-    if (run != NULL) {
+    if (run != NULL)
         POISON(run, (size_t)units * ARENA_UNIT_BYTES);
-    }
     return run;
 }
 
@@ -156,9 +144,8 @@ static struct span *span_new(struct leat_pools *pools, unsigned class)
     uint32_t block_count =
         units != 0 ? units * ARENA_UNIT_BYTES / leat_buf_class_bytes(class) : WRAP_SPAN_BLOCKS;
     struct span *span = span_alloc(class, block_count);
-    if (span == NULL) {
+    if (span == NULL)
         return NULL;
-    }
     span->units = (uint16_t)units;
     if (units == 0) {
         if (!is_within_bound(pools, span_bytes(span))) {
@@ -185,9 +172,8 @@ static uint32_t span_used_bytes(const struct span *span)
     for (uint32_t i = span->carved_count; i-- > 0;) {
         const struct leat_block *block = &span->blocks[i];
         uint32_t end = (uint32_t)(block->memory - span->memory) + block->dirty_bytes;
-        if (block->dirty_bytes != 0) {
+        if (block->dirty_bytes != 0)
             return end > used_bytes ? end : used_bytes;
-        }
     }
     return used_bytes;
 }
@@ -195,9 +181,8 @@ static uint32_t span_used_bytes(const struct span *span)
 static void span_delete(struct leat_pools *pools, struct span *span)
 {
     pools->arena_bytes -= span_bytes(span);
-    if (span->units != 0) {
+    if (span->units != 0)
         arena_give(&pools->arena, span->memory, span->units, span_used_bytes(span));
-    }
     leat_heap_free(span);
 }
 
@@ -237,14 +222,12 @@ static struct leat_block *span_take(struct leat_pools *pools, struct span *span)
 {
     struct pool_class *of = &pools->classes[span->class];
     struct leat_block *block = span->free;
-    if (span->out_count == 0) {
+    if (span->out_count == 0)
         empties_remove(pools, span);
-    }
-    if (block != NULL) {
+    if (block != NULL)
         span->free = block->next;
-    } else {
+    else
         block = span_carve(pools, span);
-    }
     if (++span->out_count == span->block_count) {
         list_remove(of, span);
         list_push(&of->full, span);
@@ -257,9 +240,8 @@ bool spans_refill(struct leat_pools *pools, unsigned class)
     struct pool_class *of = &pools->classes[class];
     DCHECK(of->shelf == NULL && of->shelf_count == 0);
     uint32_t want = (of->shelf_max + 1) / 2;
-    if (of->roomy == NULL && span_new(pools, class) == NULL) {
+    if (of->roomy == NULL && span_new(pools, class) == NULL)
         return false;
-    }
     struct leat_block **tail = &of->shelf;
     while (of->shelf_count < want && of->roomy != NULL) {
         struct leat_block *block = span_take(pools, of->roomy);
@@ -292,9 +274,8 @@ void spans_spill(struct leat_pools *pools, unsigned class, uint32_t keep_count)
 {
     struct pool_class *of = &pools->classes[class];
     struct leat_block **at = &of->shelf;
-    for (uint32_t i = 0; i < keep_count && *at != NULL; i++) {
+    for (uint32_t i = 0; i < keep_count && *at != NULL; i++)
         at = &(*at)->next;
-    }
     struct leat_block *block = *at;
     *at = NULL;
     while (block != NULL) {
@@ -307,21 +288,18 @@ void spans_spill(struct leat_pools *pools, unsigned class, uint32_t keep_count)
 
 void spans_flush(struct leat_pools *pools)
 {
-    for (unsigned i = 0; i < POOL_CLASSES; i++) {
+    for (unsigned i = 0; i < POOL_CLASSES; i++)
         spans_spill(pools, i, 0);
-    }
 }
 
 struct leat_block *spans_take_large(struct leat_pools *pools, size_t length_bytes)
 {
-    if (length_bytes > LEAT_BUF_BYTES_MAX) {
+    if (length_bytes > LEAT_BUF_BYTES_MAX)
         return NULL;
-    }
     uint32_t units = (uint32_t)((length_bytes + ARENA_UNIT_BYTES - 1) / ARENA_UNIT_BYTES);
     struct span *span = span_alloc(LEAT_BUF_CLASS_LARGE, 1);
-    if (span == NULL) {
+    if (span == NULL)
         return NULL;
-    }
     span->units = (uint16_t)units;
     span->memory = run_take(pools, units, &span->used_bytes);
     if (span->memory == NULL) {
@@ -399,8 +377,7 @@ void spans_validate(const struct leat_pools *pools)
         CHECK(shelf_count == of->shelf_count && shelf_count <= of->shelf_max);
         CHECK(of->granted_count - of->freed_count + shelf_count == out_count);
     }
-    for (const struct span *span = pools->empties_oldest; span != NULL; span = span->newer) {
+    for (const struct span *span = pools->empties_oldest; span != NULL; span = span->newer)
         CHECK(span->out_count == 0 && empty_count-- > 0);
-    }
     CHECK(empty_count == 0 && bytes == pools->arena_bytes && bytes <= pools->bytes_max);
 }

@@ -37,9 +37,8 @@ static int check_unused(const struct leat_net_options *o, struct leat_error *err
                        : o->vlan != 0          ? "vlan"
                        : o->queue_count != 0   ? "queues"
                                                : NULL;
-    if (flag == NULL) {
+    if (flag == NULL)
         return 0;
-    }
     return leat_fail(error, -EINVAL,
                      "--%s is for Leat's own stack: name its port too, as in --net tun:leat0",
                      flag);
@@ -50,9 +49,8 @@ struct leat_net *leat_net_new(const struct leat_net_options *options, struct lea
     enum leat_sockets_which which = LEAT_SOCKETS_AUTO;
     bool is_bypass = options->net != NULL && bypass_is_meant(options->net);
     if (!is_bypass && ((options->net != NULL && which_of(options->net, &which, error) < 0) ||
-                       check_unused(options, error) < 0)) {
+                       check_unused(options, error) < 0))
         return NULL;
-    }
     struct leat_net *net = calloc(1, sizeof(*net));
     if (net != NULL) {
         net->options.which = which;
@@ -95,9 +93,8 @@ int leat_net_open(struct leat_net *net, struct leat_loop *loop, struct leat_erro
 
 void leat_net_close(struct leat_net *net, struct leat_loop *loop)
 {
-    if (net->bypass != NULL) {
+    if (net->bypass != NULL)
         bypass_close(net->bypass, loop);
-    }
     leat_sockets_close(loop);
 }
 

@@ -26,9 +26,8 @@ static const struct leat_option *option_find(const struct leat_command_line *lin
             const struct leat_option *option = &line->tables[t][i];
             const char *own = option_name(option);
             if (letter != '\0' ? option_letter(option) == letter
-                               : strlen(own) == length && memcmp(own, name, length) == 0) {
+                               : strlen(own) == length && memcmp(own, name, length) == 0)
                 return option;
-            }
         }
     }
     return NULL;
@@ -39,9 +38,8 @@ static unsigned edits_between(const char *a, const char *b)
 {
     size_t length = strlen(b);
     unsigned row[NEAREST_BYTES_MAX + 1];
-    for (unsigned j = 0; j <= length; j++) {
+    for (unsigned j = 0; j <= length; j++)
         row[j] = j;
-    }
     for (unsigned i = 1; a[i - 1] != '\0'; i++) {
         unsigned diagonal = row[0];
         row[0] = i;
@@ -58,15 +56,13 @@ static unsigned edits_between(const char *a, const char *b)
 
 const char *leat_nearest(const char *word, const char *const *candidates, unsigned count)
 {
-    if (strlen(word) > NEAREST_BYTES_MAX) {
+    if (strlen(word) > NEAREST_BYTES_MAX)
         return NULL;
-    }
     const char *nearest = NULL;
     unsigned nearest_edits = (unsigned)strlen(word) / 3 + 1;
     for (unsigned i = 0; i < count; i++) {
-        if (strlen(candidates[i]) > NEAREST_BYTES_MAX) {
+        if (strlen(candidates[i]) > NEAREST_BYTES_MAX)
             continue;
-        }
         unsigned edits = edits_between(word, candidates[i]);
         if (edits < nearest_edits || (edits == nearest_edits && nearest == NULL)) {
             nearest = candidates[i];
@@ -81,11 +77,9 @@ static int fail_unknown(const struct leat_command_line *line, const char *word,
 {
     const char *names[128] = {"help", "version"};
     unsigned count = 2;
-    for (unsigned t = 0; t < sizeof(line->tables) / sizeof(line->tables[0]); t++) {
-        for (unsigned i = 0; i < line->table_counts[t] && count < 128; i++) {
+    for (unsigned t = 0; t < sizeof(line->tables) / sizeof(line->tables[0]); t++)
+        for (unsigned i = 0; i < line->table_counts[t] && count < 128; i++)
             names[count++] = option_name(&line->tables[t][i]);
-        }
-    }
     char name[NEAREST_BYTES_MAX + 1];
     const char *start = word + strspn(word, "-");
     snprintf(name, sizeof(name), "%.*s", (int)strcspn(start, "="), start);
@@ -102,12 +96,10 @@ static const char *digits(const char *text, uint64_t *number)
 {
     const char *at = text;
     uint64_t n = 0;
-    for (; *at >= '0' && *at <= '9'; at++) {
+    for (; *at >= '0' && *at <= '9'; at++)
         if (__builtin_mul_overflow(n, 10, &n) ||
-            __builtin_add_overflow(n, (uint64_t)(*at - '0'), &n)) {
+            __builtin_add_overflow(n, (uint64_t)(*at - '0'), &n))
             return NULL;
-        }
-    }
     *number = n;
     return at == text ? NULL : at;
 }
@@ -168,15 +160,12 @@ static int number_parse(const struct leat_option *option, const char *text,
     for (unsigned i = 0; suffix != NULL && i < count; i++) {
         uint64_t value;
         if (strcmp(suffix, units[i].suffix) != 0 ||
-            __builtin_mul_overflow(number, units[i].factor, &value)) {
+            __builtin_mul_overflow(number, units[i].factor, &value))
             continue;
-        }
-        if (value < option->min || (option->max != 0 && value > option->max)) {
+        if (value < option->min || (option->max != 0 && value > option->max))
             return fail_range(option, text, error);
-        }
-        if (option->value != NULL) {
+        if (option->value != NULL)
             *(uint64_t *)option->value = value;
-        }
         return 0;
     }
     return leat_fail(error, -EINVAL, "--%s takes %s, not \"%s\"", option_name(option), examples,
@@ -185,12 +174,10 @@ static int number_parse(const struct leat_option *option, const char *text,
 
 static int option_set(const struct leat_option *option, const char *text, struct leat_error *error)
 {
-    if (option->kind >= LEAT_OPTION_COUNT) {
+    if (option->kind >= LEAT_OPTION_COUNT)
         return number_parse(option, text, error);
-    }
-    if (option->value == NULL) {
+    if (option->value == NULL)
         return 0;
-    }
     switch (option->kind) {
     case LEAT_OPTION_FLAG:
         *(bool *)option->value = true;
@@ -218,18 +205,15 @@ static int flag_take(struct leat_command_line *line, int argc, char **argv, int 
     char letter = word[1] != '-' ? word[1] : '\0';
     size_t length = letter == '\0' ? strcspn(word + 2, "=") : 0;
     const char *value = NULL;
-    if (word[2 + length] != '\0') {
+    if (word[2 + length] != '\0')
         value = word + 2 + length + (letter == '\0' ? 1 : 0);
-    }
     const struct leat_option *option = option_find(line, letter, word + 2, length);
-    if (option == NULL || (letter != '\0' && value != NULL && option->kind == LEAT_OPTION_FLAG)) {
+    if (option == NULL || (letter != '\0' && value != NULL && option->kind == LEAT_OPTION_FLAG))
         return fail_unknown(line, word, error);
-    }
     const char *name = option_name(option);
     if (option->kind == LEAT_OPTION_FLAG) {
-        if (value != NULL) {
+        if (value != NULL)
             return leat_fail(error, -EINVAL, "--%s takes no value: leave out \"=%s\"", name, value);
-        }
         return option_set(option, "", error);
     }
     if (value == NULL) {
@@ -277,9 +261,8 @@ int leat_command_line_parse(struct leat_command_line *line, int argc, char **arg
         } else {
             result = flag_take(line, argc, argv, &i, error);
         }
-        if (result < 0) {
+        if (result < 0)
             return result;
-        }
     }
     return LEAT_PARSED_RUN;
 }
@@ -309,9 +292,8 @@ void leat_command_line_help(const struct leat_command_line *line, int fd)
 {
     dprintf(fd, "usage: %s%s%s [flags]\n", line->name, line->operands != NULL ? " " : "",
             line->operands != NULL ? line->operands : "");
-    if (line->summary != NULL) {
+    if (line->summary != NULL)
         dprintf(fd, "%s\n", line->summary);
-    }
     dprintf(fd, "\n");
     for (unsigned t = 0; t < sizeof(line->tables) / sizeof(line->tables[0]); t++) {
         for (unsigned i = 0; i < line->table_counts[t]; i++) {

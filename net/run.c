@@ -47,9 +47,8 @@ static int say_error(const struct leat_run_options *options, const struct leat_e
 static void say_ready(struct leat_run *run)
 {
     char banner[1024];
-    if (leat_net_banner(run->net, banner, sizeof(banner)) != NULL) {
+    if (leat_net_banner(run->net, banner, sizeof(banner)) != NULL)
         printf("%s\n", banner);
-    }
     for (unsigned i = 0; i < run->lines_count; i++) {
         const struct run_line *line = &run->lines[i];
         char text[LEAT_ADDR_TEXT_BYTES_MAX];
@@ -81,13 +80,11 @@ static bool posts_send(struct leat_run *run)
     for (uint32_t i = 0; i < run->cores_count; i++) {
         struct leat_run_core *core = &run->cores[i];
         if (core->owes_drain &&
-            (core->loop == NULL || leat_loop_post(core->loop, run_core_drain, core) == 0)) {
+            (core->loop == NULL || leat_loop_post(core->loop, run_core_drain, core) == 0))
             core->owes_drain = false;
-        }
         if (core->owes_reload &&
-            (core->loop == NULL || leat_loop_post(core->loop, run_core_reload, core) == 0)) {
+            (core->loop == NULL || leat_loop_post(core->loop, run_core_reload, core) == 0))
             core->owes_reload = false;
-        }
         must_retry = must_retry || core->owes_drain || core->owes_reload;
     }
     pthread_mutex_unlock(&run->lock);
@@ -97,11 +94,9 @@ static bool posts_send(struct leat_run *run)
 static void loops_stop(struct leat_run *run)
 {
     pthread_mutex_lock(&run->lock);
-    for (uint32_t i = 0; i < run->cores_count; i++) {
-        if (run->cores[i].loop != NULL) {
+    for (uint32_t i = 0; i < run->cores_count; i++)
+        if (run->cores[i].loop != NULL)
             leat_loop_stop(run->cores[i].loop);
-        }
-    }
     pthread_mutex_unlock(&run->lock);
 }
 
@@ -121,16 +116,14 @@ static void wait_drain(struct wait *wait)
     uint64_t limit_ns = run->options->drain_timeout_ns;
     wait->deadline_ns = clock_ns() + (limit_ns != 0 ? limit_ns : LEAT_DRAIN_TIMEOUT_NS);
     stage_set(run, RUN_DRAINING);
-    for (uint32_t i = 0; i < run->cores_count; i++) {
+    for (uint32_t i = 0; i < run->cores_count; i++)
         run->cores[i].owes_drain = true;
-    }
 }
 
 static void wait_reload(struct wait *wait)
 {
-    for (uint32_t i = 0; i < wait->run->cores_count; i++) {
+    for (uint32_t i = 0; i < wait->run->cores_count; i++)
         wait->run->cores[i].owes_reload = true;
-    }
 }
 
 static void on_signal(struct wait *wait, int number)
@@ -144,9 +137,8 @@ static void on_signal(struct wait *wait, int number)
         return;
     }
     uint64_t now_ns = clock_ns();
-    if (number == wait->signal_number && now_ns - wait->signal_ns < RUN_SAME_SIGNAL_NS) {
+    if (number == wait->signal_number && now_ns - wait->signal_ns < RUN_SAME_SIGNAL_NS)
         return;
-    }
     if (wait->is_end_asked) {
         fprintf(stderr, "%s: SIG%s again: ending at once, requests in flight are cut off\n",
                 name_of(run->options), sigabbrev_np(number));
@@ -204,22 +196,18 @@ static void wait_for_news(struct wait *wait, int timeout_ms)
     ssize_t n = read(run->event_fd, &count, sizeof(count));
     (void)n;
     struct signalfd_siginfo info;
-    while (read(run->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+    while (read(run->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
         on_signal(wait, (int)info.ssi_signo);
-    }
-    if (atomic_load(&run->is_exit_asked)) {
+    if (atomic_load(&run->is_exit_asked))
         wait->is_end_asked = true;
-    }
 }
 
 static int timeout_of(const struct wait *wait, bool must_retry)
 {
-    if (must_retry) {
+    if (must_retry)
         return RUN_RETRY_MS;
-    }
-    if (wait->deadline_ns == UINT64_MAX) {
+    if (wait->deadline_ns == UINT64_MAX)
         return -1;
-    }
     uint64_t now = clock_ns();
     uint64_t left_ms = now < wait->deadline_ns ? (wait->deadline_ns - now) / LEAT_NS_PER_MS + 1 : 0;
     return left_ms > 60000 ? 60000 : (int)left_ms;
@@ -238,22 +226,17 @@ static int run_wait(struct leat_run *run, struct leat_error *error)
         } else if (run->stage == RUN_STARTING && census.started == run->cores_count) {
             stage_set(run, RUN_RUNNING);
             say_ready(run);
-            if (run->options->on_ready != NULL) {
+            if (run->options->on_ready != NULL)
                 run->options->on_ready(run->options->user);
-            }
         }
-        if (wait.is_end_asked && run->stage == RUN_RUNNING) {
+        if (wait.is_end_asked && run->stage == RUN_RUNNING)
             wait_drain(&wait);
-        }
-        if (run->stage == RUN_DRAINING && census.drained == run->cores_count) {
+        if (run->stage == RUN_DRAINING && census.drained == run->cores_count)
             loops_stop(run);
-        }
-        if (census.ended == run->cores_count) {
+        if (census.ended == run->cores_count)
             return run->stage == RUN_FAILED ? -1 : atomic_load(&run->exit_code);
-        }
-        if (wait.deadline_ns != UINT64_MAX && clock_ns() >= wait.deadline_ns) {
+        if (wait.deadline_ns != UINT64_MAX && clock_ns() >= wait.deadline_ns)
             on_deadline(&wait);
-        }
         wait_for_news(&wait, timeout_of(&wait, posts_send(run)));
     }
 }
@@ -279,11 +262,9 @@ static int threads_start(struct leat_run *run, struct leat_error *error)
 
 static void threads_join(struct leat_run *run)
 {
-    for (uint32_t i = 0; i < run->cores_count; i++) {
-        if (run->cores[i].is_thread) {
+    for (uint32_t i = 0; i < run->cores_count; i++)
+        if (run->cores[i].is_thread)
             pthread_join(run->cores[i].thread, NULL);
-        }
-    }
 }
 
 static int descriptors_open(struct leat_run *run, struct leat_error *error)
@@ -308,12 +289,10 @@ static int descriptors_open(struct leat_run *run, struct leat_error *error)
 static void standard_descriptors_hold(void)
 {
     int fd = open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd <= STDERR_FILENO) {
+    while (fd >= 0 && fd <= STDERR_FILENO)
         fd = dup(fd);
-    }
-    if (fd >= 0) {
+    if (fd >= 0)
         close(fd);
-    }
 }
 
 /* What needs no thread yet and may find the options wrong. */
@@ -327,22 +306,18 @@ static int run_configure(struct leat_run *run, struct leat_error *error)
     for (unsigned i = 0; i < options->listen.count; i++) {
         struct leat_addr addr;
         int result = leat_addr_parse(&addr, options->listen.items[i], 0, error);
-        if (result < 0) {
+        if (result < 0)
             return result;
-        }
     }
     int result = leat_topology_read(&run->topology, NULL, error);
-    if (result < 0) {
+    if (result < 0)
         return result;
-    }
     struct leat_cpu *cpus = calloc(LEAT_CORES_MAX, sizeof(*cpus));
-    if (cpus == NULL) {
+    if (cpus == NULL)
         return leat_fail(error, -ENOMEM, "cannot choose CPUs: out of memory");
-    }
     const char *spec = options->cores;
-    if (spec == NULL && leat_net_cores_default(options->net) == 1) {
+    if (spec == NULL && leat_net_cores_default(options->net) == 1)
         spec = "1";
-    }
     int count = leat_topology_choose(&run->topology, spec, cpus, &run->is_quota_cut, error);
     if (count > 0) {
         run->cores_count = (uint32_t)count;
@@ -351,9 +326,8 @@ static int run_configure(struct leat_run *run, struct leat_error *error)
     } else {
         result = count;
     }
-    for (uint32_t i = 0; run->cores != NULL && i < run->cores_count; i++) {
+    for (uint32_t i = 0; run->cores != NULL && i < run->cores_count; i++)
         run->cores[i] = (struct leat_run_core){.run = run, .cpu = cpus[i], .index = i};
-    }
     free(cpus);
     return result;
 }
@@ -361,13 +335,11 @@ static int run_configure(struct leat_run *run, struct leat_error *error)
 static int run_prepare(struct leat_run *run, struct leat_error *error)
 {
     int result = run_configure(run, error);
-    if (result < 0) {
+    if (result < 0)
         return result;
-    }
     result = descriptors_open(run, error); /* threads of drivers are to inherit the mask */
-    if (result < 0) {
+    if (result < 0)
         return result;
-    }
     const struct leat_run_options *o = run->options;
     const struct leat_net_options net_options = {
         .net = o->net,
@@ -380,13 +352,11 @@ static int run_prepare(struct leat_run *run, struct leat_error *error)
         .cores_count = run->cores_count,
     };
     run->net = leat_net_new(&net_options, error);
-    if (run->net == NULL) {
+    if (run->net == NULL)
         return error->code;
-    }
     run->mesh = leat_mesh_new(run->cores_count, error);
-    if (run->mesh == NULL) {
+    if (run->mesh == NULL)
         return error->code;
-    }
     leat_crash_install();
     struct leat_logger_options log_options = {
         .level = run->options->log_level != NULL
@@ -405,12 +375,10 @@ static void run_free(struct leat_run *run)
     leat_logger_free(run->logger);
     leat_mesh_free(run->mesh);
     leat_net_free(run->net);
-    if (run->event_fd >= 0) {
+    if (run->event_fd >= 0)
         close(run->event_fd);
-    }
-    if (run->signal_fd >= 0) {
+    if (run->signal_fd >= 0)
         close(run->signal_fd);
-    }
     pthread_cond_destroy(&run->changed);
     pthread_mutex_destroy(&run->lock);
     free(run->cores);
@@ -442,9 +410,8 @@ int leat_run(const struct leat_run_options *options)
     } else {
         code = run_wait(run, &error);
         threads_join(run);
-        if (code < 0) {
+        if (code < 0)
             code = say_error(options, &error, EXIT_FAILED);
-        }
     }
     run_free(run);
     leat_crash_stack_free(crash_stack);

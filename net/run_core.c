@@ -55,9 +55,8 @@ static int core_start(struct leat_run_core *core, struct leat_error *error)
         .mesh = run->mesh,
     };
     struct leat_loop *loop = leat_loop_new(&options, error);
-    if (loop == NULL) {
+    if (loop == NULL)
         return error->code < 0 ? error->code : -ENOMEM;
-    }
     leat_core_now->run = core;
     leat_core_now->numa_node = core->cpu.numa_node;
     leat_core_now->log = leat_logger_open(run->logger, core->index);
@@ -66,13 +65,11 @@ static int core_start(struct leat_run_core *core, struct leat_error *error)
     pthread_mutex_lock(&run->lock);
     core->loop = loop;
     pthread_mutex_unlock(&run->lock);
-    if (core->index == 0 && run->is_quota_cut) {
+    if (core->index == 0 && run->is_quota_cut)
         log_quota(run);
-    }
     int result = leat_net_open(run->net, loop, error);
-    if (result < 0) {
+    if (result < 0)
         return result;
-    }
     core->net_name = leat_net_name(loop);
     leat_core_now->phase = "start";
     result = run->options->start(loop);
@@ -104,9 +101,8 @@ static void wait_for_all_stopped(struct leat_run *run)
     pthread_mutex_lock(&run->lock);
     run->stopped_count++;
     pthread_cond_broadcast(&run->changed);
-    while (run->stopped_count < run->cores_count) {
+    while (run->stopped_count < run->cores_count)
         pthread_cond_wait(&run->changed, &run->lock);
-    }
     pthread_mutex_unlock(&run->lock);
 }
 
@@ -130,9 +126,8 @@ static void core_end(struct leat_run_core *core)
     if (loop == NULL) {
         wait_for_all_stopped(core->run);
     } else {
-        if (core->run->options->stats) {
+        if (core->run->options->stats)
             say_stats(loop);
-        }
         hooks_run(core, RUN_HOOK_END);
         leat_net_close(core->run->net, loop);
         /* What they put off to the close phase runs before the memory goes. */
@@ -158,9 +153,8 @@ void *run_core_main(void *run_core)
     int pinned = leat_topology_pin(&run->topology, &core->cpu, &is_memory_bound);
 
     pthread_mutex_lock(&run->lock);
-    while (run->turn != core->index && run->stage != RUN_FAILED) {
+    while (run->turn != core->index && run->stage != RUN_FAILED)
         pthread_cond_wait(&run->changed, &run->lock);
-    }
     bool may_start = run->stage != RUN_FAILED;
     pthread_mutex_unlock(&run->lock);
 
@@ -175,20 +169,17 @@ void *run_core_main(void *run_core)
     core->result = result;
     core->error = error;
     core->has_started = true;
-    if (result == 0) { /* else nobody else needs to start */
+    if (result == 0) /* else nobody else needs to start */
         run->turn++;
-    }
     pthread_cond_broadcast(&run->changed);
     run_tell(run);
-    while (run->stage == RUN_STARTING) {
+    while (run->stage == RUN_STARTING)
         pthread_cond_wait(&run->changed, &run->lock);
-    }
     bool may_run = run->stage != RUN_FAILED;
     pthread_mutex_unlock(&run->lock);
 
-    if (may_run) {
+    if (may_run)
         leat_loop_run(core->loop);
-    }
     core_end(core);
     pthread_mutex_lock(&run->lock);
     core->has_ended = true;
@@ -200,9 +191,8 @@ void *run_core_main(void *run_core)
 void run_core_drain(void *run_core)
 {
     struct leat_run_core *core = run_core;
-    if (core->is_draining) {
+    if (core->is_draining)
         return;
-    }
     core->is_draining = true;
     struct leat_loop *loop = leat_core_now->loop;
     leat_loop_ref(loop); /* until it is stopped: others may still ask this core */
@@ -229,18 +219,16 @@ void leat_run_hold(struct leat_loop *loop)
     if (core != NULL) {
         core->holds_count++;
         leat_loop_ref(loop);
-        if (core->is_draining && core->holds_count == 1) {
+        if (core->is_draining && core->holds_count == 1)
             drained_set(core, false);
-        }
     }
 }
 
 void leat_run_release(struct leat_loop *loop)
 {
     struct leat_run_core *core = core_of(loop);
-    if (core == NULL) {
+    if (core == NULL)
         return;
-    }
     CHECK(core->holds_count > 0);
     core->holds_count--;
     leat_loop_unref(loop);
@@ -253,14 +241,12 @@ void leat_run_release(struct leat_loop *loop)
 static int hook_add(struct leat_loop *loop, enum run_hook_kind kind, leat_callback *fn, void *arg)
 {
     struct leat_run_core *core = core_of(loop);
-    if (core == NULL) {
+    if (core == NULL)
         return 0;
-    }
     struct run_hook *hooks = core->hooks[kind];
     unsigned *count = &core->hook_counts[kind];
-    while (*count > 0 && hooks[*count - 1].fn == NULL) {
+    while (*count > 0 && hooks[*count - 1].fn == NULL)
         --*count;
-    }
     if (*count == LEAT_RUN_HOOKS_MAX) {
         return leat_fail(&leat_core_now->error, -ENOSPC,
                          "more than %d hooks on the end or reload of the program",
@@ -297,9 +283,8 @@ void leat_run_forget(struct leat_loop *loop, leat_callback *fn, void *arg)
     for (unsigned kind = 0; core != NULL && kind < RUN_HOOK_KINDS; kind++) {
         for (unsigned i = 0; i < core->hook_counts[kind]; i++) {
             struct run_hook *hook = &core->hooks[kind][i];
-            if (hook->fn == fn && hook->arg == arg) {
+            if (hook->fn == fn && hook->arg == arg)
                 hook->fn = NULL;
-            }
         }
     }
 }
@@ -307,15 +292,13 @@ void leat_run_forget(struct leat_loop *loop, leat_callback *fn, void *arg)
 void leat_run_listening(struct leat_loop *loop, const char *scheme, const struct leat_addr *addr)
 {
     struct leat_run_core *core = core_of(loop);
-    if (core == NULL) {
+    if (core == NULL)
         return;
-    }
     struct leat_run *run = core->run;
     pthread_mutex_lock(&run->lock);
     bool is_new = run->stage == RUN_STARTING && run->lines_count < LEAT_RUN_LISTENING_MAX;
-    for (unsigned i = 0; i < run->lines_count; i++) {
+    for (unsigned i = 0; i < run->lines_count; i++)
         is_new = is_new && !leat_addr_equal(&run->lines[i].addr, addr);
-    }
     if (is_new) {
         struct run_line *line = &run->lines[run->lines_count++];
         snprintf(line->scheme, sizeof(line->scheme), "%s", scheme);
@@ -357,9 +340,8 @@ uint32_t leat_run_cores_count(const struct leat_loop *loop)
 struct leat_loop *leat_run_loop(const struct leat_loop *loop, uint32_t index)
 {
     struct leat_run_core *core = core_of(loop);
-    if (core == NULL || index >= core->run->cores_count) {
+    if (core == NULL || index >= core->run->cores_count)
         return NULL;
-    }
     pthread_mutex_lock(&core->run->lock);
     struct leat_loop *other = core->run->cores[index].loop;
     pthread_mutex_unlock(&core->run->lock);

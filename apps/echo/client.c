@@ -18,20 +18,17 @@ struct echo_client {
 
 static void core_finish(struct echo_core *core)
 {
-    if (core->is_over) {
+    if (core->is_over)
         return;
-    }
     core->is_over = true;
     leat_timer_stop(&core->stop);
-    if (core->end_ns == 0) {
+    if (core->end_ns == 0)
         core->end_ns = leat_loop_clock(core->loop);
-    }
     for (uint32_t i = 0; i < core->clients_count; i++) {
         struct echo_client *client = &core->clients[i];
         struct leat_conn_info info;
-        if (core->echo->mode == ECHO_SOURCE && leat_conn_info(client->conn, &info) == 0) {
+        if (core->echo->mode == ECHO_SOURCE && leat_conn_info(client->conn, &info) == 0)
             core->bytes += info.sent_bytes;
-        }
         (void)leat_conn_abort(client->conn); /* -ESTALE for those that have ended */
     }
     leat_run_release(core->loop);
@@ -64,9 +61,8 @@ static void client_ask(struct echo_client *client, uint64_t now_ns)
     struct echo_core *core = client->core;
     if (core->budget_count == 0) {
         core->open_count--;
-        if (core->open_count == 0) {
+        if (core->open_count == 0)
             core_finish(core);
-        }
         return;
     }
     struct leat_buf message = leat_buf_from_static(core->echo->block, core->echo->bytes);
@@ -74,9 +70,8 @@ static void client_ask(struct echo_client *client, uint64_t now_ns)
     client->sent_ns = now_ns;
     client->received_bytes = 0;
     int result = leat_conn_send(client->conn, &message, 1);
-    if (result < 0) {
+    if (result < 0)
         core_fail(core, result, "cannot send to", leat_errno_name(result));
-    }
 }
 
 static void on_open(leat_conn conn, void *user)
@@ -90,11 +85,10 @@ static void on_open(leat_conn conn, void *user)
         core->begin_ns = now_ns;
         leat_timer_start(&core->stop, core->echo->duration_ns, 0);
     }
-    if (core->echo->mode == ECHO_BACK) {
+    if (core->echo->mode == ECHO_BACK)
         client_ask(client, now_ns);
-    } else if (core->echo->mode == ECHO_SOURCE) {
+    else if (core->echo->mode == ECHO_SOURCE)
         echo_pour(core->echo, conn);
-    }
 }
 
 /* Returns whether it is what was sent. */
@@ -114,13 +108,11 @@ static void on_data(leat_conn conn, void *user, const struct leat_buf *slices, u
     bool is_right = true;
     for (unsigned i = 0; i < count && !core->is_over; i++) {
         core->bytes += slices[i].length_bytes;
-        if (core->echo->mode == ECHO_BACK) {
+        if (core->echo->mode == ECHO_BACK)
             is_right = is_right && client_take(client, &slices[i]);
-        }
     }
-    if (core->is_over || core->echo->mode != ECHO_BACK) {
+    if (core->is_over || core->echo->mode != ECHO_BACK)
         return;
-    }
     if (!is_right) {
         core_fail(core, -EPROTO, "no echo came from", "the bytes are not those that were sent");
     } else if (client->received_bytes == core->echo->bytes) {
@@ -133,9 +125,8 @@ static void on_data(leat_conn conn, void *user, const struct leat_buf *slices, u
 static void on_writable(leat_conn conn, void *user)
 {
     struct echo_client *client = user;
-    if (client->core->echo->mode == ECHO_SOURCE && !client->core->is_over) {
+    if (client->core->echo->mode == ECHO_SOURCE && !client->core->is_over)
         echo_pour(client->core->echo, conn);
-    }
 }
 
 static void on_end(leat_conn conn, void *user)
@@ -163,9 +154,8 @@ static int clients_start(struct echo_core *core)
         client->core = core;
         int result = leat_connect(core->loop, &core->echo->to, NULL, &options, &client_ops, client,
                                   &client->conn);
-        if (result < 0) {
+        if (result < 0)
             return result;
-        }
     }
     return 0;
 }
@@ -190,14 +180,12 @@ int echo_client_start(struct leat_loop *loop, struct echo *echo)
     core->clients_count = (uint32_t)count;
     core->open_count = count;
     core->budget_count = UINT64_MAX;
-    if (echo->trips_count != 0) {
+    if (echo->trips_count != 0)
         core->budget_count = echo->trips_count / cores + (index < echo->trips_count % cores);
-    }
     leat_timer_init(&core->stop, loop, on_stop, core);
     int result = leat_run_on_drain(loop, on_drain, core);
-    if (result < 0) {
+    if (result < 0)
         return result;
-    }
     leat_run_hold(loop);
     if (count == 0) {
         core_finish(core);
@@ -221,11 +209,10 @@ static void say_trips(const struct echo *echo, const struct histogram *trips, do
     }
     for (unsigned i = 0; i < sizeof(percents) / sizeof(percents[0]); i++) {
         double us = (double)histogram_percentile(trips, percents[i]) / 1000;
-        if (echo->is_json) {
+        if (echo->is_json)
             printf("%s\"%s\": %.3f", i > 0 ? ", " : "", names[i], us);
-        } else {
+        else
             printf("%s%s %.1f us", i > 0 ? ", " : "", names[i], us);
-        }
     }
     printf("%s", echo->is_json ? "}, " : "\n");
 }
@@ -234,12 +221,10 @@ static void say(const struct echo *echo, const struct echo_core *sum)
 {
     double seconds = (double)(sum->end_ns - sum->begin_ns) / (double)LEAT_NS_PER_S;
     double rate = seconds > 0 ? (double)sum->bytes / seconds : 0;
-    if (echo->is_json) {
+    if (echo->is_json)
         printf("{");
-    }
-    if (echo->mode == ECHO_BACK) {
+    if (echo->mode == ECHO_BACK)
         say_trips(echo, &sum->trips, seconds);
-    }
     if (echo->is_json) {
         printf("\"bytes\": %" PRIu64 ", \"bytes_per_second\": %.0f, \"duration_s\": %.6f, "
                "\"message_bytes\": %" PRIu64 ", \"connections\": %" PRIu64 ", \"errors\": %" PRIu64
@@ -258,9 +243,8 @@ static void core_add(struct echo_core *sum, const struct echo_core *core)
     sum->bytes += core->bytes;
     sum->errors_count += core->errors_count;
     histogram_merge(&sum->trips, &core->trips);
-    if (sum->error.code == 0) {
+    if (sum->error.code == 0)
         sum->error = core->error;
-    }
     if (core->begin_ns != 0) {
         sum->begin_ns =
             sum->begin_ns == 0 || core->begin_ns < sum->begin_ns ? core->begin_ns : sum->begin_ns;
@@ -279,15 +263,12 @@ int echo_client_report(const struct echo *echo)
         }
     }
     free(echo->cores);
-    if (sum == NULL) {
+    if (sum == NULL)
         return 1;
-    }
-    if (sum->begin_ns != 0 || echo->is_json) {
+    if (sum->begin_ns != 0 || echo->is_json)
         say(echo, sum);
-    }
-    if (sum->error.code != 0) {
+    if (sum->error.code != 0)
         fprintf(stderr, "leat echo: %s\n", sum->error.sentence);
-    }
     int code = sum->bytes == 0 || sum->errors_count > 0;
     free(sum);
     return code;

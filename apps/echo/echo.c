@@ -16,18 +16,16 @@ static int start(struct leat_loop *loop)
 
 static int block_make(struct echo *echo)
 {
-    if (echo->bytes == 0) {
+    if (echo->bytes == 0)
         echo->bytes = echo->mode == ECHO_BACK ? ECHO_BYTES : ECHO_STREAM_BYTES;
-    }
     echo->block = malloc(echo->bytes);
     if (echo->block == NULL) {
         fprintf(stderr, "leat echo: no memory for --bytes %llu: use fewer\n",
                 (unsigned long long)echo->bytes);
         return 1;
     }
-    for (uint64_t i = 0; i < echo->bytes; i++) { /* no period that is a power of two */
+    for (uint64_t i = 0; i < echo->bytes; i++) /* no period that is a power of two */
         echo->block[i] = (uint8_t)(i % 251);
-    }
     return 0;
 }
 
@@ -88,9 +86,8 @@ int echo_main(int argc, char **argv)
         .cores = "1",
     };
     int code = leat_program_main(&program, argc, argv);
-    if (echo.cores != NULL) {
+    if (echo.cores != NULL)
         code = echo_client_report(&echo) != 0 ? 1 : code;
-    }
     free(echo.block);
     return code;
 }

@@ -44,25 +44,22 @@ static void on_writable(leat_conn conn, void *user)
         }
         leat_chain_pull(&c->kept, buf.length_bytes);
     }
-    if (c->is_ended) {
+    if (c->is_ended)
         (void)leat_conn_end(conn);
-    } else {
+    else
         (void)leat_conn_resume(conn);
-    }
 }
 
 /* Returns false when memory is out. */
 static bool send_back(struct echo_conn *c, leat_conn conn, struct leat_buf slice)
 {
     struct leat_buf held = leat_conn_hold(conn, slice);
-    if (held.data == NULL) {
+    if (held.data == NULL)
         return false;
-    }
     struct leat_buf own = leat_buf_ref(held);
     leat_conn_release(conn, held); /* from here on the send queue bounds it, not the window */
-    if (c->kept.count == 0 && leat_conn_send(conn, &own, 1) == 0) {
+    if (c->kept.count == 0 && leat_conn_send(conn, &own, 1) == 0)
         return true;
-    }
     if (leat_chain_push(&c->kept, own) < 0) {
         leat_buf_unref(own);
         return false;
@@ -75,22 +72,19 @@ static void on_data(leat_conn conn, void *user, const struct leat_buf *slices, u
 {
     struct echo_conn *c = user;
     bool is_kept = c != NULL;
-    for (unsigned i = 0; i < count && is_kept; i++) {
+    for (unsigned i = 0; i < count && is_kept; i++)
         is_kept = send_back(c, conn, slices[i]);
-    }
-    if (!is_kept) {
+    if (!is_kept)
         (void)leat_conn_abort(conn);
-    }
 }
 
 static void on_end(leat_conn conn, void *user)
 {
     struct echo_conn *c = user;
-    if (c != NULL && c->kept.count > 0) {
+    if (c != NULL && c->kept.count > 0)
         c->is_ended = true;
-    } else {
+    else
         (void)leat_conn_end(conn);
-    }
 }
 
 static void on_close(leat_conn conn, void *user, enum leat_close_reason reason)
@@ -138,19 +132,16 @@ static int listen_at(struct leat_loop *loop, struct echo *echo, const char *text
                                       : echo->mode == ECHO_SOURCE ? &source_ops
                                                                   : &back_ops;
     int result = leat_addr_parse(&addr, text, ECHO_PORT, &error);
-    if (result < 0) {
+    if (result < 0)
         return leat_run_fail(loop, result, "%s", error.sentence);
-    }
     result =
         leat_listen(loop, &addr, &options, ops, echo->mode == ECHO_SOURCE ? echo : NULL, &listener);
-    if (result < 0) {
+    if (result < 0)
         return result;
-    }
     leat_run_listening(loop, "tcp", leat_listener_addr(listener));
     result = leat_run_on_drain(loop, close_listener, listener);
-    if (result < 0) {
+    if (result < 0)
         leat_listener_close(listener);
-    }
     return result;
 }
 
@@ -158,14 +149,12 @@ int echo_server_start(struct leat_loop *loop)
 {
     struct echo *echo = leat_run_user(loop);
     const char *text = leat_run_listen_at(loop, 0);
-    if (text == NULL) {
+    if (text == NULL)
         return listen_at(loop, echo, ECHO_ADDRESS);
-    }
     for (unsigned i = 0; text != NULL; text = leat_run_listen_at(loop, ++i)) {
         int result = listen_at(loop, echo, text);
-        if (result < 0) {
+        if (result < 0)
             return result;
-        }
     }
     return 0;
 }

@@ -32,9 +32,8 @@ static bool line_add(struct leat_chain *chain, struct leat_view name, const char
     size_t between_length = strlen(between);
     struct leat_buf line =
         leat_buf_alloc_unsafe(name.length_bytes + between_length + value.length_bytes + 1);
-    if (line.data == NULL) {
+    if (line.data == NULL)
         return false;
-    }
     memcpy(line.data, name.data, name.length_bytes);
     memcpy(line.data + name.length_bytes, between, between_length);
     memcpy(line.data + name.length_bytes + between_length, value.data, value.length_bytes);
@@ -79,9 +78,8 @@ static void echo_cookies(struct leat_request *req)
     size_t position = 0;
     bool is_whole = true;
     leat_chain_init(&chain);
-    while (is_whole && leat_request_cookie_next(req, &position, &name, &value)) {
+    while (is_whole && leat_request_cookie_next(req, &position, &name, &value))
         is_whole = line_add(&chain, name, "=", value);
-    }
     lines_respond(req, &chain, is_whole);
 }
 

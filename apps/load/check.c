@@ -7,9 +7,8 @@
 static bool is_status_good(const struct load *load, const struct load_answer *first,
                            uint16_t status)
 {
-    if (load->expect_status != 0) {
+    if (load->expect_status != 0)
         return status == load->expect_status;
-    }
     return first->is_set ? status == first->status : status < 400;
 }
 
@@ -23,12 +22,10 @@ void load_check(struct load_core *core, const struct http_reader *reader)
         return;
     }
     uint64_t digest = http_reader_digest(reader);
-    if (unlikely(!first->is_set)) {
+    if (unlikely(!first->is_set))
         *first = (struct load_answer){reader->body_bytes, digest, reader->status, true};
-    }
-    if (core->load->is_any_body) {
+    if (core->load->is_any_body)
         return;
-    }
     if (unlikely(reader->body_bytes != first->length_bytes)) {
         errors[LOAD_ERROR_length]++;
         load_core_say(core, -EPROTO, "an answer had %llu bytes, the first one %llu",

@@ -20,9 +20,8 @@ struct load_slot *load_core_slot(const struct load_core *core, uint32_t index)
 void load_core_say(struct load_core *core, int code, const char *format, ...)
 {
     struct leat_error *error = &core->results.error;
-    if (error->code != 0 || core->stage == LOAD_DONE) {
+    if (error->code != 0 || core->stage == LOAD_DONE)
         return;
-    }
     va_list args;
     va_start(args, format);
     vsnprintf(error->sentence, sizeof(error->sentence), format, args);
@@ -32,9 +31,8 @@ void load_core_say(struct load_core *core, int code, const char *format, ...)
 
 uint32_t load_core_allows(const struct load_core *core, uint32_t wanted)
 {
-    if (unlikely(core->stage != LOAD_RUNNING)) {
+    if (unlikely(core->stage != LOAD_RUNNING))
         return 0;
-    }
     return core->budget_count < wanted ? (uint32_t)core->budget_count : wanted;
 }
 
@@ -44,20 +42,17 @@ uint32_t load_core_allows(const struct load_core *core, uint32_t wanted)
 static void close_some(void *arg)
 {
     struct load_core *core = arg;
-    for (unsigned i = 0; i < LOAD_CLOSES_PER_TURN && core->slots_closed < core->slots_begun; i++) {
+    for (unsigned i = 0; i < LOAD_CLOSES_PER_TURN && core->slots_closed < core->slots_begun; i++)
         load_slot_fini(load_core_slot(core, core->slots_closed++));
-    }
     if (core->slots_closed == core->slots_begun ||
-        leat_set_immediate(core->loop, close_some, core) == NULL) {
+        leat_set_immediate(core->loop, close_some, core) == NULL)
         leat_run_release(core->loop); /* the transport closes what is left */
-    }
 }
 
 static void core_finish(struct load_core *core)
 {
-    if (core->stage == LOAD_DONE) {
+    if (core->stage == LOAD_DONE)
         return;
-    }
     core->results.unfinished_count += core->outstanding_count;
     core->stage = LOAD_DONE;
     leat_timer_stop(&core->tick);
@@ -76,27 +71,23 @@ static void core_measure(struct load_core *core, uint64_t now_ns)
         double work_ns = (double)(cpu.work_ns - core->cpu.work_ns);
         double run_ns = (double)(cpu.run_ns - core->cpu.run_ns);
         results->busy = awake_ns > 0 ? run_ns * (work_ns / awake_ns) / wall_ns : 0;
-        if (cpu.wait_ns > core->cpu.wait_ns) { /* else it could not be read */
+        if (cpu.wait_ns > core->cpu.wait_ns) /* else it could not be read */
             results->wait = (double)(cpu.wait_ns - core->cpu.wait_ns) / wall_ns;
-        }
     }
 }
 
 /* No more requests: what was due and not sent is unfinished. */
 static void core_drain(struct load_core *core)
 {
-    if (core->stage == LOAD_PROBING) {
+    if (core->stage == LOAD_PROBING)
         core_finish(core);
-    }
-    if (core->stage != LOAD_RUNNING) {
+    if (core->stage != LOAD_RUNNING)
         return;
-    }
     uint64_t now_ns = leat_loop_clock(core->loop);
     core->stage = LOAD_DRAINING;
     core_measure(core, now_ns);
-    if (core->results.end_ns < now_ns && core->load->requests_count == 0) {
+    if (core->results.end_ns < now_ns && core->load->requests_count == 0)
         core->results.end_ns = now_ns;
-    }
     if (load_is_open_loop(core->load) && core->budget_count > 0 && core->due_ns < now_ns) {
         uint64_t missed_count = (now_ns - core->due_ns) / (core->interval_ns + 1) + 1;
         core->results.unfinished_count +=
@@ -110,23 +101,20 @@ static void core_drain(struct load_core *core)
 static void on_stop(struct leat_timer *timer, void *arg)
 {
     struct load_core *core = arg;
-    if (core->stage == LOAD_DRAINING) {
+    if (core->stage == LOAD_DRAINING)
         core_finish(core);
-    } else {
+    else
         core_drain(core);
-    }
 }
 
 void load_core_settled(struct load_core *core)
 {
-    if (likely(core->outstanding_count > 0)) {
+    if (likely(core->outstanding_count > 0))
         return;
-    }
-    if (core->stage == LOAD_RUNNING && core->budget_count == 0) {
+    if (core->stage == LOAD_RUNNING && core->budget_count == 0)
         core_drain(core);
-    } else if (core->stage == LOAD_DRAINING) {
+    else if (core->stage == LOAD_DRAINING)
         core_finish(core);
-    }
 }
 
 static void on_drain(void *arg) /* Ctrl-C, or another core failed */
@@ -148,23 +136,19 @@ void load_core_dispatch(struct load_core *core, uint64_t now_ns, bool was_free)
     while (!list_is_empty(&core->idle) && core->due_ns <= now_ns && load_core_allows(core, 1) > 0) {
         struct load_slot *slot = container_of(core->idle.next, struct load_slot, link);
         list_unlink(&slot->link);
-        if (was_free) { /* else it is late because no connection was free: the server's doing */
+        if (was_free) /* else it is late because no connection was free: the server's doing */
             histogram_record(&core->results.late, now_ns - core->due_ns);
-        }
-        if (slot->state == SLOT_OPEN) {
+        if (slot->state == SLOT_OPEN)
             load_slot_issue(slot, 1, core->due_ns, now_ns);
-        } else {
+        else
             load_slot_start(slot, core->due_ns);
-        }
-        if (slot->state == SLOT_OPEN && slot->in_flight < core->load->pipeline_count) {
+        if (slot->state == SLOT_OPEN && slot->in_flight < core->load->pipeline_count)
             list_push(&core->idle, &slot->link);
-        }
         due_advance(core);
     }
     if (!list_is_empty(&core->idle) && load_core_allows(core, 1) > 0 &&
-        (!leat_timer_is_started(&core->due) || core->due.deadline_ns != core->due_ns)) {
+        (!leat_timer_is_started(&core->due) || core->due.deadline_ns != core->due_ns))
         leat_timer_start_at(&core->due, core->due_ns);
-    }
 }
 
 static void on_due(struct leat_timer *timer, void *arg)
@@ -197,20 +181,17 @@ void load_core_connect_more(struct load_core *core)
 
 void load_core_reached(struct load_core *core, uint64_t now_ns)
 {
-    if (likely(core->stage != LOAD_PROBING)) {
+    if (likely(core->stage != LOAD_PROBING))
         return;
-    }
     core->stage = LOAD_RUNNING;
     core->results.begin_ns = now_ns;
     core->results.end_ns = now_ns;
     core->progress_ns = now_ns;
     core->cpu = load_cpu_now(core->loop);
-    if (core->load->duration_ns != 0) {
+    if (core->load->duration_ns != 0)
         leat_timer_start(&core->stop, core->load->duration_ns, 0);
-    }
-    if (load_is_open_loop(core->load)) {
+    if (load_is_open_loop(core->load))
         schedule_init(core, now_ns);
-    }
 }
 
 static void probe(struct load_core *core)
@@ -221,9 +202,8 @@ static void probe(struct load_core *core)
 static void on_probe(void *arg)
 {
     struct load_core *core = arg;
-    if (core->stage == LOAD_PROBING) {
+    if (core->stage == LOAD_PROBING)
         probe(core);
-    }
 }
 
 void load_core_missed(struct load_core *core, enum leat_close_reason reason)
@@ -263,9 +243,8 @@ static void on_tick(struct leat_timer *timer, void *arg)
     }
     while (core->stage == LOAD_RUNNING && !list_is_empty(&core->dead)) {
         struct load_slot *slot = container_of(core->dead.next, struct load_slot, link);
-        if (now_ns - slot->since_ns < LOAD_RETRY_NS) {
+        if (now_ns - slot->since_ns < LOAD_RETRY_NS)
             break;
-        }
         list_unlink(&slot->link);
         load_slot_revive(slot, now_ns);
     }
@@ -303,9 +282,8 @@ int load_core_start(struct load *load, struct leat_loop *loop)
 {
     uint32_t index = leat_loop_index(loop);
     struct load_core *core = calloc(1, sizeof(*core));
-    if (core == NULL) {
+    if (core == NULL)
         return leat_run_fail(loop, -ENOMEM, "no memory for a core's counters");
-    }
     load->cores[index] = core;
     *core = (struct load_core){.load = load, .loop = loop, .index = index};
     list_init(&core->idle);
@@ -317,9 +295,8 @@ int load_core_start(struct load *load, struct leat_loop *loop)
     leat_timer_init(&core->stop, loop, on_stop, core);
     int result = core_slots_new(core);
     result = result < 0 ? result : leat_run_on_drain(loop, on_drain, core);
-    if (result < 0) {
+    if (result < 0)
         return result;
-    }
     leat_run_hold(loop);
     if (core->budget_count == 0) { /* fewer requests than cores */
         core_finish(core);

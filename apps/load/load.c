@@ -26,9 +26,8 @@ static int start(struct leat_loop *loop)
                                  (unsigned long long)load->connections_count, count);
         }
         load->cores = calloc(count, sizeof(void *));
-        if (load->cores == NULL) {
+        if (load->cores == NULL)
             return leat_run_fail(loop, -ENOMEM, "no memory for %u cores", count);
-        }
         load->cores_count = count;
     }
     return load_core_start(load, loop);
@@ -64,17 +63,15 @@ static int check(const struct leat_command_line *line, const struct leat_run_opt
                         "one of them\n");
         return 2;
     }
-    if (load->duration_ns == 0 && load->requests_count == 0) {
+    if (load->duration_ns == 0 && load->requests_count == 0)
         load->duration_ns = LOAD_DURATION_NS;
-    }
     load->url = line->operand_items[0];
     load->conn_options = (struct leat_conn_options){.connect_timeout_ns = load->timeout_ns,
                                                     .linger_ns = LOAD_LINGER_NS};
     raise_open_files(load->connections_count + LOAD_FILES_BESIDE);
     int result = load_target_parse(&load->target, load->url, &error);
-    if (result < 0) {
+    if (result < 0)
         return say(&error, result == -EINVAL ? 2 : 1);
-    }
     result = load_request_make(load, &error);
     return result < 0 ? say(&error, result == -EINVAL ? 2 : 1) : 0;
 }
@@ -82,9 +79,8 @@ static int check(const struct leat_command_line *line, const struct leat_run_opt
 static void load_fini(struct load *load)
 {
     for (uint32_t i = 0; load->cores != NULL && i < load->cores_count; i++) {
-        if (load->cores[i] != NULL) {
+        if (load->cores[i] != NULL)
             leat_heap_free(load->cores[i]->slots);
-        }
         free(load->cores[i]);
     }
     free(load->cores);
@@ -140,9 +136,8 @@ int load_main(int argc, char **argv)
         .is_client = true,
     };
     int code = leat_program_main(&program, argc, argv);
-    if (load.cores != NULL && load.cores[load.cores_count - 1] != NULL) {
+    if (load.cores != NULL && load.cores[load.cores_count - 1] != NULL)
         code = load_report(&load) != 0 ? 1 : code;
-    }
     load_fini(&load);
     return code;
 }

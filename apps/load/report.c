@@ -35,9 +35,8 @@ struct load_cpu load_cpu_now(struct leat_loop *loop)
     leat_loop_metrics(loop, &metrics);
     struct load_cpu cpu = {.awake_ns = metrics.busy_ns, .work_ns = metrics.work_ns};
     struct timespec now;
-    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0) {
+    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0)
         cpu.run_ns = (uint64_t)now.tv_sec * LEAT_NS_PER_S + (uint64_t)now.tv_nsec;
-    }
     char text[96];
     int fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
     ssize_t length = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
@@ -46,9 +45,8 @@ struct load_cpu load_cpu_now(struct leat_loop *loop)
         const char *space = strchr(text, ' ');
         cpu.wait_ns = space != NULL ? strtoull(space, NULL, 10) : 0;
     }
-    if (fd >= 0) {
+    if (fd >= 0)
         close(fd);
-    }
     return cpu;
 }
 
@@ -58,13 +56,11 @@ void load_progress(struct load_core *core, uint64_t now_ns)
     atomic_store_explicit(&core->published_count, core->results.requests_count,
                           memory_order_relaxed);
     if (core->index != 0 || load->is_json || core->stage != LOAD_RUNNING ||
-        now_ns - core->progress_ns < LEAT_NS_PER_S || isatty(STDERR_FILENO) == 0) {
+        now_ns - core->progress_ns < LEAT_NS_PER_S || isatty(STDERR_FILENO) == 0)
         return;
-    }
     uint64_t count = 0;
-    for (uint32_t i = 0; i < load->cores_count; i++) {
+    for (uint32_t i = 0; i < load->cores_count; i++)
         count += atomic_load_explicit(&load->cores[i]->published_count, memory_order_relaxed);
-    }
     double seconds = (double)(now_ns - core->progress_ns) / (double)LEAT_NS_PER_S;
     dprintf(STDERR_FILENO, "\r%4" PRIu64 " s  %.0f requests/s   ",
             (now_ns - core->results.begin_ns) / LEAT_NS_PER_S,
@@ -91,20 +87,17 @@ static void total_add(struct total *total, const struct load_results *from)
     sum->connects_count += from->connects_count;
     sum->resent_count += from->resent_count;
     sum->unfinished_count += from->unfinished_count;
-    for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++) {
+    for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++)
         sum->errors[i] += from->errors[i];
-    }
     histogram_merge(&sum->latency, &from->latency);
     histogram_merge(&sum->late, &from->late);
     sum->busy += from->busy;
     sum->wait += from->wait;
     total->busy_max = from->busy > total->busy_max ? from->busy : total->busy_max;
-    if (total->error == NULL && from->error.code != 0) {
+    if (total->error == NULL && from->error.code != 0)
         total->error = from->error.sentence;
-    }
-    if (from->begin_ns == 0) {
+    if (from->begin_ns == 0)
         return;
-    }
     sum->begin_ns =
         sum->begin_ns == 0 || from->begin_ns < sum->begin_ns ? from->begin_ns : sum->begin_ns;
     sum->end_ns = from->end_ns > sum->end_ns ? from->end_ns : sum->end_ns;
@@ -115,35 +108,30 @@ static void compare_answers(struct total *total, const struct load *load)
 {
     struct load_answer *first = &total->sum.answer;
     for (uint32_t i = 0; i < load->cores_count && !load->is_any_body; i++) {
-        if (load->cores[i] == NULL) {
+        if (load->cores[i] == NULL)
             continue;
-        }
         const struct load_answer *other = &load->cores[i]->results.answer;
-        if (!first->is_set) {
+        if (!first->is_set)
             *first = *other;
-        } else if (other->is_set && other->status != first->status) {
+        else if (other->is_set && other->status != first->status)
             total->sum.errors[LOAD_ERROR_status]++;
-        } else if (other->is_set && other->length_bytes != first->length_bytes) {
+        else if (other->is_set && other->length_bytes != first->length_bytes)
             total->sum.errors[LOAD_ERROR_length]++;
-        } else if (other->is_set && other->digest != first->digest) {
+        else if (other->is_set && other->digest != first->digest)
             total->sum.errors[LOAD_ERROR_body]++;
-        }
     }
 }
 
 static void total_make(struct total *total, const struct load *load)
 {
-    for (uint32_t i = 0; i < load->cores_count; i++) {
-        if (load->cores[i] != NULL) {
+    for (uint32_t i = 0; i < load->cores_count; i++)
+        if (load->cores[i] != NULL)
             total_add(total, &load->cores[i]->results);
-        }
-    }
     compare_answers(total, load);
     total->sum.busy /= load->cores_count;
     total->sum.wait /= load->cores_count;
-    for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++) {
+    for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++)
         total->errors_count += total->sum.errors[i];
-    }
     total->seconds = (double)(total->sum.end_ns - total->sum.begin_ns) / (double)LEAT_NS_PER_S;
     total->per_second = total->seconds > 0 ? (double)total->sum.requests_count / total->seconds : 0;
 }
@@ -161,9 +149,8 @@ static double mean_us(const struct histogram *histogram)
 static void json_latency(const char *key, const struct histogram *histogram)
 {
     printf("\"%s\": {\"mean\": %.3f", key, mean_us(histogram));
-    for (unsigned i = 0; i < PERCENTS_COUNT; i++) {
+    for (unsigned i = 0; i < PERCENTS_COUNT; i++)
         printf(", \"%s\": %.3f", percent_names[i], us_of(histogram, percents[i]));
-    }
     printf("}");
 }
 
@@ -173,9 +160,8 @@ static void say_json(const struct load *load, const struct total *total, bool is
     printf("{\"url\": \"%s\", \"requests\": %" PRIu64 ", \"requests_per_second\": %.3f, ",
            load->url, sum->requests_count, total->per_second);
     printf("\"errors\": {");
-    for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++) {
+    for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++)
         printf("%s\"%s\": %" PRIu64, i > 0 ? ", " : "", error_names[i], sum->errors[i]);
-    }
     printf("}, ");
     json_latency("latency_us", &sum->latency);
     if (load_is_open_loop(load)) {
@@ -195,13 +181,12 @@ static void say_json(const struct load *load, const struct total *total, bool is
 
 static void text_time(char text[16], double us)
 {
-    if (us < 1000) {
+    if (us < 1000)
         snprintf(text, 16, "%.0f us", us);
-    } else if (us < 1e6) {
+    else if (us < 1e6)
         snprintf(text, 16, "%.2f ms", us / 1e3);
-    } else {
+    else
         snprintf(text, 16, "%.3f s", us / 1e6);
-    }
 }
 
 static void text_row(const char *name, const struct histogram *histogram)
@@ -218,14 +203,12 @@ static void text_row(const char *name, const struct histogram *histogram)
 static void text_latency(const struct load *load, const struct load_results *sum)
 {
     printf("\n%-12s", "");
-    for (unsigned i = 0; i < PERCENTS_COUNT; i++) {
+    for (unsigned i = 0; i < PERCENTS_COUNT; i++)
         printf("%11s", percent_names[i]);
-    }
     printf("\n");
     text_row("latency", &sum->latency);
-    if (load_is_open_loop(load)) {
+    if (load_is_open_loop(load))
         text_row("sent late by", &sum->late);
-    }
     printf("%-12s  %s; at most %.1f %% too high\n", "",
            load_is_open_loop(load) ? "counted from when each request was due"
                                    : "counted from when each request was sent",
@@ -235,9 +218,8 @@ static void text_latency(const struct load *load, const struct load_results *sum
 static void text_limits(const struct load *load, const struct total *total, bool is_client_limited)
 {
     printf("\nclient      %.0f %% of a core busy", total->sum.busy * 100);
-    if (load->cores_count > 1) {
+    if (load->cores_count > 1)
         printf(" on each of %u, the busiest %.0f %%", load->cores_count, total->busy_max * 100);
-    }
     printf("\n");
     if (is_client_limited) {
         printf(
@@ -272,9 +254,8 @@ static void say_text(const struct load *load, const struct total *total, bool is
         printf("resent      %" PRIu64 ": the server closed their connections as it had announced\n",
                sum->resent_count);
     }
-    if (sum->latency.count > 0) {
+    if (sum->latency.count > 0)
         text_latency(load, sum);
-    }
     text_limits(load, total, is_client_limited);
 }
 
@@ -286,16 +267,14 @@ int load_report(const struct load *load)
         return 1;
     }
     total_make(total, load);
-    if (!load->is_json && isatty(STDERR_FILENO) != 0) {
+    if (!load->is_json && isatty(STDERR_FILENO) != 0)
         fprintf(stderr, "\r%40s\r", "");
-    }
     bool has_begun = total->sum.begin_ns != 0;
     bool is_limited = total->busy_max >= LOAD_BUSY_LIMIT;
-    if (load->is_json) {
+    if (load->is_json)
         say_json(load, total, is_limited);
-    } else if (has_begun) {
+    else if (has_begun)
         say_text(load, total, is_limited);
-    }
     fflush(stdout);
     int code = total->errors_count > 0 || total->sum.requests_count == 0;
     if (total->error != NULL) {

@@ -75,9 +75,8 @@ static void slot_send(struct load_slot *slot)
         uint32_t count = slot->owed < load->copies_count ? slot->owed : load->copies_count;
         struct leat_buf buf = leat_buf_from_static(load->request, count * load->request_bytes);
         int result = leat_conn_send(slot->conn, &buf, 1);
-        if (unlikely(result == -EAGAIN)) {
+        if (unlikely(result == -EAGAIN))
             return; /* on_writable goes on */
-        }
         if (unlikely(result < 0)) {
             load_core_say(core, result, "a request could not be sent (%s)",
                           leat_errno_name(result));
@@ -93,9 +92,8 @@ static void slot_send(struct load_slot *slot)
 static void slot_take(struct load_slot *slot, uint32_t count, uint64_t due_ns)
 {
     struct load_core *core = slot->core;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count; i++)
         slot->due_ns[ring_at(slot, slot->in_flight + i)] = due_ns;
-    }
     slot->in_flight = (uint16_t)(slot->in_flight + count);
     slot->owed = (uint16_t)(slot->owed + count);
     core->budget_count -= count;
@@ -104,9 +102,8 @@ static void slot_take(struct load_slot *slot, uint32_t count, uint64_t due_ns)
 
 void load_slot_issue(struct load_slot *slot, uint32_t count, uint64_t due_ns, uint64_t now_ns)
 {
-    if (slot->in_flight == 0) {
+    if (slot->in_flight == 0)
         slot->since_ns = now_ns;
-    }
     slot_take(slot, count, due_ns);
     slot_send(slot);
 }
@@ -117,9 +114,8 @@ static void slot_fill(struct load_slot *slot, uint64_t now_ns)
     struct load_core *core = slot->core;
     uint32_t room = (uint32_t)core->load->pipeline_count - slot->in_flight;
     uint32_t count = load_core_allows(core, room);
-    if (count > 0) {
+    if (count > 0)
         load_slot_issue(slot, count, now_ns, now_ns);
-    }
 }
 
 /* There is room for a request, or more. */
@@ -131,9 +127,8 @@ static void slot_is_free(struct load_slot *slot, uint64_t now_ns)
         return;
     }
     bool was_free = !list_is_empty(&core->idle);
-    if (list_is_empty(&slot->link)) {
+    if (list_is_empty(&slot->link))
         list_push(&core->idle, &slot->link);
-    }
     load_core_dispatch(core, now_ns, was_free);
 }
 
@@ -174,9 +169,8 @@ void load_slot_start(struct load_slot *slot, uint64_t due_ns)
     slot->state = SLOT_CONNECTING;
     slot->has_answered = false;
     http_reader_init(&slot->reader);
-    if (core->load->is_per_request) {
+    if (core->load->is_per_request)
         slot_take(slot, 1, due_ns);
-    }
     int result = leat_connect(core->loop, &target->addresses[core->address_index], NULL,
                               &core->load->conn_options, &slot_ops, slot, &slot->conn);
     if (result < 0) {
@@ -188,13 +182,12 @@ void load_slot_start(struct load_slot *slot, uint64_t due_ns)
 void load_slot_revive(struct load_slot *slot, uint64_t now_ns)
 {
     struct load_core *core = slot->core;
-    if (!core->load->is_per_request) {
+    if (!core->load->is_per_request)
         load_slot_start(slot, now_ns);
-    } else if (load_is_open_loop(core->load)) {
+    else if (load_is_open_loop(core->load))
         slot_is_free(slot, now_ns);
-    } else if (load_core_allows(core, 1) > 0) {
+    else if (load_core_allows(core, 1) > 0)
         load_slot_start(slot, now_ns);
-    }
 }
 
 static void on_open(leat_conn conn, void *user)
@@ -208,11 +201,10 @@ static void on_open(leat_conn conn, void *user)
     core->connecting_count--;
     core->results.connects_count++;
     load_core_reached(core, now_ns);
-    if (core->load->is_per_request) {
+    if (core->load->is_per_request)
         slot_send(slot);
-    } else {
+    else
         slot_is_free(slot, now_ns);
-    }
     load_core_connect_more(core);
 }
 
@@ -245,9 +237,8 @@ static void slot_failed(struct load_slot *slot, enum http_read event)
     load_core_say(slot->core, -EPROTO, "an answer was malformed: %s",
                   slot->in_flight == 0 ? "it answers no request"
                                        : http_reason_sentence(slot->reader.reason));
-    if (slot->in_flight == 0) {
+    if (slot->in_flight == 0)
         slot->core->results.errors[LOAD_ERROR_parse]++;
-    }
     slot_break(slot, LOAD_ERROR_parse);
 }
 
@@ -280,9 +271,8 @@ static void on_data(leat_conn conn, void *user, const struct leat_buf *slices, u
 {
     struct load_slot *slot = user;
     struct load_core *core = slot->core;
-    if (unlikely(slot->state != SLOT_OPEN || core->stage == LOAD_DONE)) {
+    if (unlikely(slot->state != SLOT_OPEN || core->stage == LOAD_DONE))
         return;
-    }
     uint64_t now_ns = leat_loop_clock(core->loop);
     uint32_t in_flight = slot->in_flight;
     for (unsigned i = 0; i < count; i++) {
@@ -301,9 +291,8 @@ static void on_data(leat_conn conn, void *user, const struct leat_buf *slices, u
 static void on_writable(leat_conn conn, void *user)
 {
     struct load_slot *slot = user;
-    if (slot->state == SLOT_OPEN) {
+    if (slot->state == SLOT_OPEN)
         slot_send(slot);
-    }
 }
 
 /* ---- Ends ---- */
@@ -331,9 +320,8 @@ static void slot_closed(struct load_slot *slot)
 static void on_end(leat_conn conn, void *user)
 {
     struct load_slot *slot = user;
-    if (slot->state == SLOT_OPEN && slot->core->stage != LOAD_DONE) {
+    if (slot->state == SLOT_OPEN && slot->core->stage != LOAD_DONE)
         slot_closed(slot);
-    }
     (void)leat_conn_close(conn);
 }
 
@@ -342,14 +330,12 @@ static void slot_again(struct load_slot *slot)
 {
     struct load_core *core = slot->core;
     uint64_t now_ns = leat_loop_clock(core->loop);
-    if (core->stage != LOAD_RUNNING) {
+    if (core->stage != LOAD_RUNNING)
         return;
-    }
-    if (!slot->has_answered) {
+    if (!slot->has_answered)
         slot_wait(slot); /* a server that accepts and closes is not asked in a circle */
-    } else {
+    else
         load_slot_revive(slot, now_ns);
-    }
 }
 
 static void on_close(leat_conn conn, void *user, enum leat_close_reason reason)
@@ -377,9 +363,8 @@ static void on_close(leat_conn conn, void *user, enum leat_close_reason reason)
 void load_slot_sweep(struct load_slot *slot, uint64_t now_ns)
 {
     struct load_core *core = slot->core;
-    if (now_ns < slot->since_ns || now_ns - slot->since_ns < core->load->timeout_ns) {
+    if (now_ns < slot->since_ns || now_ns - slot->since_ns < core->load->timeout_ns)
         return;
-    }
     if (slot->state == SLOT_OPEN && slot->in_flight > 0) {
         load_core_say(core, -ETIMEDOUT, "a request had no answer within --timeout");
         slot_break(slot, LOAD_ERROR_timeout);
@@ -392,15 +377,13 @@ void load_slot_sweep(struct load_slot *slot, uint64_t now_ns)
 void load_slot_fini(struct load_slot *slot)
 {
     list_unlink(&slot->link);
-    if (slot->state == SLOT_IDLE) {
+    if (slot->state == SLOT_IDLE)
         return;
-    }
     bool is_quiet = slot->state != SLOT_CONNECTING && slot->in_flight == 0;
     slot->core->outstanding_count -= slot->in_flight;
     slot->in_flight = 0;
     slot->owed = 0;
-    if (slot->state == SLOT_OPEN) {
+    if (slot->state == SLOT_OPEN)
         slot->state = SLOT_ENDING;
-    }
     (void)(is_quiet ? leat_conn_close(slot->conn) : leat_conn_abort(slot->conn));
 }

@@ -23,9 +23,8 @@ static void address_add(struct load_target *target, const struct sockaddr *from)
 {
     struct leat_addr *addr = &target->addresses[target->addresses_count];
     memset(addr, 0, sizeof(*addr));
-    if (target->addresses_count == LOAD_ADDRESSES_MAX) {
+    if (target->addresses_count == LOAD_ADDRESSES_MAX)
         return;
-    }
     if (from->sa_family == AF_INET) {
         const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)from;
         addr->family = LEAT_FAMILY_IPV4;
@@ -52,9 +51,8 @@ static int resolve(struct load_target *target, const char *host, const char *por
         return leat_fail(error, -ENOENT, "cannot find the address of %s: %s", host,
                          gai_strerror(result));
     }
-    for (const struct addrinfo *at = found; at != NULL; at = at->ai_next) {
+    for (const struct addrinfo *at = found; at != NULL; at = at->ai_next)
         address_add(target, at->ai_addr);
-    }
     freeaddrinfo(found);
     return target->addresses_count > 0
                ? 0
@@ -68,24 +66,21 @@ static int authority_parse(struct load_target *target, const char *url, struct l
     const char *end = target->name;
     if (target->name[0] == '[') {
         end = strchr(target->name, ']');
-        if (end == NULL) {
+        if (end == NULL)
             return fail_url(error, url, "an IPv6 address ends in \"]\"");
-        }
         snprintf(host, sizeof(host), "%.*s", (int)(end - target->name - 1), target->name + 1);
         end++;
     } else {
         end += strcspn(end, ":");
         snprintf(host, sizeof(host), "%.*s", (int)(end - target->name), target->name);
     }
-    if (host[0] == '\0' || strchr(target->name, '@') != NULL) {
+    if (host[0] == '\0' || strchr(target->name, '@') != NULL)
         return fail_url(error, url, "write it as " TARGET_FORMS);
-    }
     const char *port = *end == ':' ? end + 1 : "80";
     size_t digits = strspn(port, "0123456789");
     if ((*end != ':' && *end != '\0') || digits == 0 || digits > 5 || port[digits] != '\0' ||
-        atoi(port) < 1 || atoi(port) > 65535) {
+        atoi(port) < 1 || atoi(port) > 65535)
         return fail_url(error, url, "the port is a number from 1 to 65535");
-    }
     return resolve(target, host, port, error);
 }
 
@@ -95,9 +90,8 @@ static int unix_parse(struct load_target *target, const char *url, struct leat_e
     const char *file = url + strlen("unix:");
     const char *path = strstr(file, ":/");
     size_t length = path != NULL ? (size_t)(path - file) : strlen(file);
-    if (length == 0 || length >= sizeof(addr->path)) {
+    if (length == 0 || length >= sizeof(addr->path))
         return fail_url(error, url, "write the socket's path, of at most 107 bytes, behind unix:");
-    }
     memset(addr, 0, sizeof(*addr));
     addr->family = LEAT_FAMILY_UNIX;
     memcpy(addr->path, file, length);
@@ -110,25 +104,19 @@ static int unix_parse(struct load_target *target, const char *url, struct leat_e
 int load_target_parse(struct load_target *target, const char *url, struct leat_error *error)
 {
     static const char scheme[] = "http://";
-    for (const char *at = url; *at != '\0'; at++) {
-        if (*at <= ' ' || *at >= 127 || strchr("\"<>\\^`{|}#", *at) != NULL) {
+    for (const char *at = url; *at != '\0'; at++)
+        if (*at <= ' ' || *at >= 127 || strchr("\"<>\\^`{|}#", *at) != NULL)
             return fail_url(error, url, "a byte in it is not allowed: write it as %XX");
-        }
-    }
-    if (strncmp(url, "unix:", 5) == 0) {
+    if (strncmp(url, "unix:", 5) == 0)
         return unix_parse(target, url, error);
-    }
-    if (strncasecmp(url, "https://", 8) == 0) {
+    if (strncasecmp(url, "https://", 8) == 0)
         return fail_url(error, url, "there is no TLS yet: measure http://");
-    }
-    if (strncasecmp(url, scheme, sizeof(scheme) - 1) != 0) {
+    if (strncasecmp(url, scheme, sizeof(scheme) - 1) != 0)
         return fail_url(error, url, "write it as " TARGET_FORMS);
-    }
     const char *authority = url + sizeof(scheme) - 1;
     size_t length = strcspn(authority, "/?");
-    if (length >= sizeof(target->name)) {
+    if (length >= sizeof(target->name))
         return fail_url(error, url, "its host is too long");
-    }
     memcpy(target->name, authority, length);
     target->path = authority[length] != '\0' ? authority + length : "/";
     return authority_parse(target, url, error);
@@ -138,11 +126,9 @@ int load_target_parse(struct load_target *target, const char *url, struct leat_e
 
 static bool is_token(const char *text, size_t length)
 {
-    for (size_t i = 0; i < length; i++) {
-        if (!isalnum((unsigned char)text[i]) && strchr("!#$%&'*+-.^_`|~", text[i]) == NULL) {
+    for (size_t i = 0; i < length; i++)
+        if (!isalnum((unsigned char)text[i]) && strchr("!#$%&'*+-.^_`|~", text[i]) == NULL)
             return false;
-        }
-    }
     return length > 0;
 }
 
@@ -155,12 +141,10 @@ static int headers_write(const struct load *load, FILE *out, bool *has_host,
         const char *line = load->headers.items[i];
         size_t name = strcspn(line, ":");
         size_t control = 0;
-        for (const char *at = line; *at != '\0'; at++) {
+        for (const char *at = line; *at != '\0'; at++)
             control += (*at < ' ' && *at >= 0 && *at != '\t') || *at == 127;
-        }
-        if (line[name] != ':' || !is_token(line, name) || control > 0) {
+        if (line[name] != ':' || !is_token(line, name) || control > 0)
             return leat_fail(error, -EINVAL, "--header takes 'Name: value', not \"%.100s\"", line);
-        }
         if (strncasecmp(line, "content-length:", 15) == 0) {
             return leat_fail(error, -EINVAL,
                              "--header Content-Length: it is written by itself, leave it out");
@@ -190,9 +174,8 @@ static char *file_read(const char *name, size_t *length, struct leat_error *erro
     } else {
         *length = (size_t)info.st_size;
     }
-    if (fd >= 0) {
+    if (fd >= 0)
         close(fd);
-    }
     return bytes;
 }
 
@@ -202,19 +185,16 @@ static int request_write(const struct load *load, FILE *out, struct leat_error *
     bool has_host, is_file = load->body != NULL && load->body[0] == '@';
     size_t length = load->body != NULL && !is_file ? strlen(load->body) : 0;
     char *file = NULL;
-    if (is_file && (file = file_read(load->body + 1, &length, error)) == NULL) {
+    if (is_file && (file = file_read(load->body + 1, &length, error)) == NULL)
         return error->code;
-    }
     fprintf(out, "%s %s%s HTTP/1.1\r\n", load->method, target->path[0] == '?' ? "/" : "",
             target->path);
     int result = headers_write(load, out, &has_host, error);
-    if (!has_host) {
+    if (!has_host)
         fprintf(out, "Host: %s\r\n", target->name);
-    }
     if (load->body != NULL || load->method_number == LEAT_METHOD_POST ||
-        load->method_number == LEAT_METHOD_PUT || load->method_number == LEAT_METHOD_PATCH) {
+        load->method_number == LEAT_METHOD_PUT || load->method_number == LEAT_METHOD_PATCH)
         fprintf(out, "Content-Length: %zu\r\n", length);
-    }
     fprintf(out, "%s\r\n", load->is_per_request ? "Connection: close\r\n" : "");
     fwrite(is_file ? file : load->body != NULL ? load->body : "", 1, length, out);
     free(file);
@@ -225,9 +205,8 @@ int load_request_make(struct load *load, struct leat_error *error)
 {
     char *text = NULL;
     size_t length = 0;
-    if (load->method == NULL) {
+    if (load->method == NULL)
         load->method = load->body != NULL ? "POST" : "GET";
-    }
     load->method_number = leat_method_find(load->method, strlen(load->method));
     if (!is_token(load->method, strlen(load->method)) ||
         load->method_number == LEAT_METHOD_CONNECT) {
@@ -235,9 +214,8 @@ int load_request_make(struct load *load, struct leat_error *error)
                          load->method);
     }
     FILE *out = open_memstream(&text, &length);
-    if (out == NULL) {
+    if (out == NULL)
         return leat_fail(error, -ENOMEM, "no memory for the request");
-    }
     int result = request_write(load, out, error);
     bool is_whole = fclose(out) == 0;
     uint64_t copies = LOAD_BURST_BYTES / (length + 1);
@@ -245,9 +223,8 @@ int load_request_make(struct load *load, struct leat_error *error)
     load->copies_count = copies > 0 ? (uint32_t)copies : 1;
     load->request_bytes = length;
     load->request = result == 0 && is_whole ? malloc(load->copies_count * length) : NULL;
-    for (uint32_t i = 0; load->request != NULL && i < load->copies_count; i++) {
+    for (uint32_t i = 0; load->request != NULL && i < load->copies_count; i++)
         memcpy(load->request + i * length, text, length);
-    }
     free(text);
     return result < 0 || load->request != NULL
                ? result

@@ -20,13 +20,11 @@ static int refuse(const struct text *text, const char *why)
 static bool parse_number(const char *digits, size_t length, uint32_t max, uint32_t *number)
 {
     uint64_t value = 0;
-    if (length == 0 || length > 10) {
+    if (length == 0 || length > 10)
         return false;
-    }
     for (size_t i = 0; i < length; i++) {
-        if (digits[i] < '0' || digits[i] > '9') {
+        if (digits[i] < '0' || digits[i] > '9')
             return false;
-        }
         value = value * 10 + (uint64_t)(digits[i] - '0');
     }
     *number = (uint32_t)value;
@@ -36,9 +34,8 @@ static bool parse_number(const char *digits, size_t length, uint32_t max, uint32
 static int parse_port(struct leat_addr *addr, const struct text *text, const char *digits)
 {
     uint32_t port;
-    if (!parse_number(digits, strlen(digits), UINT16_MAX, &port)) {
+    if (!parse_number(digits, strlen(digits), UINT16_MAX, &port))
         return refuse(text, "the port must be a number from 0 to 65535");
-    }
     addr->port = (uint16_t)port;
     return 0;
 }
@@ -46,12 +43,10 @@ static int parse_port(struct leat_addr *addr, const struct text *text, const cha
 static int parse_unix(struct leat_addr *addr, const struct text *text, const char *path)
 {
     size_t length = strlen(path);
-    if (length == 0 || (path[0] == '@' && length == 1)) {
+    if (length == 0 || (path[0] == '@' && length == 1))
         return refuse(text, "a path must follow \"unix:\"");
-    }
-    if (length >= LEAT_UNIX_PATH_BYTES_MAX) {
+    if (length >= LEAT_UNIX_PATH_BYTES_MAX)
         return refuse(text, "the path of a unix socket has at most 107 bytes");
-    }
     addr->family = LEAT_FAMILY_UNIX;
     addr->port = 0;
     memcpy(addr->path, path, length + 1);
@@ -60,9 +55,8 @@ static int parse_unix(struct leat_addr *addr, const struct text *text, const cha
 
 static int parse_zone(struct leat_addr *addr, const struct text *text, const char *zone)
 {
-    if (!parse_number(zone, strlen(zone), UINT32_MAX, &addr->scope)) {
+    if (!parse_number(zone, strlen(zone), UINT32_MAX, &addr->scope))
         addr->scope = if_nametoindex(zone);
-    }
     return addr->scope != 0 ? 0 : refuse(text, "there is no network interface of that zone");
 }
 
@@ -71,22 +65,18 @@ static int parse_ipv6(struct leat_addr *addr, const struct text *text, const cha
 {
     const char *end = strchr(bracketed, ']');
     char inside[INET6_ADDRSTRLEN + IF_NAMESIZE + 1];
-    if (end == NULL || (end[1] != 0 && end[1] != ':')) {
+    if (end == NULL || (end[1] != 0 && end[1] != ':'))
         return refuse(text, "an IPv6 address is written as \"[::1]:8080\"");
-    }
     size_t length = (size_t)(end - bracketed) - 1;
-    if (length >= sizeof(inside)) {
+    if (length >= sizeof(inside))
         return refuse(text, "that is too long for an IPv6 address");
-    }
     memcpy(inside, bracketed + 1, length);
     inside[length] = 0;
     char *zone = strchr(inside, '%');
-    if (zone != NULL) {
+    if (zone != NULL)
         *zone = 0;
-    }
-    if (inet_pton(AF_INET6, inside, addr->ip) != 1) {
+    if (inet_pton(AF_INET6, inside, addr->ip) != 1)
         return refuse(text, "that is no IPv6 address");
-    }
     addr->family = LEAT_FAMILY_IPV6;
     int result = zone != NULL ? parse_zone(addr, text, zone + 1) : 0;
     return result == 0 && end[1] == ':' ? parse_port(addr, text, end + 2) : result;
@@ -105,9 +95,8 @@ static int parse_host(struct leat_addr *addr, const struct text *text, const cha
     const char *colon = strchr(rest, ':');
     const char *port = colon != NULL ? colon + 1 : NULL;
     size_t length = colon != NULL ? (size_t)(colon - rest) : strlen(rest);
-    if (port != NULL && strchr(port, ':') != NULL) {
+    if (port != NULL && strchr(port, ':') != NULL)
         return refuse(text, "an IPv6 address is written as \"[::1]:8080\"");
-    }
     if (port == NULL && length > 0 && strspn(rest, "0123456789") == length) {
         port = rest;
         length = 0;
@@ -116,14 +105,12 @@ static int parse_host(struct leat_addr *addr, const struct text *text, const cha
         addr->family = LEAT_FAMILY_IPV6;
         return port != NULL ? parse_port(addr, text, port) : 0;
     }
-    if (length >= sizeof(host)) {
+    if (length >= sizeof(host))
         return refuse_name(text);
-    }
     memcpy(host, rest, length);
     host[length] = 0;
-    if (inet_pton(AF_INET, host, addr->ip) != 1) {
+    if (inet_pton(AF_INET, host, addr->ip) != 1)
         return refuse_name(text);
-    }
     addr->family = LEAT_FAMILY_IPV4;
     return port != NULL ? parse_port(addr, text, port) : 0;
 }
@@ -153,9 +140,8 @@ int leat_addr_parse(struct leat_addr *addr, const char *text, uint16_t default_p
     } else {
         result = parse_host(&parsed, &context, rest);
     }
-    if (result == 0) {
+    if (result == 0)
         *addr = parsed;
-    }
     return result;
 }
 
@@ -170,9 +156,8 @@ char *leat_addr_format(const struct leat_addr *addr, char text[LEAT_ADDR_TEXT_BY
         break;
     case LEAT_FAMILY_IPV6:
         inet_ntop(AF_INET6, addr->ip, ip, sizeof(ip));
-        if (addr->scope != 0) {
+        if (addr->scope != 0)
             snprintf(zone, sizeof(zone), "%%%u", addr->scope);
-        }
         snprintf(text, LEAT_ADDR_TEXT_BYTES_MAX, "[%s%s]:%u", ip, zone, addr->port);
         break;
     case LEAT_FAMILY_UNIX:
@@ -198,11 +183,9 @@ bool leat_addr_is_wildcard(const struct leat_addr *addr)
 
 bool leat_addr_equal(const struct leat_addr *a, const struct leat_addr *b)
 {
-    if (a->family != b->family) {
+    if (a->family != b->family)
         return false;
-    }
-    if (a->family == LEAT_FAMILY_UNIX) {
+    if (a->family == LEAT_FAMILY_UNIX)
         return strncmp(a->path, b->path, LEAT_UNIX_PATH_BYTES_MAX) == 0;
-    }
     return a->port == b->port && a->scope == b->scope && memcmp(a->ip, b->ip, ip_bytes(a)) == 0;
 }

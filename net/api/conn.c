@@ -31,9 +31,8 @@ static inline struct leat_transport *transport_of(leat_conn conn, int *error)
     const struct leat_core *core = leat_core_now;
     struct leat_transport *transport = NULL;
     *error = -ESTALE;
-    if (unlikely(conn_transport(conn.id) == LEAT_TRANSPORT_NONE)) {
+    if (unlikely(conn_transport(conn.id) == LEAT_TRANSPORT_NONE))
         return NULL;
-    }
     if (unlikely(core == NULL || conn_core(conn.id) != core->index)) {
         *error = -EXDEV;
         return NULL;
@@ -74,12 +73,10 @@ static struct leat_transport *first_choice(struct leat_core *core, const struct 
 {
     struct leat_transport *stack = core->transports[LEAT_TRANSPORT_STACK];
     struct leat_transport *sockets = core->transports[LEAT_TRANSPORT_SOCKETS];
-    if (addr->via == LEAT_VIA_STACK) {
+    if (addr->via == LEAT_VIA_STACK)
         return stack;
-    }
-    if (addr->via == LEAT_VIA_SOCKETS || addr->family == LEAT_FAMILY_UNIX || stack == NULL) {
+    if (addr->via == LEAT_VIA_SOCKETS || addr->family == LEAT_FAMILY_UNIX || stack == NULL)
         return sockets;
-    }
     return stack;
 }
 
@@ -97,14 +94,12 @@ int leat_listen(struct leat_loop *loop, const struct leat_addr *addr,
 {
     static const struct leat_listen_options defaults;
     struct leat_core *core = leat_core_now;
-    if (core == NULL || core->loop != loop) {
+    if (core == NULL || core->loop != loop)
         return -EXDEV;
-    }
     options = options != NULL ? options : &defaults;
     struct leat_transport *transport = first_choice(core, addr);
-    if (transport == NULL) {
+    if (transport == NULL)
         return no_transport(core, addr);
-    }
     int result = transport->ops->listen(transport, addr, options, ops, user, listener);
     transport = second_choice(core, addr, result);
     return transport == NULL
@@ -138,14 +133,12 @@ int leat_connect(struct leat_loop *loop, const struct leat_addr *to, const struc
 {
     static const struct leat_conn_options defaults;
     struct leat_core *core = leat_core_now;
-    if (core == NULL || core->loop != loop) {
+    if (core == NULL || core->loop != loop)
         return -EXDEV;
-    }
     options = options != NULL ? options : &defaults;
     struct leat_transport *transport = first_choice(core, to);
-    if (transport == NULL) {
+    if (transport == NULL)
         return no_transport(core, to);
-    }
     int result = transport->ops->connect(transport, to, from, options, ops, user, conn);
     transport = second_choice(core, to, result);
     return transport == NULL
@@ -162,17 +155,14 @@ int leat_conn_send_bytes(leat_conn conn, const void *bytes, size_t length_bytes)
 {
     int result;
     struct leat_transport *transport = transport_of(conn, &result);
-    if (unlikely(transport == NULL)) {
+    if (unlikely(transport == NULL))
         return result;
-    }
     struct leat_buf copy = leat_buf_from_bytes(bytes, length_bytes);
-    if (copy.data == NULL && length_bytes != 0) {
+    if (copy.data == NULL && length_bytes != 0)
         return -ENOMEM;
-    }
     result = transport->ops->send(transport, conn, &copy, length_bytes != 0 ? 1 : 0);
-    if (result < 0) {
+    if (result < 0)
         leat_buf_unref(copy);
-    }
     return result;
 }
 
@@ -223,11 +213,10 @@ void leat_conn_release(leat_conn conn, struct leat_buf held)
 {
     int error;
     struct leat_transport *transport = transport_of(conn, &error);
-    if (transport != NULL) {
+    if (transport != NULL)
         transport->ops->release(transport, conn, held);
-    } else {
+    else
         leat_buf_unref(held);
-    }
 }
 
 int leat_conn_set(leat_conn conn, const struct leat_conn_ops *ops, void *user)

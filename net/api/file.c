@@ -13,9 +13,8 @@ struct leat_file {
 struct leat_file *leat_file_new(int fd)
 {
     struct leat_file *file = leat_heap_alloc(sizeof(*file));
-    if (file != NULL) {
+    if (file != NULL)
         *file = (struct leat_file){.fd = fd, .ref_count = 1};
-    }
     return file;
 }
 

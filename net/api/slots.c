@@ -28,9 +28,8 @@ int slots_init(struct slots *slots, unsigned transport, size_t slot_bytes, uint3
 
 void slots_fini(struct slots *slots)
 {
-    for (uint32_t i = 0; i < slots->capacity_count >> SLOTS_PER_CHUNK_SHIFT; i++) {
+    for (uint32_t i = 0; i < slots->capacity_count >> SLOTS_PER_CHUNK_SHIFT; i++)
         leat_heap_free(slots->chunks[i]);
-    }
     leat_heap_free(slots->chunks);
     *slots = (struct slots){.free_first = SLOTS_NONE};
 }
@@ -39,9 +38,8 @@ static bool slots_grow(struct slots *slots)
 {
     size_t bytes = (size_t)SLOTS_PER_CHUNK * slots->slot_bytes;
     uint8_t *chunk = leat_heap_alloc_aligned(bytes, 64);
-    if (chunk == NULL) {
+    if (chunk == NULL)
         return false;
-    }
     memset(chunk, 0, bytes);
     slots->chunks[slots->capacity_count >> SLOTS_PER_CHUNK_SHIFT] = chunk;
     slots->capacity_count += SLOTS_PER_CHUNK;
@@ -51,13 +49,11 @@ static bool slots_grow(struct slots *slots)
 void *slots_take(struct slots *slots)
 {
     uint32_t index = slots->free_first;
-    if (slots->live_count == slots->limit_count) {
+    if (slots->live_count == slots->limit_count)
         return NULL;
-    }
     if (index == SLOTS_NONE) {
-        if (slots->unused == slots->capacity_count && !slots_grow(slots)) {
+        if (slots->unused == slots->capacity_count && !slots_grow(slots))
             return NULL;
-        }
         index = slots->unused++;
     }
     uint64_t *slot = slots_address(slots, index);
@@ -94,9 +90,8 @@ void slots_give(struct slots *slots, void *slot)
 
 void *slots_at(const struct slots *slots, uint32_t index)
 {
-    if (index >= slots->capacity_count) {
+    if (index >= slots->capacity_count)
         return NULL;
-    }
     uint64_t *slot = slots_address(slots, index);
     return (*slot & TRANSPORT_BITS) != 0 ? slot : NULL;
 }

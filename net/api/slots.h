@@ -63,9 +63,8 @@ static inline void *slots_address(const struct slots *slots, uint32_t index)
 static inline void *slots_find(const struct slots *slots, uint64_t id)
 {
     uint32_t index = conn_index(id);
-    if (unlikely(index >= slots->capacity_count)) {
+    if (unlikely(index >= slots->capacity_count))
         return NULL;
-    }
     uint64_t *slot = slots_address(slots, index);
     return likely(*slot == id) ? slot : NULL;
 }

@@ -28,9 +28,8 @@ static struct cursor cursor_of(struct leat_view view)
 
 static void skip_blanks(struct cursor *cursor)
 {
-    while (cursor->at < cursor->end && (*cursor->at == ' ' || *cursor->at == '\t')) {
+    while (cursor->at < cursor->end && (*cursor->at == ' ' || *cursor->at == '\t'))
         cursor->at++;
-    }
 }
 
 static bool skip_char(struct cursor *cursor, char c)
@@ -48,13 +47,11 @@ static bool next_etag(struct cursor *cursor, struct leat_view *tag, bool *is_wea
     *is_weak = cursor->end - cursor->at >= 2 && cursor->at[0] == 'W' && cursor->at[1] == '/';
     cursor->at += *is_weak ? 2 : 0;
     const char *start = cursor->at;
-    if (!skip_char(cursor, '"')) {
+    if (!skip_char(cursor, '"'))
         return false;
-    }
     const char *quote = memchr(cursor->at, '"', (size_t)(cursor->end - cursor->at));
-    if (quote == NULL) {
+    if (quote == NULL)
         return false;
-    }
     cursor->at = quote + 1;
     *tag = (struct leat_view){start, (size_t)(cursor->at - start)};
     return true;
@@ -64,18 +61,15 @@ static bool etag_in_list(struct leat_view list, const char *etag, bool is_strong
 {
     struct cursor cursor = cursor_of(list);
     skip_blanks(&cursor);
-    if (cursor.end - cursor.at == 1 && *cursor.at == '*') {
+    if (cursor.end - cursor.at == 1 && *cursor.at == '*')
         return true;
-    }
     while (cursor.at < cursor.end) {
         struct leat_view tag;
         bool is_weak;
-        if (!next_etag(&cursor, &tag, &is_weak)) {
+        if (!next_etag(&cursor, &tag, &is_weak))
             return false;
-        }
-        if (!(is_weak && is_strong_only) && leat_view_equal(tag, etag)) {
+        if (!(is_weak && is_strong_only) && leat_view_equal(tag, etag))
             return true;
-        }
         do {
             skip_blanks(&cursor);
         } while (skip_char(&cursor, ','));
@@ -85,11 +79,9 @@ static bool etag_in_list(struct leat_view list, const char *etag, bool is_strong
 
 static bool etag_in_fields(const struct files_fields *fields, const char *etag, bool is_strong_only)
 {
-    for (unsigned i = 0; i < fields->count; i++) {
-        if (etag_in_list(fields->view[i], etag, is_strong_only)) {
+    for (unsigned i = 0; i < fields->count; i++)
+        if (etag_in_list(fields->view[i], etag, is_strong_only))
             return true;
-        }
-    }
     return false;
 }
 
@@ -99,9 +91,8 @@ static bool range_is_current(struct leat_view if_range, const struct files_versi
     struct cursor cursor = cursor_of(if_range);
     struct leat_view tag;
     bool is_weak;
-    if (next_etag(&cursor, &tag, &is_weak)) {
+    if (next_etag(&cursor, &tag, &is_weak))
         return !is_weak && cursor.at == cursor.end && leat_view_equal(tag, version->etag);
-    }
     /* A date is a strong validator only when the file cannot have changed twice in that second:
      * RFC 9110 8.8.2.2. */
     return files_date_parse(if_range, now_s) == version->modified_s && version->modified_s < now_s;
@@ -111,29 +102,24 @@ enum files_outcome files_evaluate(const struct files_conditions *conditions,
                                   const struct files_version *version, int64_t now_s)
 {
     if (conditions->if_match.count > 0) {
-        if (!etag_in_fields(&conditions->if_match, version->etag, true)) {
+        if (!etag_in_fields(&conditions->if_match, version->etag, true))
             return FILES_FAILED;
-        }
     } else if (conditions->if_unmodified_since.data != NULL) {
         int64_t since_s = files_date_parse(conditions->if_unmodified_since, now_s);
-        if (since_s >= 0 && version->modified_s > since_s) {
+        if (since_s >= 0 && version->modified_s > since_s)
             return FILES_FAILED;
-        }
     }
     if (conditions->if_none_match.count > 0) {
-        if (etag_in_fields(&conditions->if_none_match, version->etag, false)) {
+        if (etag_in_fields(&conditions->if_none_match, version->etag, false))
             return FILES_NOT_MODIFIED;
-        }
     } else if (conditions->if_modified_since.data != NULL) {
         int64_t since_s = files_date_parse(conditions->if_modified_since, now_s);
-        if (since_s >= 0 && version->modified_s <= since_s) {
+        if (since_s >= 0 && version->modified_s <= since_s)
             return FILES_NOT_MODIFIED;
-        }
     }
     if (conditions->range.data != NULL && conditions->if_range.data != NULL &&
-        !range_is_current(conditions->if_range, version, now_s)) {
+        !range_is_current(conditions->if_range, version, now_s))
         return FILES_SEND_ALL;
-    }
     return FILES_SEND;
 }
 
@@ -159,23 +145,19 @@ static bool next_range(struct cursor *cursor, uint64_t size_bytes, struct files_
     uint64_t first, last;
     if (skip_char(cursor, '-')) {
         uint64_t suffix_bytes;
-        if (!next_number(cursor, &suffix_bytes)) {
+        if (!next_number(cursor, &suffix_bytes))
             return false;
-        }
         *is_there = suffix_bytes > 0 && size_bytes > 0;
         range->first = suffix_bytes < size_bytes ? size_bytes - suffix_bytes : 0;
         range->last = size_bytes - 1;
         return true;
     }
-    if (!next_number(cursor, &first) || !skip_char(cursor, '-')) {
+    if (!next_number(cursor, &first) || !skip_char(cursor, '-'))
         return false;
-    }
-    if (!next_number(cursor, &last)) {
+    if (!next_number(cursor, &last))
         last = UINT64_MAX;
-    }
-    if (last < first) {
+    if (last < first)
         return false;
-    }
     *is_there = first < size_bytes;
     range->first = first;
     range->last = last < size_bytes ? last : size_bytes - 1;
@@ -205,34 +187,27 @@ int files_ranges_parse(struct leat_view range, uint64_t size_bytes, unsigned max
 {
     struct cursor cursor = cursor_of(range);
     if (range.length_bytes < 6 ||
-        !leat_view_equal_nocase((struct leat_view){range.data, 5}, "bytes")) {
+        !leat_view_equal_nocase((struct leat_view){range.data, 5}, "bytes"))
         return 0;
-    }
     cursor.at += 5;
-    if (!skip_char(&cursor, '=')) {
+    if (!skip_char(&cursor, '='))
         return 0;
-    }
     unsigned count = 0, spec_count = 0;
     for (;;) {
         skip_blanks(&cursor);
-        if (cursor.at == cursor.end) {
+        if (cursor.at == cursor.end)
             break;
-        }
-        if (skip_char(&cursor, ',')) { /* empty list elements are allowed, RFC 9110 5.6.1.2 */
+        if (skip_char(&cursor, ',')) /* empty list elements are allowed, RFC 9110 5.6.1.2 */
             continue;
-        }
         struct files_range next;
         bool is_there = false;
-        if (spec_count++ == max || !next_range(&cursor, size_bytes, &next, &is_there)) {
+        if (spec_count++ == max || !next_range(&cursor, size_bytes, &next, &is_there))
             return 0;
-        }
-        if (is_there) {
+        if (is_there)
             ranges[count++] = next;
-        }
         skip_blanks(&cursor);
-        if (cursor.at < cursor.end && *cursor.at != ',') {
+        if (cursor.at < cursor.end && *cursor.at != ',')
             return 0;
-        }
     }
     return spec_count == 0 ? 0 : count == 0 ? -1 : join_ranges(ranges, (int)count);
 }
@@ -243,20 +218,16 @@ int files_ranges_parse(struct leat_view range, uint64_t size_bytes, unsigned max
 static int next_weight(struct cursor *cursor)
 {
     skip_blanks(cursor);
-    if (!skip_char(cursor, ';')) {
+    if (!skip_char(cursor, ';'))
         return 1000;
-    }
     skip_blanks(cursor);
-    if (!(skip_char(cursor, 'q') || skip_char(cursor, 'Q')) || !skip_char(cursor, '=')) {
+    if (!(skip_char(cursor, 'q') || skip_char(cursor, 'Q')) || !skip_char(cursor, '='))
         return -1;
-    }
     int weight = skip_char(cursor, '1') ? 1000 : skip_char(cursor, '0') ? 0 : -1;
     if (weight >= 0 && skip_char(cursor, '.')) {
-        for (int place = 100; place > 0; place /= 10) {
-            if (cursor->at < cursor->end && *cursor->at >= '0' && *cursor->at <= '9') {
+        for (int place = 100; place > 0; place /= 10)
+            if (cursor->at < cursor->end && *cursor->at >= '0' && *cursor->at <= '9')
                 weight += (*cursor->at++ - '0') * place;
-            }
-        }
     }
     return weight <= 1000 ? weight : -1;
 }
@@ -267,23 +238,20 @@ static void weigh_list(struct leat_view list, int weights[FILES_CODING_END], int
     while (cursor.at < cursor.end) {
         skip_blanks(&cursor);
         const char *start = cursor.at;
-        while (cursor.at < cursor.end && strchr(" \t,;", *cursor.at) == NULL) {
+        while (cursor.at < cursor.end && strchr(" \t,;", *cursor.at) == NULL)
             cursor.at++;
-        }
         struct leat_view name = {start, (size_t)(cursor.at - start)};
         int weight = next_weight(&cursor);
-        if (leat_view_equal_nocase(name, "br")) {
+        if (leat_view_equal_nocase(name, "br"))
             weights[FILES_BROTLI] = weight;
-        } else if (leat_view_equal_nocase(name, "gzip") || leat_view_equal_nocase(name, "x-gzip")) {
+        else if (leat_view_equal_nocase(name, "gzip") || leat_view_equal_nocase(name, "x-gzip"))
             weights[FILES_GZIP] = weight;
-        } else if (leat_view_equal_nocase(name, "identity")) {
+        else if (leat_view_equal_nocase(name, "identity"))
             weights[FILES_IDENTITY] = weight;
-        } else if (leat_view_equal(name, "*")) {
+        else if (leat_view_equal(name, "*"))
             *any = weight;
-        }
-        while (cursor.at < cursor.end && !skip_char(&cursor, ',')) {
+        while (cursor.at < cursor.end && !skip_char(&cursor, ','))
             cursor.at++;
-        }
     }
 }
 
@@ -292,9 +260,8 @@ void files_codings_parse(const struct files_fields *accept_encoding,
 {
     enum { NOT_SAID = -2 };
     int weights[FILES_CODING_END] = {NOT_SAID, NOT_SAID, NOT_SAID}, any = NOT_SAID;
-    for (unsigned i = 0; i < accept_encoding->count; i++) {
+    for (unsigned i = 0; i < accept_encoding->count; i++)
         weigh_list(accept_encoding->view[i], weights, &any);
-    }
     for (int i = 0; i < FILES_CODING_END; i++) {
         if (weights[i] == NOT_SAID) {
             /* Identity is acceptable unless it is excluded, but anything named is better. */
@@ -304,19 +271,15 @@ void files_codings_parse(const struct files_fields *accept_encoding,
     unsigned count = 0;
     for (;;) {
         int best = -1;
-        for (int i = 0; i < FILES_CODING_END; i++) {
-            if (weights[i] > 0 && (best < 0 || weights[i] > weights[best])) {
+        for (int i = 0; i < FILES_CODING_END; i++)
+            if (weights[i] > 0 && (best < 0 || weights[i] > weights[best]))
                 best = i;
-            }
-        }
-        if (best < 0) {
+        if (best < 0)
             break;
-        }
         order[count++] = (enum files_coding)best;
         weights[best] = 0;
-        if (best == FILES_IDENTITY) {
+        if (best == FILES_IDENTITY)
             break; /* it is always there: what is liked less is never looked for */
-        }
     }
     order[count] = FILES_CODING_END;
 }

@@ -483,14 +483,13 @@ static void pump_steps(struct leat_request *req, unsigned *handled)
 {
     bool goes_on = true;
 
-    while (goes_on) {
+    while (goes_on)
         if (req->phase == HTTP_PHASE_HEAD)
             goes_on = head_step(req, handled);
         else if (req->phase == HTTP_PHASE_EXCHANGE)
             goes_on = exchange_step(req);
         else
             break;
-    }
 }
 
 /* Input from the backlog. What is behind it stays there. */

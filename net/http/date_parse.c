@@ -16,9 +16,8 @@ static int digits(const char *text, int count)
 {
     int value = 0;
     for (int i = 0; i < count; i++) {
-        if (text[i] < '0' || text[i] > '9') {
+        if (text[i] < '0' || text[i] > '9')
             return -1;
-        }
         value = value * 10 + text[i] - '0';
     }
     return value;
@@ -27,11 +26,9 @@ static int digits(const char *text, int count)
 static int month_of(const char *text)
 {
     static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    for (int i = 0; i < 12; i++) {
-        if (memcmp(text, names + (ptrdiff_t)i * 3, 3) == 0) {
+    for (int i = 0; i < 12; i++)
+        if (memcmp(text, names + (ptrdiff_t)i * 3, 3) == 0)
             return i + 1;
-        }
-    }
     return -1;
 }
 
@@ -42,9 +39,8 @@ static int64_t seconds_of(int year, int month, int day, const char *clock)
     bool is_sane = year >= 1970 && month >= 1 && day >= 1 && day <= lengths[month - 1] &&
                    hour >= 0 && hour <= 23 && minute >= 0 && minute <= 59 && second >= 0 &&
                    second <= 60 && clock[2] == ':' && clock[5] == ':';
-    if (!is_sane) {
+    if (!is_sane)
         return -1;
-    }
     return days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
 }
 
@@ -52,9 +48,8 @@ static int64_t seconds_of(int year, int month, int day, const char *clock)
 static int full_year(int year, int64_t now_s)
 {
     int now_year = 1970 + (int)(now_s / 31556952);
-    if (year < 0) {
+    if (year < 0)
         return -1;
-    }
     year += now_year / 100 * 100;
     return year > now_year + 50 ? year - 100 : year;
 }

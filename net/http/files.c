@@ -37,13 +37,11 @@ static int options_set(struct leat_files *files, const struct leat_files_options
     struct leat_files_options *own = &files->options;
     if (!copy_option(files->prefix, sizeof(files->prefix), own->prefix, "") ||
         !copy_option(files->index_name, sizeof(files->index_name), own->index_name, "index.html") ||
-        !copy_option(files->cache_control, sizeof(files->cache_control), own->cache_control, "")) {
+        !copy_option(files->cache_control, sizeof(files->cache_control), own->cache_control, ""))
         return leat_fail(error, -EINVAL, "an option of the file handler is too long");
-    }
     files->prefix_bytes = strlen(files->prefix);
-    while (files->prefix_bytes > 0 && files->prefix[files->prefix_bytes - 1] == '/') {
+    while (files->prefix_bytes > 0 && files->prefix[files->prefix_bytes - 1] == '/')
         files->prefix[--files->prefix_bytes] = '\0';
-    }
     if (files->prefix_bytes > 0 && files->prefix[0] != '/') {
         return leat_fail(error, -EINVAL, "the prefix \"%s\" of files must begin with a slash",
                          files->prefix);
@@ -115,16 +113,14 @@ struct answer {
 
 static void add_field(struct files_fields *fields, struct leat_view value)
 {
-    if (fields->count < FILES_FIELDS_MAX) {
+    if (fields->count < FILES_FIELDS_MAX)
         fields->view[fields->count++] = value;
-    }
 }
 
 static void add_single(struct leat_view *field, struct leat_view value)
 {
-    if (field->data == NULL) {
+    if (field->data == NULL)
         *field = value;
-    }
 }
 
 static void read_conditions(const struct leat_request *req, struct files_conditions *conditions)
@@ -135,23 +131,22 @@ static void read_conditions(const struct leat_request *req, struct files_conditi
         struct leat_view name;
         struct leat_view value = leat_request_header_at(req, i, &name);
         char first = name.length_bytes > 0 ? (char)(name.data[0] | 0x20) : '\0';
-        if (first == 'a' && leat_view_equal_nocase(name, "accept-encoding")) {
+        if (first == 'a' && leat_view_equal_nocase(name, "accept-encoding"))
             add_field(&conditions->accept_encoding, value);
-        } else if (first == 'r' && leat_view_equal_nocase(name, "range")) {
+        else if (first == 'r' && leat_view_equal_nocase(name, "range"))
             add_single(&conditions->range, value);
-        } else if (first != 'i') {
+        else if (first != 'i')
             continue;
-        } else if (leat_view_equal_nocase(name, "if-none-match")) {
+        else if (leat_view_equal_nocase(name, "if-none-match"))
             add_field(&conditions->if_none_match, value);
-        } else if (leat_view_equal_nocase(name, "if-modified-since")) {
+        else if (leat_view_equal_nocase(name, "if-modified-since"))
             add_single(&conditions->if_modified_since, value);
-        } else if (leat_view_equal_nocase(name, "if-match")) {
+        else if (leat_view_equal_nocase(name, "if-match"))
             add_field(&conditions->if_match, value);
-        } else if (leat_view_equal_nocase(name, "if-unmodified-since")) {
+        else if (leat_view_equal_nocase(name, "if-unmodified-since"))
             add_single(&conditions->if_unmodified_since, value);
-        } else if (leat_view_equal_nocase(name, "if-range")) {
+        else if (leat_view_equal_nocase(name, "if-range"))
             add_single(&conditions->if_range, value);
-        }
     }
 }
 
@@ -194,12 +189,10 @@ static void add_validators(const struct answer *answer)
     leat_response_header(req, "ETag", answer->version.etag);
     leat_response_header_view(req, leat_view_of("Last-Modified"),
                               (struct leat_view){date, HTTP_DATE_BYTES});
-    if (answer->varies) {
+    if (answer->varies)
         leat_response_header(req, "Vary", "Accept-Encoding");
-    }
-    if (answer->files->cache_control[0] != '\0') {
+    if (answer->files->cache_control[0] != '\0')
         leat_response_header(req, "Cache-Control", answer->files->cache_control);
-    }
 }
 
 static void add_coding(const struct answer *answer)
@@ -232,9 +225,8 @@ void files_parts_free(struct files_parts *parts)
 
 static int part_head(const struct files_parts *parts, unsigned index, char text[PART_BYTES_MAX])
 {
-    if (index == parts->count) {
+    if (index == parts->count)
         return snprintf(text, PART_BYTES_MAX, "\r\n--%s--\r\n", parts->boundary);
-    }
     return snprintf(text, PART_BYTES_MAX,
                     "%s--%s\r\nContent-Type: %s\r\nContent-Range: bytes %lu-%lu/%lu\r\n\r\n",
                     index == 0 ? "" : "\r\n", parts->boundary, parts->type,
@@ -265,9 +257,8 @@ static void parts_send(struct leat_request *req)
             }
         }
     }
-    if (rc != -EAGAIN) {
+    if (rc != -EAGAIN)
         leat_request_fail(req, 500, "a part of a file could not be sent: %s", leat_errno_name(rc));
-    }
 }
 
 static void send_parts(const struct answer *answer, struct leat_file *file,
@@ -287,9 +278,8 @@ static void send_parts(const struct answer *answer, struct leat_file *file,
     req->x.parts = parts;
     /* Not to be guessed by who wrote the file, else its bytes could pose as parts. */
     uint64_t random[1] = {0};
-    if (getrandom(random, sizeof(random), GRND_NONBLOCK) != sizeof(random)) {
+    if (getrandom(random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
         random[0] = leat_loop_clock(leat_request_loop(req)) * UINT64_C(0x9e3779b97f4a7c15);
-    }
     snprintf(parts->boundary, sizeof(parts->boundary), "leat-%016lx", (unsigned long)random[0]);
     char text[PART_BYTES_MAX];
     uint64_t length_bytes = 0;
@@ -408,9 +398,8 @@ static void answer_redirect(struct answer *answer)
     }
     size_t length = files_path_encode(answer->path, location, size_bytes);
     location[length++] = '/';
-    if (query.length_bytes > 0) {
+    if (query.length_bytes > 0)
         location[length++] = '?';
-    }
     leat_view_copy(query, location + length, size_bytes - length);
     leat_respond_redirect(answer->req, 301, location);
     leat_heap_free(location);
@@ -420,9 +409,8 @@ static void answer_redirect(struct answer *answer)
 static int open_one(struct answer *answer, struct stat *status)
 {
     answer->fd = files_open(&answer->files->root, name_in(answer), 0);
-    if (answer->fd < 0) {
+    if (answer->fd < 0)
         return answer->fd;
-    }
     if (fstat(answer->fd, status) != 0) {
         int code = -errno;
         close(answer->fd);
@@ -439,21 +427,18 @@ static int open_best(struct answer *answer, struct stat *status)
     enum files_coding order[FILES_CODING_END + 1] = {FILES_IDENTITY, FILES_CODING_END};
     answer->varies =
         !answer->files->options.no_precompressed && files_is_compressible(answer->path);
-    if (answer->varies) {
+    if (answer->varies)
         files_codings_parse(&answer->conditions.accept_encoding, order);
-    }
     int code = -EPROTO;
     for (unsigned i = 0; order[i] != FILES_CODING_END; i++) {
         answer->coding = order[i];
         strcpy(answer->path + answer->path_bytes, suffixes[order[i]]);
         code = open_one(answer, status);
         answer->path[answer->path_bytes] = '\0';
-        if (order[i] == FILES_IDENTITY || (code == 0 && S_ISREG(status->st_mode))) {
+        if (order[i] == FILES_IDENTITY || (code == 0 && S_ISREG(status->st_mode)))
             return code;
-        }
-        if (code == 0) {
+        if (code == 0)
             close(answer->fd);
-        }
         code = -EPROTO;
     }
     return code;
@@ -490,11 +475,10 @@ static void answer_path(struct answer *answer)
         answer_file(answer, &status);
     } else {
         close(answer->fd);
-        if (S_ISDIR(status.st_mode) && !is_directory) {
+        if (S_ISDIR(status.st_mode) && !is_directory)
             answer_redirect(answer);
-        } else {
+        else
             fail_errno(answer->req, answer->path, -ENOENT);
-        }
     }
 }
 

@@ -15,18 +15,15 @@ static int open_resolved(const struct files_root *root, const char *name, int fl
 {
     struct open_how how = {.flags = (unsigned)(OPEN_FLAGS | flags),
                            .resolve = RESOLVE_NO_MAGICLINKS};
-    if (root->symlinks != LEAT_SYMLINKS_ALL) {
+    if (root->symlinks != LEAT_SYMLINKS_ALL)
         how.resolve |= RESOLVE_BENEATH;
-    }
-    if (root->symlinks == LEAT_SYMLINKS_NONE) {
+    if (root->symlinks == LEAT_SYMLINKS_NONE)
         how.resolve |= RESOLVE_NO_SYMLINKS;
-    }
     int fd = -1;
     for (int i = 0; i < RENAME_TRIES; i++) {
         fd = (int)syscall(SYS_openat2, root->fd, name, &how, sizeof(how));
-        if (fd >= 0 || errno != EAGAIN) {
+        if (fd >= 0 || errno != EAGAIN)
             break;
-        }
     }
     return fd >= 0 ? fd : -errno;
 }
@@ -50,24 +47,19 @@ static int walk_link(struct walk *walk, enum leat_symlinks symlinks, const char 
 {
     char target[LEAT_FILES_PATH_BYTES_MAX];
     ssize_t length = readlinkat(walk->fds[walk->depth], segment, target, sizeof(target));
-    if (length < 0) {
+    if (length < 0)
         return errno == EINVAL ? -ENOTDIR : -errno; /* it is no link after all */
-    }
-    if (symlinks == LEAT_SYMLINKS_NONE || ++walk->links > FILES_LINKS_MAX) {
+    if (symlinks == LEAT_SYMLINKS_NONE || ++walk->links > FILES_LINKS_MAX)
         return -ELOOP;
-    }
-    if (length == 0 || target[0] == '/') {
+    if (length == 0 || target[0] == '/')
         return -EXDEV;
-    }
     size_t rest_bytes = strlen(rest);
-    if ((size_t)length + 1 + rest_bytes >= sizeof(walk->rest)) {
+    if ((size_t)length + 1 + rest_bytes >= sizeof(walk->rest))
         return -ENAMETOOLONG;
-    }
     memmove(walk->rest + length + has_slash, rest, rest_bytes + 1);
     memcpy(walk->rest, target, (size_t)length);
-    if (has_slash) {
+    if (has_slash)
         walk->rest[length] = '/';
-    }
     return 0;
 }
 
@@ -79,13 +71,11 @@ static int walk_step(struct walk *walk, enum leat_symlinks symlinks, int flags)
     char *rest = segment + length;
     bool is_last = rest[strspn(rest, "/")] == '\0';
     bool has_slash = *rest == '/';
-    if (*rest != '\0') {
+    if (*rest != '\0')
         *rest++ = '\0';
-    }
     if (length == 2 && memcmp(segment, "..", 2) == 0) {
-        if (walk->depth == 0) {
+        if (walk->depth == 0)
             return -EXDEV;
-        }
         walk_up(walk);
         memmove(walk->rest, is_last ? "." : rest, is_last ? 2 : strlen(rest) + 1);
         return -EAGAIN;
@@ -102,9 +92,8 @@ static int walk_step(struct walk *walk, enum leat_symlinks symlinks, int flags)
         int rc = walk_link(walk, symlinks, segment, rest, has_slash);
         return rc == 0 ? -EAGAIN : rc;
     }
-    if (fd < 0 || is_last) {
+    if (fd < 0 || is_last)
         return fd >= 0 ? fd : -errno;
-    }
     if (walk->depth + 1 == FILES_DEPTH_MAX) {
         close(fd);
         return -ENAMETOOLONG;
@@ -121,25 +110,21 @@ static int open_walking(const struct files_root *root, const char *name, int fla
     walk.depth = walk.links = 0;
     snprintf(walk.rest, sizeof(walk.rest), "%s", name);
     int result = -EAGAIN;
-    while (result == -EAGAIN) {
+    while (result == -EAGAIN)
         result = walk_step(&walk, root->symlinks, flags);
-    }
-    while (walk.depth > 0) {
+    while (walk.depth > 0)
         walk_up(&walk);
-    }
     return result;
 }
 
 int files_open(const struct files_root *root, const char *name, int flags)
 {
-    if (root->has_openat2) {
+    if (root->has_openat2)
         return open_resolved(root, name, flags);
-    }
     if (root->symlinks == LEAT_SYMLINKS_ALL) {
         int fd = openat(root->fd, name, OPEN_FLAGS | flags);
-        if (fd < 0) {
+        if (fd < 0)
             return -errno;
-        }
         return fd;
     }
     return open_walking(root, name, flags);
@@ -165,8 +150,7 @@ int files_root_open(struct files_root *root, const char *directory, enum leat_sy
                          directory);
     }
     root->has_openat2 = fd >= 0;
-    if (fd >= 0) {
+    if (fd >= 0)
         close(fd);
-    }
     return 0;
 }

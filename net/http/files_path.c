@@ -5,9 +5,8 @@
 
 static int hex_value(char c)
 {
-    if (c >= '0' && c <= '9') {
+    if (c >= '0' && c <= '9')
         return c - '0';
-    }
     c = (char)(c | 0x20);
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
@@ -16,32 +15,27 @@ static int hex_value(char c)
 static struct leat_view path_of(struct leat_view target)
 {
     const char *at = target.data, *end = at + target.length_bytes;
-    if (at == end) {
+    if (at == end)
         return (struct leat_view){"/", 1};
-    }
     if (*at != '/') {
         const char *colon = memchr(at, ':', (size_t)(end - at));
-        if (colon == NULL || end - colon < 3 || colon[1] != '/' || colon[2] != '/') {
+        if (colon == NULL || end - colon < 3 || colon[1] != '/' || colon[2] != '/')
             return (struct leat_view){NULL, 0}; /* "*", or an authority */
-        }
         at = colon + 3;
-        while (at < end && *at != '/' && *at != '?') {
+        while (at < end && *at != '/' && *at != '?')
             at++;
-        }
     }
     const char *path = at;
-    while (at < end && *at != '?') {
+    while (at < end && *at != '?')
         at++;
-    }
     return at > path ? (struct leat_view){path, (size_t)(at - path)} : (struct leat_view){"/", 1};
 }
 
 static bool is_servable(const char *segment, size_t length, bool is_first, bool serve_hidden)
 {
     if (length == 0 || (length == 1 && segment[0] == '.') ||
-        (length == 2 && segment[0] == '.' && segment[1] == '.')) {
+        (length == 2 && segment[0] == '.' && segment[1] == '.'))
         return false;
-    }
     return serve_hidden || segment[0] != '.' ||
            (is_first && length == 11 && memcmp(segment, ".well-known", 11) == 0);
 }
@@ -54,14 +48,12 @@ static int decode_byte(const char **at, const char *end)
     if (c == '%') {
         int high = end - *at >= 2 ? hex_value((*at)[0]) : -1;
         int low = high >= 0 ? hex_value((*at)[1]) : -1;
-        if (low < 0) {
+        if (low < 0)
             return -EINVAL;
-        }
         *at += 2;
         c = (char)(high << 4 | low);
-        if (c == '/') {
+        if (c == '/')
             return -ENOENT;
-        }
     }
     return c == '\0' ? -ENOENT : (uint8_t)c;
 }
@@ -70,32 +62,26 @@ int files_path_decode(struct leat_view target, bool serve_hidden,
                       char path[LEAT_FILES_PATH_BYTES_MAX])
 {
     struct leat_view raw = path_of(target);
-    if (raw.data == NULL || raw.data[0] != '/') {
+    if (raw.data == NULL || raw.data[0] != '/')
         return -ENOENT;
-    }
     const char *at = raw.data + 1, *end = raw.data + raw.length_bytes;
     size_t length = 1, segment = 1;
     path[0] = '/';
     while (at < end) {
         bool is_slash = *at == '/';
         int byte = decode_byte(&at, end);
-        if (byte < 0) {
+        if (byte < 0)
             return byte;
-        }
-        if (is_slash &&
-            !is_servable(path + segment, length - segment, segment == 1, serve_hidden)) {
+        if (is_slash && !is_servable(path + segment, length - segment, segment == 1, serve_hidden))
             return -ENOENT;
-        }
-        if (length + 1 >= LEAT_FILES_PATH_BYTES_MAX) {
+        if (length + 1 >= LEAT_FILES_PATH_BYTES_MAX)
             return -ENAMETOOLONG;
-        }
         path[length++] = (char)byte;
         segment = is_slash ? length : segment;
     }
     if (segment < length &&
-        !is_servable(path + segment, length - segment, segment == 1, serve_hidden)) {
+        !is_servable(path + segment, length - segment, segment == 1, serve_hidden))
         return -ENOENT;
-    }
     path[length] = '\0';
     return (int)length;
 }
@@ -121,8 +107,7 @@ size_t files_path_encode(const char *text, char *to, size_t size_bytes)
             written = length;
         }
     }
-    if (size_bytes > 0) {
+    if (size_bytes > 0)
         to[written] = '\0';
-    }
     return length;
 }

@@ -15,9 +15,8 @@ struct page {
 
 static void put(struct page *page, const char *text, size_t length)
 {
-    if (page->at != NULL && page->length_bytes + length <= page->size_bytes) {
+    if (page->at != NULL && page->length_bytes + length <= page->size_bytes)
         memcpy(page->at + page->length_bytes, text, length);
-    }
     page->length_bytes += length;
 }
 
@@ -77,12 +76,10 @@ static void write_page(struct page *page, const char *path, const struct names *
     put_text(page, "</title></head>\n<body>\n<h1>");
     put_escaped(page, path);
     put_text(page, "</h1>\n<ul>\n");
-    if (strcmp(path, "/") != 0) {
+    if (strcmp(path, "/") != 0)
         put_text(page, "<li><a href=\"../\">../</a></li>\n");
-    }
-    for (unsigned i = 0; i < names->count; i++) {
+    for (unsigned i = 0; i < names->count; i++)
         put_entry(page, names->names[i]);
-    }
     put_text(page, names->is_cut ? "</ul>\n<p>There are more.</p>\n</body>\n</html>\n"
                                  : "</ul>\n</body>\n</html>\n");
 }
@@ -94,9 +91,8 @@ static char *name_of(const struct dirent *entry)
     char *name = leat_heap_alloc(length + 2);
     if (name != NULL) {
         memcpy(name, entry->d_name, length + 1);
-        if (entry->d_type == DT_DIR) {
+        if (entry->d_type == DT_DIR)
             memcpy(name + length, "/", 2);
-        }
     }
     return name;
 }
@@ -113,17 +109,15 @@ static bool read_names(DIR *directory, bool serve_hidden, struct names *names)
         bool is_dots = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
         bool is_shown = entry->d_type == DT_REG || entry->d_type == DT_DIR ||
                         entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN;
-        if (is_dots || !is_shown || (entry->d_name[0] == '.' && !serve_hidden)) {
+        if (is_dots || !is_shown || (entry->d_name[0] == '.' && !serve_hidden))
             continue;
-        }
         if (names->count == LEAT_FILES_LIST_MAX) {
             names->is_cut = true;
             return true;
         }
         char *name = name_of(entry);
-        if (name == NULL) {
+        if (name == NULL)
             return false;
-        }
         names->names[names->count++] = name;
     }
     return true;
@@ -154,9 +148,8 @@ struct leat_buf files_list(int fd, const char *path, bool serve_hidden)
         qsort(names->names, names->count, sizeof(names->names[0]), compare_names);
         buf = make_page(path, names);
     }
-    for (unsigned i = 0; names != NULL && i < names->count; i++) {
+    for (unsigned i = 0; names != NULL && i < names->count; i++)
         leat_heap_free(names->names[i]);
-    }
     leat_heap_free(names);
     closedir(directory);
     return buf;

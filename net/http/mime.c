@@ -106,21 +106,18 @@ static const struct mime *mime_find(const char *name)
     const char *slash = strrchr(name, '/');
     const char *base = slash != NULL ? slash + 1 : name;
     const char *dot = strrchr(base, '.');
-    if (dot == NULL || dot == base) {
+    if (dot == NULL || dot == base)
         return NULL;
-    }
     size_t low = 0, high = sizeof(mimes) / sizeof(mimes[0]);
     while (low < high) {
         size_t middle = (low + high) / 2;
         int order = strcasecmp(dot + 1, mimes[middle].extension);
-        if (order == 0) {
+        if (order == 0)
             return &mimes[middle];
-        }
-        if (order < 0) {
+        if (order < 0)
             high = middle;
-        } else {
+        else
             low = middle + 1;
-        }
     }
     return NULL;
 }

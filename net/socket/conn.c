@@ -10,9 +10,8 @@ struct sock_conn *sock_conn_new(struct sock_transport *t, int fd, struct sock_se
                                 const struct leat_conn_ops *ops, void *user)
 {
     struct sock_conn *c = slots_take(&t->slots);
-    if (c == NULL) {
+    if (c == NULL)
         return NULL;
-    }
     c->ops = ops;
     c->user = user;
     c->transport = t;
@@ -103,25 +102,22 @@ static void run_closing(void *arg)
     list_init(&closing);
     list_take(&closing, &t->closing);
     t->close_is_due = false;
-    while ((link = list_pull(&closing)) != NULL) {
+    while ((link = list_pull(&closing)) != NULL)
         conn_close(container_of(link, struct sock_conn, link));
-    }
 }
 
 /* Without memory for the entry, the next flush asks again. */
 void sock_ask_for_close_phase(struct sock_transport *t)
 {
-    if (!t->close_is_due && !list_is_empty(&t->closing)) {
+    if (!t->close_is_due && !list_is_empty(&t->closing))
         t->close_is_due = leat_loop_close_later(t->loop, run_closing, t) == 0;
-    }
 }
 
 void sock_conn_finish(struct sock_conn *c, enum leat_close_reason reason)
 {
     struct sock_transport *t = c->transport;
-    if ((c->flags & SOCK_FINISHED) != 0) {
+    if ((c->flags & SOCK_FINISHED) != 0)
         return;
-    }
     if ((c->flags & SOCK_RESETS) != 0) {
         static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
         (void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
@@ -157,9 +153,8 @@ void sock_conn_open(struct sock_conn *c)
     if ((c->flags & SOCK_OUTGOING) != 0) {
         t->stats.connected_count++;
         t->backend->conn_established(c);
-        if ((c->flags & SOCK_FINISHED) != 0) {
+        if ((c->flags & SOCK_FINISHED) != 0)
             return;
-        }
     } else if (t->backend->conn_start(c) == 0) {
         t->stats.accepted_count++;
     } else {
@@ -177,9 +172,8 @@ void sock_conn_established(struct sock_conn *c)
 {
     c->flags &= ~(uint32_t)SOCK_CONNECTING;
     (void)sock_deadline_set_hard(c, UINT64_MAX);
-    if (c->out.first != NULL || (c->flags & (SOCK_END_ASKED | SOCK_WANT_WRITABLE)) != 0) {
+    if (c->out.first != NULL || (c->flags & (SOCK_END_ASKED | SOCK_WANT_WRITABLE)) != 0)
         sock_conn_dirty(c);
-    }
     sock_conn_open(c);
 }
 
@@ -200,9 +194,8 @@ static void deliver_end(struct sock_conn *c)
         c->ops->on_end((leat_conn){c->id}, c->user);
         leat_loop_gate(c->transport->loop);
     }
-    if ((c->flags & (SOCK_FIN_SENT | SOCK_FINISHED)) == SOCK_FIN_SENT) {
+    if ((c->flags & (SOCK_FIN_SENT | SOCK_FINISHED)) == SOCK_FIN_SENT)
         sock_conn_finish(c, LEAT_CLOSE_DONE);
-    }
 }
 
 void sock_peer_ended(struct sock_conn *c)
@@ -210,9 +203,8 @@ void sock_peer_ended(struct sock_conn *c)
     c->flags |= SOCK_PEER_ENDED;
     sock_moved(c);
     if ((c->flags & SOCK_CLOSING) != 0) {
-        if ((c->flags & SOCK_FIN_SENT) != 0) {
+        if ((c->flags & SOCK_FIN_SENT) != 0)
             sock_conn_finish(c, LEAT_CLOSE_DONE);
-        }
     } else if ((c->flags & SOCK_PAUSED) != 0) {
         c->flags |= SOCK_END_DUE;
     } else {
@@ -224,9 +216,8 @@ static void call_writable(struct sock_conn *c)
 {
     const uint32_t owed = SOCK_SEND_REFUSED | SOCK_WANT_WRITABLE;
     if ((c->flags & owed) == 0 || (c->flags & SOCK_END_ASKED) != 0 ||
-        c->out.bytes >= c->settings->options.send_low_bytes) {
+        c->out.bytes >= c->settings->options.send_low_bytes)
         return;
-    }
     c->flags &= ~owed;
     if (c->ops->on_writable != NULL) {
         c->ops->on_writable((leat_conn){c->id}, c->user);
@@ -242,12 +233,10 @@ static void run_one(struct sock_conn *c)
         return;
     }
     call_writable(c);
-    if (sock_may_read(c)) {
+    if (sock_may_read(c))
         c->transport->backend->conn_deliver_parked(c);
-    }
-    if ((c->flags & (SOCK_END_DUE | SOCK_PAUSED | SOCK_FINISHED)) == SOCK_END_DUE) {
+    if ((c->flags & (SOCK_END_DUE | SOCK_PAUSED | SOCK_FINISHED)) == SOCK_END_DUE)
         deliver_end(c);
-    }
 }
 
 unsigned sock_run_ready(struct sock_transport *t)
@@ -266,17 +255,15 @@ unsigned sock_run_ready(struct sock_transport *t)
 void sock_run_starved(struct sock_transport *t)
 {
     struct list waiting, *link;
-    if (list_is_empty(&t->starved) || !t->backend->has_buffers(t)) {
+    if (list_is_empty(&t->starved) || !t->backend->has_buffers(t))
         return;
-    }
     list_init(&waiting);
     list_take(&waiting, &t->starved);
     while ((link = list_pull(&waiting)) != NULL) {
         struct sock_conn *c = container_of(link, struct sock_conn, link);
         c->flags &= ~(uint32_t)SOCK_STARVED;
         call_writable(c);
-        if ((c->flags & SOCK_FINISHED) == 0) {
+        if ((c->flags & SOCK_FINISHED) == 0)
             t->backend->conn_read(c);
-        }
     }
 }

@@ -13,12 +13,10 @@ static void settings_resolve(struct leat_conn_options *to, const struct leat_con
     memset(to, 0, sizeof(*to));
     to->send_high_bytes = from->send_high_bytes != 0 ? from->send_high_bytes : SOCK_SEND_HIGH_BYTES;
     to->send_low_bytes = from->send_low_bytes != 0 ? from->send_low_bytes : to->send_high_bytes / 4;
-    if (to->send_low_bytes > to->send_high_bytes) {
+    if (to->send_low_bytes > to->send_high_bytes)
         to->send_low_bytes = to->send_high_bytes;
-    }
-    if (to->send_low_bytes == 0) {
+    if (to->send_low_bytes == 0)
         to->send_low_bytes = 1;
-    }
     to->receive_bytes_max =
         from->receive_bytes_max != 0 ? from->receive_bytes_max : SOCK_RECEIVE_BYTES_MAX;
     to->timeout_ns = from->timeout_ns;
@@ -41,27 +39,23 @@ struct sock_settings *sock_settings_new(const struct leat_conn_options *options)
 
 void sock_settings_unref(struct sock_settings *settings)
 {
-    if (--settings->ref_count == 0) {
+    if (--settings->ref_count == 0)
         leat_heap_free(settings);
-    }
 }
 
 int sock_settings_apply(int fd, uint8_t family, const struct leat_conn_options *options)
 {
     int on = 1;
-    if (family == LEAT_FAMILY_UNIX) {
+    if (family == LEAT_FAMILY_UNIX)
         return 0;
-    }
-    if (!options->nagle && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0) {
+    if (!options->nagle && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
         return -errno;
-    }
     if (options->keepalive_ns != 0) {
         uint64_t idle_s = (options->keepalive_ns + LEAT_NS_PER_S - 1) / LEAT_NS_PER_S;
         int idle = idle_s > 32767 ? 32767 : (int)idle_s; /* Linux: MAX_TCP_KEEPIDLE */
         if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) < 0 ||
-            setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle)) < 0) {
+            setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle)) < 0)
             return -errno;
-        }
     }
     return 0;
 }
@@ -73,14 +67,12 @@ static struct sock_settings *settings_for(struct sock_transport *t,
     struct leat_conn_options resolved;
     settings_resolve(&resolved, options);
     /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): other padding costs a copy, no more */
-    if (t->settings != NULL && memcmp(&t->settings->options, &resolved, sizeof(resolved)) == 0) {
+    if (t->settings != NULL && memcmp(&t->settings->options, &resolved, sizeof(resolved)) == 0)
         return t->settings;
-    }
     struct sock_settings *settings = sock_settings_new(options);
     if (settings != NULL) {
-        if (t->settings != NULL) {
+        if (t->settings != NULL)
             sock_settings_unref(t->settings);
-        }
         t->settings = settings;
     }
     return settings;
@@ -110,9 +102,8 @@ static int socket_new(const struct leat_addr *to, const struct leat_addr *from,
                                leat_addr_format(from, text), leat_errno_name(errno));
         }
     }
-    if (result < 0) {
+    if (result < 0)
         close(fd);
-    }
     return result < 0 ? result : fd;
 }
 
@@ -136,16 +127,14 @@ static int conn_begin(struct sock_conn *c, const struct leat_addr *to)
     socklen_t length = sock_addr_to(to, &storage);
     int error = begin(c, &storage, length);
     int result = c->transport->backend->conn_start(c);
-    if (result < 0) {
+    if (result < 0)
         return result;
-    }
-    if (error != 0) {
+    if (error != 0)
         sock_conn_fail(c, error == EAGAIN ? ECONNREFUSED : error); /* a unix backlog is full */
-    } else if ((c->flags & SOCK_OPEN_DUE) != 0) {
+    else if ((c->flags & SOCK_OPEN_DUE) != 0)
         sock_conn_ready(c);
-    } else if (sock_deadline_set_hard(c, c->settings->options.connect_timeout_ns) < 0) {
+    else if (sock_deadline_set_hard(c, c->settings->options.connect_timeout_ns) < 0)
         sock_conn_fail(c, ENOMEM);
-    }
     return 0;
 }
 
@@ -156,18 +145,16 @@ int sock_connect(struct leat_transport *base, const struct leat_addr *to,
     struct sock_transport *t = container_of(base, struct sock_transport, base);
     struct leat_error *error = &t->core->error;
     char text[LEAT_ADDR_TEXT_BYTES_MAX];
-    if (t->is_shut) {
+    if (t->is_shut)
         return leat_fail(error, -ESHUTDOWN, "the loop is ending: nothing can connect now");
-    }
     if (sock_addr_family(to) == AF_UNSPEC || (to->family != LEAT_FAMILY_UNIX && to->port == 0)) {
         return leat_fail(error, -EINVAL, "cannot connect to %s: write an address and a port",
                          leat_addr_format(to, text));
     }
     struct sock_settings *settings = settings_for(t, options);
     int fd = settings == NULL ? -ENOMEM : socket_new(to, from, options, error);
-    if (fd < 0) {
+    if (fd < 0)
         return fd;
-    }
     struct sock_conn *c = sock_conn_new(t, fd, settings, ops, user);
     if (c == NULL) {
         close(fd);

@@ -17,9 +17,8 @@ static void watch_for(struct sock_conn *c, uint32_t events)
 {
     if (c->watch.events != events) {
         int result = leat_watch_start(&c->watch, events);
-        if (result < 0) {
+        if (result < 0)
             sock_conn_fail(c, -result);
-        }
     }
 }
 
@@ -31,9 +30,8 @@ static void stop_reading(struct sock_conn *c)
 
 static bool epoll_has_buffers(struct sock_transport *t)
 {
-    if (t->block.data == NULL) {
+    if (t->block.data == NULL)
         t->block = leat_buf_alloc_unsafe(t->receive_block_bytes);
-    }
     return t->block.data != NULL;
 }
 
@@ -61,9 +59,8 @@ static void conn_receive(struct sock_conn *c)
             struct leat_buf slice = {t->block.data, (size_t)bytes, t->block.block};
             sock_received(c, &slice, 1, (size_t)bytes);
             recycle_block(t);
-            if ((size_t)bytes < room) {
+            if ((size_t)bytes < room)
                 return;
-            }
         } else if (bytes == 0) {
             sock_peer_ended(c);
         } else if (errno == EAGAIN) {
@@ -84,11 +81,10 @@ static int socket_error(int fd)
 static void conn_connected(struct sock_conn *c, uint32_t events)
 {
     int error = socket_error(c->fd);
-    if (error != 0) {
+    if (error != 0)
         sock_conn_fail(c, error);
-    } else if ((events & (EPOLLOUT | EPOLLIN)) != 0) {
+    else if ((events & (EPOLLOUT | EPOLLIN)) != 0)
         sock_conn_established(c);
-    }
 }
 
 /* Somebody asked not to read, or everything was read: bytes wait in the kernel, and only the
@@ -109,23 +105,20 @@ static void conn_ready(struct leat_watch *watch, uint32_t events, void *arg)
 {
     struct sock_conn *c = arg;
     if (unlikely((c->flags & (SOCK_CONNECTING | SOCK_OPEN_DUE)) != 0)) {
-        if ((c->flags & SOCK_CONNECTING) != 0) {
+        if ((c->flags & SOCK_CONNECTING) != 0)
             conn_connected(c, events);
-        }
         return;
     }
     if (unlikely((c->flags & SOCK_BLOCKED) != 0) && (events & (EPOLLOUT | EPOLLERR)) != 0) {
         c->flags &= ~(uint32_t)SOCK_BLOCKED;
         sock_conn_dirty(c);
     }
-    if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) == 0) {
+    if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) == 0)
         return;
-    }
-    if (likely(sock_may_read(c))) {
+    if (likely(sock_may_read(c)))
         conn_receive(c);
-    } else {
+    else
         conn_unwanted(c, events);
-    }
 }
 
 static int epoll_conn_start(struct sock_conn *c)
@@ -137,9 +130,8 @@ static int epoll_conn_start(struct sock_conn *c)
 
 static void epoll_conn_read(struct sock_conn *c)
 {
-    if ((c->watch.events & EPOLLIN) == 0) {
+    if ((c->watch.events & EPOLLIN) == 0)
         watch_for(c, EPOLLIN | (c->watch.events & EPOLLOUT));
-    }
 }
 
 static void epoll_conn_established(struct sock_conn *c)
@@ -158,9 +150,8 @@ static void epoll_conn_flush(struct sock_conn *c)
         sock_conn_dirty(c);
         break;
     case SOCK_DRAINED:
-        if (unlikely((c->watch.events & EPOLLOUT) != 0)) {
+        if (unlikely((c->watch.events & EPOLLOUT) != 0))
             watch_for(c, (c->watch.events & EPOLLIN) != 0 ? EPOLLIN : ERRORS_ONLY);
-        }
         break;
     case SOCK_FAILED:
         return;

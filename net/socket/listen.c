@@ -18,14 +18,12 @@ int sock_listen(struct leat_transport *base, const struct leat_addr *addr,
 {
     struct sock_transport *t = container_of(base, struct sock_transport, base);
     struct leat_error *error = &t->core->error;
-    if (t->is_shut) {
+    if (t->is_shut)
         return leat_fail(error, -ESHUTDOWN, "the loop is ending: nothing can listen on it now");
-    }
     struct sock_listener *l = leat_heap_calloc(1, sizeof(*l));
     int result;
-    if (l == NULL) {
+    if (l == NULL)
         return leat_fail(error, -ENOMEM, "memory is out: cannot listen");
-    }
     l->base.transport = base;
     l->transport = t;
     l->ops = ops;
@@ -39,9 +37,8 @@ int sock_listen(struct leat_transport *base, const struct leat_addr *addr,
         goto no_settings;
     }
     result = sock_port_open(l, addr, options, error);
-    if (result < 0) {
+    if (result < 0)
         goto no_port;
-    }
     result = listener_start(l);
     if (result < 0) {
         leat_fail(error, result, "cannot watch the listening socket (%s)", leat_errno_name(result));
@@ -50,9 +47,8 @@ int sock_listen(struct leat_transport *base, const struct leat_addr *addr,
     leat_loop_ref(t->loop);
     l->next = t->listeners;
     l->prev = &t->listeners;
-    if (l->next != NULL) {
+    if (l->next != NULL)
         l->next->prev = &l->next;
-    }
     t->listeners = l;
     *listener = &l->base;
     return 0;
@@ -68,9 +64,8 @@ no_settings:
 static void deliver_waiting(struct sock_listener *l)
 {
     struct list *link;
-    while ((link = list_pull(&l->waiting)) != NULL) {
+    while ((link = list_pull(&l->waiting)) != NULL)
         sock_conn_ready(container_of(link, struct sock_conn, link));
-    }
 }
 
 static void conn_accepted(struct sock_listener *l, int fd, bool at_once)
@@ -83,13 +78,12 @@ static void conn_accepted(struct sock_listener *l, int fd, bool at_once)
     }
     c->family = l->base.addr.family;
     c->flags |= SOCK_OPEN_DUE;
-    if (l->paused) {
+    if (l->paused)
         list_push(&l->waiting, &c->link);
-    } else if (at_once) {
+    else if (at_once)
         sock_conn_open(c);
-    } else {
+    else
         sock_conn_ready(c);
-    }
 }
 
 void sock_accepted(struct sock_listener *l, int fd)
@@ -125,15 +119,13 @@ static int accept_some(struct sock_listener *l, unsigned max, bool at_once)
     struct sock_transport *t = l->transport;
     bool until_closed = l->closed;
     for (unsigned i = 0; i < max; i++) {
-        if (t->slots.live_count >= t->slots.limit_count) {
+        if (t->slots.live_count >= t->slots.limit_count)
             return ENFILE;
-        }
         int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             conn_accepted(l, fd, at_once);
-            if (l->paused || l->exhausted || l->closed != until_closed) {
+            if (l->paused || l->exhausted || l->closed != until_closed)
                 return 0;
-            }
         } else if (!is_of_one_connection(errno)) {
             return errno;
         }
@@ -144,18 +136,16 @@ static int accept_some(struct sock_listener *l, unsigned max, bool at_once)
 void sock_accept_burst(struct sock_listener *l)
 {
     int error = accept_some(l, SOCK_ACCEPTS_PER_TURN, true);
-    if (error != 0 && error != EAGAIN) {
+    if (error != 0 && error != EAGAIN)
         sock_accept_failed(l, error);
-    }
 }
 
 void sock_accept_failed(struct sock_listener *l, int error)
 {
     struct sock_transport *t = l->transport;
     uint64_t now_ns = leat_loop_now(t->loop);
-    if (is_of_one_connection(error) || error == EAGAIN || l->closed || l->exhausted) {
+    if (is_of_one_connection(error) || error == EAGAIN || l->closed || l->exhausted)
         return;
-    }
     t->stats.exhausted_count++;
     if (t->exhausted_log_ns == 0 || now_ns - t->exhausted_log_ns >= SOCK_EXHAUSTED_LOG_NS) {
         char text[LEAT_ADDR_TEXT_BYTES_MAX];
@@ -175,29 +165,25 @@ static void retry_fired(struct leat_timer *timer, void *arg)
     struct sock_listener *l = arg;
     l->exhausted = false;
     int result = listener_start(l);
-    if (result < 0) {
+    if (result < 0)
         sock_accept_failed(l, -result);
-    }
 }
 
 void sock_listener_pause(struct leat_listener *base, bool paused)
 {
     struct sock_listener *l = container_of(base, struct sock_listener, base);
-    if (l->closed || l->paused == paused) {
+    if (l->closed || l->paused == paused)
         return;
-    }
     l->paused = paused;
     if (paused) {
-        if (!l->exhausted) {
+        if (!l->exhausted)
             l->transport->backend->listener_stop(l);
-        }
         return;
     }
     deliver_waiting(l);
     int result = listener_start(l);
-    if (result < 0) {
+    if (result < 0)
         sock_accept_failed(l, -result);
-    }
 }
 
 /* Connections that the kernel has accepted for it are taken along: closing the descriptor would
@@ -206,25 +192,21 @@ void sock_listener_close(struct leat_listener *base)
 {
     struct sock_listener *l = container_of(base, struct sock_listener, base);
     struct sock_transport *t = l->transport;
-    if (l->closed) {
+    if (l->closed)
         return;
-    }
-    if (!l->paused && !l->exhausted) {
+    if (!l->paused && !l->exhausted)
         t->backend->listener_stop(l);
-    }
     l->closed = true;
     l->paused = false;
     l->exhausted = false;
     leat_timer_stop(&l->retry);
     deliver_waiting(l);
-    if (!t->is_shut) {
+    if (!t->is_shut)
         (void)accept_some(l, SOCK_BACKLOG_COUNT, false);
-    }
     sock_port_close(l);
     *l->prev = l->next;
-    if (l->next != NULL) {
+    if (l->next != NULL)
         l->next->prev = l->prev;
-    }
     l->next = t->dead_listeners;
     t->dead_listeners = l;
     leat_loop_unref(t->loop);

@@ -38,9 +38,8 @@ struct leat_sockets_shared {
 struct leat_sockets_shared *leat_sockets_shared_new(void)
 {
     struct leat_sockets_shared *shared = calloc(1, sizeof(*shared));
-    if (shared != NULL) {
+    if (shared != NULL)
         pthread_mutex_init(&shared->lock, NULL);
-    }
     return shared;
 }
 
@@ -63,12 +62,10 @@ static struct sock_port *port_find(struct leat_sockets_shared *shared, const str
                                    uint32_t core)
 {
     bool any_port = addr->family != LEAT_FAMILY_UNIX && addr->port == 0;
-    for (struct sock_port *port = shared->first; port != NULL; port = port->next) {
+    for (struct sock_port *port = shared->first; port != NULL; port = port->next)
         if (any_port ? leat_addr_equal(&port->asked, addr) && !port_has_core(port, core)
-                     : leat_addr_equal(&port->bound, addr)) {
+                     : leat_addr_equal(&port->bound, addr))
             return port;
-        }
-    }
     return NULL;
 }
 
@@ -138,12 +135,10 @@ static int listener_options(int fd, const struct leat_addr *addr,
                             const struct leat_listen_options *options)
 {
     int result = sock_settings_apply(fd, addr->family, &options->conn);
-    if (result == 0 && addr->family != LEAT_FAMILY_UNIX) {
+    if (result == 0 && addr->family != LEAT_FAMILY_UNIX)
         result = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    }
-    if (result == 0 && addr->family == LEAT_FAMILY_IPV6) {
+    if (result == 0 && addr->family == LEAT_FAMILY_IPV6)
         result = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, options->ipv6_only);
-    }
     return result;
 }
 
@@ -160,13 +155,11 @@ static int remove_stale_path(const struct leat_addr *addr)
     struct sockaddr_storage storage;
     struct stat status;
     socklen_t length = sock_addr_to(addr, &storage);
-    if (addr->path[0] == '@' || lstat(addr->path, &status) < 0 || !S_ISSOCK(status.st_mode)) {
+    if (addr->path[0] == '@' || lstat(addr->path, &status) < 0 || !S_ISSOCK(status.st_mode))
         return -EADDRINUSE;
-    }
     int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (probe < 0) {
+    if (probe < 0)
         return -errno;
-    }
     bool is_dead = connect(probe, (struct sockaddr *)&storage, length) < 0 && errno == ECONNREFUSED;
     close(probe);
     return is_dead && unlink(addr->path) == 0 ? 0 : -EADDRINUSE;
@@ -176,16 +169,14 @@ static int bind_unix(int fd, struct sock_port *port, const struct leat_listen_op
 {
     const struct leat_addr *addr = &port->asked;
     int result = bind_to(fd, addr);
-    if (result == -EADDRINUSE && remove_stale_path(addr) == 0) {
+    if (result == -EADDRINUSE && remove_stale_path(addr) == 0)
         result = bind_to(fd, addr);
-    }
     struct stat status;
     if (result == 0 && addr->path[0] != '@') {
         /* Nobody can connect before listen(2): there is no moment of other permissions. */
         if (chmod(addr->path, options->unix_mode != 0 ? options->unix_mode : 0666) < 0 ||
-            lstat(addr->path, &status) < 0) {
+            lstat(addr->path, &status) < 0)
             return -errno;
-        }
         port->device = status.st_dev;
         port->inode = status.st_ino;
     }
@@ -199,22 +190,17 @@ static int bind_one(struct sock_port *port, struct leat_addr *addr, bool is_firs
     int fd = socket(sock_addr_family(addr), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int backlog = options->backlog_count != 0 ? (int)options->backlog_count : SOCK_BACKLOG_COUNT;
     bool is_unix = addr->family == LEAT_FAMILY_UNIX;
-    if (fd < 0) {
+    if (fd < 0)
         return -errno;
-    }
     int result = listener_options(fd, addr, options);
-    if (result == 0 && !is_unix && !is_first) {
+    if (result == 0 && !is_unix && !is_first)
         result = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-    }
-    if (result == 0) {
+    if (result == 0)
         result = is_unix ? bind_unix(fd, port, options) : bind_to(fd, addr);
-    }
-    if (result == 0 && !is_unix && is_first) {
+    if (result == 0 && !is_unix && is_first)
         result = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-    }
-    if (result == 0 && listen(fd, backlog) < 0) {
+    if (result == 0 && listen(fd, backlog) < 0)
         result = -errno;
-    }
     if (result < 0) {
         close(fd);
         return result;
@@ -248,9 +234,8 @@ static int open_first(struct leat_sockets_shared *shared, struct sock_listener *
                       const struct leat_addr *addr, const struct leat_listen_options *options)
 {
     struct sock_port *port = calloc(1, sizeof(*port));
-    if (port == NULL) {
+    if (port == NULL)
         return -ENOMEM;
-    }
     struct leat_addr tried = *addr;
     port->asked = *addr;
     port->unix_fd = -1;
@@ -273,9 +258,8 @@ static int open_first(struct leat_sockets_shared *shared, struct sock_listener *
     }
     learn_bound(port, fd);
     struct sock_port **end = &shared->first;
-    while (*end != NULL) { /* in the order of their making: the n-th meets the n-th */
+    while (*end != NULL) /* in the order of their making: the n-th meets the n-th */
         end = &(*end)->next;
-    }
     *end = port;
     l->port = port;
     return fd;
@@ -291,9 +275,8 @@ static int open_further(struct sock_listener *l, struct sock_port *port,
     } else {
         fd = bind_one(port, &port->bound, false, options);
     }
-    if (fd >= 0) {
+    if (fd >= 0)
         l->port = port;
-    }
     return fd;
 }
 
@@ -302,9 +285,8 @@ int sock_port_open(struct sock_listener *l, const struct leat_addr *addr,
 {
     struct leat_sockets_shared *shared = l->transport->shared;
     uint32_t core = l->transport->core->index;
-    if (sock_addr_family(addr) == AF_UNSPEC) {
+    if (sock_addr_family(addr) == AF_UNSPEC)
         return leat_fail(error, -EAFNOSUPPORT, "an address of no family cannot be listened on");
-    }
     pthread_mutex_lock(&shared->lock);
     struct sock_port *port = port_find(shared, addr, core);
     int result;
@@ -332,17 +314,15 @@ int sock_port_open(struct sock_listener *l, const struct leat_addr *addr,
 static void port_free(struct leat_sockets_shared *shared, struct sock_port *port)
 {
     struct sock_port **at = &shared->first;
-    while (*at != port) {
+    while (*at != port)
         at = &(*at)->next;
-    }
     *at = port->next;
     if (port->unix_fd >= 0) {
         struct stat status;
         close(port->unix_fd);
         if (port->inode != 0 && lstat(port->asked.path, &status) == 0 &&
-            status.st_ino == port->inode && status.st_dev == port->device) {
+            status.st_ino == port->inode && status.st_dev == port->device)
             unlink(port->asked.path);
-        }
     }
     free(port);
 }
@@ -355,9 +335,8 @@ void sock_port_close(struct sock_listener *l)
     close(l->fd);
     l->fd = -1;
     l->port->cores[core / 64] &= ~(UINT64_C(1) << (core % 64));
-    if (--l->port->core_count == 0) {
+    if (--l->port->core_count == 0)
         port_free(shared, l->port);
-    }
     l->port = NULL;
     pthread_mutex_unlock(&shared->lock);
 }

@@ -45,9 +45,8 @@ struct ring {
 /* The kernel has read what was prepared (IORING_FEAT_SUBMIT_STABLE): messages are free again. */
 static void submitted(struct ring *r)
 {
-    if (io_uring_sq_ready(&r->io) == 0) {
+    if (io_uring_sq_ready(&r->io) == 0)
         r->message_count = 0;
-    }
 }
 
 static void submit(struct ring *r)
@@ -72,9 +71,8 @@ static struct io_uring_sqe *take_sqe(struct ring *r)
 bool ring_accept(struct ring *r, int fd, uint64_t tag)
 {
     struct io_uring_sqe *sqe = take_sqe(r);
-    if (sqe == NULL) {
+    if (sqe == NULL)
         return false;
-    }
     io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     sqe->user_data = tag;
     return true;
@@ -83,9 +81,8 @@ bool ring_accept(struct ring *r, int fd, uint64_t tag)
 bool ring_receive(struct ring *r, int fd, uint64_t tag)
 {
     struct io_uring_sqe *sqe = take_sqe(r);
-    if (sqe == NULL) {
+    if (sqe == NULL)
         return false;
-    }
     io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = RING_GROUP;
@@ -96,9 +93,8 @@ bool ring_receive(struct ring *r, int fd, uint64_t tag)
 bool ring_poll(struct ring *r, int fd, unsigned events, bool repeats, uint64_t tag)
 {
     struct io_uring_sqe *sqe = take_sqe(r);
-    if (sqe == NULL) {
+    if (sqe == NULL)
         return false;
-    }
     io_uring_prep_poll_add(sqe, fd, events);
     sqe->len |= repeats ? IORING_POLL_ADD_MULTI : 0;
     sqe->user_data = tag;
@@ -108,9 +104,8 @@ bool ring_poll(struct ring *r, int fd, unsigned events, bool repeats, uint64_t t
 bool ring_send(struct ring *r, int fd, const struct leat_buf *buf, uint64_t tag)
 {
     struct io_uring_sqe *sqe = take_sqe(r);
-    if (sqe == NULL) {
+    if (sqe == NULL)
         return false;
-    }
     io_uring_prep_send(sqe, fd, buf->data, buf->length_bytes, MSG_NOSIGNAL);
     sqe->user_data = tag;
     return true;
@@ -118,9 +113,8 @@ bool ring_send(struct ring *r, int fd, const struct leat_buf *buf, uint64_t tag)
 
 struct iovec *ring_iov(struct ring *r)
 {
-    if (r->message_count == RING_MESSAGES_MAX) {
+    if (r->message_count == RING_MESSAGES_MAX)
         submit(r);
-    }
     return r->message_count < RING_MESSAGES_MAX ? r->messages[r->message_count].iov : NULL;
 }
 
@@ -129,9 +123,8 @@ bool ring_send_iov(struct ring *r, int fd, unsigned count, uint64_t tag)
     struct ring_message *message = &r->messages[r->message_count];
     /* Submitting for room frees all messages, this one among them: it is moved to the front. */
     struct io_uring_sqe *sqe = take_sqe(r);
-    if (sqe == NULL) {
+    if (sqe == NULL)
         return false;
-    }
     if (message != &r->messages[r->message_count]) {
         memcpy(r->messages[r->message_count].iov, message->iov, count * sizeof(message->iov[0]));
         message = &r->messages[r->message_count];
@@ -146,9 +139,8 @@ bool ring_send_iov(struct ring *r, int fd, unsigned count, uint64_t tag)
 bool ring_lend(struct ring *r, int fd, const struct leat_buf *buf, uint64_t tag)
 {
     struct io_uring_sqe *sqe = take_sqe(r);
-    if (sqe == NULL) {
+    if (sqe == NULL)
         return false;
-    }
     io_uring_prep_send_zc(sqe, fd, buf->data, buf->length_bytes, MSG_NOSIGNAL,
                           IORING_SEND_ZC_REPORT_USAGE);
     sqe->user_data = tag;
@@ -173,9 +165,8 @@ void ring_cancel(struct ring *r, uint64_t tag)
 bool ring_cancel_descriptor(struct ring *r, int fd)
 {
     struct io_uring_sqe *sqe = take_sqe(r);
-    if (sqe == NULL) {
+    if (sqe == NULL)
         return false;
-    }
     io_uring_prep_cancel_fd(sqe, fd, IORING_ASYNC_CANCEL_ALL);
     ignore(sqe);
     return true;
@@ -206,9 +197,8 @@ bool ring_refill(struct ring *r)
 {
     while (unlikely(r->missing_count > 0)) {
         struct leat_buf block = leat_buf_alloc_unsafe(r->block_bytes);
-        if (block.data == NULL) {
+        if (block.data == NULL)
             break;
-        }
         offer_block(r, r->missing[--r->missing_count], block);
     }
     return r->missing_count < r->block_count;
@@ -223,11 +213,10 @@ void ring_give_back(struct ring *r, uint16_t number, struct leat_buf block)
     }
     leat_buf_unref(block);
     block = leat_buf_alloc_unsafe(r->block_bytes);
-    if (block.data != NULL) {
+    if (block.data != NULL)
         offer_block(r, number, block);
-    } else {
+    else
         r->missing[r->missing_count++] = number;
-    }
 }
 
 struct leat_buf ring_take_filled(struct ring *r, const struct ring_event *event)
@@ -251,9 +240,8 @@ unsigned ring_collect(struct ring *r, struct ring_event *events, unsigned max)
     unsigned head, count = 0;
     io_uring_for_each_cqe(&r->io, head, cqe)
     {
-        if (count == max) {
+        if (count == max)
             break;
-        }
         events[count++] = (struct ring_event){
             .tag = cqe->user_data,
             .result = cqe->res,
@@ -303,9 +291,8 @@ void ring_nap(struct ring *r, uint64_t timeout_ns)
 
 bool ring_wait(struct ring *r, int readable_fd, uint64_t loop_tag, uint64_t timeout_ns)
 {
-    if (!r->loop_is_polled) {
+    if (!r->loop_is_polled)
         r->loop_is_polled = ring_poll(r, readable_fd, EPOLLIN, false, loop_tag);
-    }
     ring_nap(r, timeout_ns);
     return loop_was_readable(r, loop_tag) || !r->loop_is_polled;
 }
@@ -333,13 +320,11 @@ static int ring_try(struct ring *r)
     struct io_uring_cqe *cqe;
     io_uring_prep_nop(sqe);
     int result = io_uring_submit_and_wait(&r->io, 1);
-    if (result < 0) {
+    if (result < 0)
         return result;
-    }
     result = io_uring_peek_cqe(&r->io, &cqe);
-    if (result < 0) {
+    if (result < 0)
         return result;
-    }
     io_uring_cqe_seen(&r->io, cqe);
     return 0;
 }
@@ -358,9 +343,8 @@ static int ring_init(struct ring *r, struct leat_error *error)
         };
         result = io_uring_queue_init_params(RING_SQ_COUNT, &r->io, &params);
     }
-    if (result < 0) {
+    if (result < 0)
         return refused(error, "io_uring_setup", result);
-    }
     struct io_uring_probe *probe = io_uring_get_probe_ring(&r->io);
     bool is_new_enough = probe != NULL && io_uring_opcode_supported(probe, IORING_OP_SEND_ZC);
     io_uring_free_probe(probe);
@@ -381,9 +365,8 @@ static int offers_init(struct ring *r, struct leat_error *error)
     r->offers_bytes = r->block_count * sizeof(struct io_uring_buf);
     r->offers =
         mmap(NULL, r->offers_bytes, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
-    if (r->offers == MAP_FAILED) {
+    if (r->offers == MAP_FAILED)
         return refused(error, "mmap", -errno);
-    }
     /* After a fork the kernel and this process must still see the same page. */
     (void)madvise(r->offers, r->offers_bytes, MADV_DONTFORK);
     io_uring_buf_ring_init(r->offers);
@@ -405,12 +388,10 @@ static int blocks_init(struct ring *r, struct leat_error *error)
     r->blocks = leat_heap_calloc(r->block_count, sizeof(*r->blocks));
     r->missing = leat_heap_calloc(r->block_count, sizeof(*r->missing));
     if (r->blocks != NULL && r->missing != NULL) {
-        for (uint32_t i = r->block_count; i > 0; i--) {
+        for (uint32_t i = r->block_count; i > 0; i--)
             r->missing[r->missing_count++] = (uint16_t)(i - 1);
-        }
-        if (ring_refill(r)) {
+        if (ring_refill(r))
             return 0;
-        }
     }
     leat_heap_free(r->blocks);
     leat_heap_free(r->missing);
@@ -426,23 +407,19 @@ int ring_new(struct ring **ring, uint32_t block_count, uint32_t block_bytes,
                          block_count, RING_BLOCK_COUNT_MAX);
     }
     struct ring *r = leat_heap_calloc(1, sizeof(*r));
-    if (r == NULL) {
+    if (r == NULL)
         return leat_fail(error, -ENOMEM, "memory is out: the sockets cannot be opened");
-    }
     r->block_count = block_count;
     r->block_bytes = block_bytes;
     int result = ring_init(r, error);
-    if (result < 0) {
+    if (result < 0)
         goto no_ring;
-    }
     result = offers_init(r, error);
-    if (result < 0) {
+    if (result < 0)
         goto no_offers;
-    }
     result = blocks_init(r, error);
-    if (result < 0) {
+    if (result < 0)
         goto no_blocks;
-    }
     *ring = r;
     return 0;
 no_blocks:
@@ -458,11 +435,9 @@ void ring_free(struct ring *r)
 {
     (void)io_uring_submit(&r->io); /* descriptors that are to be closed */
     io_uring_queue_exit(&r->io);
-    for (uint32_t i = 0; i < r->block_count; i++) {
-        if (r->blocks[i].data != NULL) {
+    for (uint32_t i = 0; i < r->block_count; i++)
+        if (r->blocks[i].data != NULL)
             leat_buf_unref(r->blocks[i]);
-        }
-    }
     leat_heap_free(r->blocks);
     leat_heap_free(r->missing);
     munmap(r->offers, r->offers_bytes);

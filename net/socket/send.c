@@ -30,11 +30,10 @@ void sock_piece_give(struct sock_transport *t, struct sock_piece *piece)
 static void queue_append(struct sock_conn *c, struct sock_piece *first, struct sock_piece *last,
                          uint64_t bytes)
 {
-    if (c->out.first == NULL) {
+    if (c->out.first == NULL)
         c->out.first = first;
-    } else {
+    else
         c->out.last->next = first;
-    }
     c->out.last = last;
     c->out.bytes += bytes;
 }
@@ -42,9 +41,8 @@ static void queue_append(struct sock_conn *c, struct sock_piece *first, struct s
 static int queue_push_one(struct sock_conn *c, const struct leat_buf *buf)
 {
     struct sock_piece *piece = sock_piece_take(c->transport);
-    if (unlikely(piece == NULL)) {
+    if (unlikely(piece == NULL))
         return -ENOMEM;
-    }
     *piece = (struct sock_piece){.buf = *buf};
     queue_append(c, piece, piece, buf->length_bytes);
     return 0;
@@ -55,13 +53,11 @@ int sock_queue_push_bufs(struct sock_conn *c, const struct leat_buf *bufs, unsig
     struct sock_transport *t = c->transport;
     struct sock_piece *first = NULL, *last = NULL;
     uint64_t bytes = 0;
-    if (likely(count == 1 && bufs->length_bytes != 0)) {
+    if (likely(count == 1 && bufs->length_bytes != 0))
         return queue_push_one(c, bufs);
-    }
     for (unsigned i = 0; i < count; i++) {
-        if (bufs[i].length_bytes == 0) {
+        if (bufs[i].length_bytes == 0)
             continue;
-        }
         struct sock_piece *piece = sock_piece_take(t);
         if (unlikely(piece == NULL)) {
             while (first != NULL) {
@@ -76,14 +72,11 @@ int sock_queue_push_bufs(struct sock_conn *c, const struct leat_buf *bufs, unsig
         *(first == NULL ? &first : &last->next) = piece;
         last = piece;
     }
-    for (unsigned i = 0; i < count; i++) {
-        if (bufs[i].length_bytes == 0) {
+    for (unsigned i = 0; i < count; i++)
+        if (bufs[i].length_bytes == 0)
             leat_buf_unref(bufs[i]); /* empty, and ours now */
-        }
-    }
-    if (first != NULL) {
+    if (first != NULL)
         queue_append(c, first, last, bytes);
-    }
     return 0;
 }
 
@@ -91,9 +84,8 @@ int sock_queue_push_file(struct sock_conn *c, struct leat_file *file, uint64_t o
                          uint64_t length_bytes)
 {
     struct sock_piece *piece = sock_piece_take(c->transport);
-    if (piece == NULL) {
+    if (piece == NULL)
         return -ENOMEM;
-    }
     *piece = (struct sock_piece){.file = leat_file_ref(file), .part = {offset_bytes, length_bytes}};
     queue_append(c, piece, piece, length_bytes);
     return 0;
@@ -103,11 +95,10 @@ static void queue_drop_first(struct sock_conn *c)
 {
     struct sock_piece *piece = c->out.first;
     c->out.first = piece->next;
-    if (piece->file != NULL) {
+    if (piece->file != NULL)
         leat_file_unref(piece->file);
-    } else {
+    else
         leat_buf_unref(piece->buf);
-    }
     sock_piece_give(c->transport, piece);
 }
 
@@ -136,9 +127,8 @@ void sock_queue_pull(struct sock_conn *c, uint64_t bytes)
 
 void sock_queue_drop(struct sock_conn *c)
 {
-    while (c->out.first != NULL) {
+    while (c->out.first != NULL)
         queue_drop_first(c);
-    }
     c->out.bytes = 0;
 }
 
@@ -168,9 +158,8 @@ static ssize_t send_memory(struct sock_conn *c, uint64_t *asked_bytes)
     if (count == 1) {
         sent = send(c->fd, head->data, head->length_bytes, flags);
     } else {
-        for (unsigned i = 1; i < count; i++) {
+        for (unsigned i = 1; i < count; i++)
             *asked_bytes += iov[i].iov_len;
-        }
         struct msghdr message = {.msg_iov = iov, .msg_iovlen = count};
         sent = sendmsg(c->fd, &message, flags);
     }
@@ -182,9 +171,8 @@ static ssize_t copy_file(struct sock_conn *c, const struct sock_piece *piece, si
 {
     size_t room = length < SOCK_FILE_FALLBACK_BYTES ? length : SOCK_FILE_FALLBACK_BYTES;
     struct leat_buf copy = leat_buf_alloc_unsafe(room);
-    if (copy.data == NULL) {
+    if (copy.data == NULL)
         return -ENOMEM;
-    }
     ssize_t bytes =
         pread(leat_file_fd(piece->file), copy.data, room, (off_t)piece->part.offset_bytes);
     if (bytes > 0) {
@@ -202,16 +190,14 @@ static ssize_t send_file(struct sock_conn *c, uint64_t *asked_bytes)
 {
     const struct sock_piece *piece = c->out.first;
     uint64_t length = piece->part.length_bytes;
-    if (length > SOCK_FLUSH_BYTES_MAX) {
+    if (length > SOCK_FLUSH_BYTES_MAX)
         length = SOCK_FLUSH_BYTES_MAX;
-    }
     *asked_bytes = length;
     if ((c->flags & SOCK_NO_SENDFILE) == 0) {
         off_t offset = (off_t)piece->part.offset_bytes;
         ssize_t sent = sendfile(c->fd, leat_file_fd(piece->file), &offset, (size_t)length);
-        if (sent >= 0 || (errno != EINVAL && errno != ENOSYS)) {
+        if (sent >= 0 || (errno != EINVAL && errno != ENOSYS))
             return sent < 0 ? -errno : sent;
-        }
         c->flags |= SOCK_NO_SENDFILE;
     }
     ssize_t sent = copy_file(c, piece, (size_t)length);
@@ -233,12 +219,10 @@ enum sock_sent sock_send_now(struct sock_conn *c)
         uint64_t asked_bytes;
         bool from_file = c->out.first->file != NULL;
         ssize_t sent = from_file ? send_file(c, &asked_bytes) : send_memory(c, &asked_bytes);
-        if (sent == -EINTR) {
+        if (sent == -EINTR)
             continue;
-        }
-        if (sent == -EAGAIN) {
+        if (sent == -EAGAIN)
             return SOCK_WOULD_BLOCK;
-        }
         if (sent <= 0) {
             if (from_file && (sent == 0 || is_of_file((int)-sent))) {
                 c->flags |= SOCK_RESETS;
@@ -250,12 +234,10 @@ enum sock_sent sock_send_now(struct sock_conn *c)
         }
         sock_queue_pull(c, (uint64_t)sent);
         sock_moved(c);
-        if ((uint64_t)sent < asked_bytes) { /* or the file ended: then the next try says so */
+        if ((uint64_t)sent < asked_bytes) /* or the file ended: then the next try says so */
             return SOCK_WOULD_BLOCK;
-        }
-        if ((uint64_t)sent >= budget) {
+        if ((uint64_t)sent >= budget)
             return c->out.first != NULL ? SOCK_MORE : SOCK_DRAINED;
-        }
         budget -= (uint64_t)sent;
     }
     return SOCK_DRAINED;
@@ -268,30 +250,25 @@ static void send_fin(struct sock_conn *c)
         sock_conn_finish(c, LEAT_CLOSE_DONE);
         return;
     }
-    if ((c->flags & SOCK_FIN_SENT) != 0) {
+    if ((c->flags & SOCK_FIN_SENT) != 0)
         return;
-    }
     c->flags |= SOCK_FIN_SENT;
     if (shutdown(c->fd, SHUT_WR) < 0) {
         sock_conn_fail(c, errno == ENOTCONN ? ECONNRESET : errno);
         return;
     }
     if ((c->flags & SOCK_CLOSING) != 0 &&
-        sock_deadline_set_hard(c, c->settings->options.linger_ns) < 0) {
+        sock_deadline_set_hard(c, c->settings->options.linger_ns) < 0)
         sock_conn_finish(c, LEAT_CLOSE_DONE);
-    }
 }
 
 void sock_sent(struct sock_conn *c)
 {
-    if ((c->flags & SOCK_FINISHED) != 0) {
+    if ((c->flags & SOCK_FINISHED) != 0)
         return;
-    }
     if (unlikely((c->flags & (SOCK_SEND_REFUSED | SOCK_WANT_WRITABLE)) != 0) &&
-        c->out.bytes < c->settings->options.send_low_bytes) {
+        c->out.bytes < c->settings->options.send_low_bytes)
         sock_conn_ready(c);
-    }
-    if (unlikely((c->flags & SOCK_END_ASKED) != 0) && c->out.first == NULL) {
+    if (unlikely((c->flags & SOCK_END_ASKED) != 0) && c->out.first == NULL)
         send_fin(c);
-    }
 }

@@ -22,9 +22,8 @@ static socklen_t unix_to(const struct leat_addr *addr, struct sockaddr_un *un)
 socklen_t sock_addr_to(const struct leat_addr *addr, struct sockaddr_storage *storage)
 {
     memset(storage, 0, sizeof(*storage));
-    if (addr->family == LEAT_FAMILY_UNIX) {
+    if (addr->family == LEAT_FAMILY_UNIX)
         return unix_to(addr, (struct sockaddr_un *)storage);
-    }
     if (addr->family == LEAT_FAMILY_IPV4) {
         struct sockaddr_in *in = (struct sockaddr_in *)storage;
         in->sin_family = AF_INET;

@@ -227,9 +227,8 @@ static inline bool sock_may_read(const struct sock_conn *c)
 {
     const uint32_t never =
         SOCK_CONNECTING | SOCK_OPEN_DUE | SOCK_PEER_ENDED | SOCK_STARVED | SOCK_FINISHED;
-    if ((c->flags & never) != 0) {
+    if ((c->flags & never) != 0)
         return false;
-    }
     return (c->flags & SOCK_CLOSING) != 0 ||
            ((c->flags & SOCK_PAUSED) == 0 &&
             c->held_bytes < c->settings->options.receive_bytes_max);
@@ -237,9 +236,8 @@ static inline bool sock_may_read(const struct sock_conn *c)
 
 static inline void sock_moved(struct sock_conn *c)
 {
-    if (unlikely(c->deadline != NULL)) {
+    if (unlikely(c->deadline != NULL))
         c->deadline->moved_ns = leat_loop_now(c->transport->loop);
-    }
 }
 
 /* deadline.c: time limits; -ENOMEM */

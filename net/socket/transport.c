@@ -24,20 +24,17 @@ static int sock_send(struct leat_transport *base, leat_conn conn, const struct l
                      unsigned count)
 {
     struct sock_conn *c = conn_of(base, conn);
-    if (unlikely(c == NULL)) {
+    if (unlikely(c == NULL))
         return -ESTALE;
-    }
-    if (unlikely((c->flags & (SOCK_FINISHED | SOCK_END_ASKED)) != 0)) {
+    if (unlikely((c->flags & (SOCK_FINISHED | SOCK_END_ASKED)) != 0))
         return -EPIPE;
-    }
     if (unlikely(c->out.bytes >= c->settings->options.send_high_bytes)) {
         c->flags |= SOCK_SEND_REFUSED;
         return -EAGAIN;
     }
     int result = sock_queue_push_bufs(c, bufs, count);
-    if (likely(result == 0)) {
+    if (likely(result == 0))
         sock_conn_dirty(c);
-    }
     return result;
 }
 
@@ -45,51 +42,42 @@ static int sock_send_file(struct leat_transport *base, leat_conn conn, struct le
                           uint64_t offset_bytes, uint64_t length_bytes)
 {
     struct sock_conn *c = conn_of(base, conn);
-    if (c == NULL) {
+    if (c == NULL)
         return -ESTALE;
-    }
-    if ((c->flags & (SOCK_FINISHED | SOCK_END_ASKED)) != 0) {
+    if ((c->flags & (SOCK_FINISHED | SOCK_END_ASKED)) != 0)
         return -EPIPE;
-    }
-    if (offset_bytes > INT64_MAX || length_bytes > INT64_MAX - offset_bytes) {
+    if (offset_bytes > INT64_MAX || length_bytes > INT64_MAX - offset_bytes)
         return -EINVAL;
-    }
     if (c->out.bytes >= c->settings->options.send_high_bytes) {
         c->flags |= SOCK_SEND_REFUSED;
         return -EAGAIN;
     }
-    if (length_bytes == 0) {
+    if (length_bytes == 0)
         return 0;
-    }
     int result = sock_queue_push_file(c, file, offset_bytes, length_bytes);
-    if (result == 0) {
+    if (result == 0)
         sock_conn_dirty(c);
-    }
     return result;
 }
 
 static int sock_want_writable(struct leat_transport *base, leat_conn conn)
 {
     struct sock_conn *c = conn_of(base, conn);
-    if (c == NULL) {
+    if (c == NULL)
         return -ESTALE;
-    }
-    if ((c->flags & (SOCK_FINISHED | SOCK_END_ASKED)) != 0) {
+    if ((c->flags & (SOCK_FINISHED | SOCK_END_ASKED)) != 0)
         return -EPIPE;
-    }
     c->flags |= SOCK_WANT_WRITABLE;
-    if (c->out.bytes < c->settings->options.send_low_bytes && (c->flags & SOCK_CONNECTING) == 0) {
+    if (c->out.bytes < c->settings->options.send_low_bytes && (c->flags & SOCK_CONNECTING) == 0)
         sock_conn_ready(c);
-    }
     return 0;
 }
 
 static int sock_end(struct leat_transport *base, leat_conn conn)
 {
     struct sock_conn *c = conn_of(base, conn);
-    if (c == NULL) {
+    if (c == NULL)
         return -ESTALE;
-    }
     c->flags |= SOCK_END_ASKED;
     sock_conn_dirty(c);
     return 0;
@@ -98,12 +86,10 @@ static int sock_end(struct leat_transport *base, leat_conn conn)
 static int sock_close(struct leat_transport *base, leat_conn conn)
 {
     struct sock_conn *c = conn_of(base, conn);
-    if (c == NULL) {
+    if (c == NULL)
         return -ESTALE;
-    }
-    if ((c->flags & (SOCK_FINISHED | SOCK_CLOSING)) != 0) {
+    if ((c->flags & (SOCK_FINISHED | SOCK_CLOSING)) != 0)
         return 0;
-    }
     if ((c->flags & (SOCK_CONNECTING | SOCK_OPEN_DUE)) != 0) {
         sock_conn_finish(c, LEAT_CLOSE_ABORTED);
         return 0;
@@ -117,18 +103,16 @@ static int sock_close(struct leat_transport *base, leat_conn conn)
         return 0;
     }
     sock_conn_dirty(c);
-    if (!could_read && sock_may_read(c)) {
+    if (!could_read && sock_may_read(c))
         transport_of(base)->backend->conn_read(c);
-    }
     return 0;
 }
 
 static int sock_abort(struct leat_transport *base, leat_conn conn)
 {
     struct sock_conn *c = conn_of(base, conn);
-    if (c == NULL) {
+    if (c == NULL)
         return -ESTALE;
-    }
     c->flags |= SOCK_RESETS;
     sock_conn_finish(c, LEAT_CLOSE_ABORTED);
     return 0;
@@ -137,19 +121,16 @@ static int sock_abort(struct leat_transport *base, leat_conn conn)
 static int sock_pause(struct leat_transport *base, leat_conn conn, bool paused)
 {
     struct sock_conn *c = conn_of(base, conn);
-    if (c == NULL) {
+    if (c == NULL)
         return -ESTALE;
-    }
     if (paused) {
         c->flags |= SOCK_PAUSED;
     } else if ((c->flags & SOCK_PAUSED) != 0) {
         c->flags &= ~(uint32_t)SOCK_PAUSED;
-        if (sock_may_read(c)) {
+        if (sock_may_read(c))
             transport_of(base)->backend->conn_read(c);
-        }
-        if ((c->flags & SOCK_END_DUE) != 0) {
+        if ((c->flags & SOCK_END_DUE) != 0)
             sock_conn_ready(c);
-        }
     }
     return 0;
 }
@@ -161,18 +142,16 @@ static struct leat_buf sock_hold(struct leat_transport *base, leat_conn conn, st
     struct sock_transport *t = transport_of(base);
     struct sock_conn *c = conn_of(base, conn);
     struct leat_buf held;
-    if (c == NULL) {
+    if (c == NULL)
         return (struct leat_buf){0};
-    }
     if (slice.length_bytes * 2 < t->receive_block_bytes) {
         held = leat_buf_from_bytes(slice.data, slice.length_bytes);
         t->stats.compacted_count++;
     } else {
         held = leat_buf_ref(slice);
     }
-    if (held.data != NULL) {
+    if (held.data != NULL)
         c->held_bytes += (uint32_t)held.length_bytes;
-    }
     return held;
 }
 
@@ -183,9 +162,8 @@ static void sock_release(struct leat_transport *base, leat_conn conn, struct lea
         DCHECK(held.length_bytes <= c->held_bytes);
         bool could_read = sock_may_read(c);
         c->held_bytes -= (uint32_t)held.length_bytes;
-        if (!could_read && sock_may_read(c)) {
+        if (!could_read && sock_may_read(c))
             c->transport->backend->conn_read(c);
-        }
     }
     leat_buf_unref(held);
 }
@@ -194,9 +172,8 @@ static int sock_set(struct leat_transport *base, leat_conn conn, const struct le
                     void *user)
 {
     struct sock_conn *c = conn_of(base, conn);
-    if (c == NULL) {
+    if (c == NULL)
         return -ESTALE;
-    }
     c->ops = ops != NULL ? ops : c->ops;
     c->user = user;
     return 0;
@@ -205,9 +182,8 @@ static int sock_set(struct leat_transport *base, leat_conn conn, const struct le
 static int sock_set_timeout(struct leat_transport *base, leat_conn conn, uint64_t timeout_ns)
 {
     struct sock_conn *c = conn_of(base, conn);
-    if (c == NULL) {
+    if (c == NULL)
         return -ESTALE;
-    }
     return (c->flags & SOCK_FINISHED) != 0 ? 0 : sock_deadline_set_timeout(c, timeout_ns);
 }
 
@@ -217,17 +193,14 @@ static int sock_address(struct leat_transport *base, leat_conn conn, bool peer,
     struct sock_conn *c = conn_of(base, conn);
     struct sockaddr_storage storage = {0};
     socklen_t length = sizeof(storage);
-    if (c == NULL) {
+    if (c == NULL)
         return -ESTALE;
-    }
-    if ((c->flags & SOCK_FINISHED) != 0) {
+    if ((c->flags & SOCK_FINISHED) != 0)
         return -ENOTCONN;
-    }
     int result = peer ? getpeername(c->fd, (struct sockaddr *)&storage, &length)
                       : getsockname(c->fd, (struct sockaddr *)&storage, &length);
-    if (result < 0) {
+    if (result < 0)
         return -errno;
-    }
     sock_addr_from(&storage, length, addr);
     return 0;
 }
@@ -235,9 +208,8 @@ static int sock_address(struct leat_transport *base, leat_conn conn, bool peer,
 static int sock_info(struct leat_transport *base, leat_conn conn, struct leat_conn_info *info)
 {
     struct sock_conn *c = conn_of(base, conn);
-    if (c == NULL) {
+    if (c == NULL)
         return -ESTALE;
-    }
     *info = (struct leat_conn_info){
         .received_bytes = c->received_bytes,
         .sent_bytes = c->sent_bytes,
@@ -276,25 +248,22 @@ void sock_flush(struct sock_transport *t)
     while (c != NULL) {
         struct sock_conn *next = c->next_dirty;
         c->flags &= ~(uint32_t)SOCK_ON_DIRTY;
-        if (unlikely((c->flags & SOCK_FINISHED) != 0)) {
+        if (unlikely((c->flags & SOCK_FINISHED) != 0))
             sock_conn_try_free(c);
-        } else if (likely((c->flags & (SOCK_BLOCKED | SOCK_CONNECTING)) == 0)) {
+        else if (likely((c->flags & (SOCK_BLOCKED | SOCK_CONNECTING)) == 0))
             t->backend->conn_flush(c);
-        }
         c = next;
     }
-    if (unlikely(t->dead_listeners != NULL)) {
+    if (unlikely(t->dead_listeners != NULL))
         sock_free_dead_listeners(t);
-    }
     sock_ask_for_close_phase(t);
 }
 
 void sock_arm(struct sock_transport *t, struct leat_nap *nap)
 {
     nap->has_work = !list_is_empty(&t->ready) || t->dirty != NULL;
-    if (!list_is_empty(&t->starved) || !list_is_empty(&t->closing)) {
+    if (!list_is_empty(&t->starved) || !list_is_empty(&t->closing))
         nap->nap_ns_max = SOCK_STARVED_RETRY_NS;
-    }
 }
 
 static struct sock_transport *transport_now(struct leat_loop *loop)
@@ -308,9 +277,8 @@ static struct sock_transport *transport_now(struct leat_loop *loop)
 static void ignore_sigpipe(void)
 {
     struct sigaction now;
-    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL) {
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
         signal(SIGPIPE, SIG_IGN);
-    }
 }
 
 static int open_backend(struct sock_transport *t, const struct leat_sockets_options *options,
@@ -321,9 +289,8 @@ static int open_backend(struct sock_transport *t, const struct leat_sockets_opti
         struct leat_error refused = {0};
         t->backend = &sock_uring;
         int result = t->backend->open(t, options, &refused);
-        if (result == 0 || options->which == LEAT_SOCKETS_URING) {
+        if (result == 0 || options->which == LEAT_SOCKETS_URING)
             return result == 0 ? 0 : leat_fail(error, result, "%s", refused.sentence);
-        }
         LEAT_LOG_INFO("using epoll: %s", refused.sentence);
     }
 #else
@@ -339,9 +306,8 @@ static int open_backend(struct sock_transport *t, const struct leat_sockets_opti
 static struct sock_transport *transport_new(struct leat_loop *loop)
 {
     struct sock_transport *t = leat_heap_calloc(1, sizeof(*t));
-    if (t == NULL) {
+    if (t == NULL)
         return NULL;
-    }
     t->base.ops = &transport_ops;
     t->loop = loop;
     t->core = leat_core_now;
@@ -357,28 +323,23 @@ int leat_sockets_open(struct leat_loop *loop, const struct leat_sockets_options 
     static const struct leat_sockets_options defaults;
     CHECK(leat_core_now != NULL && leat_core_now->loop == loop);
     options = options != NULL ? options : &defaults;
-    if (transport_now(loop) != NULL) {
+    if (transport_now(loop) != NULL)
         return leat_fail(error, -EBUSY, "this loop has its sockets open already");
-    }
     int result = -ENOMEM;
     uint32_t limit = options->connection_count_max != 0 ? options->connection_count_max
                                                         : SOCK_CONNECTIONS_DEFAULT;
     struct sock_transport *t = transport_new(loop);
-    if (t == NULL) {
+    if (t == NULL)
         goto no_transport;
-    }
     t->own_shared = options->shared == NULL ? leat_sockets_shared_new() : NULL;
     t->shared = options->shared != NULL ? options->shared : t->own_shared;
-    if (t->shared == NULL) {
+    if (t->shared == NULL)
         goto no_shared;
-    }
-    if (slots_init(&t->slots, LEAT_TRANSPORT_SOCKETS, sizeof(struct sock_conn), limit) < 0) {
+    if (slots_init(&t->slots, LEAT_TRANSPORT_SOCKETS, sizeof(struct sock_conn), limit) < 0)
         goto no_slots;
-    }
     result = open_backend(t, options, error);
-    if (result < 0) {
+    if (result < 0)
         goto no_backend;
-    }
     ignore_sigpipe();
     leat_core_now->transports[LEAT_TRANSPORT_SOCKETS] = &t->base;
     return 0;
@@ -398,9 +359,8 @@ static void finish_all(struct sock_transport *t)
 {
     for (uint32_t i = 0; i < t->slots.capacity_count; i++) {
         struct sock_conn *c = slots_at(&t->slots, i);
-        if (c == NULL) {
+        if (c == NULL)
             continue;
-        }
         if ((c->flags & (SOCK_OPEN_DUE | SOCK_OUTGOING)) == SOCK_OPEN_DUE) {
             list_unlink(&c->link);
             sock_conn_free_unopened(c);
@@ -422,27 +382,23 @@ static void free_caches(struct sock_transport *t)
         t->deadlines = (struct sock_deadline *)deadline->conn;
         leat_heap_free(deadline);
     }
-    if (t->settings != NULL) {
+    if (t->settings != NULL)
         sock_settings_unref(t->settings);
-    }
 }
 
 void leat_sockets_close(struct leat_loop *loop)
 {
     struct sock_transport *t = transport_now(loop);
-    if (t == NULL) {
+    if (t == NULL)
         return;
-    }
     t->is_shut = true;
-    while (t->listeners != NULL) {
+    while (t->listeners != NULL)
         sock_listener_close(&t->listeners->base);
-    }
     finish_all(t);
     for (unsigned turn = 0; turn < SHUT_TURNS_MAX; turn++) {
         if (t->slots.live_count == 0 && !t->close_is_due && t->dead_listeners == NULL &&
-            t->dirty == NULL) {
+            t->dirty == NULL)
             break;
-        }
         leat_loop_turn(loop, turn < 2 ? 0 : LEAT_NS_PER_MS);
     }
     if (t->slots.live_count != 0 || t->close_is_due) {

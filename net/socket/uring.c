@@ -24,27 +24,23 @@ static bool is_near_limit(const struct sock_transport *t)
 static int uring_listener_start(struct sock_listener *l)
 {
     struct ring *ring = l->transport->uring->ring;
-    if (l->operations != 0) {
+    if (l->operations != 0)
         return 0; /* its cancellation is under way: on_accept starts it again */
-    }
     enum uring_operation operation = is_near_limit(l->transport) ? URING_ACCEPTABLE : URING_ACCEPT;
     bool is_started = operation == URING_ACCEPT
                           ? ring_accept(ring, l->fd, tag(l, operation))
                           : ring_poll(ring, l->fd, POLLIN, false, tag(l, operation));
-    if (!is_started) {
+    if (!is_started)
         return -ENOMEM;
-    }
     l->operations |= 1u << operation;
     return 0;
 }
 
 static void uring_listener_stop(struct sock_listener *l)
 {
-    for (unsigned operation = URING_ACCEPT; operation <= URING_ACCEPTABLE; operation++) {
-        if ((l->operations & 1u << operation) != 0) {
+    for (unsigned operation = URING_ACCEPT; operation <= URING_ACCEPTABLE; operation++)
+        if ((l->operations & 1u << operation) != 0)
             ring_cancel(l->transport->uring->ring, tag(l, (enum uring_operation)operation));
-        }
-    }
 }
 
 static bool uring_listener_is_idle(const struct sock_listener *l)
@@ -56,26 +52,22 @@ static void listener_go_on(struct sock_listener *l)
 {
     if (l->operations == 0 && !l->paused && !l->exhausted && !l->closed) {
         int result = uring_listener_start(l);
-        if (result < 0) {
+        if (result < 0)
             sock_accept_failed(l, -result);
-        }
     }
 }
 
 static void on_accept(struct sock_listener *l, const struct ring_event *event)
 {
-    if (!event->more) {
+    if (!event->more)
         l->operations &= ~(1u << URING_ACCEPT);
-    }
     if (event->result >= 0) {
-        if (l->transport->is_shut) {
+        if (l->transport->is_shut)
             close(event->result);
-        } else {
+        else
             sock_accepted(l, event->result);
-        }
-        if (is_near_limit(l->transport) && (l->operations & 1u << URING_ACCEPT) != 0) {
+        if (is_near_limit(l->transport) && (l->operations & 1u << URING_ACCEPT) != 0)
             ring_cancel(l->transport->uring->ring, tag(l, URING_ACCEPT));
-        }
     } else if (event->result != -ECANCELED) {
         sock_accept_failed(l, -event->result);
     }
@@ -85,9 +77,8 @@ static void on_accept(struct sock_listener *l, const struct ring_event *event)
 static void on_acceptable(struct sock_listener *l, int events)
 {
     l->operations &= ~(1u << URING_ACCEPTABLE);
-    if (events > 0 && !l->paused && !l->exhausted && !l->closed) {
+    if (events > 0 && !l->paused && !l->exhausted && !l->closed)
         sock_accept_burst(l);
-    }
     listener_go_on(l);
 }
 
@@ -136,12 +127,10 @@ static unsigned uring_poll(struct leat_source *source)
     while (left > 0) {
         struct ring_event events[URING_BATCH];
         unsigned count = ring_collect(ring, events, left < URING_BATCH ? left : URING_BATCH);
-        if (count == 0) {
+        if (count == 0)
             break;
-        }
-        for (unsigned i = 0; i < count;) {
+        for (unsigned i = 0; i < count;)
             i += on_completion(t, &events[i], count - i);
-        }
         left -= count;
         handled += count;
     }
@@ -185,9 +174,8 @@ static int uring_open(struct sock_transport *t, const struct leat_sockets_option
                       struct leat_error *error)
 {
     struct uring *u = leat_heap_calloc(1, sizeof(*u));
-    if (u == NULL) {
+    if (u == NULL)
         return leat_fail(error, -ENOMEM, "memory is out: the sockets cannot be opened");
-    }
     t->receive_block_bytes =
         options->receive_block_bytes != 0 ? options->receive_block_bytes : URING_BLOCK_BYTES;
     int result = ring_new(&u->ring, options->receive_block_count, t->receive_block_bytes, error);

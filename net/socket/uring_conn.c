@@ -7,20 +7,18 @@
 
 static void start_receive(struct sock_conn *c)
 {
-    if (ring_receive(c->transport->uring->ring, c->fd, tag(c, URING_RECEIVE))) {
+    if (ring_receive(c->transport->uring->ring, c->fd, tag(c, URING_RECEIVE)))
         c->uring.operations |= 1u << URING_RECEIVE;
-    } else {
+    else
         sock_conn_starve(c);
-    }
 }
 
 bool uring_start_poll(struct sock_conn *c, enum uring_operation operation, unsigned events)
 {
     /* Watching for errors, one shot would be spent on the peer's FIN. */
     bool repeats = operation == URING_ERRORS;
-    if (!ring_poll(c->transport->uring->ring, c->fd, events, repeats, tag(c, operation))) {
+    if (!ring_poll(c->transport->uring->ring, c->fd, events, repeats, tag(c, operation)))
         return false;
-    }
     c->uring.operations |= 1u << operation;
     return true;
 }
@@ -29,13 +27,11 @@ bool uring_start_poll(struct sock_conn *c, enum uring_operation operation, unsig
 void uring_watch_on(struct sock_conn *c)
 {
     const uint32_t watched = 1u << URING_RECEIVE | 1u << URING_ERRORS | 1u << URING_SEND;
-    if ((c->flags & (SOCK_FINISHED | SOCK_CONNECTING | SOCK_OPEN_DUE | SOCK_STARVED)) != 0) {
+    if ((c->flags & (SOCK_FINISHED | SOCK_CONNECTING | SOCK_OPEN_DUE | SOCK_STARVED)) != 0)
         return;
-    }
     if (sock_may_read(c)) {
-        if ((c->uring.operations & 1u << URING_RECEIVE) == 0 && c->uring.parked_first == NULL) {
+        if ((c->uring.operations & 1u << URING_RECEIVE) == 0 && c->uring.parked_first == NULL)
             start_receive(c);
-        }
     } else if ((c->uring.operations & watched) == 0 && !c->uring.hung_up &&
                (c->flags & (SOCK_END_ASKED | SOCK_PEER_ENDED)) !=
                    (SOCK_END_ASKED | SOCK_PEER_ENDED)) {
@@ -45,20 +41,18 @@ void uring_watch_on(struct sock_conn *c)
 
 int uring_conn_start(struct sock_conn *c)
 {
-    if ((c->flags & SOCK_CONNECTING) != 0) {
+    if ((c->flags & SOCK_CONNECTING) != 0)
         return uring_start_poll(c, URING_WRITABLE, POLLOUT) ? 0 : -ENOMEM;
-    }
     uring_watch_on(c);
     return 0;
 }
 
 void uring_conn_read(struct sock_conn *c)
 {
-    if (c->uring.parked_first != NULL || c->uring.ended) {
+    if (c->uring.parked_first != NULL || c->uring.ended)
         sock_conn_ready(c);
-    } else {
+    else
         uring_watch_on(c);
-    }
 }
 
 static void close_descriptor(struct sock_conn *c)
@@ -84,9 +78,8 @@ void uring_conn_stop(struct sock_conn *c)
         close_descriptor(c);
         return;
     }
-    if (!ring_cancel_descriptor(c->transport->uring->ring, c->fd)) {
+    if (!ring_cancel_descriptor(c->transport->uring->ring, c->fd))
         (void)shutdown(c->fd, SHUT_RDWR); /* completes them as well */
-    }
 }
 
 bool uring_conn_is_idle(const struct sock_conn *c)
@@ -110,12 +103,10 @@ static void park(struct sock_conn *c, uint16_t number, struct leat_buf slice)
     struct sock_transport *t = c->transport;
     struct sock_piece *piece = sock_piece_take(t);
     struct leat_buf kept = {0};
-    if (slice.length_bytes * 2 < t->receive_block_bytes) {
+    if (slice.length_bytes * 2 < t->receive_block_bytes)
         kept = leat_buf_from_bytes(slice.data, slice.length_bytes);
-    }
-    if (kept.data == NULL) {
+    if (kept.data == NULL)
         kept = leat_buf_ref(slice);
-    }
     ring_give_back(t->uring->ring, number, slice);
     if (piece == NULL) {
         leat_buf_unref(kept);
@@ -125,9 +116,8 @@ static void park(struct sock_conn *c, uint16_t number, struct leat_buf slice)
     *piece = (struct sock_piece){.buf = kept};
     if (c->uring.parked_first == NULL) {
         c->uring.parked_first = piece;
-        if ((c->uring.operations & 1u << URING_RECEIVE) != 0) {
+        if ((c->uring.operations & 1u << URING_RECEIVE) != 0)
             ring_cancel(t->uring->ring, tag(c, URING_RECEIVE));
-        }
     } else {
         c->uring.parked_last->next = piece;
     }
@@ -162,25 +152,21 @@ static unsigned received(struct sock_conn *c, const struct ring_event *events, u
     do {
         slices[used] = ring_take_filled(t->uring->ring, &events[used]);
         bytes += slices[used].length_bytes;
-        if (!events[used].more) {
+        if (!events[used].more)
             c->uring.operations &= ~(1u << URING_RECEIVE);
-        }
         used++;
     } while (used < count && used < URING_SLICES_MAX && events[used].tag == events[0].tag &&
              events[used].result > 0);
     if (sock_may_read(c) && c->uring.parked_first == NULL) {
         sock_received(c, slices, used, bytes);
-        for (unsigned i = 0; i < used; i++) {
+        for (unsigned i = 0; i < used; i++)
             ring_give_back(t->uring->ring, events[i].block, slices[i]);
-        }
     } else {
-        for (unsigned i = 0; i < used; i++) {
-            if ((c->flags & SOCK_FINISHED) != 0) {
+        for (unsigned i = 0; i < used; i++)
+            if ((c->flags & SOCK_FINISHED) != 0)
                 ring_give_back(t->uring->ring, events[i].block, slices[i]);
-            } else {
+            else
                 park(c, events[i].block, slices[i]);
-            }
-        }
     }
     return used;
 }
@@ -188,19 +174,16 @@ static unsigned received(struct sock_conn *c, const struct ring_event *events, u
 /* A receive completed without bytes. */
 static void receive_ended(struct sock_conn *c, const struct ring_event *event)
 {
-    if (!event->more) {
+    if (!event->more)
         c->uring.operations &= ~(1u << URING_RECEIVE);
-    }
-    if ((c->flags & SOCK_FINISHED) != 0) {
+    if ((c->flags & SOCK_FINISHED) != 0)
         return;
-    }
     switch (-event->result) {
     case 0:
-        if (c->uring.parked_first != NULL) {
+        if (c->uring.parked_first != NULL)
             c->uring.ended = true;
-        } else {
+        else
             sock_peer_ended(c);
-        }
         break;
     case ENOBUFS:
         sock_conn_starve(c);
@@ -217,11 +200,10 @@ static void receive_ended(struct sock_conn *c, const struct ring_event *event)
 unsigned uring_on_receive(struct sock_conn *c, const struct ring_event *events, unsigned count)
 {
     unsigned used = 1;
-    if (likely(events[0].result > 0)) {
+    if (likely(events[0].result > 0))
         used = received(c, events, count);
-    } else {
+    else
         receive_ended(c, &events[0]);
-    }
     uring_watch_on(c);
     uring_conn_completed(c);
     return used;
@@ -241,11 +223,10 @@ void uring_on_writable(struct sock_conn *c)
         uring_conn_completed(c);
     } else if ((c->flags & SOCK_CONNECTING) != 0) {
         int error = socket_error(c->fd);
-        if (error != 0) {
+        if (error != 0)
             sock_conn_fail(c, error);
-        } else {
+        else
             sock_conn_established(c);
-        }
     } else {
         c->flags &= ~(uint32_t)SOCK_BLOCKED;
         sock_conn_dirty(c);
@@ -255,17 +236,15 @@ void uring_on_writable(struct sock_conn *c)
 /* Reports also that the peer has ended, always: that is no news here. */
 void uring_on_errors(struct sock_conn *c, const struct ring_event *event)
 {
-    if (!event->more) {
+    if (!event->more)
         c->uring.operations &= ~(1u << URING_ERRORS);
-    }
     if ((c->flags & SOCK_FINISHED) == 0 && event->result > 0 &&
         (event->result & (POLLERR | POLLHUP)) != 0) {
         int error = socket_error(c->fd);
-        if (error != 0 || (event->result & POLLERR) != 0) {
+        if (error != 0 || (event->result & POLLERR) != 0)
             sock_conn_fail(c, error != 0 ? error : ECONNRESET);
-        } else {
+        else
             c->uring.hung_up = true;
-        }
     }
     uring_watch_on(c);
     uring_conn_completed(c);

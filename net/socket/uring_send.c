@@ -8,11 +8,10 @@
 
 static void block(struct sock_conn *c)
 {
-    if (uring_start_poll(c, URING_WRITABLE, POLLOUT)) {
+    if (uring_start_poll(c, URING_WRITABLE, POLLOUT))
         c->flags |= SOCK_BLOCKED;
-    } else {
+    else
         sock_conn_dirty(c); /* tried again in the next turn */
-    }
 }
 
 static void flush_by_calls(struct sock_conn *c)
@@ -36,11 +35,9 @@ static bool has_file(const struct sock_conn *c)
 {
     unsigned looked = 0;
     for (const struct sock_piece *piece = c->out.first;
-         piece != NULL && looked < SOCK_IOV_COUNT_MAX; piece = piece->next, looked++) {
-        if (piece->file != NULL) {
+         piece != NULL && looked < SOCK_IOV_COUNT_MAX; piece = piece->next, looked++)
+        if (piece->file != NULL)
             return true;
-        }
-    }
     return false;
 }
 
@@ -65,9 +62,8 @@ static bool lend(struct sock_conn *c)
     *lent = (struct uring_lent){.conn = c, .id = c->id, .buf = leat_buf_ref(*first)};
     t->uring->lent_count++;
     t->stats.lent_count++;
-    if ((c->flags & SOCK_LENDS) == 0) {
+    if ((c->flags & SOCK_LENDS) == 0)
         c->flags |= SOCK_COPIES; /* no second one before the kernel has told about the first */
-    }
     return true;
 }
 
@@ -75,13 +71,11 @@ static bool send_by_ring(struct sock_conn *c)
 {
     struct ring *ring = c->transport->uring->ring;
     const struct sock_piece *first = c->out.first;
-    if (likely(first->next == NULL)) {
+    if (likely(first->next == NULL))
         return ring_send(ring, c->fd, &first->buf, tag(c, URING_SEND));
-    }
     struct iovec *iov = ring_iov(ring);
-    if (iov == NULL) {
+    if (iov == NULL)
         return false;
-    }
     bool file_follows;
     unsigned count = sock_queue_gather(c, iov, SOCK_IOV_COUNT_MAX, &file_follows);
     DCHECK(!file_follows);
@@ -117,9 +111,8 @@ void uring_on_send(struct sock_conn *c, int result)
         sock_conn_fail(c, -result);
         return;
     }
-    if (unlikely(c->out.first != NULL)) {
+    if (unlikely(c->out.first != NULL))
         sock_conn_dirty(c);
-    }
     sock_sent(c);
     uring_watch_on(c);
 }
@@ -150,9 +143,8 @@ void uring_on_lent(struct sock_transport *t, struct uring_lent *lent,
     struct sock_conn *c = lent->conn;
     int result = event->result;
     lent->conn = NULL;
-    if (!event->more) {
+    if (!event->more)
         lent_free(t, lent);
-    }
     if (result == -EINVAL || result == -EOPNOTSUPP || result == -ENOMEM) {
         /* An older kernel, such a socket, or too little locked memory: an ordinary send may do. */
         t->uring->cannot_lend = t->uring->cannot_lend || result == -EINVAL;

@@ -10,14 +10,12 @@
 static bool read_line(const char *path, char *line, int size)
 {
     FILE *file = fopen(path, "re");
-    if (file == NULL) {
+    if (file == NULL)
         return false;
-    }
     bool had_any = fgets(line, size, file) != NULL;
     fclose(file);
-    if (had_any) {
+    if (had_any)
         line[strcspn(line, "\n")] = '\0';
-    }
     return had_any;
 }
 
@@ -33,22 +31,18 @@ static void quota_of(const char *directory, uint64_t *least_milli)
     char line[128];
     long long quota = -1, period = 0;
     if (read_in(directory, "cpu.max", line, sizeof(line))) {
-        if (sscanf(line, "%lld %lld", &quota, &period) != 2) {
+        if (sscanf(line, "%lld %lld", &quota, &period) != 2)
             return; /* "max 100000" */
-        }
     } else if (read_in(directory, "cpu.cfs_quota_us", line, sizeof(line))) {
         quota = atoll(line);
-        if (read_in(directory, "cpu.cfs_period_us", line, sizeof(line))) {
+        if (read_in(directory, "cpu.cfs_period_us", line, sizeof(line)))
             period = atoll(line);
-        }
     }
-    if (quota <= 0 || period <= 0) {
+    if (quota <= 0 || period <= 0)
         return;
-    }
     uint64_t milli = (uint64_t)quota * 1000 / (uint64_t)period;
-    if (*least_milli == 0 || milli < *least_milli) {
+    if (*least_milli == 0 || milli < *least_milli)
         *least_milli = milli > 0 ? milli : 1;
-    }
 }
 
 /* Calls on each directory from group up to the top of the hierarchy at mount: a limit of a parent
@@ -58,15 +52,13 @@ static void walk_up(const char *mount, const char *group,
 {
     char path[PATH_BYTES_MAX];
     int n = snprintf(path, sizeof(path), "%s%s", mount, strcmp(group, "/") == 0 ? "" : group);
-    if (n < 0 || (size_t)n >= sizeof(path)) {
+    if (n < 0 || (size_t)n >= sizeof(path))
         return;
-    }
     for (size_t top = strlen(mount);;) {
         visit(path, arg);
         char *slash = strrchr(path, '/');
-        if (strlen(path) <= top || slash == NULL || (size_t)(slash - path) < top) {
+        if (strlen(path) <= top || slash == NULL || (size_t)(slash - path) < top)
             return;
-        }
         *slash = '\0';
     }
 }
@@ -89,9 +81,8 @@ static void each_group(const char *root, const char *controller,
         line[strcspn(line, "\n")] = '\0';
         char *names = strchr(line, ':');
         char *group = names != NULL ? strchr(names + 1, ':') : NULL;
-        if (group == NULL) {
+        if (group == NULL)
             continue;
-        }
         *group++ = '\0';
         names++;
         if (names[0] == '\0') {
@@ -104,9 +95,8 @@ static void each_group(const char *root, const char *controller,
         bool is_ours = false;
         char *rest = NULL;
         for (char *name = strtok_r(names, ",", &rest); name != NULL;
-             name = strtok_r(NULL, ",", &rest)) {
+             name = strtok_r(NULL, ",", &rest))
             is_ours = is_ours || strcmp(name, controller) == 0;
-        }
         if (is_ours) {
             snprintf(mount, sizeof(mount), "%s/sys/fs/cgroup/%s", root, controller);
             walk_up(mount, group, visit, arg);
@@ -132,12 +122,10 @@ static void visit_cpuset(const char *directory, void *arg)
     static const char *const names[] = {"cpuset.cpus.effective", "cpuset.effective_cpus"};
     struct cpu_mask *mask = arg, group;
     char line[PATH_BYTES_MAX];
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (read_in(directory, names[i], line, sizeof(line)) && cpu_list_parse(line, &group) == 0 &&
-            cpu_mask_overlaps(mask, &group)) {
+            cpu_mask_overlaps(mask, &group))
             cpu_mask_and(mask, &group);
-        }
-    }
 }
 
 void cgroup_cpuset_cut(const char *root, struct cpu_mask *mask)

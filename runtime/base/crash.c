@@ -39,9 +39,8 @@ static void bound_time(int signal_number)
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = signal_number};
     struct itimerspec when = {.it_value = {.tv_sec = LEAT_CRASH_SYMBOLS_S}};
     int timer;
-    if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) == 0) {
+    if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) == 0)
         syscall(SYS_timer_settime, timer, 0, &when, NULL);
-    }
 }
 
 static void restore_default(int signal_number)
@@ -57,9 +56,8 @@ static void restore_default(int signal_number)
 static void backtrace_from(int fd, void *const *frames, unsigned count, int signal_number)
 {
     say(fd, "leat: addresses:");
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count; i++)
         say(fd, " %p", frames[i]);
-    }
     say(fd, "\n");
     restore_default(signal_number);
     bound_time(signal_number);
@@ -69,11 +67,9 @@ static void backtrace_from(int fd, void *const *frames, unsigned count, int sign
 /* The first of frames that is at; 0 when none is. */
 static int frame_find(void *const *frames, int count, const void *at)
 {
-    for (int i = 0; i < count; i++) {
-        if (frames[i] == at) {
+    for (int i = 0; i < count; i++)
+        if (frames[i] == at)
             return i;
-        }
-    }
     return 0;
 }
 
@@ -105,14 +101,12 @@ static void on_crash(int signal_number, siginfo_t *info, void *context)
 {
     const struct leat_core *core = leat_core_now;
     int fd = STDERR_FILENO;
-    if (core != NULL) {
+    if (core != NULL)
         leat_log_flush(core->log); /* the last lines before the crash */
-    }
-    if (info->si_code > 0 && signal_number != SIGABRT) {
+    if (info->si_code > 0 && signal_number != SIGABRT)
         say(fd, "leat: SIG%s at address %p", sigabbrev_np(signal_number), info->si_addr);
-    } else {
+    else
         say(fd, "leat: SIG%s", sigabbrev_np(signal_number));
-    }
     if (core != NULL) {
         say(fd, " on core %u in phase %s\n", core->index,
             core->phase != NULL ? core->phase : "none");
@@ -135,9 +129,8 @@ int leat_crash_install(void)
     for (size_t i = 0; i < sizeof(crash_signals) / sizeof(crash_signals[0]); i++) {
         struct sigaction action = {.sa_sigaction = on_crash,
                                    .sa_flags = SA_SIGINFO | SA_ONSTACK | (int)SA_RESETHAND};
-        if (sigaction(crash_signals[i], &action, NULL) < 0) {
+        if (sigaction(crash_signals[i], &action, NULL) < 0)
             return -errno;
-        }
     }
     return 0;
 }
@@ -146,9 +139,8 @@ void *leat_crash_stack_new(void)
 {
     void *memory = mmap(NULL, LEAT_CRASH_STACK_BYTES, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    if (memory == MAP_FAILED) {
+    if (memory == MAP_FAILED)
         return NULL;
-    }
     stack_t stack = {.ss_sp = memory, .ss_size = LEAT_CRASH_STACK_BYTES};
     if (sigaltstack(&stack, NULL) < 0) {
         munmap(memory, LEAT_CRASH_STACK_BYTES);

@@ -21,11 +21,9 @@ const char *leat_level_name(enum leat_level level)
 
 int leat_level_parse(const char *name)
 {
-    for (int i = 0; i <= LEAT_LEVEL_DEBUG; i++) {
-        if (strcmp(name, level_names[i]) == 0) {
+    for (int i = 0; i <= LEAT_LEVEL_DEBUG; i++)
+        if (strcmp(name, level_names[i]) == 0)
             return i;
-        }
-    }
     return -EINVAL;
 }
 
@@ -82,15 +80,13 @@ static bool log_push(struct leat_log *log, const struct log_header *header, cons
 
 void leat_log_flush(struct leat_log *log)
 {
-    if (log == NULL || !log->is_pending) {
+    if (log == NULL || !log->is_pending)
         return;
-    }
     log->is_pending = false;
     struct leat_logger *logger = log->logger;
     if (atomic_load_explicit(&logger->is_sleeping, memory_order_seq_cst) != 0 &&
-        atomic_exchange_explicit(&logger->is_sleeping, 0, memory_order_seq_cst) != 0) {
+        atomic_exchange_explicit(&logger->is_sleeping, 0, memory_order_seq_cst) != 0)
         syscall(SYS_futex, &logger->is_sleeping, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-    }
 }
 
 uint64_t leat_log_dropped_count(const struct leat_log *log)
@@ -106,12 +102,10 @@ static bool rate_allows(struct leat_log *log, const struct leat_log_site *site, 
     struct log_rate *rate = &log->rates[hash & (LEAT_LOG_SITES_MAX - 1)];
     struct log_rate *other = &log->rates[(hash + 1) & (LEAT_LOG_SITES_MAX - 1)];
     if (rate->site != site &&
-        (other->site == site || (rate->site != NULL && other->second_ns < rate->second_ns))) {
+        (other->site == site || (rate->site != NULL && other->second_ns < rate->second_ns)))
         rate = other;
-    }
-    if (rate->site != site) {
+    if (rate->site != site)
         *rate = (struct log_rate){.site = site, .second_ns = now_ns};
-    }
     /* A clock that was set back begins a new second. */
     if (now_ns - rate->second_ns >= LEAT_NS_PER_S) {
         rate->second_ns = now_ns;
@@ -131,12 +125,10 @@ static void write_all(int fd, const char *bytes, size_t length)
 {
     while (length > 0) {
         ssize_t n = write(fd, bytes, length);
-        if (n < 0 && errno == EINTR) {
+        if (n < 0 && errno == EINTR)
             continue;
-        }
-        if (n <= 0) {
+        if (n <= 0)
             return;
-        }
         bytes += n;
         length -= (size_t)n;
     }
@@ -157,15 +149,13 @@ static void log_direct(const struct leat_log_site *site, const char *text, size_
 
 void leat_log_write(const struct leat_log_site *site, const char *format, ...)
 {
-    if (!leat_log_is_on((enum leat_level)site->level)) {
+    if (!leat_log_is_on((enum leat_level)site->level))
         return;
-    }
     struct leat_log *log = log_now();
     uint64_t now_ns = log_clock();
     uint32_t left_out = 0;
-    if (log != NULL && !rate_allows(log, site, now_ns, &left_out)) {
+    if (log != NULL && !rate_allows(log, site, now_ns, &left_out))
         return;
-    }
     char text[LEAT_LOG_LINE_BYTES_MAX];
     va_list args;
     va_start(args, format);
@@ -185,13 +175,11 @@ void leat_log_write(const struct leat_log_site *site, const char *format, ...)
 
 bool leat_log_output(const char *line, size_t length_bytes)
 {
-    if (length_bytes > LEAT_LOG_LINE_BYTES_MAX) {
+    if (length_bytes > LEAT_LOG_LINE_BYTES_MAX)
         length_bytes = LEAT_LOG_LINE_BYTES_MAX;
-    }
     struct leat_log *log = log_now();
-    if (log != NULL) {
+    if (log != NULL)
         return log_push(log, &(struct log_header){NULL, 0, length_bytes}, line);
-    }
     char text[LEAT_LOG_LINE_BYTES_MAX + 1];
     memcpy(text, line, length_bytes);
     text[length_bytes] = '\n';

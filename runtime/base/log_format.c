@@ -27,18 +27,14 @@ static size_t utf8_length(const unsigned char *text, size_t left)
 {
     unsigned char c = text[0];
     size_t n = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
-    if (n == 0 || n > left) {
+    if (n == 0 || n > left)
         return 0;
-    }
-    for (size_t i = 1; i < n; i++) {
-        if ((text[i] & 0xc0) != 0x80) {
+    for (size_t i = 1; i < n; i++)
+        if ((text[i] & 0xc0) != 0x80)
             return 0;
-        }
-    }
     if ((c == 0xe0 && text[1] < 0xa0) || (c == 0xed && text[1] > 0x9f) ||
-        (c == 0xf0 && text[1] < 0x90) || (c == 0xf4 && text[1] > 0x8f)) {
+        (c == 0xf0 && text[1] < 0x90) || (c == 0xf4 && text[1] > 0x8f))
         return 0;
-    }
     return n;
 }
 
@@ -65,9 +61,8 @@ static void put_escaped(struct out *out, const char *text, size_t bytes, bool js
 static const char *file_of(const struct leat_log_site *site)
 {
     const char *file = site->file;
-    while (strncmp(file, "../", 3) == 0) {
+    while (strncmp(file, "../", 3) == 0)
         file += 3;
-    }
     return file;
 }
 
@@ -85,9 +80,8 @@ size_t leat_log_format(const struct leat_log_record *record, bool json,
     char head[128];
     if (json) {
         snprintf(line, sizeof(line), "%u", record->site->line);
-        if (record->core >= 0) {
+        if (record->core >= 0)
             snprintf(core, sizeof(core), "\"core\":%d,", record->core);
-        }
         snprintf(head, sizeof(head), "{\"time\":\"%s.%03uZ\",\"level\":\"%s\",%s\"message\":\"",
                  date, ms, level, core);
         put_string(&out, head);
@@ -98,9 +92,8 @@ size_t leat_log_format(const struct leat_log_record *record, bool json,
         put_string(&out, line);
         put_string(&out, "\"}");
     } else {
-        if (record->core >= 0) {
+        if (record->core >= 0)
             snprintf(core, sizeof(core), "core %d: ", record->core);
-        }
         snprintf(head, sizeof(head), "%s.%03uZ %-5s %s", date, ms, level, core);
         put_string(&out, head);
         put_escaped(&out, record->text, record->text_bytes, false);

@@ -39,13 +39,11 @@ static uint64_t clock_ns(clockid_t clock)
 /* Whether the reader may still be waited for. */
 static bool may_wait(struct leat_logger *logger)
 {
-    if (!atomic_load_explicit(&logger->is_stopping, memory_order_acquire)) {
+    if (!atomic_load_explicit(&logger->is_stopping, memory_order_acquire))
         return true;
-    }
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
-    if (logger->give_up_ns == 0) {
+    if (logger->give_up_ns == 0)
         logger->give_up_ns = now + LEAT_LOGGER_DRAIN_MS * LEAT_NS_PER_MS;
-    }
     return now < logger->give_up_ns;
 }
 
@@ -58,18 +56,15 @@ static void batch_flush(struct batch *batch)
         struct pollfd ready = {batch->fd, POLLOUT, 0};
         int n = poll(&ready, 1, LOGGER_POLL_MS);
         if (n == 0 || (n < 0 && errno == EINTR)) {
-            if (may_wait(batch->logger)) {
+            if (may_wait(batch->logger))
                 continue;
-            }
             break;
         }
         ssize_t written = write(batch->fd, at, batch->used);
-        if (written < 0 && (errno == EINTR || errno == EAGAIN)) {
+        if (written < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
-        }
-        if (written <= 0) {
+        if (written <= 0)
             break;
-        }
         at += written;
         batch->used -= (size_t)written;
     }
@@ -80,9 +75,8 @@ static void batch_put(struct batch *batch, const char *bytes, size_t length)
 {
     while (length > 0) {
         if (batch->used == sizeof(batch->bytes) ||
-            (length <= sizeof(batch->bytes) && length > sizeof(batch->bytes) - batch->used)) {
+            (length <= sizeof(batch->bytes) && length > sizeof(batch->bytes) - batch->used))
             batch_flush(batch);
-        }
         size_t room = sizeof(batch->bytes) - batch->used;
         size_t n = length < room ? length : room;
         memcpy(batch->bytes + batch->used, bytes, n);
@@ -117,9 +111,8 @@ static void writer_tell_dropped(struct writer *writer, struct leat_log *log)
 {
     static const struct leat_log_site site = {__FILE__, __LINE__, LEAT_LEVEL_WARN};
     uint64_t dropped = leat_log_dropped_count(log);
-    if (dropped == log->dropped_told_count) {
+    if (dropped == log->dropped_told_count)
         return;
-    }
     int n = snprintf(writer->text, sizeof(writer->text),
                      "%llu log lines were dropped: the log is written faster than it is read",
                      (unsigned long long)(dropped - log->dropped_told_count));
@@ -158,9 +151,8 @@ static bool writer_round(struct writer *writer)
     bool had_any = false;
     for (uint32_t i = 0; i < logger->cores_count; i++) {
         struct leat_log *log = atomic_load_explicit(&logger->logs[i], memory_order_acquire);
-        if (log != NULL && writer_drain(writer, log)) {
+        if (log != NULL && writer_drain(writer, log))
             had_any = true;
-        }
     }
     batch_flush(&writer->output);
     batch_flush(&writer->error);
@@ -177,9 +169,8 @@ static void *writer_main(void *arg)
     for (;;) {
         bool is_stopping = atomic_load_explicit(&logger->is_stopping, memory_order_acquire);
         bool had_any = writer_round(&writer);
-        if (is_stopping) {
+        if (is_stopping)
             return NULL;
-        }
         if (had_any) {
             nanosleep(&(struct timespec){0, LOGGER_NAP_NS}, NULL);
             continue;
@@ -199,15 +190,13 @@ struct leat_logger *leat_logger_new(const struct leat_logger_options *options, u
                                     struct leat_error *error)
 {
     struct leat_logger *logger = calloc(1, sizeof(*logger));
-    if (logger == NULL) {
+    if (logger == NULL)
         goto no_memory;
-    }
     logger->options = *options;
     logger->cores_count = cores_count;
     logger->logs = calloc(cores_count, sizeof(logger->logs[0]));
-    if (logger->logs == NULL) {
+    if (logger->logs == NULL)
         goto free_logger;
-    }
     /* The thread inherits a mask in which it takes no signal from those who wait for them. */
     sigset_t all, before;
     sigfillset(&all);
@@ -241,9 +230,8 @@ no_memory:
 
 void leat_logger_free(struct leat_logger *logger)
 {
-    if (logger == NULL) {
+    if (logger == NULL)
         return;
-    }
     atomic_store_explicit(&logger->is_stopping, true, memory_order_seq_cst);
     atomic_store_explicit(&logger->is_sleeping, 0, memory_order_seq_cst);
     syscall(SYS_futex, &logger->is_sleeping, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
@@ -263,9 +251,8 @@ struct leat_log *leat_logger_open(struct leat_logger *logger, uint32_t index)
 {
     CHECK(index < logger->cores_count && atomic_load(&logger->logs[index]) == NULL);
     struct leat_log *log = aligned_alloc(64, sizeof(*log));
-    if (log == NULL) {
+    if (log == NULL)
         return NULL;
-    }
     memset(log, 0, sizeof(*log));
     log->ring =
         mmap(NULL, LEAT_LOG_RING_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -31,9 +31,8 @@ static Dwfl *dwfl_open(void)
 /* "../net/x.c" as the compiler was told it, to "net/x.c". */
 static const char *short_path(const char *path)
 {
-    while (strncmp(path, "../", 3) == 0) {
+    while (strncmp(path, "../", 3) == 0)
         path += 3;
-    }
     return path;
 }
 
@@ -42,17 +41,15 @@ static const char *short_path(const char *path)
 static const char *source_of(Dwfl_Module *module, Dwarf_Addr address, int *number)
 {
     Dwfl_Line *line = dwfl_module_getsrc(module, address);
-    if (line != NULL) {
+    if (line != NULL)
         return dwfl_lineinfo(line, NULL, number, NULL, NULL, NULL);
-    }
     Dwarf_Addr bias;
     Dwarf_Die *unit = NULL;
     while ((unit = dwfl_module_nextcu(module, unit, &bias)) != NULL) {
         Dwarf_Line *found =
             dwarf_haspc(unit, address - bias) == 1 ? dwarf_getsrc_die(unit, address - bias) : NULL;
-        if (found != NULL && dwarf_lineno(found, number) == 0) {
+        if (found != NULL && dwarf_lineno(found, number) == 0)
             return dwarf_linesrc(found, NULL, NULL);
-        }
     }
     return NULL;
 }
@@ -89,9 +86,8 @@ void leat_crash_symbols(int fd, void *const *frames, unsigned count)
         backtrace_symbols_fd((void **)(uintptr_t)frames, (int)count, fd);
         return;
     }
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count; i++)
         frame_print(fd, dwfl, i, frames[i]);
-    }
     dwfl_end(dwfl);
 }
 

@@ -25,18 +25,15 @@ static inline void cpu_mask_clear(struct cpu_mask *mask, uint32_t cpu)
 
 static inline void cpu_mask_and(struct cpu_mask *mask, const struct cpu_mask *other)
 {
-    for (size_t i = 0; i < LEAT_CPUS_MAX / 64; i++) {
+    for (size_t i = 0; i < LEAT_CPUS_MAX / 64; i++)
         mask->words[i] &= other->words[i];
-    }
 }
 
 static inline bool cpu_mask_overlaps(const struct cpu_mask *a, const struct cpu_mask *b)
 {
-    for (size_t i = 0; i < LEAT_CPUS_MAX / 64; i++) {
-        if ((a->words[i] & b->words[i]) != 0) {
+    for (size_t i = 0; i < LEAT_CPUS_MAX / 64; i++)
+        if ((a->words[i] & b->words[i]) != 0)
             return true;
-        }
-    }
     return false;
 }
 

@@ -25,14 +25,11 @@ static void inodes_read(const char *path, uint16_t port, struct inodes *inodes)
         unsigned long long inode;
         if (sscanf(line, " %*u: %*[0-9A-Fa-f]:%x %*s %x %*s %*s %*s %*s %*s %llu", &local_port,
                    &state, &inode) == 3 &&
-            local_port == port && state == 0x0a && inode != 0 &&
-            inodes->count < HOLDER_INODES_MAX) {
+            local_port == port && state == 0x0a && inode != 0 && inodes->count < HOLDER_INODES_MAX)
             inodes->items[inodes->count++] = inode;
-        }
     }
-    if (file != NULL) {
+    if (file != NULL)
         fclose(file);
-    }
 }
 
 static bool has_inode(const char *pid, const struct inodes *inodes)
@@ -46,16 +43,13 @@ static bool has_inode(const char *pid, const struct inodes *inodes)
         unsigned long long inode;
         ssize_t n = readlinkat(dirfd(directory), entry->d_name, link, sizeof(link) - 1);
         link[n > 0 ? n : 0] = '\0';
-        if (sscanf(link, "socket:[%llu]", &inode) != 1) {
+        if (sscanf(link, "socket:[%llu]", &inode) != 1)
             continue;
-        }
-        for (unsigned i = 0; i < inodes->count; i++) {
+        for (unsigned i = 0; i < inodes->count; i++)
             found = found || inodes->items[i] == inode;
-        }
     }
-    if (directory != NULL) {
+    if (directory != NULL)
         closedir(directory);
-    }
     return found;
 }
 
@@ -66,9 +60,8 @@ static void name_read(const char *pid, char name[32])
     FILE *file = fopen(path, "re");
     snprintf(name, 32, "a process");
     if (file != NULL) {
-        if (fgets(name, 32, file) != NULL) {
+        if (fgets(name, 32, file) != NULL)
             name[strcspn(name, "\n")] = '\0';
-        }
         fclose(file);
     }
 }
@@ -90,8 +83,7 @@ const char *holder_of_port(uint16_t port, char text[HOLDER_TEXT_BYTES_MAX])
             break;
         }
     }
-    if (directory != NULL) {
+    if (directory != NULL)
         closedir(directory);
-    }
     return text;
 }

@@ -13,13 +13,11 @@ int leat_signals_block(void)
     static const int numbers[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
     sigset_t set;
     sigemptyset(&set);
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         sigaddset(&set, numbers[i]);
-    }
     int failed = pthread_sigmask(SIG_BLOCK, &set, NULL);
-    if (failed != 0) {
+    if (failed != 0)
         return -failed;
-    }
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     return sigaction(SIGPIPE, &ignore, NULL) == 0 && sigaction(SIGXFSZ, &ignore, NULL) == 0
                ? 0
@@ -30,9 +28,8 @@ static void on_readable(struct leat_watch *watch, uint32_t epoll_events, void *a
 {
     struct leat_signal *signal = arg;
     struct signalfd_siginfo info;
-    if (read(watch->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+    if (read(watch->fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
         signal->fn(signal, signal->arg);
-    }
 }
 
 void leat_signal_init(struct leat_signal *signal, struct leat_loop *loop, leat_signal_fn *fn,
@@ -50,23 +47,19 @@ static bool can_be_had(int number)
 
 int leat_signal_start(struct leat_signal *signal, int number)
 {
-    if (!can_be_had(number)) {
+    if (!can_be_had(number))
         return -EINVAL;
-    }
-    if (signal->number != 0) {
+    if (signal->number != 0)
         return -EBUSY;
-    }
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, number);
     int failed = pthread_sigmask(SIG_BLOCK, &set, NULL);
-    if (failed != 0) {
+    if (failed != 0)
         return -failed;
-    }
     int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (fd < 0) {
+    if (fd < 0)
         return -errno;
-    }
     signal->watch.fd = fd;
     int result = leat_watch_start(&signal->watch, EPOLLIN);
     if (result < 0) {
@@ -80,9 +73,8 @@ int leat_signal_start(struct leat_signal *signal, int number)
 
 void leat_signal_stop(struct leat_signal *signal)
 {
-    if (signal->number == 0) {
+    if (signal->number == 0)
         return;
-    }
     leat_watch_stop(&signal->watch);
     close(signal->watch.fd);
     signal->watch.fd = -1;

@@ -67,9 +67,8 @@ static void on_post(void *arg)
         leat_run_exit(loop, 0);
         return;
     }
-    if (leat_loop_post(leat_run_loop(loop, next), on_post, NULL) < 0) {
+    if (leat_loop_post(leat_run_loop(loop, next), on_post, NULL) < 0)
         leat_run_exit(loop, 1);
-    }
 }
 
 static void crash(struct leat_timer *timer, void *arg)
@@ -89,41 +88,31 @@ static int start(struct leat_loop *loop)
     struct leat_addr addr;
     uint32_t index = leat_loop_index(loop);
     LEAT_LOG_INFO("start of %u", leat_run_cores_count(loop));
-    if (index == life->fail_on) {
+    if (index == life->fail_on)
         return life->silent ? -EIO : leat_run_fail(loop, -EIO, "core %u must fail", index);
-    }
-    if (life->dry) {
+    if (life->dry)
         return 0;
-    }
     struct core_life *core = calloc(1, sizeof(*core));
-    if (core == NULL) {
+    if (core == NULL)
         return -ENOMEM;
-    }
     *core = (struct core_life){.loop = loop, .life = life};
     leat_timer_init(&core->release, loop, on_release, core);
     leat_run_on_drain(loop, on_drain, core);
     leat_run_on_end(loop, on_end, core);
-    if (life->reload) {
+    if (life->reload)
         leat_run_on_reload(loop, on_reload, core);
-    }
-    if (leat_addr_parse(&addr, "127.0.0.1:7", 0, &error) == 0) {
+    if (leat_addr_parse(&addr, "127.0.0.1:7", 0, &error) == 0)
         leat_run_listening(loop, "life", &addr);
-    }
-    if (life->hang && index == 0) {
-        for (;;) {
+    if (life->hang && index == 0)
+        for (;;)
             pause();
-        }
-    }
     leat_set_interval(loop, on_tick, NULL, 1000);
-    if (index == life->crash_on) {
+    if (index == life->crash_on)
         leat_set_timeout(loop, crash, NULL, 1);
-    }
-    if (index == 0 && life->post) {
+    if (index == 0 && life->post)
         leat_set_timeout(loop, post_first, NULL, 1);
-    }
-    if (index == 0 && life->exit_with_3) {
+    if (index == 0 && life->exit_with_3)
         leat_set_timeout(loop, on_exit_time, loop, 1);
-    }
     return 0;
 }
 

@@ -71,16 +71,13 @@ void c21_silence_closes(struct world *w)
     uint64_t start_ns = leat_loop_clock(w->loop);
     for (unsigned i = 1; i <= 6; i++) { /* bytes in either direction put it off */
         pass(w, 30 * LEAT_NS_PER_MS);
-        if (i % 2 == 0) {
+        if (i % 2 == 0)
             peer_send_all(w, p.peer, "x", 1);
-        } else {
+        else
             assert_int_equal(leat_conn_send_bytes(p.r->conn, "x", 1), 0);
-        }
     }
-    if (leat_loop_clock(w->loop) - start_ns <
-        240 * LEAT_NS_PER_MS) { /* a slow machine may be late */
+    if (leat_loop_clock(w->loop) - start_ns < 240 * LEAT_NS_PER_MS) /* a slow machine may be late */
         assert_int_equal(p.r->closes, 0);
-    }
     uint64_t last_ns = leat_loop_clock(w->loop);
     UNTIL(w, p.r->closes == 1);
     assert_int_equal(p.r->reason, LEAT_CLOSE_TIMEOUT);
@@ -103,9 +100,8 @@ void c21_connecting_has_its_limit(struct world *w)
     struct leat_conn_options options = {.connect_timeout_ns = 60 * LEAT_NS_PER_MS};
     struct record r = {.w = w};
     struct leat_addr addr;
-    if (!w->transport->black_hole(w, &addr)) {
+    if (!w->transport->black_hole(w, &addr))
         return;
-    }
     uint64_t start_ns = leat_loop_clock(w->loop);
     assert_int_equal(leat_connect(w->loop, &addr, NULL, &options, &record_ops, &r, &r.conn), 0);
     assert_int_equal(leat_conn_send_bytes(r.conn, "early", 5), 0);

@@ -10,17 +10,15 @@ static void note(struct record *r, char what)
 {
     size_t length = strlen(r->order);
     if (length + 1 < sizeof(r->order) &&
-        !(what == 'D' && length > 0 && r->order[length - 1] == 'D')) {
+        !(what == 'D' && length > 0 && r->order[length - 1] == 'D'))
         r->order[length] = what;
-    }
 }
 
 uint64_t fnv(uint64_t hash, const void *bytes, size_t length)
 {
     const uint8_t *at = bytes;
-    for (size_t i = 0; i < length; i++) {
+    for (size_t i = 0; i < length; i++)
         hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
-    }
     return hash;
 }
 
@@ -44,9 +42,8 @@ static void record_open(leat_conn conn, void *user)
     r->conn = conn;
     r->opens++;
     note(r, 'O');
-    if (r->on_open != NULL) {
+    if (r->on_open != NULL)
         r->on_open(r);
-    }
 }
 
 static void record_data(leat_conn conn, void *user, const struct leat_buf *slices, unsigned count)
@@ -59,9 +56,8 @@ static void record_data(leat_conn conn, void *user, const struct leat_buf *slice
         assert_true(slices[i].length_bytes > 0);
         keep(r, &slices[i]);
     }
-    if (r->on_data != NULL) {
+    if (r->on_data != NULL)
         r->on_data(r, slices, count);
-    }
 }
 
 static void record_writable(leat_conn conn, void *user)
@@ -69,9 +65,8 @@ static void record_writable(leat_conn conn, void *user)
     struct record *r = user;
     r->writables++;
     note(r, 'W');
-    if (r->on_writable != NULL) {
+    if (r->on_writable != NULL)
         r->on_writable(r);
-    }
 }
 
 static void record_end(leat_conn conn, void *user)
@@ -79,9 +74,8 @@ static void record_end(leat_conn conn, void *user)
     struct record *r = user;
     r->ends++;
     note(r, 'E');
-    if (r->on_end != NULL) {
+    if (r->on_end != NULL)
         r->on_end(r);
-    }
 }
 
 static void record_close(leat_conn conn, void *user, enum leat_close_reason reason)
@@ -91,9 +85,8 @@ static void record_close(leat_conn conn, void *user, enum leat_close_reason reas
     r->reason = reason;
     note(r, 'C');
     assert_int_equal(conn.id, r->conn.id != 0 ? r->conn.id : conn.id);
-    if (r->on_close != NULL) {
+    if (r->on_close != NULL)
         r->on_close(r);
-    }
 }
 
 const struct leat_conn_ops record_ops = {
@@ -129,9 +122,8 @@ struct records *serve(struct world *w, const struct leat_listen_options *options
     assert_non_null(s);
     s->w = w;
     int result = leat_listen(w->loop, &w->any, options, &records_ops, s, &s->listener);
-    if (result != 0) {
+    if (result != 0)
         fail_msg("%s", leat_loop_error(w->loop)->sentence);
-    }
     s->addr = *leat_listener_addr(s->listener);
     return s;
 }
@@ -144,28 +136,24 @@ void record_fini(struct record *r)
 
 void records_free(struct records *s)
 {
-    if (s->listener != NULL) {
+    if (s->listener != NULL)
         leat_listener_close(s->listener);
-    }
-    for (unsigned i = 0; i < s->count; i++) {
+    for (unsigned i = 0; i < s->count; i++)
         record_fini(&s->record[i]);
-    }
     free(s);
 }
 
 void settle(struct world *w)
 {
-    for (unsigned i = 0; i < 20; i++) {
+    for (unsigned i = 0; i < 20; i++)
         w->transport->step(w, LEAT_NS_PER_MS);
-    }
 }
 
 void pass(struct world *w, uint64_t ns)
 {
     uint64_t end = leat_loop_clock(w->loop) + ns;
-    while (leat_loop_clock(w->loop) < end) {
+    while (leat_loop_clock(w->loop) < end)
         w->transport->step(w, LEAT_NS_PER_MS);
-    }
 }
 
 uint8_t pattern_byte(size_t at, unsigned seed)
@@ -177,9 +165,8 @@ struct leat_buf pattern(size_t length, unsigned seed)
 {
     struct leat_buf buf = leat_buf_alloc_unsafe(length);
     assert_non_null(buf.data);
-    for (size_t i = 0; i < length; i++) {
+    for (size_t i = 0; i < length; i++)
         buf.data[i] = pattern_byte(i, seed);
-    }
     return buf;
 }
 
@@ -198,11 +185,10 @@ void peer_send_all(struct world *w, struct peer *peer, const void *bytes, size_t
         long result = w->transport->peer_send(peer, (const char *)bytes + sent, length - sent);
         assert_true(result > 0 || result == -EAGAIN);
         assert_true(leat_loop_clock(w->loop) < end);
-        if (result > 0) {
+        if (result > 0)
             sent += (size_t)result;
-        } else {
+        else
             w->transport->step(w, LEAT_NS_PER_MS);
-        }
     }
 }
 
@@ -214,14 +200,12 @@ size_t peer_receive_all(struct world *w, struct peer *peer, void *bytes, size_t 
         long result = w->transport->peer_receive(peer, (char *)bytes + received, length - received);
         assert_true(result >= 0 || result == -EAGAIN);
         assert_true(leat_loop_clock(w->loop) < end);
-        if (result == 0) {
+        if (result == 0)
             break;
-        }
-        if (result > 0) {
+        if (result > 0)
             received += (size_t)result;
-        } else {
+        else
             w->transport->step(w, LEAT_NS_PER_MS);
-        }
     }
     return received;
 }
@@ -232,9 +216,8 @@ long peer_end_of(struct world *w, struct peer *peer)
     uint64_t end = leat_loop_clock(w->loop) + CONTRACT_PATIENCE_NS;
     for (;;) {
         long result = w->transport->peer_receive(peer, room, sizeof(room));
-        if (result <= 0 && result != -EAGAIN) {
+        if (result <= 0 && result != -EAGAIN)
             return result;
-        }
         assert_true(leat_loop_clock(w->loop) < end);
         w->transport->step(w, result > 0 ? 0 : LEAT_NS_PER_MS);
     }
@@ -243,9 +226,8 @@ long peer_end_of(struct world *w, struct peer *peer)
 struct pair pair_open(struct world *w, const struct leat_conn_options *options)
 {
     struct leat_listen_options listen_options = {0};
-    if (options != NULL) {
+    if (options != NULL)
         listen_options.conn = *options;
-    }
     struct pair p = {.s = serve(w, &listen_options)};
     p.peer = peer_connect(w, &p.s->addr);
     UNTIL(w, p.s->count == 1);
@@ -256,12 +238,10 @@ struct pair pair_open(struct world *w, const struct leat_conn_options *options)
 void pair_free(struct pair *p)
 {
     struct world *w = p->s->w;
-    if (p->peer != NULL) {
+    if (p->peer != NULL)
         w->transport->peer_close(p->peer);
-    }
-    if (p->r->closes == 0) {
+    if (p->r->closes == 0)
         (void)leat_conn_abort(p->r->conn);
-    }
     UNTIL(w, p->r->closes == 1);
     records_free(p->s);
 }
@@ -271,9 +251,8 @@ unsigned open_descriptors(void)
     unsigned count = 0;
     DIR *folder = opendir("/proc/self/fd");
     assert_non_null(folder);
-    while (readdir(folder) != NULL) {
+    while (readdir(folder) != NULL)
         count++;
-    }
     closedir(folder);
     return count;
 }

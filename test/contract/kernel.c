@@ -22,9 +22,8 @@ static int open_with(struct world *w, enum leat_sockets_which which)
         .index = w->core_index,
         .buffer_bytes_max = CONTRACT_BUFFER_BYTES,
     };
-    if (w->shared == NULL) {
+    if (w->shared == NULL)
         w->shared = leat_sockets_shared_new();
-    }
     struct leat_sockets_options sockets = {
         .which = which,
         .connection_count_max = 4096,
@@ -59,9 +58,8 @@ static unsigned black_hole_count;
 static void kernel_close(struct world *w)
 {
     leat_sockets_close(w->loop);
-    while (black_hole_count > 0) {
+    while (black_hole_count > 0)
         close(black_hole_fds[--black_hole_count]);
-    }
 }
 
 static void kernel_step(struct world *w, uint64_t nap_ns)

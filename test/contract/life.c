@@ -252,9 +252,8 @@ void c06_end_half_closes(struct world *w)
     assert_int_equal(leat_conn_send_bytes(p.r->conn, "x", 1), -EPIPE);
     uint8_t *received = malloc(BYTES + 1);
     assert_int_equal(peer_receive_all(w, p.peer, received, BYTES + 1), BYTES);
-    for (size_t i = 0; i < BYTES; i++) {
+    for (size_t i = 0; i < BYTES; i++)
         assert_int_equal(received[i], pattern_byte(i, 5));
-    }
     free(received);
     peer_send_all(w, p.peer, "still here", 10);
     UNTIL(w, p.r->length == 10);
@@ -305,9 +304,8 @@ void c08_close_lingers_and_saves_the_response(struct world *w)
     uint8_t *received = malloc(BYTES + 1);
     assert_int_equal(peer_receive_all(w, p.peer, received, BYTES + 1), BYTES);
     assert_int_equal(fnv(FNV_START, received, 1000) != 0, 1);
-    for (size_t i = 0; i < BYTES; i++) {
+    for (size_t i = 0; i < BYTES; i++)
         assert_int_equal(received[i], pattern_byte(i, 7));
-    }
     free(received);
     assert_int_equal(p.r->closes, 0);
     w->transport->peer_end(p.peer);

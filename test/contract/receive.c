@@ -32,9 +32,8 @@ static void hold_all(struct record *r, const struct leat_buf *slices, unsigned c
 
 static void release_all(struct record *r)
 {
-    while (r->held_count > 0) {
+    while (r->held_count > 0)
         leat_conn_release(r->conn, r->held[--r->held_count]);
-    }
 }
 
 /* Sends until the peer has been unable to for a while; returns the bytes that it got rid of. */
@@ -43,9 +42,8 @@ static size_t send_until_stopped(struct world *w, struct peer *peer, size_t at, 
     struct leat_buf chunk = pattern(1 << 16, 0);
     unsigned idle = 0;
     while (idle < 50 && at < total) {
-        for (size_t i = 0; i < chunk.length_bytes; i++) {
+        for (size_t i = 0; i < chunk.length_bytes; i++)
             chunk.data[i] = pattern_byte(at + i, 9);
-        }
         size_t length = total - at < chunk.length_bytes ? total - at : chunk.length_bytes;
         long sent = w->transport->peer_send(peer, chunk.data, length);
         assert_true(sent > 0 || sent == -EAGAIN);
@@ -59,9 +57,8 @@ static size_t send_until_stopped(struct world *w, struct peer *peer, size_t at, 
 
 static void assert_pattern(const struct record *r)
 {
-    for (size_t i = 0; i < r->length; i++) {
+    for (size_t i = 0; i < r->length; i++)
         assert_int_equal(r->bytes[i], pattern_byte(i, 9));
-    }
 }
 
 void c12_held_bytes_stop_the_peer(struct world *w)
@@ -79,11 +76,9 @@ void c12_held_bytes_stop_the_peer(struct world *w)
     size_t length = p.r->length;
     settle(w);
     assert_int_equal(p.r->length, length);
-    for (unsigned i = 0, at = 0; i < p.r->held_count; i++) { /* the bytes are still those */
-        for (size_t k = 0; k < p.r->held[i].length_bytes; k++, at++) {
+    for (unsigned i = 0, at = 0; i < p.r->held_count; i++) /* the bytes are still those */
+        for (size_t k = 0; k < p.r->held[i].length_bytes; k++, at++)
             assert_int_equal(p.r->held[i].data[k], pattern_byte(at, 9));
-        }
-    }
     release_all(p.r);
     UNTIL(w, p.r->length > length);
     while (p.r->length < sent) {
@@ -185,15 +180,13 @@ void c14_nothing_is_dropped_when_buffers_run_out(struct world *w)
     static struct leat_buf hoard[HOARD_MAX];
     unsigned hoarded = 0;
     struct leat_buf sent = pattern(BYTES, 9);
-    for (unsigned i = 0; i < PEERS; i++) {
+    for (unsigned i = 0; i < PEERS; i++)
         peers[i] = peer_connect(w, &s->addr);
-    }
     UNTIL(w, s->count == PEERS);
-    for (size_t size = 1 << 20; size >= 256; size /= 2) {
+    for (size_t size = 1 << 20; size >= 256; size /= 2)
         do {
             hoard[hoarded] = leat_buf_alloc_unsafe(size);
         } while (hoard[hoarded].data != NULL && ++hoarded < HOARD_MAX);
-    }
     assert_true(hoarded < HOARD_MAX);
     for (unsigned i = 0; i < PEERS; i++) {
         size_t at = 0;
@@ -207,9 +200,8 @@ void c14_nothing_is_dropped_when_buffers_run_out(struct world *w)
     }
     settle(w);
     leat_buf_unref(sent);
-    while (hoarded > 0) {
+    while (hoarded > 0)
         leat_buf_unref(hoard[--hoarded]);
-    }
     for (unsigned i = 0; i < PEERS; i++) {
         struct record *r = &s->record[i];
         UNTIL(w, r->ends == 1);

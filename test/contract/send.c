@@ -95,9 +95,8 @@ static struct leat_file *file_of(size_t length, unsigned seed)
     int fd = memfd_create("contract", MFD_CLOEXEC);
     assert_true(fd >= 0);
     uint8_t *bytes = malloc(length);
-    for (size_t i = 0; i < length; i++) {
+    for (size_t i = 0; i < length; i++)
         bytes[i] = pattern_byte(i, seed);
-    }
     assert_int_equal(pwrite(fd, bytes, length, 0), length);
     free(bytes);
     struct leat_file *file = leat_file_new(fd);
@@ -129,12 +128,10 @@ void c17_bytes_go_in_order_at_the_end_of_the_turn(struct world *w)
     for (unsigned i = 0; i < ROUNDS; i++) {
         const uint8_t *at = received + i * ROUND;
         assert_memory_equal(at, "0123456789", 10);
-        for (size_t k = 0; k < 300000; k++) {
+        for (size_t k = 0; k < 300000; k++)
             assert_int_equal(at[10 + k], pattern_byte(k, i));
-        }
-        for (size_t k = 0; k < FILE_BYTES; k++) {
+        for (size_t k = 0; k < FILE_BYTES; k++)
             assert_int_equal(at[300010 + k], pattern_byte(k, 4));
-        }
         assert_memory_equal(at + ROUND - 3, "end", 3);
     }
     free(received);
@@ -152,9 +149,8 @@ void c18_memory_is_freed_once_after_it_was_sent(struct world *w)
     static uint8_t memory[BYTES];
     struct pair p = pair_open(w, NULL);
     unsigned freed = 0;
-    for (size_t i = 0; i < BYTES; i++) {
+    for (size_t i = 0; i < BYTES; i++)
         memory[i] = pattern_byte(i, 2);
-    }
     struct leat_buf wrapped = leat_buf_wrap(memory, BYTES, count_free, &freed);
     assert_non_null(wrapped.data);
     assert_int_equal(leat_conn_send(p.r->conn, &wrapped, 1), 0);
@@ -193,9 +189,8 @@ void c19_a_file_is_sent(struct world *w)
     assert_int_equal(leat_conn_end(p.r->conn), 0);
     uint8_t *received = malloc(LENGTH + 2);
     assert_int_equal(peer_receive_all(w, p.peer, received, LENGTH + 2), LENGTH + 1);
-    for (size_t i = 0; i < LENGTH; i++) {
+    for (size_t i = 0; i < LENGTH; i++)
         assert_int_equal(received[i], pattern_byte(FROM + i, 3));
-    }
     assert_int_equal(received[LENGTH], pattern_byte(BYTES - 1, 3));
     free(received);
     pair_free(&p);

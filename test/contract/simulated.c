@@ -37,9 +37,8 @@ static void peer_on_data(leat_conn conn, void *user, const struct leat_buf *slic
         memcpy(p->room + p->length, slices[i].data, slices[i].length_bytes);
         p->length += slices[i].length_bytes;
     }
-    if (p->length > ROOM_BYTES / 2) {
+    if (p->length > ROOM_BYTES / 2)
         (void)leat_conn_pause(conn);
-    }
 }
 
 static void peer_on_open(leat_conn conn, void *user)
@@ -182,18 +181,16 @@ static struct peer *stack_peer_listen(struct world *w, struct leat_addr *bound)
 static struct peer *stack_peer_accept(struct peer *listener)
 {
     struct peer *p = listener->waiting;
-    if (p != NULL) {
+    if (p != NULL)
         listener->waiting = p->next_waiting;
-    }
     return p;
 }
 
 static long stack_peer_send(struct peer *p, const void *bytes, size_t length)
 {
     size_t part = length < 16384 ? length : 16384;
-    if (p->is_closed) {
+    if (p->is_closed)
         return p->is_reset ? -ECONNRESET : -EPIPE;
-    }
     sim_enter(p->net->far);
     int result = leat_conn_send_bytes(p->conn, bytes, part);
     sim_leave(p->net->far);
@@ -202,12 +199,10 @@ static long stack_peer_send(struct peer *p, const void *bytes, size_t length)
 
 static long stack_peer_receive(struct peer *p, void *bytes, size_t room)
 {
-    if (p->is_reset) {
+    if (p->is_reset)
         return -ECONNRESET;
-    }
-    if (p->length == 0) {
+    if (p->length == 0)
         return p->has_end ? 0 : -EAGAIN;
-    }
     size_t part = p->length < room ? p->length : room;
     memcpy(bytes, p->room, part);
     memmove(p->room, p->room + part, p->length - part);

@@ -13,9 +13,8 @@ static void check_path(struct leat_view text)
     char path[LEAT_FILES_PATH_BYTES_MAX], encoded[3 * LEAT_FILES_PATH_BYTES_MAX];
     char again[LEAT_FILES_PATH_BYTES_MAX];
     int length = files_path_decode(text, false, path);
-    if (length < 0) {
+    if (length < 0)
         return;
-    }
     CHECK(length > 0 && path[0] == '/' && strlen(path) == (size_t)length);
     CHECK(strstr(path, "//") == NULL && strstr(path, "/../") == NULL);
     CHECK(length < 3 || strcmp(path + length - 3, "/..") != 0);
@@ -71,9 +70,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     /* A copy of exactly that size, so that ASan sees a byte too many. */
     char *text = malloc(size + 1);
-    if (text == NULL) {
+    if (text == NULL)
         return 0;
-    }
     char *exact = malloc(size > 0 ? size : 1);
     if (exact != NULL) {
         memcpy(exact, bytes, size);

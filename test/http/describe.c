@@ -19,12 +19,11 @@ void text_add_bytes(struct text *text, const void *bytes, size_t length)
 {
     const uint8_t *at = bytes;
 
-    for (size_t i = 0; i < length; i++) {
+    for (size_t i = 0; i < length; i++)
         if (at[i] >= ' ' && at[i] <= '~' && at[i] != '\\' && at[i] != '|')
             text_add(text, "%c", at[i]);
         else
             text_add(text, "\\%02x", at[i]);
-    }
 }
 
 static void add_span(struct text *text, const char *label, const uint8_t *bytes,

@@ -19,9 +19,8 @@ static int mount(struct leat_loop *loop, struct leat_http *http,
 {
     struct leat_error error = {0};
     struct leat_files *files = leat_files_new(getenv("LEAT_TEST_DIRECTORY"), options, &error);
-    if (files == NULL) {
+    if (files == NULL)
         return error.code;
-    }
     leat_files_mount(files, http);
     return leat_run_on_end(loop, free_files, files);
 }
@@ -63,9 +62,8 @@ static int start(struct leat_loop *loop)
     leat_http_post(http, "/fail/heap/:nth", fail_heap);
     leat_http_post(http, "/fail/pools/:nth", fail_pools);
     int rc = mount(loop, http, NULL);
-    if (rc == 0) {
+    if (rc == 0)
         rc = mount(loop, http, &open_options);
-    }
     return rc != 0 ? rc : leat_http_listen(http, "127.0.0.1:0");
 }
 

@@ -351,12 +351,11 @@ static void request_field(struct reader *r, const char *name, const char *value)
             strcpy(r->host, value);
     }
     if (same(name, "expect") && r->minor > 0)
-        while (element(&list, &one)) {
+        while (element(&list, &one))
             if (same(one, "100-continue"))
                 r->expect = true;
             else if (*one)
                 stop(r, 417);
-        }
 }
 
 static void field_meaning(struct reader *r, const char *name, const char *value)

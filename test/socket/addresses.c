@@ -185,9 +185,8 @@ static void listen_without_privilege(void)
     FILE *file = fopen("/proc/sys/net/ipv4/ip_unprivileged_port_start", "r");
     int first = 1024;
     CHILD_CHECK(file != NULL && fscanf(file, "%d", &first) == 1);
-    if (first <= 1) {
+    if (first <= 1)
         return; /* nothing is privileged here */
-    }
     CHILD_CHECK(geteuid() != 0 || setuid(65534) == 0);
     struct world *w = world_with(NULL);
     CHILD_CHECK(leat_addr_parse(&addr, "127.0.0.1:1", 0, NULL) == 0);
@@ -219,14 +218,12 @@ static void *listen_twice(void *arg)
     struct leat_addr addr;
     pthread_barrier_wait(thread->barrier);
     if (loop == NULL || leat_sockets_open(loop, &options, NULL) != 0 ||
-        leat_addr_parse(&addr, "127.0.0.1:0", 0, NULL) != 0) {
+        leat_addr_parse(&addr, "127.0.0.1:0", 0, NULL) != 0)
         return NULL;
-    }
     for (unsigned i = 0; i < 2; i++) {
         struct leat_listener *listener;
-        if (leat_listen(loop, &addr, NULL, &records_ops, &s, &listener) == 0) {
+        if (leat_listen(loop, &addr, NULL, &records_ops, &s, &listener) == 0)
             thread->ports[i] = leat_listener_addr(listener)->port;
-        }
     }
     pthread_barrier_wait(thread->barrier); /* all listen before the first closes */
     leat_sockets_close(loop);

@@ -23,9 +23,8 @@ static int memory_file(size_t length, unsigned seed)
 {
     int fd = memfd_create("socket", MFD_CLOEXEC);
     uint8_t *bytes = malloc(length);
-    for (size_t i = 0; i < length; i++) {
+    for (size_t i = 0; i < length; i++)
         bytes[i] = pattern_byte(i, seed);
-    }
     assert_int_equal(pwrite(fd, bytes, length, 0), length);
     free(bytes);
     return fd;
@@ -53,14 +52,11 @@ void tiny_send_buffers_deliver_everything(void **state)
     size_t total = PIECES * PIECE + FILE_BYTES + 3;
     uint8_t *received = malloc(total + 1);
     assert_int_equal(peer_receive_all(w, p.peer, received, total + 1), total);
-    for (unsigned i = 0; i < PIECES; i++) {
-        for (size_t k = 0; k < PIECE; k++) {
+    for (unsigned i = 0; i < PIECES; i++)
+        for (size_t k = 0; k < PIECE; k++)
             assert_int_equal(received[i * PIECE + k], pattern_byte(k, i));
-        }
-    }
-    for (size_t k = 0; k < FILE_BYTES; k++) {
+    for (size_t k = 0; k < FILE_BYTES; k++)
         assert_int_equal(received[PIECES * PIECE + k], pattern_byte(k, 77));
-    }
     assert_memory_equal(received + total - 3, "end", 3);
     free(received);
     pair_free(&p);
@@ -81,15 +77,13 @@ void sixty_four_mebibytes_to_slow_readers(void **state)
         peers[i] = peer_connect(w, &s->addr);
         hashes[i] = FNV_START;
     }
-    for (unsigned i = 0; i < BYTES / PART; i++) {
+    for (unsigned i = 0; i < BYTES / PART; i++)
         wanted = fnv(wanted, part.data, PART);
-    }
     UNTIL(w, s->count == READERS);
     for (unsigned i = 0; i < READERS; i++) { /* all of it in one call */
         struct leat_buf parts[BYTES / PART];
-        for (unsigned k = 0; k < BYTES / PART; k++) {
+        for (unsigned k = 0; k < BYTES / PART; k++)
             parts[k] = leat_buf_ref(part);
-        }
         assert_int_equal(leat_conn_send(s->record[i].conn, parts, BYTES / PART), 0);
         assert_int_equal(leat_conn_close(s->record[i].conn), 0);
     }
@@ -185,9 +179,8 @@ void few_receive_blocks_starve_nobody(void **state)
     struct records *s = serve(w, NULL);
     struct peer *peers[PEERS];
     struct leat_buf sent = pattern(BYTES, 9);
-    for (unsigned i = 0; i < PEERS; i++) {
+    for (unsigned i = 0; i < PEERS; i++)
         peers[i] = peer_connect(w, &s->addr);
-    }
     UNTIL(w, s->count == PEERS);
     for (unsigned i = 0; i < PEERS; i++) {
         peer_send_all(w, peers[i], sent.data, BYTES);

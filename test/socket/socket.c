@@ -25,9 +25,8 @@ struct world *world_with(const struct leat_sockets_options *options)
     own.which = which;
     w->transport = which == LEAT_SOCKETS_EPOLL ? &contract_epoll : &contract_uring;
     w->loop = leat_loop_new(NULL, &error);
-    if (w->loop == NULL || leat_sockets_open(w->loop, &own, &error) != 0) {
+    if (w->loop == NULL || leat_sockets_open(w->loop, &own, &error) != 0)
         fail_msg("%s", error.sentence);
-    }
     w->core = leat_core_now;
     assert_int_equal(leat_addr_parse(&w->any, "127.0.0.1:0", 0, NULL), 0);
     return w;
@@ -74,9 +73,8 @@ int main(int argc, char **argv)
         limit.rlim_cur = limit.rlim_max < 16384 ? limit.rlim_max : 16384;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
-    if (argc >= 3) {
+    if (argc >= 3)
         cmocka_set_test_filter(argv[2]);
-    }
 #define ENTRY(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down),
     const struct CMUnitTest tests[] = {SOCKET_TESTS(ENTRY)};
     return _cmocka_run_group_tests(argv[1], tests, sizeof(tests) / sizeof(tests[0]), NULL, NULL);

@@ -25,12 +25,10 @@ static void tally_open(leat_conn conn, void *user)
 static void tally_data(leat_conn conn, void *user, const struct leat_buf *slices, unsigned count)
 {
     struct tally *tally = user;
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count; i++)
         tally->bytes += slices[i].length_bytes;
-    }
-    if (leat_conn_send_bytes(conn, "!", 1) != 0) {
+    if (leat_conn_send_bytes(conn, "!", 1) != 0)
         (void)leat_conn_abort(conn);
-    }
 }
 
 static void tally_end(leat_conn conn, void *user)
@@ -67,9 +65,8 @@ static int begin_connect(const struct leat_addr *to)
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(to->port)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     memcpy(&in.sin_addr, to->ip, 4);
-    if (fd >= 0) {
+    if (fd >= 0)
         (void)connect(fd, (struct sockaddr *)&in, sizeof(in));
-    }
     return fd;
 }
 
@@ -92,9 +89,8 @@ static void starve_of_descriptors(void)
     limit.rlim_cur = (rlim_t)clients[CLIENTS - 1] + 1 + 10; /* ten more */
     CHILD_CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
     leat_listener_resume(listener);
-    for (unsigned i = 0; i < 200 && tally.opens < 10; i++) {
+    for (unsigned i = 0; i < 200 && tally.opens < 10; i++)
         leat_loop_turn(w->loop, LEAT_NS_PER_MS);
-    }
     CHILD_CHECK(tally.opens == 10);
     /* Nothing spins: it sleeps from one try to the next. */
     unsigned turns = 0;
@@ -112,9 +108,8 @@ static void starve_of_descriptors(void)
     end_ns = leat_loop_clock(w->loop) + CONTRACT_PATIENCE_NS;
     for (unsigned closed = 0; tally.opens < CLIENTS;) {
         CHILD_CHECK(leat_loop_clock(w->loop) < end_ns);
-        if (closed < tally.opens && closed < CLIENTS) {
+        if (closed < tally.opens && closed < CLIENTS)
             CHILD_CHECK(shutdown(clients[closed++], SHUT_RDWR) == 0);
-        }
         leat_loop_turn(w->loop, 10 * LEAT_NS_PER_MS);
     }
     leat_listener_close(listener);
@@ -164,9 +159,8 @@ void a_storm_of_connections_is_accepted(void **state)
         assert_true(clients[i] >= 0);
     }
     UNTIL(w, tally.opens == CLIENTS);
-    for (unsigned i = 0; i < CLIENTS; i++) {
+    for (unsigned i = 0; i < CLIENTS; i++)
         assert_int_equal(send(clients[i], "?", 1, 0), 1);
-    }
     UNTIL(w, tally.bytes == CLIENTS);
     settle(w);
     for (unsigned i = 0; i < CLIENTS; i++) {
@@ -236,9 +230,8 @@ static void chaos_data(leat_conn conn, void *user, const struct leat_buf *slices
         default: {
             struct leat_buf echo = leat_buf_ref(slices[i]);
             result = leat_conn_send(conn, &echo, 1);
-            if (result < 0) {
+            if (result < 0)
                 leat_buf_unref(echo);
-            }
         }
         }
         assert_true(result == 0 || result == -EAGAIN || result == -EPIPE);
@@ -247,9 +240,8 @@ static void chaos_data(leat_conn conn, void *user, const struct leat_buf *slices
 
 static void chaos_writable(leat_conn conn, void *user)
 {
-    if (roll(2) == 0) {
+    if (roll(2) == 0)
         (void)leat_conn_end(conn);
-    }
     (void)leat_conn_resume(conn);
 }
 
@@ -305,9 +297,8 @@ void clients_that_vanish_leave_nothing_behind(void **state)
     fclose(file);
     assert_int_equal(leat_listen(w->loop, &w->any, &options, &chaos_ops, &chaos, &listener), 0);
     unsigned started = 0, gone = 0;
-    for (unsigned i = 0; i < AT_ONCE; i++) {
+    for (unsigned i = 0; i < AT_ONCE; i++)
         clients[i] = -1;
-    }
     while (gone < ALL) {
         unsigned i = roll(AT_ONCE);
         if (clients[i] >= 0) {
@@ -318,9 +309,8 @@ void clients_that_vanish_leave_nothing_behind(void **state)
             assert_true(clients[i] >= 0);
             started++;
         }
-        if (roll(4) == 0) {
+        if (roll(4) == 0)
             leat_loop_turn(w->loop, 0);
-        }
         if (chaos.held_count > HELD_MAX / 2 || roll(10) == 0) {
             while (chaos.held_count > 0) {
                 chaos.held_count--;

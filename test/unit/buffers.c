@@ -42,9 +42,8 @@ static void test_alloc_is_zero_after_use(void **state)
     struct leat_buf again = leat_buf_alloc(600);
     leat_buf_unref(again);
     again = leat_buf_alloc(1000);
-    for (size_t i = 0; i < 1000; i++) {
+    for (size_t i = 0; i < 1000; i++)
         assert_int_equal(again.data[i], 0);
-    }
     leat_buf_unref(again);
 }
 

@@ -42,9 +42,8 @@ static int child_of(void (*crash)(void))
     close(fds[1]);
     size_t used = 0;
     ssize_t n;
-    while ((n = read(fds[0], report + used, sizeof(report) - 1 - used)) > 0) {
+    while ((n = read(fds[0], report + used, sizeof(report) - 1 - used)) > 0)
         used += (size_t)n;
-    }
     report[used] = '\0';
     close(fds[0]);
     assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -53,18 +52,16 @@ static int child_of(void (*crash)(void))
 
 static void assert_died(int status, int signal_number)
 {
-    if (!WIFSIGNALED(status) || WTERMSIG(status) != signal_number) {
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != signal_number)
         print_message("status %x, report:\n%s", (unsigned)status, report);
-    }
     assert_true(WIFSIGNALED(status));
     assert_int_equal(WTERMSIG(status), signal_number);
 }
 
 static void assert_said(const char *text)
 {
-    if (strstr(report, text) == NULL) {
+    if (strstr(report, text) == NULL)
         print_message("missing \"%s\" in:\n%s", text, report);
-    }
     assert_non_null(strstr(report, text));
 }
 
@@ -181,9 +178,8 @@ static void crash_in_malloc(void)
 {
     enum { COUNT = 16 };
     void *chunks[COUNT];
-    for (unsigned i = 0; i < COUNT; i++) {
+    for (unsigned i = 0; i < COUNT; i++)
         chunks[i] = malloc(2000);
-    }
     for (unsigned i = 0; i < COUNT; i += 2) {
         free(chunks[i]);
         __asm__ volatile("" : "+r"(chunks[i]));

@@ -116,17 +116,15 @@ static void test_dates(void **state)
         {"Sun, 06 Nov 1994 08-49-37 GMT", -1},
         {"Sun, xx Nov 1994 08:49:37 GMT", -1},
     };
-    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         assert_int_equal(files_date_parse(leat_view_of(table[i].text), NOW), table[i].seconds);
-    }
 }
 
 static struct files_fields one(const char *text)
 {
     struct files_fields fields = {0};
-    if (text != NULL) {
+    if (text != NULL)
         fields.view[fields.count++] = leat_view_of(text);
-    }
     return fields;
 }
 
@@ -276,9 +274,8 @@ static void test_codings(void **state)
         enum files_coding order[FILES_CODING_END + 1];
         char text[8] = "";
         files_codings_parse(&fields, order);
-        for (int j = 0; order[j] != FILES_CODING_END; j++) {
+        for (int j = 0; order[j] != FILES_CODING_END; j++)
             text[j] = "bgi"[order[j]];
-        }
         assert_string_equal(text, table[i].order);
     }
     struct files_fields split = {{leat_view_of("gzip;q=0.3"), leat_view_of("br;q=0.2")}, 2};

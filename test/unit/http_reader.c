@@ -50,9 +50,8 @@ static void read_in_pieces(struct outcome *outcome, enum leat_method method, con
     for (unsigned i = 0; i <= places_count && event >= 0; i++) {
         size_t end = i < places_count ? places[i] : length;
         struct leat_view input = {text + begin, end - begin};
-        while ((event = http_reader_next(&reader, &core, method, &input)) == HTTP_READ_END) {
+        while ((event = http_reader_next(&reader, &core, method, &input)) == HTTP_READ_END)
             note(outcome, &reader);
-        }
         begin = end;
     }
     size_t used = strlen(outcome->text);

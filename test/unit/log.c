@@ -48,9 +48,8 @@ static char *bench_end(struct bench *bench, char *output, size_t size)
     close(bench->output_fds[1]);
     size_t used = 0;
     ssize_t n;
-    while ((n = read(bench->error_fds[0], text + used, sizeof(text) - 1 - used)) > 0) {
+    while ((n = read(bench->error_fds[0], text + used, sizeof(text) - 1 - used)) > 0)
         used += (size_t)n;
-    }
     text[used] = '\0';
     if (output != NULL) {
         n = read(bench->output_fds[0], output, size - 1);
@@ -64,9 +63,8 @@ static char *bench_end(struct bench *bench, char *output, size_t size)
 static unsigned lines_in(const char *text)
 {
     unsigned count = 0;
-    for (; *text != '\0'; text++) {
+    for (; *text != '\0'; text++)
         count += *text == '\n';
-    }
     return count;
 }
 
@@ -137,9 +135,8 @@ static void limits_the_rate_per_site(void **state)
 {
     struct bench bench;
     bench_start(&bench, LEAT_LEVEL_INFO, false);
-    for (unsigned i = 0; i < 1000; i++) {
+    for (unsigned i = 0; i < 1000; i++)
         LEAT_LOG_WARN("noisy");
-    }
     LEAT_LOG_WARN("quiet");
     const char *text = bench_end(&bench, NULL, 0);
     assert_non_null(strstr(text, "quiet"));
@@ -156,11 +153,10 @@ static void drops_and_counts_when_nobody_reads(void **state)
     memset(line, 'x', sizeof(line));
     unsigned accepted = 0, refused = 0;
     for (unsigned i = 0; i < 1000; i++) {
-        if (leat_log_output(line, sizeof(line))) {
+        if (leat_log_output(line, sizeof(line)))
             accepted++;
-        } else {
+        else
             refused++;
-        }
         leat_log_flush(bench.core.log);
     }
     assert_int_equal(accepted + refused, 1000);

@@ -40,9 +40,8 @@ static int parse(struct values *values, struct leat_command_line *line, struct l
     line->table_counts[1] = 6;
     char *argv[32] = {(char *)(uintptr_t) "prog"};
     int argc = 1;
-    for (; words[argc - 1] != NULL; argc++) {
+    for (; words[argc - 1] != NULL; argc++)
         argv[argc] = (char *)(uintptr_t)words[argc - 1];
-    }
     return leat_command_line_parse(line, argc, argv, error);
 }
 
@@ -138,9 +137,8 @@ static void bounds_lists(void **state)
     struct leat_command_line line;
     struct leat_error error;
     const char *words[LEAT_OPTION_LIST_MAX + 2] = {0};
-    for (unsigned i = 0; i <= LEAT_OPTION_LIST_MAX; i++) {
+    for (unsigned i = 0; i <= LEAT_OPTION_LIST_MAX; i++)
         words[i] = "--listen=x";
-    }
     assert_int_equal(parse(&values, &line, &error, words), -EINVAL);
     assert_string_equal(error.sentence, "--listen is given too often: at most 16 times");
 }
@@ -174,9 +172,8 @@ static void helps_with_every_flag(void **state)
     char text[1024] = "";
     size_t used = 0;
     ssize_t n;
-    while ((n = read(fds[0], text + used, sizeof(text) - 1 - used)) > 0) {
+    while ((n = read(fds[0], text + used, sizeof(text) - 1 - used)) > 0)
         used += (size_t)n;
-    }
     close(fds[0]);
     assert_string_equal(text, "usage: prog [flags]\nDoes it.\n\n"
                               "  --cores N|LIST              first\n"

@@ -44,11 +44,9 @@ static struct leat_buf_stats stats_now(void)
 __attribute__((no_sanitize("address"), no_sanitize("thread"))) static bool is_zero(
     const uint8_t *bytes, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (bytes[i] != 0) {
+    for (size_t i = 0; i < count; i++)
+        if (bytes[i] != 0)
             return false;
-        }
-    }
     return true;
 }
 
@@ -64,9 +62,8 @@ static uint64_t random_next(uint64_t *seed)
 static size_t random_length(uint64_t *seed)
 {
     unsigned class = (unsigned)(random_next(seed) % (LEAT_BUF_CLASSES + 1));
-    if (class == LEAT_BUF_CLASSES) {
+    if (class == LEAT_BUF_CLASSES)
         return LEAT_BUF_CLASSED_MAX + random_next(seed) % (3 << 20);
-    }
     return 1 + random_next(seed) % leat_buf_class_bytes(class);
 }
 
@@ -103,9 +100,8 @@ static void random_resize(uint64_t *seed, struct leat_buf *buf)
     bool is_own = buf->block->refs == 1;
     bool is_done = leat_buf_resize(buf, after);
     assert_int_equal(is_done, is_own && after <= capacity);
-    if (is_done && after > before && is_clean) {
+    if (is_done && after > before && is_clean)
         assert_true(is_zero(buf->data + before, after - before));
-    }
 }
 
 static void test_no_byte_of_an_earlier_user_is_seen(void **state)
@@ -135,17 +131,14 @@ static void test_no_byte_of_an_earlier_user_is_seen(void **state)
             leat_buf_unref(*buf);
             *buf = (struct leat_buf){0};
         }
-        if (step % 64 == 0) {
+        if (step % 64 == 0)
             leat_pools_turn(&core_a);
-        }
-        if (step % 4096 == 0) {
+        if (step % 4096 == 0)
             leat_pools_validate(&core_a);
-        }
     }
     assert_true(zeroed_count > STEPS / 10);
-    for (int i = 0; i < SLOTS; i++) {
+    for (int i = 0; i < SLOTS; i++)
         leat_buf_unref(bufs[i]);
-    }
     end(&core_a);
 }
 
@@ -170,17 +163,15 @@ static void test_clears_the_dirty_extent_and_no_more(void **state)
 static unsigned fill(struct leat_buf *bufs, unsigned max, size_t length)
 {
     unsigned count = 0;
-    while (count < max && (bufs[count] = leat_buf_alloc(length)).data != NULL) {
+    while (count < max && (bufs[count] = leat_buf_alloc(length)).data != NULL)
         count++;
-    }
     return count;
 }
 
 static void empty(struct leat_buf *bufs, unsigned count)
 {
-    while (count > 0) {
+    while (count > 0)
         leat_buf_unref(bufs[--count]);
-    }
 }
 
 static void test_exhaustion_is_counted_and_passes(void **state)
@@ -252,15 +243,13 @@ static void test_what_is_not_needed_goes_back(void **state)
     assert_int_equal(fill(bufs, 40, 1 << 20), 40);
     assert_true(core_a.pools->arena.committed_count >= 20);
     empty(bufs, 40);
-    for (int i = 0; i < 6 * POOLS_TRIM_TURNS; i++) {
+    for (int i = 0; i < 6 * POOLS_TRIM_TURNS; i++)
         leat_pools_turn(&core_a);
-    }
     assert_true(core_a.pools->arena.committed_count < 20); /* a little at a time under load */
     assert_int_equal(stats_now().arena_bytes, 0);
     int trims = 0;
-    while (leat_pools_trim(&core_a)) {
+    while (leat_pools_trim(&core_a))
         assert_true(++trims < 10);
-    }
     assert_int_equal(core_a.pools->arena.committed_count, 1);
     leat_pools_validate(&core_a);
     assert_int_equal(fill(bufs, 40, 1 << 20), 40);
@@ -273,9 +262,8 @@ static unsigned resident_pages(const struct arena *arena)
     unsigned char pages[LEAT_CHUNK_BYTES / 4096];
     unsigned count = 0;
     assert_int_equal(mincore(arena->base, LEAT_CHUNK_BYTES, pages), 0);
-    for (size_t i = 0; i < sizeof(pages); i++) {
+    for (size_t i = 0; i < sizeof(pages); i++)
         count += pages[i] & 1;
-    }
     return count;
 }
 
@@ -430,9 +418,8 @@ static bool trade_put(struct trade *trade, struct leat_buf buf)
 {
     pthread_mutex_lock(&trade->lock);
     bool is_put = trade->count < 64;
-    if (is_put) {
+    if (is_put)
         trade->slots[trade->count++] = buf;
-    }
     pthread_mutex_unlock(&trade->lock);
     return is_put;
 }
@@ -441,9 +428,8 @@ static bool trade_take(struct trade *trade, struct leat_buf *buf)
 {
     pthread_mutex_lock(&trade->lock);
     bool is_there = trade->count > 0;
-    if (is_there) {
+    if (is_there)
         *buf = trade->slots[--trade->count];
-    }
     pthread_mutex_unlock(&trade->lock);
     return is_there;
 }
@@ -459,23 +445,20 @@ static void *trader_run(void *arg)
         struct leat_buf buf = leat_buf_alloc(1 + random_next(&seed) % 5000);
         CHECK(buf.data != NULL && is_zero(buf.data, buf.length_bytes));
         memset(buf.data, SECRET, buf.length_bytes);
-        if (!trade_put(self->out, buf)) {
+        if (!trade_put(self->out, buf))
             leat_buf_unref(buf);
-        }
         if (trade_take(self->in, &buf)) {
             CHECK(buf.data[0] == SECRET);
             leat_buf_unref(leat_buf_slice(buf, 10, 20));
             leat_buf_unref(buf);
         }
-        if (i % 16 == 0) {
+        if (i % 16 == 0)
             leat_pools_turn(&self->core);
-        }
     }
     pthread_barrier_wait(self->barrier);
     struct leat_buf buf;
-    while (trade_take(self->in, &buf)) {
+    while (trade_take(self->in, &buf))
         leat_buf_unref(buf);
-    }
     leat_pools_turn(&self->core);
     pthread_barrier_wait(self->barrier);
     leat_pools_turn(&self->core);
@@ -497,9 +480,8 @@ static void test_threads_trade_buffers(void **state)
         traders[i] = (struct trader){&trades[i], &trades[1 - i], {.index = i}, &barrier};
         assert_int_equal(pthread_create(&threads[i], NULL, trader_run, &traders[i]), 0);
     }
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < 2; i++)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
-    }
     pthread_barrier_destroy(&barrier);
 }
 

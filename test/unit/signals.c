@@ -24,11 +24,10 @@ static void on_signal(struct leat_signal *signal, void *arg)
 {
     seen_count++;
     assert_ptr_equal(arg, &seen_count);
-    if (seen_count < 3) {
+    if (seen_count < 3)
         raise(signal->number);
-    } else {
+    else
         leat_signal_stop(signal);
-    }
 }
 
 static void arrives_on_the_loop(void **state)
@@ -68,9 +67,8 @@ static void refuses_what_cannot_be_had(void **state)
     struct leat_loop *loop = leat_loop_new(NULL, &error);
     struct leat_signal signal;
     leat_signal_init(&signal, loop, on_signal, NULL);
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         assert_int_equal(leat_signal_start(&signal, numbers[i]), -EINVAL);
-    }
     leat_loop_free(loop);
 }
 
@@ -79,9 +77,8 @@ static uint16_t listen_on(int family, int *fd)
     struct sockaddr_in6 addr = {.sin6_family = (sa_family_t)family}; /* all zeros but the family */
     socklen_t length = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(addr);
     *fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (*fd < 0) {
+    if (*fd < 0)
         return 0;
-    }
     assert_int_equal(bind(*fd, (struct sockaddr *)&addr, length), 0);
     assert_int_equal(listen(*fd, 1), 0);
     assert_int_equal(getsockname(*fd, (struct sockaddr *)&addr, &length), 0);
@@ -96,9 +93,8 @@ static void names_who_listens(void **state)
     for (unsigned i = 0; i < 2; i++) {
         int fd;
         uint16_t port = listen_on(families[i], &fd);
-        if (port == 0) {
+        if (port == 0)
             continue; /* a machine without IPv6 */
-        }
         assert_string_equal(holder_of_port(port, text), expected);
         close(fd);
         assert_string_equal(holder_of_port(port, text), "another process");

@@ -65,16 +65,14 @@ static void a_stale_handle_finds_nothing_although_its_slot_is_taken_again(void *
 static void invented_handles_find_nothing(void **state)
 {
     struct thing *thing = slots_take(&slots);
-    for (unsigned bit = 0; bit < 64; bit++) {
+    for (unsigned bit = 0; bit < 64; bit++)
         assert_null(slots_find(&slots, thing->id ^ UINT64_C(1) << bit));
-    }
     assert_null(slots_find(&slots, 0));
     assert_null(slots_find(&slots, UINT64_MAX));
     uint64_t id = thing->id;
     slots_give(&slots, thing);
-    for (unsigned bit = 0; bit < 64; bit++) {
+    for (unsigned bit = 0; bit < 64; bit++)
         assert_null(slots_find(&slots, id ^ UINT64_C(1) << bit));
-    }
 }
 
 static void the_generation_goes_round_past_zero(void **state)
@@ -95,9 +93,8 @@ static void the_limit_holds_and_freed_slots_come_back_last_in_first_out(void **s
         assert_int_equal(conn_index(things[i]->id), i);
     }
     assert_null(slots_take(&slots));
-    for (unsigned i = 0; i < 1000; i++) {
+    for (unsigned i = 0; i < 1000; i++)
         assert_ptr_equal(slots_find(&slots, things[i]->id), things[i]);
-    }
     slots_give(&slots, things[10]);
     slots_give(&slots, things[900]);
     assert_ptr_equal(slots_take(&slots), things[900]);

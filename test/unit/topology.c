@@ -26,9 +26,8 @@ static char text[4096];
 static const char *order(const struct leat_topology_source *source)
 {
     memset(&error, 0, sizeof(error));
-    if (leat_topology_read(&topology, source, &error) < 0) {
+    if (leat_topology_read(&topology, source, &error) < 0)
         return error.sentence;
-    }
     size_t used = 0;
     for (uint32_t i = 0; i < topology.cpus_count; i++) {
         const struct leat_cpu *cpu = &topology.cpus[i];
@@ -124,9 +123,8 @@ static const char *chosen(const char *spec)
 {
     bool is_cut;
     int count = leat_topology_choose(&topology, spec, cpus, &is_cut, &error);
-    if (count < 0) {
+    if (count < 0)
         return error.sentence;
-    }
     size_t used = 0;
     text[0] = '\0';
     for (int i = 0; i < count; i++) {

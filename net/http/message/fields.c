@@ -130,14 +130,13 @@ static int connection(struct http_head *head, const uint8_t *at, size_t length)
     const uint8_t *end = at + length;
     struct leat_view element;
 
-    while (list_next(&at, end, &element)) {
+    while (list_next(&at, end, &element))
         if (is(element, "keep-alive"))
             head->connection |= HTTP_CONNECTION_KEEP_ALIVE;
         else if (is(element, "close"))
             head->connection |= HTTP_CONNECTION_CLOSE;
         else if (is(element, "upgrade"))
             head->connection |= HTTP_CONNECTION_UPGRADE;
-    }
     return HTTP_GO;
 }
 
@@ -149,12 +148,11 @@ static int expect(struct http_head *head, const uint8_t *at, size_t length)
 
     if (head->minor == 0)
         return HTTP_GO;
-    while (list_next(&at, end, &element)) {
+    while (list_next(&at, end, &element))
         if (is(element, "100-continue"))
             head->expect_continue = true;
         else if (element.length_bytes)
             return HTTP_REASON_EXPECTATION;
-    }
     return HTTP_GO;
 }
 

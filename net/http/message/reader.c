@@ -70,9 +70,8 @@ static void body_add(struct http_reader *reader, const uint8_t *bytes, size_t le
         memcpy(&word, bytes + i, 8);
         sum += term(word, at / 8);
     }
-    for (; i < length; i++, at++) {
+    for (; i < length; i++, at++)
         reader->word |= (uint64_t)bytes[i] << (8 * (at & 7));
-    }
     reader->sum = sum;
 }
 
@@ -87,9 +86,8 @@ static enum http_read chunks_begin(struct http_reader *reader, const struct http
     struct http_reader_chunks *chunks = reader->chunks;
     if (chunks == NULL) {
         chunks = leat_heap_alloc(sizeof(*chunks));
-        if (chunks == NULL) {
+        if (chunks == NULL)
             return HTTP_READ_MEMORY;
-        }
         reader->chunks = chunks;
     }
     http_chunked_init(&chunks->chunked, &core->limits, &chunks->trailers, chunks->area,
@@ -112,9 +110,8 @@ static struct http_reader_head meaning_of(const struct http_head *head, enum lea
 static enum http_read head_done(struct http_reader *reader, const struct http_reader_core *core,
                                 const struct http_reader_head *head)
 {
-    if (head->status < 200 && head->status != 101) {
+    if (head->status < 200 && head->status != 101)
         return HTTP_READ_MORE; /* interim, RFC 9110 15.2: the response proper is still to come */
-    }
     reader->status = head->status;
     reader->is_keep_alive = head->is_keep_alive;
     reader->sum = 0;
@@ -150,9 +147,8 @@ static enum http_read head_split(struct http_reader *reader, const struct http_r
     struct http_reader_split *split = reader->split;
     if (split == NULL) {
         split = leat_heap_alloc(sizeof(*split));
-        if (split == NULL) {
+        if (split == NULL)
             return HTTP_READ_MEMORY;
-        }
         http_head_init(&split->head, HTTP_RESPONSE);
         split->length = 0;
         reader->split = split;
@@ -161,12 +157,10 @@ static enum http_read head_split(struct http_reader *reader, const struct http_r
     size_t taken = input->length_bytes < room ? input->length_bytes : room;
     memcpy(split->bytes + split->length, input->data, taken);
     int used = http_parse_head(&split->head, split->bytes, split->length + taken, &core->limits);
-    if (used < 0) {
+    if (used < 0)
         return fail(reader, split->head.reason);
-    }
-    if (used == 0 && taken == room) {
+    if (used == 0 && taken == room)
         return fail(reader, HTTP_REASON_HEAD_LARGE);
-    }
     if (used == 0) {
         split->length += (uint32_t)taken;
         input_skip(input, taken);
@@ -183,9 +177,8 @@ static enum http_read head_split(struct http_reader *reader, const struct http_r
 static enum http_read read_head(struct http_reader *reader, struct http_reader_core *core,
                                 enum leat_method method, struct leat_view *input)
 {
-    if (unlikely(reader->split != NULL)) {
+    if (unlikely(reader->split != NULL))
         return head_split(reader, core, method, input);
-    }
     if (likely(core->last_bytes != 0 && input->length_bytes >= core->last_bytes &&
                core->last_method == method &&
                memcmp(core->last_head, input->data, core->last_bytes) == 0)) {
@@ -195,12 +188,10 @@ static enum http_read read_head(struct http_reader *reader, struct http_reader_c
     http_head_init(&core->head, HTTP_RESPONSE);
     int used = http_parse_head(&core->head, (const uint8_t *)input->data, input->length_bytes,
                                &core->limits);
-    if (unlikely(used < 0)) {
+    if (unlikely(used < 0))
         return fail(reader, core->head.reason);
-    }
-    if (unlikely(used == 0)) {
+    if (unlikely(used == 0))
         return head_split(reader, core, method, input);
-    }
     core->last = meaning_of(&core->head, method);
     core->last_method = method;
     core->last_bytes = used <= HTTP_READER_LAST_BYTES_MAX ? (uint32_t)used : 0;
@@ -215,9 +206,8 @@ static enum http_read read_body(struct http_reader *reader, struct leat_view *in
         input->length_bytes < reader->left_bytes ? input->length_bytes : (size_t)reader->left_bytes;
     body_add(reader, (const uint8_t *)input->data, taken);
     input_skip(input, taken);
-    if (reader->left_bytes == UINT64_MAX) {
+    if (reader->left_bytes == UINT64_MAX)
         return HTTP_READ_MORE;
-    }
     reader->left_bytes -= taken;
     return reader->left_bytes > 0 ? HTTP_READ_MORE : HTTP_READ_END;
 }
@@ -227,12 +217,10 @@ static enum http_read read_chunks(struct http_reader *reader, struct leat_view *
     struct http_chunked *chunked = &reader->chunks->chunked;
     struct leat_view payload;
     int outcome;
-    while ((outcome = http_chunked_decode(chunked, input, &payload)) == HTTP_CHUNK_DATA) {
+    while ((outcome = http_chunked_decode(chunked, input, &payload)) == HTTP_CHUNK_DATA)
         body_add(reader, (const uint8_t *)payload.data, payload.length_bytes);
-    }
-    if (outcome < 0) {
+    if (outcome < 0)
         return fail(reader, chunked->reason);
-    }
     return outcome == HTTP_CHUNK_END ? HTTP_READ_END : HTTP_READ_MORE;
 }
 
@@ -254,12 +242,10 @@ enum http_read http_reader_next(struct http_reader *reader, struct http_reader_c
         default:
             return HTTP_READ_BAD;
         }
-        if (outcome == HTTP_READ_END) {
+        if (outcome == HTTP_READ_END)
             reader->state = HTTP_READER_HEAD;
-        }
-        if (outcome != HTTP_READ_MORE) {
+        if (outcome != HTTP_READ_MORE)
             return outcome;
-        }
     }
     return HTTP_READ_MORE;
 }
