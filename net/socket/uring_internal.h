@@ -17,7 +17,7 @@ enum uring_operation {
     URING_RECEIVE,
     URING_SEND,
     URING_WRITABLE, /* poll for POLLOUT: connecting, or sendfile would block */
-    URING_ERRORS,   /* poll for POLLERR, POLLHUP of one that is not being received from */
+    URING_ERRORS,   /* poll for POLLERR, POLLHUP of one that may not hear of its end otherwise */
     URING_ACCEPT,
     URING_ACCEPTABLE, /* poll for POLLIN of a listener, near the limit on connections */
     URING_LEND,       /* zero-copy send: the tag is of a struct uring_lent */
