@@ -48,7 +48,7 @@ struct shape { /* of a scenario */
     const char *name;
     unsigned flow_count;
     uint64_t up_max, down_max;
-    uint32_t loss_ppm, burst_ppm, reorder_ppm, duplicate_ppm, corrupt_ppm, forge_ppm;
+    uint32_t loss_ppm, burst_ppm, reorder_ppm, duplicate_ppm, corrupt_ppm, forge_ppm, mark_ppm;
     uint32_t pause_ppm, hold_ppm, abort_ppm, close_ppm;
     uint32_t receive_max; /* 0: the default */
     uint32_t request_bytes;
@@ -133,6 +133,14 @@ static const struct shape shapes[] = {
      .loss_ppm = 10000,
      .close_ppm = 300000,
      .forge_ppm = 300000},
+    {.name = "marked",
+     .flow_count = 50,
+     .up_max = 200000,
+     .down_max = 200000,
+     .loss_ppm = 10000,
+     .mark_ppm = 300000,
+     .rate = 200000000,
+     .offload = true},
     {.name = "many", .flow_count = 400, .up_max = 500, .down_max = 500, .loss_ppm = 20000},
 };
 
@@ -451,6 +459,8 @@ static struct sim_link draw_link(struct play *p)
         .forge_ppm = s->forge_ppm,
         .reorder_ns = 1 + below(p, 30 * LEAT_NS_PER_MS),
     };
+    if (s->mark_ppm != 0)
+        link.mark_ppm = (uint32_t)below(p, s->mark_ppm + 1);
     if (sim_chance(p->sim, 500000))
         link.jitter_ns = below(p, link.delay_ns);
     if (s->rate != 0) {
@@ -466,6 +476,8 @@ static struct sim_host *make_host(struct play *p, uint32_t mtu)
     struct sim_host_options o = {.kind = SIM_STACK, .mtu_bytes = mtu, .link = draw_link(p)};
     o.port.tx_refuse_ppm = (uint32_t)below(p, s->tx_refuse_ppm + 1);
     o.port.grant_refuse_ppm = (uint32_t)below(p, s->grant_refuse_ppm + 1);
+    if (s->mark_ppm != 0)
+        o.ecn = (enum stack_ecn)below(p, 3);
     if (s->late)
         o.port.completion_ns = below(p, 3 * LEAT_NS_PER_MS);
     if (s->offload && sim_chance(p->sim, 500000))

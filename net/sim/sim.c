@@ -236,7 +236,8 @@ static bool start_stack(struct sim_host *host)
                               .queue = SIM_QUEUE,
                               .mtu_bytes = host->options.mtu_bytes,
                               .probe_addresses = host->options.probe_addresses,
-                              .autoconfigure = host->options.autoconfigure};
+                              .autoconfigure = host->options.autoconfigure,
+                              .ecn = host->options.ecn};
     for (unsigned i = 0; i < 4; i++)
         o.seed[i] = sim_random(sim);
     host->outer = leat_core_now;

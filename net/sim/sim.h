@@ -40,6 +40,7 @@ struct sim_link {
     uint32_t mtu_bytes;           /* longer frames vanish silently; 0: no limit */
     uint32_t loss_ppm, burst_ppm, burst_count;
     uint32_t reorder_ppm, duplicate_ppm, corrupt_ppm;
+    uint32_t mark_ppm;   /* of the ECN-capable ones: congestion experienced */
     uint32_t forge_ppm;  /* a stranger who knows the ports, not the numbers, joins in */
     uint64_t reorder_ns; /* how much later a reordered frame comes */
     uint32_t drop_list[SIM_DROP_LIST_MAX]; /* "drop the 3rd and the 7th": counted from 1 */
@@ -63,6 +64,7 @@ struct sim_host_options {
     struct sim_link link;
     struct sim_port_options port;
     bool probe_addresses, autoconfigure;
+    enum stack_ecn ecn;
 };
 
 struct sim;

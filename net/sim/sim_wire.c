@@ -177,6 +177,27 @@ static void forge(struct sim_host *from, const uint8_t *bytes, uint32_t length, 
     from->sim->fault_count++;
 }
 
+/* A router's queue is long: it marks the packet if its sender can take that (RFC 3168 5). */
+static bool mark(uint8_t *bytes)
+{
+    struct eth_header *eth = (void *)bytes;
+    if (be16_get(eth->type) == ETHERTYPE_IPV4) {
+        struct ipv4_header *ip = (void *)(bytes + 14);
+        if ((ip->tos & 3) == 0)
+            return false;
+        ip->tos |= 3;
+        ip->checksum = (be16){0};
+        ip->checksum = csum_finish(csum_add(CSUM_ZERO, ip, (ip->version_ihl & 15u) * 4));
+        return true;
+    }
+    struct ipv6_header *ip = (void *)(bytes + 14);
+    uint32_t word = be32_get(ip->version_class_flow);
+    if (be16_get(eth->type) != ETHERTYPE_IPV6 || (word >> 20 & 3) == 0)
+        return false;
+    ip->version_class_flow = be32_put(word | UINT32_C(3) << 20);
+    return true;
+}
+
 void sim_wire_send(struct sim_host *from, const uint8_t *bytes, uint32_t length)
 {
     struct sim *sim = from->sim;
@@ -192,8 +213,13 @@ void sim_wire_send(struct sim_host *from, const uint8_t *bytes, uint32_t length)
         sim->fault_count++;
         return;
     }
-    if (link->corrupt_ppm != 0 && sim_chance(sim, link->corrupt_ppm)) {
+    if (link->mark_ppm != 0 && length >= 54 && sim_chance(sim, link->mark_ppm)) {
         memcpy(damaged, bytes, length);
+        sim->fault_count += mark(damaged);
+        bytes = damaged;
+    }
+    if (link->corrupt_ppm != 0 && sim_chance(sim, link->corrupt_ppm)) {
+        memmove(damaged, bytes, length);
         uint64_t bit = sim_random_below(sim, (length - 14) * 8);
         damaged[14 + bit / 8] ^= (uint8_t)(1u << (bit % 8));
         bytes = damaged;

@@ -199,6 +199,13 @@ struct stack_counters {
     uint64_t reassembled, fragments_rx, fragments_tx, looped, parked;
 };
 
+/* RFC 3168, for TCP. */
+enum stack_ecn {
+    STACK_ECN_ACCEPT,  /* when the peer asks */
+    STACK_ECN_REQUEST, /* ask; a SYN that is not answered comes again without */
+    STACK_ECN_OFF,
+};
+
 struct stack_options {
     struct leat_port *port;
     uint32_t queue;
@@ -208,6 +215,7 @@ struct stack_options {
     uint64_t seed[4];     /* secret and random; the simulator's are not */
     bool probe_addresses; /* RFC 5227 probing and RFC 4862 duplicate detection before use */
     bool autoconfigure;   /* accept router advertisements */
+    enum stack_ecn ecn;
 };
 
 struct stack {
@@ -221,6 +229,7 @@ struct stack {
     uint16_t mtu_bytes;
     uint16_t vlan;
     uint8_t hop_limit;
+    uint8_t ecn;  /* enum stack_ecn */
     uint32_t can; /* what of the port's claims is believed: enum leat_port_can */
     struct mac_addr mac;
     struct rx_packet rx[LEAT_PORT_BURST];

@@ -55,6 +55,24 @@ void frame_set_fragment(struct frame *f, uint16_t field, uint16_t id)
     frame_fix_ip(f);
 }
 
+void frame_set_ecn(struct frame *f, const struct ends *e, uint8_t ecn)
+{
+    struct ipv6_header *ip6 = (void *)(f->bytes + 14);
+    if (ip_addr_is_v4(&e->host)) {
+        f->bytes[14 + offsetof(struct ipv4_header, tos)] = ecn;
+        frame_fix_ip(f);
+    } else {
+        ip6->version_class_flow = be32_put(UINT32_C(6) << 28 | (uint32_t)ecn << 20);
+    }
+}
+
+uint8_t ecn_of(const struct sim_frame *f)
+{
+    if (is_type(f, ETHERTYPE_IPV6))
+        return be32_get(ip6_of(f)->version_class_flow) >> 20 & 3;
+    return ip4_of(f)->tos & 3;
+}
+
 void frame_arp(struct frame *f, uint16_t operation, const struct ends *e)
 {
     struct arp_packet arp = {.hardware = be16_put(1),

@@ -25,6 +25,9 @@ void frame_ip(struct frame *f, const struct ends *e, uint8_t protocol, const voi
 void frame_set_fragment(struct frame *f, uint16_t field, uint16_t id);
 /* Makes the IPv4 header checksum right again after a change. */
 void frame_fix_ip(struct frame *f);
+/* The ECN field of a whole frame. */
+void frame_set_ecn(struct frame *f, const struct ends *e, uint8_t ecn);
+uint8_t ecn_of(const struct sim_frame *f);
 void frame_arp(struct frame *f, uint16_t operation, const struct ends *e);
 /* An echo request with length bytes of data, as the IP payload; returns its length. */
 size_t icmp_echo(uint8_t *to, const struct ends *e, uint16_t sequence, size_t length);

@@ -1,15 +1,11 @@
 /* The HTTP server, unchanged, over the stack: requests and answers through a bad link. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <stdlib.h>
 
 #include <leat/conn.h>
 #include <leat/http.h>
 
 #include "net/sim/sim.h"
+#include "test/script/scripts.h"
 
 #define REQUESTS 200
 #define CLIENTS  20
@@ -133,11 +129,11 @@ static void requests_are_answered_through_loss(void **state)
     play(30000, true);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_answered_over_the_stack),
         cmocka_unit_test(requests_are_answered_through_loss),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_scripts(tests, argc, argv);
 }

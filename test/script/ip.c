@@ -1,11 +1,6 @@
 /* Conversations below TCP: Ethernet, ARP, ND, IP, fragments, ICMP, UDP. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include "test/script/frame.h"
+#include "test/script/scripts.h"
 
 struct world {
     struct sim *sim;
@@ -787,7 +782,7 @@ static void mutated_frames_neither_crash_nor_leak(void **state)
     end(&w);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rfc826_a_request_for_us_is_answered),
@@ -820,5 +815,5 @@ int main(void)
         cmocka_unit_test(rfc4862_a_conflict_ends_duplicate_detection),
         cmocka_unit_test(mutated_frames_neither_crash_nor_leak),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_scripts(tests, argc, argv);
 }

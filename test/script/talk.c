@@ -124,7 +124,10 @@ static struct talk *begin(const struct talk_options *options)
     assert_non_null(t);
     t->o = options != NULL ? *options : none;
     t->sim = sim_new(1, NULL, NULL);
-    struct sim_host_options host = {.kind = SIM_STACK, .mtu_bytes = t->o.mtu_bytes};
+    struct sim_host_options host = {.kind = SIM_STACK,
+                                    .mtu_bytes = t->o.mtu_bytes,
+                                    .port.can = t->o.can,
+                                    .ecn = t->o.ecn};
     t->host = sim_add_host(t->sim, &host);
     t->peer = sim_add_host(t->sim, &(struct sim_host_options){.kind = SIM_PUPPET});
     t->ends = ends_of(t->host, t->peer, t->o.v6);
@@ -223,6 +226,7 @@ static void transmit(struct talk *t, uint8_t flags, uint32_t seq, uint32_t ack, 
     h.checksum = csum_finish(csum_add(sum, segment, total));
     memcpy(segment, &h, sizeof(h));
     frame_ip(&f, &t->ends, IP_TCP, segment, total);
+    frame_set_ecn(&f, &t->ends, t->ecn);
     sim_transmit(t->peer, f.bytes, f.length);
     pass(t, 1);
 }
@@ -268,6 +272,25 @@ void say_raw(struct talk *t, const char *flags, uint32_t seq, uint32_t ack, cons
              unsigned option_bytes)
 {
     transmit(t, flags_of(flags), seq, ack, 0, options, option_bytes);
+}
+
+void say_icmp(struct talk *t, uint8_t type, uint8_t code, uint32_t rest, uint32_t seq)
+{
+    struct ends back = {.peer = t->ends.host, .host = t->ends.peer};
+    struct tcp_header h = {.src_port = be16_put(t->host_port),
+                           .dst_port = be16_put(t->peer_port),
+                           .seq = be32_put(t->host_iss + seq)};
+    struct icmp_header icmp = {.type = type, .code = code, .rest = be32_put(rest)};
+    struct frame quoted, f;
+    uint8_t message[128];
+    frame_ip(&quoted, &back, IP_TCP, &h, 8);
+    size_t quote = quoted.length - 14;
+    memcpy(message, &icmp, sizeof(icmp));
+    memcpy(message + sizeof(icmp), quoted.bytes + 14, quote);
+    icmp_sum(message, sizeof(icmp) + quote, &t->ends);
+    frame_ip(&f, &t->ends, t->o.v6 ? IP_ICMPV6 : IP_ICMP, message, sizeof(icmp) + quote);
+    sim_transmit(t->peer, f.bytes, f.length);
+    pass(t, 1);
 }
 
 /* ---- hearing ---- */
@@ -326,6 +349,7 @@ struct heard *hear(struct talk *t, const char *flags, uint32_t seq, uint32_t ack
                         .window = be16_get(h->window),
                         .flags = h->flags,
                         .length = total - header,
+                        .ecn = ecn_of(&f),
                         .at_ns = f.at_ns};
     x->options = (struct tcp_segment){.flags = h->flags,
                                       .options = (const uint8_t *)(h + 1),

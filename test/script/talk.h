@@ -14,20 +14,19 @@
 #ifndef TEST_SCRIPT_TALK_H
 #define TEST_SCRIPT_TALK_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <leat/conn.h>
 
 #include "net/stack/tcp/tcp.h"
 #include "test/script/frame.h"
+#include "test/script/scripts.h"
 
 struct talk_options {
     struct leat_conn_options conn;
     bool v6, no_ts, no_sack, no_scale;
+    enum stack_ecn ecn;
+    uint32_t can; /* what the host's port claims: enum leat_port_can */
     uint32_t mtu_bytes;
     uint16_t mss;    /* the peer's, 0: 1460 */
     uint16_t window; /* of the peer's SYN, 0: 65535 */
@@ -38,6 +37,7 @@ struct heard {
     uint16_t window;
     uint8_t flags;
     uint32_t length;
+    uint8_t ecn;                /* of the IP header: 2 is ECT(0), 3 CE */
     struct tcp_segment options; /* parsed */
     uint64_t at_ns;
 };
@@ -55,6 +55,7 @@ struct talk {
     uint32_t ts_value; /* the peer's clock, moved by hand or by say */
     uint32_t ts_echo;
     bool uses_ts;
+    uint8_t ecn;         /* of the IP headers of what the peer sends */
     uint8_t offset_bias; /* words by which the data offset lies */
     struct heard last;
     /* the application on the host */
@@ -80,6 +81,8 @@ void say_sack(struct talk *t, uint32_t seq, uint32_t ack, unsigned blocks, const
 /* With raw options, instead of those of the talk. */
 void say_raw(struct talk *t, const char *flags, uint32_t seq, uint32_t ack, const uint8_t *options,
              unsigned option_bytes);
+/* An ICMP or ICMPv6 error about the host's segment that begins at seq. */
+void say_icmp(struct talk *t, uint8_t type, uint8_t code, uint32_t rest, uint32_t seq);
 struct heard *hear(struct talk *t, const char *flags, uint32_t seq, uint32_t ack, uint32_t length);
 void quiet(struct talk *t);
 void pass(struct talk *t, uint64_t ms);

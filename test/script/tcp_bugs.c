@@ -222,7 +222,7 @@ static void after_4_gib_nothing_is_taken_for_the_syn_3_4(void **state)
     talk_end(t);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_peers_sequence_numbers_pass_2_32_3_4),
@@ -237,5 +237,5 @@ int main(void)
         cmocka_unit_test(a_stranger_cannot_move_the_timestamp_rfc7323_5_3),
         cmocka_unit_test(after_4_gib_nothing_is_taken_for_the_syn_3_4),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_scripts(tests, argc, argv);
 }

@@ -507,7 +507,7 @@ static void an_option_of_length_zero_is_dropped(void **state)
     talk_end(t);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(data_in_order_and_a_delayed_ack_3_8_6_3),
@@ -548,5 +548,5 @@ int main(void)
         cmocka_unit_test(a_data_offset_beyond_the_segment_is_dropped),
         cmocka_unit_test(an_option_of_length_zero_is_dropped),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_scripts(tests, argc, argv);
 }

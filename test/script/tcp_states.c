@@ -410,7 +410,7 @@ static void syn_cookies_take_over_when_embryos_are_full_rfc4987(void **state)
     talk_end(t);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(passive_open_3_5),
@@ -444,5 +444,5 @@ int main(void)
         cmocka_unit_test(ipv6_speaks_the_same),
         cmocka_unit_test(syn_cookies_take_over_when_embryos_are_full_rfc4987),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_scripts(tests, argc, argv);
 }

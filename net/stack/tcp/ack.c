@@ -261,7 +261,10 @@ bool tcp_ack(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *
         t->count.dup_acks++;
     }
     tcp_recover(t, c, g, d.acked_bytes, d.delivered_bytes, d.had_dsack);
-    if (d.acked_bytes > 0 && !w->in_recovery && (was_limited || w->in_rto_recovery))
+    bool is_marked = (g->flags & TCP_ECE) && (c->ecn & ECN_ON);
+    if (unlikely(is_marked))
+        tcp_ecn_take_echo(t, c, g);
+    else if (d.acked_bytes > 0 && !w->in_recovery && (was_limited || w->in_rto_recovery))
         cc_ack(t, c, d.acked_bytes, rtt_us);
     if (d.acked_bytes > 0) {
         struct path path;

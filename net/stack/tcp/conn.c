@@ -381,6 +381,7 @@ static int tcp_connect(struct leat_transport *transport, const struct leat_addr 
     c->ts_offset = tcp_ts_offset(t, &flow);
     c->state = TCP_SYN_SENT;
     c->flags |= TCP_SYN_NOW;
+    c->ecn = t->stack->ecn == STACK_ECN_REQUEST ? ECN_ASKED : 0;
     c->mss = 536;
     cc_init(c);
     struct tcp_work *w = tcp_work_of(c);

@@ -167,6 +167,14 @@ void cc_undo(struct tcp_conn *c)
     w->cubic.epoch_ns = 0;
 }
 
+/* RFC 3168 6.1.2: as if a segment had been lost. */
+void cc_ecn(struct stack_tcp *t, struct tcp_conn *c)
+{
+    cc_loss(t, c);
+    if (c->cwnd > c->ssthresh)
+        c->cwnd = c->ssthresh;
+}
+
 /* RFC 5681 4.1: after an idle time of one RTO the window starts anew. */
 void cc_idle(struct stack_tcp *t, struct tcp_conn *c)
 {

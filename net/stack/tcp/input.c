@@ -211,6 +211,7 @@ static void take_syn_options(struct tcp_conn *c, const struct tcp_segment *g)
         c->flags &= (uint16_t)~TCP_USES_SACK;
     if (!g->has_ts)
         c->flags &= (uint16_t)~TCP_USES_TS;
+    tcp_ecn_take_syn(c, g);
     c->ts_recent = g->ts_value;
     c->snd_scale = g->scale;
     if (!g->has_scale)
@@ -312,7 +313,7 @@ void tcp_conn_input(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment 
         return;
     }
     if (c->state == TCP_SYN_RCVD && (g->flags & TCP_SYN) && seq_eq(g->seq, c->irs)) {
-        g->flags &= (uint8_t)~TCP_SYN; /* the other half of a simultaneous open */
+        g->flags &= (uint8_t) ~(TCP_SYN | TCP_ECE | TCP_CWR); /* the other half of both opening */
         g->seq = seq_add(g->seq, 1);
     }
     if (!check_timestamp(t, c, g))

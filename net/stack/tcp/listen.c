@@ -6,6 +6,9 @@
 #define COOKIE_PERIOD_SHIFT 36 /* of nanoseconds: 69 seconds */
 #define COOKIE_AGE_MAX      2  /* periods */
 #define COOKIE_SCALE_NONE   15
+#define COOKIE_SACK         16
+#define COOKIE_ECN          32
+#define COOKIE_BITS         63 /* of the timestamp */
 
 static const uint16_t cookie_mss[8] = {536, 1220, 1300, 1400, 1440, 1460, 4312, 8960};
 
@@ -74,6 +77,7 @@ static void send_syn_ack(struct stack_tcp *t, const struct tcp_embryo *e, uint32
     uint8_t options[40];
     uint32_t max = receive_max_of(e->listener);
     int scale = e->snd_scale == 255 ? -1 : (int)tcp_scale_for(max);
+    uint8_t flags = TCP_SYN | TCP_ACK | (e->ecn & ECN_ON ? TCP_ECE : 0);
     unsigned bytes = tcp_write_syn_options(options, our_mss(t, &e->remote), scale,
                                            (e->flags & TCP_USES_SACK) != 0,
                                            (e->flags & TCP_USES_TS) != 0, ts_value, e->ts_recent);
@@ -83,7 +87,7 @@ static void send_syn_ack(struct stack_tcp *t, const struct tcp_embryo *e, uint32
                                           .dst_port = e->remote_port,
                                           .seq = e->iss,
                                           .ack = seq_add(e->irs, 1),
-                                          .flags = TCP_SYN | TCP_ACK,
+                                          .flags = flags,
                                           .window = (uint16_t)(max < 65535 ? max : 65535),
                                           .options = options,
                                           .option_bytes = bytes});
@@ -180,6 +184,7 @@ static struct tcp_embryo read_syn(struct stack_tcp *t, struct tcp_listener *l,
                                                    (g->sack_ok ? TCP_USES_SACK : 0)),
                                .snd_scale = g->has_scale ? g->scale : 255,
                                .peer_window = g->window,
+                               .ecn = tcp_ecn_is_asked(t, g) ? ECN_ON : 0,
                                .sent_ns = t->stack->now_ns,
                                .listener = l};
 }
@@ -217,13 +222,14 @@ static void send_cookie(struct stack_tcp *t, struct tcp_embryo *e)
         mss--;
     e->iss.n = when << 27 | mss << 24 | cookie_hash(t, &flow, e->irs, when);
     uint32_t bits = e->snd_scale == 255 ? COOKIE_SCALE_NONE : e->snd_scale;
-    bits |= e->flags & TCP_USES_SACK ? 16 : 0;
+    bits |= (e->flags & TCP_USES_SACK ? COOKIE_SACK : 0) | (e->ecn ? COOKIE_ECN : 0);
     if (!(e->flags & TCP_USES_TS)) {
         e->snd_scale = 255;
         e->flags = 0;
+        e->ecn = 0;
     }
     t->count.cookies_sent++;
-    send_syn_ack(t, e, ((t->now_ms + e->ts_offset) & ~UINT32_C(31)) | bits);
+    send_syn_ack(t, e, ((t->now_ms + e->ts_offset) & ~(uint32_t)COOKIE_BITS) | bits);
 }
 
 /* Makes of an ACK the embryo that its cookie stands for. */
@@ -243,10 +249,12 @@ static bool read_cookie(struct stack_tcp *t, struct tcp_listener *l, const struc
     e->peer_mss = cookie_mss[cookie >> 24 & 7];
     e->sent_ns = 0;
     e->flags = 0;
+    e->ecn = 0;
     e->snd_scale = 255;
     if (g->has_ts) {
         uint32_t scale = g->ts_echo & 15;
-        e->flags = TCP_USES_TS | (g->ts_echo & 16 ? TCP_USES_SACK : 0);
+        e->flags = TCP_USES_TS | (g->ts_echo & COOKIE_SACK ? TCP_USES_SACK : 0);
+        e->ecn = (g->ts_echo & COOKIE_ECN) && t->stack->ecn != STACK_ECN_OFF ? ECN_ON : 0;
         e->snd_scale = scale == COOKIE_SCALE_NONE ? 255 : (uint8_t)scale;
     }
     return true;
@@ -284,6 +292,7 @@ static struct tcp_conn *hatch(struct stack_tcp *t, const struct tcp_embryo *e, b
     c->ts_recent = e->ts_recent;
     c->ts_recent_ms = t->now_ms;
     c->ts_offset = e->ts_offset;
+    c->ecn = e->ecn;
     c->snd_scale = e->snd_scale == 255 ? 0 : e->snd_scale;
     c->rcv_scale = e->snd_scale == 255 ? 0 : c->rcv_scale;
     c->peer_mss = e->peer_mss;
@@ -316,8 +325,11 @@ void tcp_embryo_input(struct stack_tcp *t, struct tcp_embryo *e, struct tcp_segm
     }
     if (g->flags & TCP_SYN) {
         stack_drop(t->stack, STACK_DROP_TCP_DUPLICATE);
-        if (seq_eq(g->seq, e->irs)) /* our SYN-ACK was lost */
+        if (seq_eq(g->seq, e->irs)) { /* our SYN-ACK was lost */
+            if (!tcp_ecn_is_asked(t, g))
+                e->ecn = 0; /* RFC 3168 6.1.1.1: the peer gave up asking */
             send_syn_ack(t, e, t->now_ms + e->ts_offset);
+        }
         return;
     }
     uint32_t window = receive_max_of(e->listener);

@@ -135,6 +135,10 @@ static int64_t emit(struct stack_tcp *t, struct tcp_conn *c, seq32 seq, uint32_t
         flags |= TCP_PSH;
     uint16_t window = flags & TCP_SYN ? (uint16_t)(c->receive_max < 65535 ? c->receive_max : 65535)
                                       : take_window(c);
+    struct path path;
+    tcp_path(c, &path);
+    if (unlikely(c->ecn != 0) && !(flags & (TCP_SYN | TCP_RST)))
+        flags |= tcp_ecn_mark(c, length > 0 && seq_eq(seq, c->snd_nxt), &path);
     *h = (struct tcp_header){.src_port = c->local_port,
                              .dst_port = c->remote_port,
                              .seq = seq_put(seq),
@@ -142,8 +146,6 @@ static int64_t emit(struct stack_tcp *t, struct tcp_conn *c, seq32 seq, uint32_t
                              .offset = (uint8_t)(header / 4 << 4),
                              .flags = flags,
                              .window = be16_put(window)};
-    struct path path;
-    tcp_path(c, &path);
     t->count.segments_out++;
     s->count.tcp_tx++;
     ip_output(s, packet, &path, IP_TCP, offsetof(struct tcp_header, checksum));
@@ -209,6 +211,12 @@ static bool can_push(struct stack_tcp *t, const struct tcp_work *w)
 
 /* ---- retransmission ---- */
 
+static uint8_t syn_flags(const struct tcp_conn *c)
+{
+    return (uint8_t)((c->state == TCP_SYN_SENT ? TCP_SYN : TCP_SYN | TCP_ACK) |
+                     tcp_ecn_syn_flags(c));
+}
+
 bool tcp_resend(struct stack_tcp *t, struct tcp_conn *c, struct tcp_sent *r)
 {
     struct tcp_work *w = c->work;
@@ -221,7 +229,8 @@ bool tcp_resend(struct stack_tcp *t, struct tcp_conn *c, struct tcp_sent *r)
     }
     uint32_t length = span;
     if (c->state < TCP_ESTABLISHED && seq_eq(r->from, c->iss)) { /* later the number comes round */
-        flags = c->state == TCP_SYN_SENT ? TCP_SYN : TCP_SYN | TCP_ACK;
+        c->ecn &= (uint8_t)~ECN_ASKED; /* RFC 3168 6.1.1.1: perhaps that was what swallowed it */
+        flags = syn_flags(c);
         length--;
     }
     if ((c->flags & TCP_FIN_SENT) && seq_eq(r->to, c->snd_nxt)) {
@@ -287,7 +296,7 @@ static bool is_worth_sending(const struct tcp_conn *c, uint32_t length, uint32_t
 static uint32_t burst_bytes(const struct stack_tcp *t, const struct tcp_conn *c)
 {
     const struct stack *s = t->stack;
-    if (!(s->can & LEAT_PORT_CAN_TSO) || c->is_local)
+    if (!(s->can & LEAT_PORT_CAN_TSO) || c->is_local || (c->ecn & ECN_CWR)) /* one says CWR */
         return c->mss;
     uint32_t most = s->port->info.tso_bytes_max < 61440 ? s->port->info.tso_bytes_max : 61440;
     return most - most % c->mss;
@@ -353,8 +362,7 @@ static bool send_fin(struct stack_tcp *t, struct tcp_conn *c)
 
 static bool send_syn(struct stack_tcp *t, struct tcp_conn *c)
 {
-    uint8_t flags = c->state == TCP_SYN_SENT ? TCP_SYN : TCP_SYN | TCP_ACK;
-    if (!can_push(t, c->work) || emit(t, c, c->iss, 0, flags) < 0)
+    if (!can_push(t, c->work) || emit(t, c, c->iss, 0, syn_flags(c)) < 0)
         return true;
     c->flags &= (uint16_t)~TCP_SYN_NOW;
     if (seq_eq(c->snd_nxt, c->iss))

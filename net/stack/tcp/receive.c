@@ -303,6 +303,8 @@ void tcp_receive(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segme
         return;
     struct tcp_segment g = *from;
     tcp_dirty(c);
+    if (unlikely((c->ecn & ECN_ON) && g.length > 0))
+        tcp_ecn_take_text(t, c, &g);
     note_fin(t, w, &g);
     if (w->fin_known && seq_gt(seq_add(g.seq, g.length), w->fin_seq)) {
         stack_drop(t->stack, STACK_DROP_TCP_AFTER_FIN);

@@ -104,6 +104,7 @@ void tcp_enter_recovery(struct stack_tcp *t, struct tcp_conn *c)
     w->undo_cwnd = c->cwnd;
     w->undo_ssthresh = c->ssthresh;
     cc_loss(t, c);
+    tcp_ecn_reduced(c);
     w->in_recovery = true;
     w->can_undo = false;
     w->recovery_end = c->snd_nxt;
@@ -191,9 +192,8 @@ static void answer_probe(struct stack_tcp *t, struct tcp_conn *c, const struct t
         w->probe_out = false;
     } else if (seq_gt(g->ack, w->probe_end)) {
         w->probe_out = false;
-        cc_loss(t, c);
-        if (c->cwnd > c->ssthresh)
-            c->cwnd = c->ssthresh;
+        cc_ecn(t, c);
+        tcp_ecn_reduced(c);
     }
 }
 

@@ -55,7 +55,7 @@ struct tcp_work *tcp_work_of(struct tcp_conn *c)
     w->conn = c;
     w->xmit_ns = w->ack_ns = w->user_ns = w->end_ns = STACK_NEVER;
     w->send_end = c->snd_nxt;
-    w->fack = c->snd_una;
+    w->fack = w->ecn_end = c->snd_una;
     w->min_rtt_us = c->srtt_us != 0 ? c->srtt_us : UINT32_MAX;
     w->reo_mult = 1;
     c->work = w;

@@ -82,6 +82,13 @@ enum tcp_flag {
     TCP_IPV4 = 32768,
 };
 
+enum tcp_ecn {
+    ECN_ON = 1,   /* both sides agreed */
+    ECN_ECHO = 2, /* CE came: ACKs say ECE until CWR comes */
+    ECN_CWR = 4,  /* the window was reduced: the next new text says so */
+    ECN_ASKED = 8,
+};
+
 enum tcp_xmit_timer { XMIT_NONE, XMIT_RTO, XMIT_PROBE, XMIT_REORDER, XMIT_PERSIST };
 
 /* A piece of what the application sends. */
@@ -159,6 +166,7 @@ struct tcp_work {
     uint32_t prr_delivered, prr_out, prr_flight;
     uint32_t undo_cwnd, undo_ssthresh, undo_ts; /* Eifel: undo_ts of the first retransmission */
     bool can_undo;
+    seq32 ecn_end; /* what was in flight at the last reduction for ECE */
     struct tcp_cubic cubic;
     /* receive */
     struct tcp_rx *rx_first, *rx_last;
@@ -196,6 +204,7 @@ struct tcp_conn {
     uint16_t flags; /* enum tcp_flag */
     uint32_t held_bytes;
     uint32_t idle_since_ms; /* time of the last byte in either direction */
+    uint8_t ecn;            /* enum tcp_ecn */
 
     /* application */
     const struct leat_conn_ops *ops;
@@ -235,6 +244,7 @@ struct tcp_embryo {
     uint16_t flags;    /* TCP_USES_* */
     uint8_t snd_scale; /* 255: the peer does not scale */
     uint8_t retries;
+    uint8_t ecn; /* ECN_ON or 0 */
     uint16_t peer_window;
     uint32_t next, prev; /* in the order of deadlines of one retry count: index + 1 */
     uint64_t due_ns, sent_ns;
@@ -276,6 +286,7 @@ struct tcp_counters {
     uint64_t opened_active, opened_passive, closed, resets_sent, resets_received;
     uint64_t segments_in, segments_out, predicted, retransmitted, rtos, probes, fast_recoveries;
     uint64_t undone, cookies_sent, cookies_received, challenges, delayed_acks, persists;
+    uint64_t ce_received, ecn_reductions;
     uint64_t compacted, ooo, dup_acks, time_waits, time_wait_reused, icmp_too_big;
 };
 
@@ -380,6 +391,7 @@ void cc_start(struct tcp_work *w);
 void cc_ack(struct stack_tcp *t, struct tcp_conn *c, uint32_t acked_bytes, uint32_t rtt_us);
 void cc_loss(struct stack_tcp *t, struct tcp_conn *c);
 void cc_rto(struct stack_tcp *t, struct tcp_conn *c);
+void cc_ecn(struct stack_tcp *t, struct tcp_conn *c);
 void cc_undo(struct tcp_conn *c);
 void cc_idle(struct stack_tcp *t, struct tcp_conn *c);
 
@@ -426,6 +438,15 @@ void tcp_arm_rto(struct stack_tcp *t, struct tcp_conn *c);
 void tcp_arm_xmit(struct stack_tcp *t, struct tcp_conn *c); /* RTO, probe or none, as it is */
 void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt_us);
 void tcp_arm_user(struct stack_tcp *t, struct tcp_conn *c);
+
+/* ecn.c: RFC 3168 */
+bool tcp_ecn_is_asked(const struct stack_tcp *t, const struct tcp_segment *g); /* by a SYN */
+void tcp_ecn_take_syn(struct tcp_conn *c, const struct tcp_segment *g);
+uint8_t tcp_ecn_syn_flags(const struct tcp_conn *c);
+uint8_t tcp_ecn_mark(struct tcp_conn *c, bool is_new_text, struct path *path);
+void tcp_ecn_take_text(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g);
+void tcp_ecn_take_echo(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g);
+void tcp_ecn_reduced(struct tcp_conn *c);
 
 /* listen.c: listeners, embryos, cookies */
 struct tcp_listener *tcp_find_listener(struct stack_tcp *t, const struct ip_addr *ip,

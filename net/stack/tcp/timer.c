@@ -108,6 +108,7 @@ static void on_rto(struct stack_tcp *t, struct tcp_conn *c)
         w->undo_ts = t->now_ms + c->ts_offset;
         w->can_undo = true;
         cc_rto(t, c);
+        tcp_ecn_reduced(c);
     }
     c->cwnd = c->mss;
     w->backoff++;
