@@ -1,10 +1,12 @@
 """The DPDK port on links that need no card: memif between two processes, packet, xdp and tap with
 the kernel as the peer."""
+import json
 import os
 import pathlib
 import random
 import re
 import tempfile
+import time
 
 import process
 import world
@@ -72,6 +74,48 @@ def check_load(path):
     assert code == 0 and re.search(r'"requests": ?[1-9]', words), (code, words, sentence)
 
 
+def load_over(path, seconds):
+    return [process.BUILD / "leat", "load", f"http://{OWN}/", "--net", f"memif:{path}", "--ip",
+            "10.9.0.1/24", "-c", 16, "-d", seconds, "--json", "--log-level", "error"]
+
+
+def check_clients_that_vanish(path):
+    """The driver unmaps its rings when a client goes, in whatever burst the server is then. Here on
+    one processor with the driver's thread, which is when a server died of it."""
+    chance = random.Random(50)
+    with serve(f"memif:{path},server") as program:
+        for thread in os.listdir(f"/proc/{program.process.pid}/task"):
+            os.sched_setaffinity(int(thread), {min(os.sched_getaffinity(0))})
+        for number in range(50):
+            if number % 2 == 0:
+                with process.Program(*load_over(path, 30)) as client:
+                    client.until(r"^net memif")
+                    time.sleep(chance.random() / 4)
+                    client.send(9)
+                    client.end()
+            else:
+                ping_over(f"memif:{path}", 50, 64)
+            assert program.process.poll() is None, (number, program.end(), program.text)
+        check_load(path)
+        end(program)
+    assert not os.listdir(os.path.dirname(path)), "sockets are left behind"
+
+
+def check_server_that_returns(path):
+    """A client that outlives its server finds the next one, and its connections are made anew."""
+    with serve(f"memif:{path},server") as first:
+        with process.Program(*load_over(path, 6)) as client:
+            client.until(r"^net memif")
+            time.sleep(1)
+            first.send(9)
+            first.end()
+            with serve(f"memif:{path},server") as second:
+                assert client.end() == 1, client.text
+                end(second)
+    said = json.loads(client.text["stdout"].splitlines()[-1])
+    assert said["connects"] > said["connections"] and said["requests"] > 0, said
+
+
 def check_memif(folder):
     """Clients come and go, then the server; a socket that was left behind is no obstacle."""
     path = f"{folder}/memif.sock"
@@ -90,6 +134,8 @@ def check_memif(folder):
     with serve(f"memif:{path},server") as program:
         ping_over(f"memif:{path}", 100, 64)
         end(program)
+    check_clients_that_vanish(path)
+    check_server_that_returns(path)
 
 
 def check_refusals(folder):

@@ -46,6 +46,8 @@ static unsigned dpdk_poll(struct leat_port *leat_port, unsigned queue, struct le
     struct dpdk_queue *q = &port->queues[queue];
     struct rte_mbuf *mbufs[LEAT_PORT_BURST];
     unsigned taken = 0;
+    if (unlikely(!dpdk_gate_is_open(q)))
+        return 0;
     if (count > LEAT_PORT_BURST)
         count = LEAT_PORT_BURST;
     unsigned received = rte_eth_rx_burst(port->id, (uint16_t)queue, mbufs, (uint16_t)count);
@@ -291,6 +293,15 @@ static unsigned offer(struct dpdk_queue *q, unsigned queue, struct leat_packet *
     return sent;
 }
 
+/* Packets for nobody. */
+static unsigned drop_all(struct dpdk_queue *q, struct leat_packet *packets, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        drop(q, &packets[i], LEAT_PORT_DROP_TX_LINK_DOWN);
+    q->heads_out -= count;
+    return count;
+}
+
 static unsigned dpdk_transmit(struct leat_port *leat_port, unsigned queue,
                               struct leat_packet *packets, unsigned count)
 {
@@ -300,6 +311,8 @@ static unsigned dpdk_transmit(struct leat_port *leat_port, unsigned queue,
     bool is_offloaded = false, is_wrong = false;
     if (count > LEAT_PORT_BURST)
         count = LEAT_PORT_BURST;
+    if (unlikely(!dpdk_gate_is_open(q)))
+        return drop_all(q, packets, count);
     for (; built < count; built++) {
         if (unlikely(!build(q, &packets[built], &is_wrong)))
             break;

@@ -10,6 +10,8 @@
 #ifndef LEAT_DPDK_INTERNAL_H
 #define LEAT_DPDK_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
@@ -34,6 +36,7 @@ struct dpdk_queue {
     bool is_interrupt_on_demand; /* it must be enabled before each sleep */
     struct leat_port_stats stats;
     struct dpdk_port *port;
+    _Atomic uint32_t seen_turn; /* the last of gate_turn that the queue's core has seen */
 } __attribute__((aligned(64)));
 
 struct dpdk_port {
@@ -42,6 +45,10 @@ struct dpdk_port {
     uint16_t id; /* DPDK's number of the port */
     unsigned queue_count;
     uint16_t rx_descriptors;
+    /* Odd: the driver's rings may go at any moment, and no core touches them; memif's alone ever
+     * changes. Written by the relay's thread. */
+    _Atomic uint32_t gate_turn;
+    struct dpdk_relay *relay; /* memif's control channel, or NULL */
     bool is_started, is_added, can_clean;
     char device[64];   /* as DPDK calls it */
     char bus[8];       /* "vdev", "pci" */
@@ -62,11 +69,23 @@ static inline struct dpdk_port *dpdk_of(struct leat_port *port)
     return (struct dpdk_port *)(void *)port;
 }
 
+/* Whether the queue's core may touch the driver's rings now; it says at once that it saw that it
+ * may not. A plain load while nothing changes. */
+static inline bool dpdk_gate_is_open(struct dpdk_queue *q)
+{
+    uint32_t turn = atomic_load_explicit(&q->port->gate_turn, memory_order_acquire);
+    if (__builtin_expect(turn != atomic_load_explicit(&q->seen_turn, memory_order_relaxed), 0))
+        atomic_store_explicit(&q->seen_turn, turn, memory_order_release);
+    return (turn & 1) == 0;
+}
+
 /* What a --net means to DPDK. */
 struct dpdk_device {
     bool is_pci;
-    bool is_hearing_all;       /* the kernel's interface must be told to take all multicast */
-    bool is_waiting;           /* starting may fail until the other side is ready */
+    bool is_hearing_all; /* the kernel's interface must be told to take all multicast */
+    bool is_relayed;     /* its control channel passes through memif.c, with these: */
+    bool is_server;
+    char peer_path[108], driver_path[108]; /* of sockets; a client's driver's is abstract */
     bool has_own_mac;          /* the device's address is the kernel's: the stack needs another */
     const char *driver;        /* static */
     const char *package;       /* of the driver, static; NULL: not known */
@@ -94,6 +113,13 @@ void dpdk_log_clear(void);
 const char *dpdk_log_text(void);
 /* One sentence for what DPDK logged: its remedy where it is a known one. */
 int dpdk_fail(const struct dpdk_host *host, struct leat_error *error, int code, const char *what);
+
+/* memif.c: between the driver and its peer. Returns 0 or -errno; dpdk_relay_end also after a
+ * failure. No core may use the port when it ends. */
+int dpdk_relay_start(struct dpdk_port *port, const struct dpdk_device *device);
+/* Until a client's link is up, for a second at most: a first packet that is lost is late by one. */
+void dpdk_relay_await(const struct dpdk_port *port);
+void dpdk_relay_end(struct dpdk_port *port);
 
 extern const struct leat_port_ops dpdk_port_ops;
 void dpdk_port_close(struct leat_port *port);

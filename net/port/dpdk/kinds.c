@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define MEMIF_RING_LOG2 11
+#define DRIVER_SUFFIX   ".leat" /* of the socket that is the driver's alone */
 
 struct request {
     const struct dpdk_host *host;
@@ -199,6 +200,24 @@ static int stale_socket_remove(const struct request *r, const char *path)
                                path, strerror(errno));
 }
 
+/* The peer's socket, and the one beside it over which the driver talks to memif.c. */
+static int sockets_name(const struct request *r, const char *path, bool is_server)
+{
+    struct dpdk_device *d = r->device;
+    uint8_t random[6];
+    d->is_relayed = true;
+    d->is_server = is_server;
+    r->host->random_mac(random);
+    snprintf(d->peer_path, sizeof(d->peer_path), "%s", path);
+    if (!is_server) {
+        snprintf(d->driver_path, sizeof(d->driver_path), "leat-memif-%d-%02x%02x%02x%02x",
+                 (int)getpid(), random[2], random[3], random[4], random[5]);
+        return 0;
+    }
+    snprintf(d->driver_path, sizeof(d->driver_path), "%s" DRIVER_SUFFIX, path);
+    return stale_socket_remove(r, d->driver_path);
+}
+
 static int device_memif(const struct request *r)
 {
     struct dpdk_device *d = r->device;
@@ -215,10 +234,10 @@ static int device_memif(const struct request *r)
                              r->options->where);
     if (is_server)
         *comma = '\0';
-    if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+    if (strlen(path) >= sizeof(d->driver_path) - strlen(DRIVER_SUFFIX))
         return r->host->fail(r->error, -ENAMETOOLONG,
                              "the path of memif's socket is longer than %zu bytes: %s",
-                             sizeof(((struct sockaddr_un *)0)->sun_path) - 1, path);
+                             sizeof(d->driver_path) - sizeof(DRIVER_SUFFIX), path);
     snprintf(folder, sizeof(folder), "%s", path);
     char *slash = strrchr(folder, '/');
     if (slash != NULL)
@@ -226,16 +245,14 @@ static int device_memif(const struct request *r)
     if (access(slash != NULL ? folder : ".", is_server ? W_OK : X_OK) < 0)
         return r->host->fail(r->error, -errno, "memif's socket cannot be in %s: %s",
                              slash != NULL ? folder : "this folder", strerror(errno));
-    d->is_waiting = !is_server;
     int result = is_server ? stale_socket_remove(r, path) : 0;
-    if (result < 0)
+    if (result < 0 || (result = sockets_name(r, path, is_server)) < 0)
         return result;
     snprintf(d->name, sizeof(d->name), "net_memif0");
-    int length = snprintf(d->args, sizeof(d->args),
-                          "role=%s,id=0,socket=%s,socket-abstract=no,bsize=2048,rsize=%d",
-                          is_server ? "server" : "client", path, MEMIF_RING_LOG2);
-    if (length >= (int)sizeof(d->args) - 24)
-        return r->host->fail(r->error, -ENAMETOOLONG, "the path of memif's socket is too long");
+    snprintf(d->args, sizeof(d->args),
+             "role=%s,id=0,socket=%s,socket-abstract=%s,bsize=2048,rsize=%d",
+             is_server ? "server" : "client", d->driver_path, is_server ? "no" : "yes",
+             MEMIF_RING_LOG2);
     struct port_options with_mac = *r->options;
     if (!with_mac.is_mac_given)
         r->host->random_mac(with_mac.mac);

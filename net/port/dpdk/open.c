@@ -15,11 +15,9 @@
 #include <rte_errno.h>
 #include <rte_lcore.h>
 
-#define START_TRIES    60
-#define START_PAUSE_US 50000
-#define LINK_BYTES     22 /* Ethernet header, VLAN tag, checksum */
-#define MTU_DEFAULT    1500
-#define MTU_MAX        9600
+#define LINK_BYTES  22 /* Ethernet header, VLAN tag, checksum */
+#define MTU_DEFAULT 1500
+#define MTU_MAX     9600
 
 struct opening {
     const struct dpdk_host *host;
@@ -321,31 +319,30 @@ static int mac_set(struct opening *o)
                : 0;
 }
 
-/* A memif client needs its server, which may be starting, or taking leave of the last client. */
-static int start_patiently(struct opening *o)
+static int relay_start(struct opening *o)
 {
-    int result;
-    for (unsigned i = 0; i < START_TRIES; i++) {
-        dpdk_log_clear();
-        result = rte_eth_dev_start(o->port->id);
-        if (result >= 0 || !o->device.is_waiting)
-            return result;
-        usleep(START_PAUSE_US);
-    }
-    return result;
+    int result = o->device.is_relayed ? dpdk_relay_start(o->port, &o->device) : 0;
+    if (result == -ECONNREFUSED)
+        return o->host->fail(o->error, result,
+                             "nobody serves %s: start the other side first, with --net "
+                             "memif:%s,server",
+                             o->options->where, o->options->where);
+    return result < 0 ? o->host->fail(o->error, result, "memif's socket %s cannot be used: %s",
+                                      o->device.peer_path, strerror(-result))
+                      : 0;
 }
 
 static int device_start(struct opening *o)
 {
-    int result = start_patiently(o);
-    if (result < 0 && o->device.is_waiting)
-        return o->host->fail(o->error, -ECONNREFUSED,
-                             "nobody serves %s: start the other side first, with --net "
-                             "memif:%s,server",
-                             o->options->where, o->options->where);
+    int result = relay_start(o);
+    if (result < 0)
+        return result;
+    dpdk_log_clear();
+    result = rte_eth_dev_start(o->port->id);
     if (result < 0)
         return dpdk_fail(o->host, o->error, result, "the card cannot be started");
     o->port->is_started = true;
+    dpdk_relay_await(o->port);
     interrupts_find(o);
     hear_multicast(o);
     result = mac_set(o);
@@ -425,6 +422,7 @@ void dpdk_port_close(struct leat_port *leat_port)
 {
     struct dpdk_port *port = dpdk_of(leat_port);
     struct dpdk_quiet quiet = dpdk_quiet_begin();
+    dpdk_relay_end(port);
     if (port->is_started)
         rte_eth_dev_stop(port->id);
     if (port->id != RTE_MAX_ETHPORTS)
