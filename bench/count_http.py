@@ -4,10 +4,10 @@
     bench/count_http.py [--net epoll|uring] [--load NAME]... [--functions N] [--build DIR]
 
 A server runs under callgrind; what it executes for N requests behind a warm-up is divided by N.
-The loads: 16 requests with Host alone
-pipelined; one such request per turn of the loop (as wrk sends with one connection), which bears
-the whole turn; one from each of 64 connections, in as few turns as happen; and one with the fields
-of a browser. Counts hardly depend on what else the machine does. With --functions, where they are
+The loads: 16 requests with Host alone pipelined; one such request per turn of the loop (as wrk
+sends with one connection), which bears the whole turn; one from each of 64 connections, in as few
+turns as happen; and one with the fields of a browser.
+Counts hardly depend on what else the machine does. With --functions, where they are
 spent.
 """
 import argparse
@@ -74,11 +74,12 @@ def control(pid, *what):
                    stderr=subprocess.DEVNULL, check=True, timeout=END_S)
 
 
-def profile(arguments, load, folder):
+def profile(build, net, load, folder):
+    """(instructions for REQUESTS requests, function -> its own)"""
     out = pathlib.Path(folder) / load
     command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}",
-               str(arguments.build / "leat"), "serve", "--hello", "--cores", "1",
-               "--net", arguments.net, "--listen", "127.0.0.1:0"]
+               str(build / "leat"), "serve", "--hello", "--cores", "1",
+               "--net", net, "--listen", "127.0.0.1:0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                           text=True) as server:
         # Valgrind may hold the other threads up while one waits in io_uring: bounded, try again.
@@ -117,7 +118,7 @@ def main():
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="leat-count-") as folder:
         for load in arguments.load or LOADS:
-            total, cost = profile(arguments, load, folder)
+            total, cost = profile(arguments.build, arguments.net, load, folder)
             print(f"{load:10} {total / REQUESTS:7.0f} instructions per request ({arguments.net})")
             for name, n in sorted(cost.items(), key=lambda item: -item[1])[:arguments.functions]:
                 print(f"{n / REQUESTS:18.1f} {name}")

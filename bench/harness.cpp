@@ -40,12 +40,12 @@ class Session
     {
         leave();
     }
-    bool enter(const bench_case *next)
+    bool enter(const bench_case *next, uint64_t argument)
     {
         if (now_ == next)
             return true;
         leave();
-        state_ = next->setup != nullptr ? next->setup(next->argument) : nullptr;
+        state_ = next->setup != nullptr ? next->setup(argument) : nullptr;
         if (next->setup != nullptr && state_ == nullptr)
             return false;
         now_ = next;
@@ -83,7 +83,7 @@ uint64_t cycles()
 
 void run_case(benchmark::State &state, Session *session, const bench_case *what)
 {
-    if (!session->enter(what)) {
+    if (!session->enter(what, what->argument)) {
         state.SkipWithError("setup failed");
         return;
     }
@@ -117,14 +117,16 @@ template <typename Visit> void each_case(Visit visit)
 }
 
 // A tenth of the iterations runs first, outside the count: first-time costs are not the question.
-int count(uint64_t iterations, const char *pattern)
+int count(uint64_t iterations, const char *pattern, bool ours_only)
 {
     int failed = 0;
     each_case([&](const std::string &name, const bench_case *what) {
-        if (name.find(pattern) == std::string::npos)
+        if (name.find(pattern) == std::string::npos ||
+            (ours_only && (what->is_alternative || what->is_uncounted)))
             return;
         Session session;
-        if (!session.enter(what)) {
+        bool is_smaller = ours_only && what->counted_argument != 0;
+        if (!session.enter(what, is_smaller ? what->counted_argument : what->argument)) {
             std::fprintf(stderr, "%s: setup failed\n", name.c_str());
             failed = 1;
             return;
@@ -149,7 +151,9 @@ int main(int argc, char **argv)
         return 0;
     }
     if (argc >= 3 && std::strcmp(argv[1], "--count") == 0)
-        return count(std::strtoull(argv[2], nullptr, 10), argc > 3 ? argv[3] : "");
+        return count(std::strtoull(argv[2], nullptr, 10), argc > 3 ? argv[3] : "", false);
+    if (argc == 3 && std::strcmp(argv[1], "--count-ours") == 0)
+        return count(std::strtoull(argv[2], nullptr, 10), "", true);
     Session session;
     each_case([&](const std::string &name, const bench_case *what) {
         benchmark::RegisterBenchmark(name.c_str(), run_case, &session, what);

@@ -9,13 +9,15 @@
  *   build/bench/micro                       every case, Google Benchmark's flags work
  *   build/bench/micro --list                their names
  *   build/bench/micro --count N [PATTERN]   each case whose name contains PATTERN runs N iterations
- *                                           once, with a callgrind dump named after it:
- * instructions
+ *                                           once, with a callgrind dump named after it
+ *   build/bench/micro --count-ours N        the same without the alternatives, of the size to count
  *
- * `./dev bench micro` puts both together: ns, cycles and instructions per iteration. */
+ * `./dev bench micro` puts both together: ns, cycles and instructions per iteration; `./dev bench
+ * count` keeps the instructions of our own cases in a table that CI compares. */
 #ifndef BENCH_HARNESS_H
 #define BENCH_HARNESS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,15 +30,18 @@ struct bench_report;
 void bench_counter(struct bench_report *report, const char *name, double value);
 
 struct bench_case {
-    const char *name;                  /* shown as "group/name" */
-    void *(*setup)(uint64_t argument); /* makes the state; NULL from it: the case is reported as
-                                        * failed. No setup: the state is NULL */
+    const char *name; /* shown as "group/name" */
+    /* Makes the state; NULL from it: the case is reported as failed. No setup: the state is NULL */
+    void *(*setup)(uint64_t argument);
     void (*run)(void *state, uint64_t iterations);
     void (*teardown)(void *state);                            /* may be NULL */
     void (*report)(void *state, struct bench_report *report); /* may be NULL */
     uint64_t argument;                                        /* setup's */
-    uint64_t bytes_per_iteration;                             /* 0: no bytes/s shown */
-    uint64_t items_per_iteration;                             /* 0: no items/s shown */
+    uint64_t counted_argument;    /* setup's for --count-ours, which takes less; 0: the same */
+    bool is_alternative;          /* what a user would take instead, or what the machine costs */
+    bool is_uncounted;            /* not for --count-ours: another case has its instructions */
+    uint64_t bytes_per_iteration; /* 0: no bytes/s shown */
+    uint64_t items_per_iteration; /* 0: no items/s shown */
 };
 
 struct bench_group {

@@ -98,13 +98,20 @@ static void find_line_ends(void *memory, uint64_t iterations)
         .bytes_per_iteration = sizeof(request) - 1, .items_per_iteration = 1                       \
     }
 
+#define ALTERNATIVE(label, set_up, function, tear_down, number, request)                           \
+    {                                                                                              \
+        .name = label, .setup = set_up, .run = function, .teardown = tear_down,                    \
+        .argument = number, .bytes_per_iteration = sizeof(request) - 1, .items_per_iteration = 1,  \
+        .is_alternative = true                                                                     \
+    }
+
 static const struct bench_case cases[] = {
     CASE("wrk", parse, 0, WRK),
     CASE("curl", parse, 1, CURL),
     CASE("browser", parse, 2, BROWSER),
     CASE("api", parse, 3, API),
     CASE("browser scalar", parse, 2 + SCALAR_OR_BEST, BROWSER),
-    CASE("browser memchr", find_line_ends, 2, BROWSER),
-    CASE("api memchr", find_line_ends, 3, API),
+    ALTERNATIVE("browser memchr", setup, find_line_ends, free, 2, BROWSER),
+    ALTERNATIVE("api memchr", setup, find_line_ends, free, 3, API),
 };
 BENCH_GROUP(http_parser, cases);

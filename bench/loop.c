@@ -136,6 +136,48 @@ static void uv_turn_teardown(void *state)
     free(bench);
 }
 
+/* libuv's way to another thread's loop, which runs the callback once for many sends. */
+struct uv_async_bench {
+    uv_loop_t loop;
+    uv_async_t async;
+    uint64_t count;
+};
+
+static void uv_count_up(uv_async_t *async)
+{
+    count_up(async->data);
+}
+
+static void *uv_async_setup(uint64_t argument)
+{
+    struct uv_async_bench *bench = calloc(1, sizeof(*bench));
+    if (bench == NULL)
+        return NULL;
+    if (uv_loop_init(&bench->loop) != 0 ||
+        uv_async_init(&bench->loop, &bench->async, uv_count_up) != 0)
+        abort();
+    bench->async.data = &bench->count;
+    return bench;
+}
+
+static void uv_async_teardown(void *state)
+{
+    struct uv_async_bench *bench = state;
+    uv_close((uv_handle_t *)&bench->async, NULL);
+    uv_run(&bench->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&bench->loop);
+    free(bench);
+}
+
+static void uv_async(void *state, uint64_t iterations)
+{
+    struct uv_async_bench *bench = state;
+    for (uint64_t i = 0; i < iterations; i++) {
+        uv_async_send(&bench->async);
+        uv_run(&bench->loop, UV_RUN_NOWAIT);
+    }
+}
+
 static void uv_turn(void *state, uint64_t iterations)
 {
     struct uv_turn_bench *bench = state;
@@ -151,11 +193,19 @@ static const struct bench_case cases[] = {
     {.name = "empty turn libuv",
      .setup = uv_turn_setup,
      .run = uv_turn,
-     .teardown = uv_turn_teardown},
+     .teardown = uv_turn_teardown,
+     .is_alternative = true},
 #endif
     LOOP_CASE("32 next ticks", next_tick, BATCH),
     LOOP_CASE("32 immediates and a turn", immediate, BATCH),
     LOOP_CASE("32 posts and two turns", post, BATCH),
+#if BENCH_HAVE_LIBUV
+    {.name = "one post and a turn libuv",
+     .setup = uv_async_setup,
+     .run = uv_async,
+     .teardown = uv_async_teardown,
+     .is_alternative = true},
+#endif
 };
 
 BENCH_GROUP(loop, cases);

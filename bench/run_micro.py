@@ -5,15 +5,14 @@ Times come from Google Benchmark (medians of repetitions), instructions from cal
 PATTERN the results go to docs/benchmarks/micro.json and docs/benchmarks.md; with it, only the
 cases whose name contains it are run and printed.
 """
-import glob
 import json
 import os
 import pathlib
 import re
 import subprocess
 import sys
-import tempfile
 
+import instructions
 import machine
 import report
 
@@ -21,7 +20,6 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 MICRO = str(ROOT / "build/bench/micro")
 REPETITIONS = 5
 SECONDS_PER_REPETITION = 0.1
-COUNTED_ITERATIONS = 2000
 
 
 def times(pattern):
@@ -35,23 +33,6 @@ def times(pattern):
     for run in json.loads(done.stdout)["benchmarks"]:
         if run.get("run_type") == "iteration":
             found.setdefault(run["run_name"], []).append(run)
-    return found
-
-
-def instructions(pattern):
-    """Case -> instructions per iteration."""
-    found = {}
-    with tempfile.TemporaryDirectory(prefix="leat-bench-") as folder:
-        subprocess.run(
-            ["valgrind", "--tool=callgrind", "--instr-atstart=no", "-q",
-             f"--callgrind-out-file={folder}/out", MICRO, "--count", str(COUNTED_ITERATIONS),
-             pattern], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=1800)
-        for path in glob.glob(f"{folder}/out.*"):
-            text = machine.read(path)
-            name = re.search(r"^desc: Trigger: Client Request: (.*)$", text, re.M)
-            total = re.search(r"^totals: (\d+)", text, re.M)
-            if name and total:
-                found[name[1]] = int(total[1]) / COUNTED_ITERATIONS
     return found
 
 
@@ -80,7 +61,7 @@ def main():
               "(./dev deps bench), or the build was set up without it (./dev clean)")
         return 1
     disturbance = machine.Disturbance(lambda: 0.0)
-    counted = instructions(pattern)
+    counted = instructions.of_cases(MICRO, "--count", pattern)
     measured = [case_of(name, runs, counted) for name, runs in times(pattern).items()]
     steal, foreign = disturbance.shares()
     result = {"cases": [case for case in measured if case], "machine": machine.describe(),

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import unittest
 
+import instructions
 import report
 import servers
 
@@ -77,6 +78,34 @@ class Verdicts(unittest.TestCase):
         self.assertEqual(self.verdict(1.0, steal=0.03), "no verdict")
         self.assertEqual(self.verdict(1.0, foreign=0.03), "no verdict")
         self.assertEqual(self.verdict(1.0, samples={"floor": [1.0, 1.1, 1.2, 1.3]}), "no verdict")
+
+
+class Instructions(unittest.TestCase):
+    GCC = "gcc (Debian 12.2.0-14+deb12u1) 12.2.0, x86_64 with AVX2"
+
+    def test_only_growth_by_more_than_a_twentieth_is_a_problem(self):
+        kept = {"a": 100.0, "b": 100.0, "c": 8.0}
+        self.assertEqual(instructions.problems(kept, {"a": 105.0, "b": 50.0, "c": 8.9}), [])
+        self.assertEqual(len(instructions.problems(kept, {"a": 106.0, "b": 100.0, "c": 9.0})), 2)
+
+    def test_a_case_that_came_or_went_is_a_problem(self):
+        self.assertEqual(len(instructions.problems({"a": 1.0}, {"b": 1.0})), 2)
+
+    def test_only_the_same_kind_of_compiler_and_processor_compare(self):
+        for other, same in (
+                ("gcc (Debian 12.3.0-1) 12.3.0, x86_64 with AVX2", True),
+                ("gcc (Debian 14.2.0-1) 14.2.0, x86_64 with AVX2", False),
+                ("gcc (Ubuntu 12.2.0-14) 12.2.0, x86_64 with AVX2", False),
+                ("gcc (Debian 12.2.0-14) 12.2.0, x86_64", False),
+                ("gcc clang version 14.0.6, x86_64 with AVX2", False), ("", False)):
+            self.assertEqual(instructions.comparable(self.GCC, other), same, other)
+
+    def test_a_table_reads_back(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "table")
+            instructions.write_table(self.GCC, {"wheel/start and stop": 12.25, "a": 1}, path)
+            self.assertEqual(instructions.read_table(path),
+                             (self.GCC, {"a": 1.0, "wheel/start and stop": 12.2}))
 
 
 if __name__ == "__main__":

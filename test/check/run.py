@@ -23,6 +23,8 @@ import style
 import symbols
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.append(str(ROOT / "bench"))
+import instructions  # noqa: E402
 GCC, CLANG = "build-check", "build-clang"
 PROBLEMS_SHOWN = 40
 
@@ -235,12 +237,12 @@ CHECKS = {
     "symbols": lambda: symbols.check(str(ROOT / GCC)),
     "install": check_install,
     "flags": check_flags,
+    "instructions": lambda: instructions.check(ROOT / GCC),
     "cppcheck": check_cppcheck,
     "tidy": check_tidy,
 }
 NEEDS = {"headers": "clang", "symbols": "gcc", "install": "gcc", "flags": "gcc",
-         "cppcheck": "clang",
-         "tidy": "clang"}
+         "instructions": "gcc", "cppcheck": "clang", "tidy": "clang"}
 
 
 def main(arguments):
