@@ -350,12 +350,13 @@ static void request_field(struct reader *r, const char *name, const char *value)
         if (strcmp(r->form, "origin") == 0 || strcmp(r->form, "asterisk") == 0)
             strcpy(r->host, value);
     }
-    if (same(name, "expect") && r->minor > 0)
-        while (element(&list, &one))
-            if (same(one, "100-continue"))
-                r->expect = true;
-            else if (*one)
-                stop(r, 417);
+    if (!same(name, "expect") || r->minor == 0)
+        return;
+    while (element(&list, &one))
+        if (same(one, "100-continue"))
+            r->expect = true;
+        else if (*one)
+            stop(r, 417);
 }
 
 static void field_meaning(struct reader *r, const char *name, const char *value)
