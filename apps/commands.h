@@ -7,6 +7,8 @@ int serve_main(int argc, char **argv);
 int load_main(int argc, char **argv);
 int echo_main(int argc, char **argv);
 int ping_main(int argc, char **argv);
+int top_main(int argc, char **argv);
+int ss_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
 
 #endif

@@ -19,6 +19,8 @@ static const struct command commands[] = {
     {"echo", "send back, swallow or pour out bytes over TCP; measure round trips and streams",
      echo_main},
     {"ping", "tell how long connecting over TCP takes", ping_main},
+    {"top", "tell what the cores of a running server do, and what they drop", top_main},
+    {"ss", "list the connections of a running server's own stack", ss_main},
     {"doctor", "tell what this machine offers, and the command that mends what is missing",
      doctor_main},
 };

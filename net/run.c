@@ -1,5 +1,6 @@
 /* The thread that called leat_run: it makes the cores' threads, then waits for signals and for the
  * cores. It is no loop, so that a core which hangs cannot keep the program from ending. */
+#include "net/control.h"
 #include "net/run_internal.h"
 
 #include <errno.h>
@@ -20,6 +21,7 @@
 /* How long after the drain's limit a core may take to stop before the process ends without it. */
 #define RUN_STOP_GRACE_NS (2 * LEAT_NS_PER_S)
 #define RUN_RETRY_MS      1
+#define RUN_CONTROL_MS    100 /* between looks at tools that are served */
 /* timeout(1) and others send their signal to the process and to its group: that is one signal. */
 #define RUN_SAME_SIGNAL_NS (20 * LEAT_NS_PER_MS)
 
@@ -190,8 +192,9 @@ static struct census census_take(struct leat_run *run)
 static void wait_for_news(struct wait *wait, int timeout_ms)
 {
     struct leat_run *run = wait->run;
-    struct pollfd fds[2] = {{run->signal_fd, POLLIN, 0}, {run->event_fd, POLLIN, 0}};
-    poll(fds, 2, timeout_ms);
+    struct pollfd fds[2 + CONTROL_FDS_MAX] = {{run->signal_fd, POLLIN, 0},
+                                              {run->event_fd, POLLIN, 0}};
+    poll(fds, 2 + control_fds(run->control, fds + 2), timeout_ms);
     uint64_t count;
     ssize_t n = read(run->event_fd, &count, sizeof(count));
     (void)n;
@@ -200,17 +203,20 @@ static void wait_for_news(struct wait *wait, int timeout_ms)
         on_signal(wait, (int)info.ssi_signo);
     if (atomic_load(&run->is_exit_asked))
         wait->is_end_asked = true;
+    control_turn(run->control, clock_ns());
 }
 
 static int timeout_of(const struct wait *wait, bool must_retry)
 {
+    bool is_busy = control_is_busy(wait->run->control);
     if (must_retry)
         return RUN_RETRY_MS;
     if (wait->deadline_ns == UINT64_MAX)
-        return -1;
+        return is_busy ? RUN_CONTROL_MS : -1;
     uint64_t now = clock_ns();
     uint64_t left_ms = now < wait->deadline_ns ? (wait->deadline_ns - now) / LEAT_NS_PER_MS + 1 : 0;
-    return left_ms > 60000 ? 60000 : (int)left_ms;
+    uint64_t most_ms = is_busy ? RUN_CONTROL_MS : 60000;
+    return (int)(left_ms > most_ms ? most_ms : left_ms);
 }
 
 /* Returns the exit code, or -1 when a core failed to start: *error is then its sentence. */
@@ -225,6 +231,8 @@ static int run_wait(struct leat_run *run, struct leat_error *error)
             wait.deadline_ns = clock_ns() + LEAT_DRAIN_TIMEOUT_NS;
         } else if (run->stage == RUN_STARTING && census.started == run->cores_count) {
             stage_set(run, RUN_RUNNING);
+            if (run->lines_count > 0)
+                counters_set_listening(run->counters);
             say_ready(run);
             if (run->options->on_ready != NULL)
                 run->options->on_ready(run->options->user);
@@ -332,6 +340,19 @@ static int run_configure(struct leat_run *run, struct leat_error *error)
     return result;
 }
 
+/* Tools are a help, and no reason not to serve: what is missing is said once. */
+static void watch_open(struct leat_run *run)
+{
+    struct leat_error error = {0};
+    const struct leat_run_options *o = run->options;
+    run->counters = counters_new(name_of(o), o->net, run->cores_count, &error);
+    if (run->counters != NULL)
+        run->control = control_new(run, &error);
+    if (run->control == NULL)
+        fprintf(stderr, "%s: leat top and leat ss will not see this program: %s\n", name_of(o),
+                error.sentence);
+}
+
 static int run_prepare(struct leat_run *run, struct leat_error *error)
 {
     int result = run_configure(run, error);
@@ -367,11 +388,16 @@ static int run_prepare(struct leat_run *run, struct leat_error *error)
         .output_fd = STDOUT_FILENO,
     };
     run->logger = leat_logger_new(&log_options, run->cores_count, error);
-    return run->logger != NULL ? 0 : error->code;
+    if (run->logger == NULL)
+        return error->code;
+    watch_open(run);
+    return 0;
 }
 
 static void run_free(struct leat_run *run)
 {
+    control_free(run->control);
+    counters_free(run->counters);
     leat_logger_free(run->logger);
     leat_mesh_free(run->mesh);
     leat_net_free(run->net);

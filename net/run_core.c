@@ -71,6 +71,8 @@ static int core_start(struct leat_run_core *core, struct leat_error *error)
     if (result < 0)
         return result;
     core->net_name = leat_net_name(loop);
+    counters_open(&core->counters, run->counters, loop);
+    counters_add_common(&core->counters);
     leat_core_now->phase = "start";
     result = run->options->start(loop);
     leat_core_now->phase = NULL;
@@ -129,6 +131,7 @@ static void core_end(struct leat_run_core *core)
         if (core->run->options->stats)
             say_stats(loop);
         hooks_run(core, RUN_HOOK_END);
+        counters_close(&core->counters);
         leat_net_close(core->run->net, loop);
         /* What they put off to the close phase runs before the memory goes. */
         leat_loop_turn(loop, 0);
@@ -317,6 +320,12 @@ int leat_run_fail(struct leat_loop *loop, int code, const char *format, ...)
     va_end(args);
     core->error.code = code;
     return code;
+}
+
+struct counters_core *run_counters(const struct leat_loop *loop)
+{
+    struct leat_run_core *core = core_of(loop);
+    return core != NULL ? &core->counters : NULL;
 }
 
 void *leat_run_user(const struct leat_loop *loop)

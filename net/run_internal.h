@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "net/counters.h"
 #include "net/open.h"
 #include "runtime/base/logger.h"
 #include "runtime/base/topology.h"
@@ -40,6 +41,7 @@ struct leat_run_core {
     uint64_t holds_count;
     bool is_draining;
     struct leat_source log_source; /* wakes the log's writer at the end of a turn */
+    struct counters_core counters;
     const char *net_name;
     void *crash_stack;
 
@@ -66,6 +68,8 @@ struct leat_run {
     struct leat_logger *logger;
     struct leat_net *net;
     struct leat_mesh *mesh;
+    struct counters *counters; /* NULL: there is no place for them */
+    struct control *control;   /* the same */
     uint32_t cores_count;
     struct leat_run_core *cores;
     int event_fd, signal_fd;

@@ -1,5 +1,6 @@
 /* What the servers of one core share: records of connections, request objects, handles. */
 #include <time.h>
+#include "net/counters.h"
 #include "net/http/http_internal.h"
 
 #define HANDLE_INDEX_BITS      22
@@ -57,6 +58,39 @@ void http_request_ready(struct leat_request *req)
     core->ready_last = &req->next;
 }
 
+static const struct counters_name counter_names[] = {{"http.requests", COUNTERS_TOTAL},
+                                                     {"http.connections", COUNTERS_GAUGE},
+                                                     {"http.connections_total", COUNTERS_TOTAL},
+                                                     {"http.requests_now", COUNTERS_GAUGE},
+                                                     {"http.received_bytes", COUNTERS_TOTAL},
+                                                     {"http.sent_bytes", COUNTERS_TOTAL},
+                                                     {"http.status_2xx", COUNTERS_TOTAL},
+                                                     {"http.status_3xx", COUNTERS_TOTAL},
+                                                     {"http.status_4xx", COUNTERS_TOTAL},
+                                                     {"http.status_5xx", COUNTERS_TOTAL},
+#define LEAT_X(name, sentence) {"http.error." #name, COUNTERS_TOTAL},
+                                                     LEAT_HTTP_ERRORS(LEAT_X)
+#undef LEAT_X
+};
+
+static void collect(void *arg, uint64_t *values)
+{
+    const struct leat_http_stats *stats = &((const struct http_core *)arg)->stats;
+    const uint64_t now[] = {
+        stats->requests_count,     stats->connections_now_count, stats->connections_count,
+        stats->requests_now_count, stats->received_bytes,        stats->sent_bytes,
+        stats->status_counts[2],   stats->status_counts[3],      stats->status_counts[4],
+        stats->status_counts[5],
+    };
+    memcpy(values, now, sizeof(now));
+    memcpy(values + sizeof(now) / sizeof(now[0]), stats->errors_count, sizeof(stats->errors_count));
+}
+
+static const struct counters_block http_counters = {counter_names,
+                                                    sizeof(counter_names) /
+                                                        sizeof(counter_names[0]),
+                                                    collect};
+
 struct http_core *http_core_get(struct leat_loop *loop)
 {
     struct leat_core *home = leat_core_now;
@@ -74,6 +108,7 @@ struct http_core *http_core_get(struct leat_loop *loop)
     core->wall_ns = wall_clock;
     leat_hook_init(&core->ready_hook, loop, LEAT_PHASE_IDLE, ready_run, core);
     home->http = core;
+    counters_add(run_counters(loop), &http_counters, core);
     return core;
 }
 
@@ -105,6 +140,7 @@ void http_core_put(struct http_core *core)
         core->slabs = slab->next;
         leat_heap_free(slab);
     }
+    counters_remove(run_counters(core->loop), core);
     leat_heap_free(core->slots);
     core->core->http = NULL;
     leat_heap_free(core);

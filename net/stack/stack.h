@@ -192,11 +192,33 @@ struct token_bucket {
     uint32_t per_second;
 };
 
+#define STACK_COUNTERS(X)                                                                          \
+    X(rx_packets)                                                                                  \
+    X(rx_bytes)                                                                                    \
+    X(tx_packets)                                                                                  \
+    X(tx_bytes)                                                                                    \
+    X(arp_rx)                                                                                      \
+    X(arp_tx)                                                                                      \
+    X(nd_rx)                                                                                       \
+    X(nd_tx)                                                                                       \
+    X(icmp_rx)                                                                                     \
+    X(icmp_tx)                                                                                     \
+    X(udp_rx)                                                                                      \
+    X(udp_tx)                                                                                      \
+    X(tcp_rx)                                                                                      \
+    X(tcp_tx)                                                                                      \
+    X(reassembled)                                                                                 \
+    X(fragments_rx)                                                                                \
+    X(fragments_tx)                                                                                \
+    X(looped)                                                                                      \
+    X(parked)
+
+/* Tools read them by these names: net/counters_blocks.c. */
 struct stack_counters {
     uint64_t drops[STACK_DROP_COUNT];
-    uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
-    uint64_t arp_rx, arp_tx, nd_rx, nd_tx, icmp_rx, icmp_tx, udp_rx, udp_tx, tcp_rx, tcp_tx;
-    uint64_t reassembled, fragments_rx, fragments_tx, looped, parked;
+#define LEAT_X(name) uint64_t name;
+    STACK_COUNTERS(LEAT_X)
+#undef LEAT_X
 };
 
 /* RFC 3168, for TCP. */

@@ -74,6 +74,11 @@ void leat_loop_worked(struct leat_loop *loop)
     loop->has_worked = true;
 }
 
+bool leat_loop_has_worked(const struct leat_loop *loop)
+{
+    return loop->has_worked;
+}
+
 void leat_loop_metrics(struct leat_loop *loop, struct leat_loop_metrics *metrics)
 {
     *metrics = loop->metrics;

@@ -61,6 +61,8 @@ LEAT_API void leat_source_remove(struct leat_loop *loop, struct leat_source *sou
 /* For a flush that sent something: the turn counts as work even if nothing was received in it
  * (leat_loop_metrics). */
 LEAT_API void leat_loop_worked(struct leat_loop *loop);
+/* Whether this turn has handled something so far. */
+LEAT_API bool leat_loop_has_worked(const struct leat_loop *loop);
 
 /* Watches: a kernel descriptor's readiness, level-triggered, on the loop's own epoll descriptor.
  * The callback runs in the poll phase, through the gate. */

@@ -9,7 +9,7 @@
 struct life {
     uint64_t fail_on; /* the core whose start fails; UINT64_MAX: none */
     uint64_t crash_on;
-    bool hold, hang, dry, reload, post, silent, exit_with_3;
+    bool hold, hang, stall, dry, reload, post, silent, exit_with_3;
 };
 
 struct core_life {
@@ -71,6 +71,12 @@ static void on_post(void *arg)
         leat_run_exit(loop, 1);
 }
 
+static void stall(struct leat_timer *timer, void *arg)
+{
+    for (;;)
+        pause();
+}
+
 static void crash(struct leat_timer *timer, void *arg)
 {
     raise(SIGSEGV);
@@ -109,6 +115,8 @@ static int start(struct leat_loop *loop)
     leat_set_interval(loop, on_tick, NULL, 1000);
     if (index == life->crash_on)
         leat_set_timeout(loop, crash, NULL, 1);
+    if (index == 0 && life->stall)
+        leat_set_timeout(loop, stall, NULL, 1);
     if (index == 0 && life->post)
         leat_set_timeout(loop, post_first, NULL, 1);
     if (index == 0 && life->exit_with_3)
@@ -124,6 +132,7 @@ int main(int argc, char **argv)
         {"crash-on", LEAT_OPTION_COUNT, &life.crash_on, "CORE", "SIGSEGV there", 0, 0},
         {"hold", LEAT_OPTION_FLAG, &life.hold, NULL, "the drain takes 300 ms", 0, 0},
         {"hang", LEAT_OPTION_FLAG, &life.hang, NULL, "core 0 never returns", 0, 0},
+        {"stall", LEAT_OPTION_FLAG, &life.stall, NULL, "... from a timer", 0, 0},
         {"dry", LEAT_OPTION_FLAG, &life.dry, NULL, "nothing keeps the loops alive", 0, 0},
         {"reload", LEAT_OPTION_FLAG, &life.reload, NULL, "has a reload hook", 0, 0},
         {"post", LEAT_OPTION_FLAG, &life.post, NULL, "posts from core to core", 0, 0},

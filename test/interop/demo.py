@@ -16,6 +16,7 @@ PORTS = (("xdp:leat1", "kernel0", "AF_XDP on one end of a veth pair"),
 
 
 def show(*words):
+    words = [str(word) for word in words]
     print(f"\n$ {' '.join(words)}", flush=True)
     subprocess.run(words, timeout=30, check=False)
 
@@ -43,6 +44,9 @@ def demonstrate(program, net, interface, what):
     print("\n\nWhat the kernel knows of the neighbour that is Leat, and of the link:")
     show("ip", "neigh", "show", OWN)
     show("ip", "-s", "link", "show", interface)
+    print("\n\nWhat Leat knows of itself:")
+    show(process.BUILD / "leat", "top", "--once", str(program.process.pid))
+    show(process.BUILD / "leat", "ss", str(program.process.pid))
     code = program.end(process.TERM)
     print(f"\nleat serve has ended with exit code {code}; the namespace goes with this program.")
     return code

@@ -199,7 +199,7 @@ static struct ip_addr to_ip(const struct leat_addr *addr)
     return addr->family == LEAT_FAMILY_IPV4 ? ip_addr_v4(v4) : ip;
 }
 
-static struct leat_addr to_addr(const struct ip_addr *ip, be16 port)
+struct leat_addr tcp_to_addr(const struct ip_addr *ip, be16 port)
 {
     struct leat_addr addr = {.family = LEAT_FAMILY_IPV6, .port = be16_get(port)};
     memcpy(addr.ip, ip->b, sizeof(ip->b));
@@ -662,7 +662,7 @@ static int tcp_address(struct leat_transport *transport, leat_conn conn, bool pe
     const struct tcp_conn *c = find(transport, conn);
     if (c == NULL)
         return -ESTALE;
-    *addr = peer ? to_addr(&c->remote, c->remote_port) : to_addr(&c->local, c->local_port);
+    *addr = peer ? tcp_to_addr(&c->remote, c->remote_port) : tcp_to_addr(&c->local, c->local_port);
     return 0;
 }
 

@@ -247,6 +247,7 @@ bool tcp_resend(struct stack_tcp *t, struct tcp_conn *c, struct tcp_sent *r)
         span = (uint32_t)sent;
     }
     t->count.retransmitted++;
+    w->resent_count++;
     if (!(r->flags & SENT_LOST)) /* a tail loss probe: sent twice, lost never */
         tcp_mark_lost(w, r);
     if (!(r->flags & SENT_RESENT))

@@ -178,6 +178,7 @@ struct tcp_work {
     seq32 last_ooo, dsack_from, dsack_to; /* what the next SACK option reports first */
     bool has_dsack;
     uint32_t unacked_segments; /* received since the last ACK went out */
+    uint32_t resent_count;     /* segments, for those who look */
 };
 
 struct tcp_listener;
@@ -282,12 +283,39 @@ struct tcp_pool {
     uint32_t bytes;
 };
 
+#define TCP_COUNTERS(X)                                                                            \
+    X(opened_active)                                                                               \
+    X(opened_passive)                                                                              \
+    X(closed)                                                                                      \
+    X(resets_sent)                                                                                 \
+    X(resets_received)                                                                             \
+    X(segments_in)                                                                                 \
+    X(segments_out)                                                                                \
+    X(predicted)                                                                                   \
+    X(retransmitted)                                                                               \
+    X(rtos)                                                                                        \
+    X(probes)                                                                                      \
+    X(fast_recoveries)                                                                             \
+    X(undone)                                                                                      \
+    X(cookies_sent)                                                                                \
+    X(cookies_received)                                                                            \
+    X(challenges)                                                                                  \
+    X(delayed_acks)                                                                                \
+    X(persists)                                                                                    \
+    X(ce_received)                                                                                 \
+    X(ecn_reductions)                                                                              \
+    X(compacted)                                                                                   \
+    X(ooo)                                                                                         \
+    X(dup_acks)                                                                                    \
+    X(time_waits)                                                                                  \
+    X(time_wait_reused)                                                                            \
+    X(icmp_too_big)
+
+/* Tools read them by these names: net/counters_blocks.c. */
 struct tcp_counters {
-    uint64_t opened_active, opened_passive, closed, resets_sent, resets_received;
-    uint64_t segments_in, segments_out, predicted, retransmitted, rtos, probes, fast_recoveries;
-    uint64_t undone, cookies_sent, cookies_received, challenges, delayed_acks, persists;
-    uint64_t ce_received, ecn_reductions;
-    uint64_t compacted, ooo, dup_acks, time_waits, time_wait_reused, icmp_too_big;
+#define LEAT_X(name) uint64_t name;
+    TCP_COUNTERS(LEAT_X)
+#undef LEAT_X
 };
 
 struct stack_tcp {
@@ -475,6 +503,7 @@ void tcp_challenge(struct stack_tcp *t, struct tcp_conn *c);
 void tcp_established(struct stack_tcp *t, struct tcp_conn *c);
 void tcp_push_sent(struct stack_tcp *t, struct tcp_conn *c, seq32 from, seq32 to);
 uint8_t tcp_scale_for(uint32_t receive_max);
+struct leat_addr tcp_to_addr(const struct ip_addr *ip, be16 port);
 
 /* time_wait.c */
 void tcp_time_wait_add(struct stack_tcp *t, const struct tcp_conn *c);

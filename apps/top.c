@@ -1,0 +1,259 @@
+/* `leat top`: what the cores of a running program do, from its counters alone
+ * (net/counters_file.h): it needs nothing of the program, however busy that is. */
+#include "apps/commands.h"
+#include "apps/watch.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/base/clock.h"
+
+#define STUCK_NS   (200 * LEAT_NS_PER_MS) /* in one turn: a callback keeps the loop */
+#define DROPS_MAX  12                     /* reasons shown for a core */
+#define NAME_BYTES sizeof(((struct counters_name *)0)->text)
+
+struct top {
+    struct counters_view view;
+    uint64_t interval_ns;
+    bool is_once, is_json;
+};
+
+/* All values of all cores at one time. */
+struct reading {
+    uint64_t at_ns;
+    unsigned name_count;
+    uint64_t values[]; /* [core * COUNTERS_NAMES_MAX + index] */
+};
+
+static struct reading *reading_new(const struct counters_view *view)
+{
+    size_t cores = view->header->core_count;
+    return calloc(1, sizeof(struct reading) + cores * COUNTERS_NAMES_MAX * sizeof(uint64_t));
+}
+
+static void reading_take(const struct counters_view *view, struct reading *r)
+{
+    r->at_ns = clock_monotonic();
+    r->name_count = counters_view_count(view);
+    for (unsigned core = 0; core < view->header->core_count; core++)
+        for (unsigned i = 0; i < r->name_count; i++)
+            r->values[core * COUNTERS_NAMES_MAX + i] = counters_view_value(view, core, i);
+}
+
+static uint64_t value_of(const struct top *top, const struct reading *r, unsigned core,
+                         const char *name)
+{
+    for (unsigned i = 0; i < r->name_count; i++)
+        if (strncmp(counters_view_name(&top->view, i)->text, name, NAME_BYTES) == 0)
+            return r->values[core * COUNTERS_NAMES_MAX + i];
+    return 0;
+}
+
+static double rate_of(const struct top *top, const struct reading *before,
+                      const struct reading *now, unsigned core, const char *name)
+{
+    uint64_t change = value_of(top, now, core, name) - value_of(top, before, core, name);
+    uint64_t time_ns = now->at_ns - before->at_ns;
+    return time_ns > 0 ? (double)change * 1e9 / (double)time_ns : 0;
+}
+
+static uint64_t asleep_since(const struct reading *r, unsigned core)
+{
+    return r->values[core * COUNTERS_NAMES_MAX + COUNTERS_ASLEEP];
+}
+
+/* How long it has been in one turn, awake; 0: not long enough to be told. */
+static uint64_t stuck_ns(const struct reading *r, unsigned core)
+{
+    uint64_t turn_ns = r->values[core * COUNTERS_NAMES_MAX + COUNTERS_TURN];
+    bool is_stuck = asleep_since(r, core) == 0 && turn_ns != 0 && r->at_ns > turn_ns + STUCK_NS;
+    return is_stuck ? r->at_ns - turn_ns : 0;
+}
+
+/* Idle time up to the reading: what was published, and the sleep that goes on since. */
+static uint64_t idle_ns(const struct top *top, const struct reading *r, unsigned core)
+{
+    uint64_t published = r->values[core * COUNTERS_NAMES_MAX + COUNTERS_PUBLISHED];
+    uint64_t since = asleep_since(r, core);
+    uint64_t from = since > published ? since : published;
+    uint64_t more = since != 0 && r->at_ns > from ? r->at_ns - from : 0;
+    return value_of(top, r, core, "loop.idle_ns") + more;
+}
+
+static double utilisation(const struct top *top, const struct reading *before,
+                          const struct reading *now, unsigned core)
+{
+    uint64_t time_ns = now->at_ns - before->at_ns;
+    uint64_t idle = idle_ns(top, now, core), was = idle_ns(top, before, core);
+    double share = idle > was && time_ns > 0 ? (double)(idle - was) / (double)time_ns : 0;
+    return share < 1 ? 1 - share : 0;
+}
+
+static const char *state_of(const struct reading *r, unsigned core)
+{
+    return asleep_since(r, core) != 0 ? "asleep" : stuck_ns(r, core) != 0 ? "stuck" : "awake";
+}
+
+static uint64_t connections(const struct top *top, const struct reading *r, unsigned core)
+{
+    uint64_t http = value_of(top, r, core, "http.connections");
+    uint64_t tcp = value_of(top, r, core, "tcp.connections");
+    return http > tcp ? http : tcp; /* those of the stack are counted by both */
+}
+
+/* ---- JSON ---- */
+
+static void json_core(const struct top *top, const struct reading *before,
+                      const struct reading *now, unsigned core)
+{
+    printf("{\"core\": %u, \"state\": \"%s\", \"stuck_ms\": %" PRIu64 ", \"utilisation\": %.4f, "
+           "\"requests_per_second\": %.1f, \"connections\": %" PRIu64 ", \"counters\": {",
+           core, state_of(now, core), stuck_ns(now, core) / LEAT_NS_PER_MS,
+           utilisation(top, before, now, core), rate_of(top, before, now, core, "http.requests"),
+           connections(top, now, core));
+    for (unsigned i = 0; i < now->name_count; i++)
+        printf("%s\"%.*s\": %" PRIu64, i > 0 ? ", " : "", (int)NAME_BYTES,
+               counters_view_name(&top->view, i)->text, now->values[core * COUNTERS_NAMES_MAX + i]);
+    printf("}}");
+}
+
+static void say_json(const struct top *top, const struct reading *before, const struct reading *now)
+{
+    const struct counters_header *h = top->view.header;
+    printf("{\"pid\": %u, \"program\": \"%.*s\", \"net\": \"%.*s\", \"seconds\": %.3f, \"cores\": "
+           "[",
+           h->pid, COUNTERS_TEXT_BYTES - 1, h->program, COUNTERS_TEXT_BYTES - 1, h->net,
+           (double)(now->at_ns - before->at_ns) / 1e9);
+    for (unsigned core = 0; core < h->core_count; core++) {
+        printf(core > 0 ? ", " : "");
+        json_core(top, before, now, core);
+    }
+    printf("]}\n");
+}
+
+/* ---- text ---- */
+
+/* The reasons that grew most since the last reading; at the first, all that there were. */
+static void say_drops(const struct top *top, const struct reading *before,
+                      const struct reading *now)
+{
+    for (unsigned i = 0, shown = 0; i < now->name_count && shown < DROPS_MAX; i++) {
+        const char *name = counters_view_name(&top->view, i)->text;
+        uint64_t total = 0, change = 0;
+        if (strncmp(name, "drop.", 5) != 0)
+            continue;
+        for (unsigned core = 0; core < top->view.header->core_count; core++) {
+            unsigned at = core * COUNTERS_NAMES_MAX + i;
+            total += now->values[at];
+            change += now->values[at] - before->values[at];
+        }
+        if (total == 0)
+            continue;
+        double seconds = (double)(now->at_ns - before->at_ns) / 1e9;
+        printf("%-24.*s %12" PRIu64 " %12.0f\n", (int)NAME_BYTES - 5, name + 5, total,
+               seconds > 0 ? (double)change / seconds : 0);
+        shown++;
+    }
+}
+
+static void say_core(const struct top *top, const struct reading *before, const struct reading *now,
+                     unsigned core)
+{
+    char state[32];
+    uint64_t stuck = stuck_ns(now, core);
+    if (stuck != 0)
+        snprintf(state, sizeof(state), "stuck %.1f s", (double)stuck / 1e9);
+    else
+        snprintf(state, sizeof(state), "%s", state_of(now, core));
+    double drops = 0;
+    for (unsigned i = 0; i < now->name_count; i++)
+        if (strncmp(counters_view_name(&top->view, i)->text, "drop.", 5) == 0)
+            drops += rate_of(top, before, now, core, counters_view_name(&top->view, i)->text);
+    printf("%4u %-12s %5.1f%% %10.0f %11" PRIu64 " %10.0f %10.0f %9.0f %8.1f\n", core, state,
+           100 * utilisation(top, before, now, core),
+           rate_of(top, before, now, core, "http.requests"), connections(top, now, core),
+           rate_of(top, before, now, core, "stack.rx_packets"),
+           rate_of(top, before, now, core, "stack.tx_packets"), drops,
+           (double)value_of(top, now, core, "buffers.live_bytes") / 1048576);
+}
+
+static void say_text(const struct top *top, const struct reading *before, const struct reading *now)
+{
+    const struct counters_header *h = top->view.header;
+    uint64_t age_s = (now->at_ns - h->started_ns) / LEAT_NS_PER_S;
+    if (!top->is_once && isatty(STDOUT_FILENO))
+        printf("\033[H\033[2J");
+    printf("%.*s, process %u, net %.*s, up %" PRIu64 " s\n\n", COUNTERS_TEXT_BYTES - 1, h->program,
+           h->pid, COUNTERS_TEXT_BYTES - 1, h->net, age_s);
+    printf("core state          busy  requests/s connections  packets in        out   drops/s  "
+           "buffers MiB\n");
+    for (unsigned core = 0; core < h->core_count; core++)
+        say_core(top, before, now, core);
+    printf("\n%-24s %12s %12s\n", "dropped because", "total", "per second");
+    say_drops(top, before, now);
+    printf("\n");
+    fflush(stdout);
+}
+
+static void pause_for(uint64_t ns)
+{
+    struct timespec time = {(time_t)(ns / LEAT_NS_PER_S), (long)(ns % LEAT_NS_PER_S)};
+    nanosleep(&time, NULL);
+}
+
+static int watch(const struct top *top, struct reading *before, struct reading *now)
+{
+    reading_take(&top->view, before);
+    for (;;) {
+        pause_for(top->interval_ns);
+        if (!counters_view_is_alive(&top->view)) {
+            fprintf(stderr, "leat top: process %u has ended\n", top->view.header->pid);
+            return top->is_once ? 1 : 0;
+        }
+        reading_take(&top->view, now);
+        if (top->is_json)
+            say_json(top, before, now);
+        else
+            say_text(top, before, now);
+        if (fflush(stdout) != 0 || top->is_once)
+            return 0;
+        struct reading *last = before;
+        before = now;
+        now = last;
+    }
+}
+
+int top_main(int argc, char **argv)
+{
+    struct top top = {.interval_ns = LEAT_NS_PER_S};
+    const struct leat_option options[] = {
+        {"interval", LEAT_OPTION_DURATION, &top.interval_ns, "TIME",
+         "between two readings (default: 1s)", LEAT_NS_PER_MS, 0},
+        {"once", LEAT_OPTION_FLAG, &top.is_once, NULL, "end after one interval", 0, 0},
+        {"json", LEAT_OPTION_FLAG, &top.is_json, NULL,
+         "a line of JSON for each interval, with every counter", 0, 0},
+    };
+    struct leat_command_line line = {
+        .name = "leat top",
+        .summary =
+            "Shows what the cores of a running Leat program do: how busy they are, requests,\n"
+            "connections, packets and why some were dropped. Without PID, of the only one\n"
+            "that serves. It reads shared memory and needs no help of the program.",
+        .tables = {options},
+        .table_counts = {sizeof(options) / sizeof(options[0])},
+    };
+    int code = watch_take(&line, argc, argv, &top.view);
+    if (code >= 0)
+        return code;
+    struct reading *before = reading_new(&top.view), *now = reading_new(&top.view);
+    if (before != NULL && now != NULL)
+        code = watch(&top, before, now);
+    free(before);
+    free(now);
+    counters_view_close(&top.view);
+    return code < 0 ? 1 : code;
+}

@@ -1,0 +1,107 @@
+/* Asking the cores for their connections. */
+#include "net/control_internal.h"
+
+#include <inttypes.h>
+
+#include "net/api/transport.h"
+#include "net/stack/tcp/tcp.h"
+
+/* On the core: a piece of its list. */
+static void answer(void *arg)
+{
+    struct control_chunk *chunk = arg;
+    struct stack_tcp *t = tcp_of(NULL);
+    chunk->count = 0;
+    if (t == NULL)
+        chunk->cursor.is_end = true;
+    else
+        chunk->count = tcp_list(t, &chunk->cursor, chunk->rows, CONTROL_ROWS);
+    atomic_store_explicit(&chunk->state, CHUNK_ANSWERED, memory_order_release);
+    run_tell(chunk->run);
+}
+
+static bool ask(struct control_chunk *chunk)
+{
+    struct leat_run *run = chunk->run;
+    atomic_store_explicit(&chunk->state, CHUNK_ASKED, memory_order_relaxed);
+    pthread_mutex_lock(&run->lock);
+    struct leat_loop *loop = run->cores[chunk->core].loop;
+    bool was_posted = loop != NULL && leat_loop_post(loop, answer, chunk) == 0;
+    pthread_mutex_unlock(&run->lock);
+    if (!was_posted)
+        atomic_store_explicit(&chunk->state, CHUNK_IDLE, memory_order_relaxed);
+    return was_posted;
+}
+
+static int chunk_state(const struct control *c, const struct control_client *client)
+{
+    return atomic_load_explicit(&c->chunks[client->core].state, memory_order_acquire);
+}
+
+static void say_row(struct control_client *client, uint32_t core, const struct tcp_row *r)
+{
+    char local[LEAT_ADDR_TEXT_BYTES_MAX], remote[LEAT_ADDR_TEXT_BYTES_MAX];
+    control_say(client,
+                "{\"core\": %u, \"state\": \"%s\", \"local\": \"%s\", \"peer\": \"%s\", "
+                "\"receive_queue\": %u, \"held\": %u, \"out_of_order\": %u, \"send_queue\": %u, "
+                "\"in_flight\": %u, \"lost\": %u, \"rtt_us\": %u, \"rtt_variance_us\": %u, "
+                "\"rto_us\": %u, \"cwnd\": %u, \"ssthresh\": %u, \"mss\": %u, "
+                "\"send_window\": %u, \"receive_window\": %u, \"resent\": %u, \"backoff\": %u, "
+                "\"idle_ms\": %u, \"received\": %" PRIu64 ", \"sent\": %" PRIu64 "}\n",
+                core, r->state, leat_addr_format(&r->local, local),
+                leat_addr_format(&r->remote, remote), r->receive_queued_bytes, r->held_bytes,
+                r->ooo_bytes, r->send_queued_bytes, r->flight_bytes, r->lost_bytes, r->rtt_us,
+                r->rtt_variance_us, r->rto_us, r->cwnd_bytes, r->ssthresh_bytes, r->mss_bytes,
+                r->send_window_bytes, r->receive_window_bytes, r->resent_count, r->backoff,
+                r->idle_ms, r->received_bytes, r->sent_bytes);
+}
+
+static void next_core(struct control *c, struct control_client *client)
+{
+    client->has_begun = client->has_asked = false;
+    client->silence_ns = 0;
+    if (++client->core < c->run->cores_count)
+        return;
+    client->is_listing = false;
+    client->is_ending = true;
+    c->lister = NULL;
+    control_say(client, "{\"end\": true}\n");
+}
+
+static void take_answer(struct control *c, struct control_client *client,
+                        struct control_chunk *chunk)
+{
+    for (unsigned i = 0; i < chunk->count; i++)
+        say_row(client, chunk->core, &chunk->rows[i]);
+    client->has_asked = false;
+    client->silence_ns = 0;
+    if (chunk->cursor.is_end)
+        next_core(c, client);
+}
+
+/* The cores' rows have one place each: one client at a time lists, the others wait. A core that did
+ * not answer an earlier one may do so late, or still be at it. */
+void control_list(struct control *c, struct control_client *client, uint64_t now_ns)
+{
+    if (c->lister == NULL)
+        c->lister = client;
+    if (c->lister != client)
+        return;
+    if (client->has_asked && chunk_state(c, client) == CHUNK_ANSWERED)
+        take_answer(c, client, &c->chunks[client->core]);
+    if (!client->is_listing || client->out_bytes > 0)
+        return;
+    if (client->silence_ns == 0)
+        client->silence_ns = now_ns + CONTROL_SILENCE_NS;
+    struct control_chunk *chunk = &c->chunks[client->core];
+    if (!client->has_asked && chunk_state(c, client) != CHUNK_ASKED) {
+        if (!client->has_begun)
+            chunk->cursor = (struct tcp_cursor){0};
+        client->has_begun = true;
+        client->has_asked = ask(chunk);
+    }
+    if (now_ns < client->silence_ns)
+        return;
+    control_say(client, "{\"core\": %u, \"silent\": true}\n", client->core);
+    next_core(c, client);
+}

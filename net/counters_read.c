@@ -1,0 +1,230 @@
+#include "net/counters_read.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "net/counters.h"
+
+static void path_of(int pid, const char *ending, char path[PATH_MAX])
+{
+    snprintf(path, PATH_MAX, "%s/" COUNTERS_PREFIX "%d%s", counters_folder(), pid, ending);
+}
+
+/* What can be locked belongs to nobody. */
+static bool is_held(int fd)
+{
+    if (flock(fd, LOCK_SH | LOCK_NB) < 0)
+        return true;
+    flock(fd, LOCK_UN);
+    return false;
+}
+
+/* The lock is taken for as long as the removal takes, so that a new program of that number, which
+ * removes it too, is not meant. */
+static void remove_stale(int fd, int pid)
+{
+    char path[PATH_MAX];
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return;
+    path_of(pid, ".sock", path);
+    unlink(path);
+    path_of(pid, "", path);
+    unlink(path);
+}
+
+static bool fits(const struct counters_header *h, uint64_t bytes)
+{
+    return memcmp(h->magic, COUNTERS_MAGIC, sizeof(h->magic)) == 0 &&
+           h->version == COUNTERS_VERSION && h->name_bytes == sizeof(struct counters_name) &&
+           h->names_offset % 8 == 0 && h->cores_offset % 8 == 0 && h->core_bytes % 8 == 0 &&
+           h->names_offset + (uint64_t)COUNTERS_NAMES_MAX * h->name_bytes <= bytes &&
+           h->core_bytes >= COUNTERS_NAMES_MAX * sizeof(uint64_t) &&
+           h->cores_offset + (uint64_t)h->core_count * h->core_bytes <= bytes;
+}
+
+/* The file of a program that runs: 0, -ESRCH (none, or left behind), -EACCES, -EPROTO. */
+static int view_map(struct counters_view *view, int pid)
+{
+    char path[PATH_MAX];
+    struct stat status;
+    path_of(pid, "", path);
+    view->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (view->fd < 0)
+        return errno == EACCES ? -EACCES : -ESRCH;
+    int result = -EPROTO;
+    if (!is_held(view->fd)) {
+        remove_stale(view->fd, pid);
+        result = -ESRCH;
+        goto close_file;
+    }
+    if (fstat(view->fd, &status) < 0 || !S_ISREG(status.st_mode) ||
+        (size_t)status.st_size < sizeof(struct counters_header))
+        goto close_file;
+    view->bytes = (size_t)status.st_size;
+    void *memory = mmap(NULL, view->bytes, PROT_READ, MAP_SHARED, view->fd, 0);
+    if (memory == MAP_FAILED)
+        goto close_file;
+    view->header = memory;
+    if (fits(view->header, view->bytes))
+        return 0;
+    munmap(memory, view->bytes);
+
+close_file:
+    close(view->fd);
+    view->fd = -1;
+    return result;
+}
+
+void counters_view_close(struct counters_view *view)
+{
+    munmap((void *)(uintptr_t)view->header, view->bytes);
+    close(view->fd);
+    *view = (struct counters_view){.fd = -1};
+}
+
+bool counters_view_is_alive(const struct counters_view *view)
+{
+    return is_held(view->fd);
+}
+
+/* The number behind "leat."; 0: another file. */
+static int pid_in(const char *name)
+{
+    char *end;
+    size_t prefix = strlen(COUNTERS_PREFIX);
+    if (strncmp(name, COUNTERS_PREFIX, prefix) != 0)
+        return 0;
+    long pid = strtol(name + prefix, &end, 10);
+    return *end == '\0' && end != name + prefix && pid > 0 && pid <= INT_MAX ? (int)pid : 0;
+}
+
+static int compare_pids(const void *a, const void *b)
+{
+    return ((const struct counters_program *)a)->pid - ((const struct counters_program *)b)->pid;
+}
+
+unsigned counters_programs(struct counters_program programs[COUNTERS_PROGRAMS_MAX],
+                           unsigned *denied_count)
+{
+    unsigned count = 0;
+    DIR *folder = opendir(counters_folder());
+    *denied_count = 0;
+    for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+        struct counters_view view;
+        int pid = pid_in(entry->d_name);
+        int result = pid != 0 && count < COUNTERS_PROGRAMS_MAX ? view_map(&view, pid) : -ESRCH;
+        *denied_count += result == -EACCES;
+        if (result < 0)
+            continue;
+        struct counters_program *p = &programs[count++];
+        *p = (struct counters_program){.pid = pid, .is_listening = view.header->is_listening != 0};
+        snprintf(p->program, sizeof(p->program), "%.*s", COUNTERS_TEXT_BYTES - 1,
+                 view.header->program);
+        snprintf(p->net, sizeof(p->net), "%.*s", COUNTERS_TEXT_BYTES - 1, view.header->net);
+        counters_view_close(&view);
+    }
+    if (folder != NULL)
+        closedir(folder);
+    qsort(programs, count, sizeof(*programs), compare_pids);
+    return count;
+}
+
+static int fail_which(const struct counters_program *programs, unsigned count,
+                      struct leat_error *error)
+{
+    char list[160] = "";
+    for (unsigned i = 0; i < count; i++) {
+        size_t length = strlen(list);
+        snprintf(list + length, sizeof(list) - length, "%s%d (%s)", i > 0 ? ", " : "",
+                 programs[i].pid, programs[i].program);
+    }
+    return leat_fail(error, -ENOTUNIQ, "which one? Name a process: %s", list);
+}
+
+/* The only one that listens, else the only one. */
+static int choose(int *pid, struct leat_error *error)
+{
+    struct counters_program *programs = calloc(COUNTERS_PROGRAMS_MAX, sizeof(*programs));
+    unsigned denied = 0, listening = 0, result = 0;
+    if (programs == NULL)
+        return leat_fail(error, -ENOMEM, "out of memory");
+    unsigned count = counters_programs(programs, &denied);
+    for (unsigned i = 0; i < count; i++) {
+        listening += programs[i].is_listening;
+        result = programs[i].is_listening ? i : result;
+    }
+    int code = 0;
+    if (count == 0 && denied > 0)
+        code = leat_fail(error, -EACCES,
+                         "the running Leat programs are another user's: sudo, or run this as that "
+                         "user");
+    else if (count == 0)
+        code = leat_fail(error, -ESRCH, "no Leat program is running here: leat serve starts one");
+    else if (listening == 1 || count == 1)
+        *pid = programs[result].pid;
+    else
+        code = fail_which(programs, count, error);
+    free(programs);
+    return code;
+}
+
+int counters_view_open(struct counters_view *view, int pid, struct leat_error *error)
+{
+    int result = pid == 0 ? choose(&pid, error) : 0;
+    if (result < 0)
+        return result;
+    *view = (struct counters_view){.fd = -1};
+    result = view_map(view, pid);
+    switch (result) {
+    case -EACCES:
+        return leat_fail(error, result,
+                         "process %d is another user's: sudo, or run this as that user", pid);
+    case -EPROTO:
+        return leat_fail(error, result,
+                         "process %d runs another version of Leat: use the tools of that version",
+                         pid);
+    case 0:
+        return 0;
+    default:
+        return leat_fail(error, result, "process %d is no running Leat program", pid);
+    }
+}
+
+unsigned counters_view_count(const struct counters_view *view)
+{
+    uint32_t count = __atomic_load_n(&view->header->name_count, __ATOMIC_ACQUIRE);
+    return count < COUNTERS_NAMES_MAX ? count : COUNTERS_NAMES_MAX;
+}
+
+const struct counters_name *counters_view_name(const struct counters_view *view, unsigned index)
+{
+    const uint8_t *names = (const uint8_t *)view->header + view->header->names_offset;
+    return (const struct counters_name *)(const void *)(names +
+                                                        index * sizeof(struct counters_name));
+}
+
+uint64_t counters_view_value(const struct counters_view *view, unsigned core, unsigned index)
+{
+    const uint8_t *at = (const uint8_t *)view->header + view->header->cores_offset +
+                        (size_t)core * view->header->core_bytes + index * sizeof(uint64_t);
+    return __atomic_load_n((const uint64_t *)(const void *)at, __ATOMIC_RELAXED);
+}
+
+uint64_t counters_view_get(const struct counters_view *view, unsigned core, const char *name)
+{
+    unsigned count = counters_view_count(view);
+    for (unsigned i = 0; i < count; i++)
+        if (strncmp(counters_view_name(view, i)->text, name,
+                    sizeof(((struct counters_name *)0)->text)) == 0)
+            return counters_view_value(view, core, i);
+    return 0;
+}
