@@ -234,6 +234,11 @@ unsigned ring_ready_count(const struct ring *r)
     return io_uring_cq_ready(&r->io);
 }
 
+bool ring_is_quiet(const struct ring *r)
+{
+    return r->loop_is_polled && io_uring_sq_ready(&r->io) == 0 && io_uring_cq_ready(&r->io) == 0;
+}
+
 unsigned ring_collect(struct ring *r, struct ring_event *events, unsigned max)
 {
     struct io_uring_cqe *cqe;

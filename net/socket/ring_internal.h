@@ -50,6 +50,9 @@ void ring_give_back(struct ring *ring, uint16_t number, struct leat_buf block);
 bool ring_refill(struct ring *ring);
 
 unsigned ring_ready_count(const struct ring *ring);
+
+/* Nothing is waiting to be submitted or collected. */
+bool ring_is_quiet(const struct ring *ring);
 unsigned ring_collect(struct ring *ring, struct ring_event *events, unsigned max);
 /* Submits, sleeps at most timeout_ns or until there is an event or readable_fd is readable, which
  * it returns. One system call. */

@@ -157,6 +157,12 @@ static bool uring_wait(struct leat_source *source, int readable_fd, uint64_t tim
     return ring_wait(t->uring->ring, readable_fd, tag(NULL, URING_LOOP), timeout_ns);
 }
 
+static bool uring_is_quiet(const struct leat_source *source)
+{
+    const struct sock_transport *t = container_of(source, const struct sock_transport, source);
+    return t->slots.live_count == 0 && ring_is_quiet(t->uring->ring);
+}
+
 static bool uring_has_buffers(struct sock_transport *t)
 {
     return ring_refill(t->uring->ring);
@@ -168,6 +174,7 @@ static const struct leat_source_ops source_ops = {
     .flush = uring_flush,
     .arm = uring_arm,
     .wait = uring_wait,
+    .is_quiet = uring_is_quiet,
 };
 
 static int uring_open(struct sock_transport *t, const struct leat_sockets_options *options,

@@ -111,7 +111,7 @@ static void write_ip(struct stack *s, struct leat_packet *packet, const struct p
         packet->flags |= LEAT_PACKET_IP_CHECKSUM;
         return;
     }
-    be16 sum = csum_finish(csum_add(CSUM_ZERO, at, sizeof(struct ipv4_header)));
+    be16 sum = csum_finish(csum_ipv4(at));
     memcpy(at + offsetof(struct ipv4_header, checksum), &sum, sizeof(sum));
 }
 

@@ -42,7 +42,8 @@ static bool header_is_valid(struct stack *s, struct rx_packet *p)
         reason = STACK_DROP_IP_SHORT;
     else if (p->ip_verdict == LEAT_VERDICT_BAD ||
              (p->ip_verdict == LEAT_VERDICT_UNKNOWN &&
-              csum_finish(csum_add(CSUM_ZERO, ip, header)).raw != 0))
+              csum_finish(header == sizeof(*ip) ? csum_ipv4(ip) : csum_add(CSUM_ZERO, ip, header))
+                      .raw != 0))
         reason = STACK_DROP_IP_CHECKSUM;
     else {
         p->ip = p->data;

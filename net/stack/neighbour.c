@@ -238,10 +238,10 @@ static struct neighbour *deref(struct stack *s, struct path *path)
     return n;
 }
 
-void neighbour_confirm(struct stack *s, const struct path *path)
+void neighbour_confirm(struct stack *s, struct neighbour_ref ref)
 {
-    struct neighbour *n = &s->neighbours.entries[path->neighbour.index];
-    if (n->generation != path->neighbour.generation || n->state < NEIGHBOUR_REACHABLE)
+    struct neighbour *n = &s->neighbours.entries[ref.index];
+    if (n->generation != ref.generation || n->state < NEIGHBOUR_REACHABLE)
         return;
     n->state = NEIGHBOUR_REACHABLE;
     n->probes = 0;

@@ -17,6 +17,22 @@ static uint32_t index_of(const struct ip_addr *ip)
     return (tail * UINT32_C(0x9e3779b9)) >> 16;
 }
 
+static void reindex_broadcasts(struct stack *s)
+{
+    s->broadcast_count = 0;
+    for (uint32_t i = 0; i < s->addr_count; i++) {
+        const struct stack_addr *a = &s->addrs[i];
+        if (!ip_addr_is_v4(&a->ip) || a->prefix_bits >= 127) /* RFC 3021: /31 has none */
+            continue;
+        uint32_t host = UINT32_MAX >> (a->prefix_bits - 96), seen = 0;
+        be32 all = be32_put(be32_get(ip_addr_get_v4(&a->ip)) | host);
+        while (seen < s->broadcast_count && s->broadcasts[seen].raw != all.raw)
+            seen++;
+        if (seen == s->broadcast_count)
+            s->broadcasts[s->broadcast_count++] = all;
+    }
+}
+
 /* The index is made anew when an address comes or goes: both are rare. */
 static void reindex(struct stack *s)
 {
@@ -27,6 +43,7 @@ static void reindex(struct stack *s)
             slot = (slot + 1) % INDEX_SLOTS;
         s->addr_index[slot] = (uint16_t)(i + 1);
     }
+    reindex_broadcasts(s);
 }
 
 struct stack_addr *addr_find(struct stack *s, const struct ip_addr *ip)
@@ -50,18 +67,11 @@ bool addr_is_broadcast(const struct stack *s, const struct ip_addr *ip)
 {
     if (!ip_addr_is_v4(ip))
         return false;
-    uint32_t v4 = be32_get(ip_addr_get_v4(ip));
-    if (v4 == UINT32_MAX)
-        return true;
-    for (uint32_t i = 0; i < s->addr_count; i++) {
-        const struct stack_addr *a = &s->addrs[i];
-        if (!ip_addr_is_v4(&a->ip) || a->prefix_bits >= 127) /* RFC 3021: /31 has none */
-            continue;
-        uint32_t host = UINT32_MAX >> (a->prefix_bits - 96);
-        if (((v4 ^ be32_get(ip_addr_get_v4(&a->ip))) & ~host) == 0 && (v4 & host) == host)
+    be32 v4 = ip_addr_get_v4(ip);
+    for (uint32_t i = 0; i < s->broadcast_count; i++)
+        if (s->broadcasts[i].raw == v4.raw)
             return true;
-    }
-    return false;
+    return v4.raw == UINT32_MAX;
 }
 
 /* ---- addresses ---- */

@@ -85,6 +85,7 @@ static const struct leat_source_ops source_ops = {
     .flush = source_flush,
     .arm = source_arm,
     .disarm = source_disarm,
+    .is_polled = true,
 };
 
 struct stack_source *stack_source_new(struct leat_loop *loop, const struct stack_options *options,

@@ -77,6 +77,13 @@ int stack_init(struct stack *s, const struct stack_options *o, uint64_t now_ns,
     return 0;
 }
 
+static void send_released(struct stack *s)
+{
+    if (s->released_count > 0)
+        s->port->ops->release(s->port, s->queue, s->released, s->released_count);
+    s->released_count = 0;
+}
+
 void stack_fini(struct stack *s)
 {
     neighbour_fini(s);
@@ -84,6 +91,7 @@ void stack_fini(struct stack *s)
     for (; s->looped_count > 0; s->looped_count--)
         leat_heap_free(s->looped[s->looped_first++ % STACK_LOOPED_MAX].handle);
     tx_fini(s);
+    send_released(s);
     s->port->ops->reclaim(s->port, s->queue);
 }
 
@@ -91,8 +99,13 @@ void stack_release(struct stack *s, void *handle, uint8_t queue, uint8_t flags)
 {
     if (flags & RX_HEAP)
         leat_heap_free(handle);
-    else
+    else if (unlikely(queue != s->queue))
         s->port->ops->release(s->port, queue, &handle, 1);
+    else {
+        s->released[s->released_count++] = handle;
+        if (s->released_count == LEAT_PORT_BURST)
+            send_released(s);
+    }
 }
 
 /* A frame in several buffers becomes one in heap memory; returns how many frames it took. */
@@ -160,19 +173,10 @@ static void take_looped(struct stack *s)
 
 static void release_burst(struct stack *s)
 {
-    void *handles[LEAT_PORT_BURST];
-    unsigned count = 0;
-    for (unsigned i = 0; i < s->rx_count; i++) {
-        struct rx_packet *p = &s->rx[i];
-        if (p->flags & RX_KEPT)
-            continue;
-        if (unlikely(p->flags & RX_HEAP))
-            leat_heap_free(p->handle);
-        else
-            handles[count++] = p->handle;
-    }
-    if (count > 0)
-        s->port->ops->release(s->port, s->queue, handles, count);
+    for (unsigned i = 0; i < s->rx_count; i++)
+        if (!(s->rx[i].flags & RX_KEPT))
+            stack_release(s, s->rx[i].handle, (uint8_t)s->queue, s->rx[i].flags);
+    send_released(s);
 }
 
 unsigned stack_poll(struct stack *s, uint64_t now_ns)
@@ -217,6 +221,7 @@ bool stack_flush(struct stack *s, uint64_t now_ns)
     if (s->tcp != NULL)
         tcp_flush(s->tcp);
     bool remains = tx_flush(s);
+    send_released(s);
     s->port->ops->reclaim(s->port, s->queue);
     return remains || s->looped_count > 0 || (s->tcp != NULL && s->tcp->dirty_first != NULL);
 }

@@ -255,6 +255,8 @@ struct stack {
     uint32_t can; /* what of the port's claims is believed: enum leat_port_can */
     struct mac_addr mac;
     struct rx_packet rx[LEAT_PORT_BURST];
+    void *released[LEAT_PORT_BURST]; /* frames of our queue on their way back to the port */
+    uint32_t released_count;
 
     struct stack_tcp *tcp; /* NULL until tcp_init */
     struct stack_counters count;
@@ -266,6 +268,8 @@ struct stack {
     struct stack_addr addrs[STACK_ADDRS_MAX];
     uint16_t addr_index[2 * STACK_ADDRS_MAX]; /* open addressing, index + 1 */
     uint32_t addr_count;
+    be32 broadcasts[STACK_ADDRS_MAX]; /* of our networks, each once */
+    uint32_t broadcast_count;
     struct stack_route routes[STACK_ROUTES_MAX]; /* longest prefix first */
     uint32_t route_count;
     uint64_t addr_next_ns, router_next_ns;
@@ -303,7 +307,8 @@ static inline void stack_drop(struct stack *s, enum stack_drop reason)
 
 uint64_t stack_random(struct stack *s);
 
-/* A buffer somebody kept with RX_KEPT comes back. */
+/* A buffer somebody kept with RX_KEPT comes back; a frame at the end of the burst or of the turn.
+ */
 void stack_release(struct stack *s, void *handle, uint8_t queue, uint8_t rx_flags);
 
 /* True when a token was there. */
@@ -367,7 +372,7 @@ void neighbour_learn(struct stack *s, const struct ip_addr *ip, const struct mac
 void neighbour_answer(struct stack *s, const struct ip_addr *ip, const struct mac_addr *mac,
                       bool solicited, bool override, bool is_router);
 /* TCP made progress: the path works in both directions. */
-void neighbour_confirm(struct stack *s, const struct path *path);
+void neighbour_confirm(struct stack *s, struct neighbour_ref ref);
 /* Fills the link header of a finished packet and sends it, or parks it until the MAC is known.
  * Takes the packet, which is tx_reserve's last. */
 void neighbour_output(struct stack *s, struct leat_packet *packet, struct path *path);

@@ -281,6 +281,17 @@ typedef struct csum {
 /* Adds length_bytes at data, which stand at an even offset of what is summed. */
 csum csum_add(csum sum, const void *data, size_t length_bytes);
 
+/* Of an IPv4 header without options. */
+static inline csum csum_ipv4(const void *header)
+{
+    uint64_t a, b;
+    uint32_t c;
+    memcpy(&a, header, 8);
+    memcpy(&b, (const uint8_t *)header + 8, 8);
+    memcpy(&c, (const uint8_t *)header + 16, 4);
+    return (csum){(a & 0xffffffff) + (a >> 32) + (b & 0xffffffff) + (b >> 32) + c};
+}
+
 /* Adds a sum taken on its own over bytes that stand at offset_bytes, odd ones included. */
 csum csum_append(csum sum, csum part, size_t offset_bytes);
 

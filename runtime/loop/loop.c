@@ -139,6 +139,7 @@ int leat_source_add(struct leat_loop *loop, struct leat_source *source)
                              loop->waiter->ops->name);
         loop->waiter = source;
     }
+    loop->polled_count += source->ops->is_polled;
     struct leat_source **end = &loop->sources;
     while (*end != NULL)
         end = &(*end)->next;
@@ -158,6 +159,7 @@ void leat_source_remove(struct leat_loop *loop, struct leat_source *source)
     if (loop->waiter == source)
         loop->waiter = NULL;
     *at = source->next;
+    loop->polled_count -= source->ops->is_polled;
     if (source->nap_fd_plus_1 != 0)
         (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->nap_fd_plus_1 - 1, NULL);
     source->nap_fd_plus_1 = 0;

@@ -96,17 +96,18 @@ struct leat_loop {
     uint64_t posted_to[LEAT_CORES_MAX / 64]; /* bits: loops to wake when the turn ends */
     bool has_posted;
 
-    bool has_worked;     /* this turn did something */
-    bool is_napping;     /* a source without a descriptor limits the loop's sleep */
-    bool has_to_trim;    /* the pools may have memory to give back */
-    uint64_t active_ns;  /* when the last event was handled */
-    uint64_t trim_ns;    /* when the pools were last trimmed */
-    uint64_t kernel_ns;  /* when the kernel was last looked at */
-    uint64_t nap_ns;     /* the last nap */
-    uint64_t turn_ns;    /* when the turn began */
-    uint64_t slept_ns;   /* in this turn */
-    uint64_t warned_ns;  /* when starvation was last logged */
-    uint64_t started_ns; /* when the loop was made */
+    bool has_worked;       /* this turn did something */
+    unsigned polled_count; /* sources that are polled */
+    bool is_napping;       /* a source without a descriptor limits the loop's sleep */
+    bool has_to_trim;      /* the pools may have memory to give back */
+    uint64_t active_ns;    /* when the last event was handled */
+    uint64_t trim_ns;      /* when the pools were last trimmed */
+    uint64_t kernel_ns;    /* when the kernel was last looked at */
+    uint64_t nap_ns;       /* the last nap */
+    uint64_t turn_ns;      /* when the turn began */
+    uint64_t slept_ns;     /* in this turn */
+    uint64_t warned_ns;    /* when starvation was last logged */
+    uint64_t started_ns;   /* when the loop was made */
     struct leat_rng rng;
     struct leat_loop_metrics metrics; /* busy_ns is filled in when asked */
     struct histogram delays;

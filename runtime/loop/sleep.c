@@ -77,7 +77,11 @@ static void loop_disarm(struct leat_loop *loop)
 /* Polling sources only: the kernel is looked at now and then, not each time round. */
 static void loop_glance(struct leat_loop *loop, uint64_t now_ns)
 {
-    if (loop->is_napping && loop->waiter == NULL && now_ns - loop->kernel_ns < LOOP_KERNEL_NS)
+    const struct leat_source *waiter = loop->waiter;
+    bool may_wait = waiter == NULL ? loop->is_napping
+                                   : loop->polled_count > 0 && waiter->ops->is_quiet != NULL &&
+                                         waiter->ops->is_quiet(waiter);
+    if (may_wait && now_ns - loop->kernel_ns < LOOP_KERNEL_NS)
         return;
     loop->kernel_ns = now_ns;
     loop_wait(loop, 0);

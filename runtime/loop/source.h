@@ -45,6 +45,12 @@ struct leat_source_ops {
      * collecting cost one system call a turn. NULL for all others; a second source with wait is
      * refused by leat_source_add. */
     bool (*wait)(struct leat_source *source, int readable_fd, uint64_t timeout_ns);
+
+    /* For a source with wait: nothing is to be submitted and nobody waits for it, so that a loop
+     * which polls other sources may leave the kernel alone for a while. NULL: never. */
+    bool (*is_quiet)(const struct leat_source *source);
+
+    bool is_polled; /* its work shows in no descriptor: while it is busy the loop polls for it */
 };
 
 struct leat_source {

@@ -267,9 +267,7 @@ bool tcp_ack(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *
     else if (d.acked_bytes > 0 && !w->in_recovery && (was_limited || w->in_rto_recovery))
         cc_ack(t, c, d.acked_bytes, rtt_us);
     if (d.acked_bytes > 0) {
-        struct path path;
-        tcp_path(c, &path);
-        neighbour_confirm(t->stack, &path);
+        neighbour_confirm(t->stack, c->neighbour);
         tcp_arm_rto(t, c);
     }
     tcp_dirty(c);

@@ -343,12 +343,11 @@ void tcp_conn_input(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment 
 
 /* ---- header prediction ---- */
 
-/* Bytes 12 to 15 of the header: offset, flags, window; PSH does not matter. */
+/* Bytes 12 and 13 of the header: offset and flags; PSH does not matter. Nor does the window, which
+ * moves with each segment of a peer whose own receive window fills; tcp_ack takes it. */
 static uint32_t prediction_word(const struct tcp_segment *g)
 {
-    uint32_t word;
-    memcpy(&word, g->options - 8, sizeof(word));
-    return word & ~(uint32_t)(TCP_PSH << 8);
+    return (uint32_t)g->options[-8] | (uint32_t)(g->options[-7] & ~TCP_PSH) << 8;
 }
 
 /* In the fast case the only options are {NOP, NOP, timestamp}. */
@@ -368,8 +367,8 @@ static bool predicted_timestamp(struct tcp_conn *c, struct tcp_segment *g)
     return (int32_t)(g->ts_value - c->ts_recent) >= 0;
 }
 
-/* The expected segment of an established connection: next in order, the same window, no loss on
- * either side. What remains to be done of the steps is the ACK and the text. */
+/* The expected segment of an established connection: next in order, no loss on either side. What
+ * remains to be done of the steps is the ACK and the text. */
 static bool is_predicted(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment *g)
 {
     const struct tcp_work *w = c->work;
@@ -416,10 +415,14 @@ static void no_connection(struct stack_tcp *t, struct tcp_segment *g)
     tcp_reset_segment(t, g);
 }
 
-static void segment_input(struct stack_tcp *t, struct tcp_segment *g)
+static uint32_t find(struct stack_tcp *t, const struct tcp_segment *g)
 {
     struct tcp_flow flow = flow_of(g);
-    uint32_t reference = table_find(&t->table, g->p->hash, &flow, tcp_matches, t);
+    return table_find(&t->table, g->p->hash, &flow, tcp_matches, t);
+}
+
+static void segment_input(struct stack_tcp *t, struct tcp_segment *g, uint32_t reference)
+{
     uint32_t index = table_index(reference);
     t->count.segments_in++;
     switch (table_kind(reference)) {
@@ -449,6 +452,7 @@ void tcp_input_burst(struct stack *s)
 {
     struct stack_tcp *t = s->tcp;
     struct tcp_segment segments[LEAT_PORT_BURST];
+    uint32_t found[LEAT_PORT_BURST];
     unsigned count = 0;
     t->now_ms = (uint32_t)(s->now_ns / LEAT_NS_PER_MS);
     t->in_burst = true;
@@ -463,16 +467,17 @@ void tcp_input_burst(struct stack *s)
         count++;
     }
     for (unsigned i = 0; i < count; i++) {
-        struct tcp_flow flow = flow_of(&segments[i]);
-        uint32_t r = table_find(&t->table, segments[i].p->hash, &flow, tcp_matches, t);
-        if (table_kind(r) == KIND_CONN) {
-            const struct tcp_conn *c = slots_address(&t->conns, table_index(r));
+        found[i] = find(t, &segments[i]);
+        if (table_kind(found[i]) == KIND_CONN) {
+            const struct tcp_conn *c = slots_address(&t->conns, table_index(found[i]));
             __builtin_prefetch(&c->work);
             __builtin_prefetch(c->work);
         }
     }
+    uint32_t change_count = t->table.change_count;
     for (unsigned i = 0; i < count; i++)
-        segment_input(t, &segments[i]);
+        segment_input(t, &segments[i],
+                      t->table.change_count == change_count ? found[i] : find(t, &segments[i]));
     tcp_deliver(t);
 }
 

@@ -192,6 +192,7 @@ int table_insert(struct tcp_table *t, uint32_t hash, uint32_t reference)
     if (!put(t, home(t, hash), (struct table_pair){hash, reference}))
         return -ENOMEM;
     t->count++;
+    t->change_count++;
     return 0;
 }
 
@@ -202,12 +203,14 @@ void table_remove(struct tcp_table *t, uint32_t hash, uint32_t reference)
     CHECK(pair != NULL);
     *pair = (struct table_pair){0, 0};
     t->count--;
+    t->change_count++;
 }
 
 void table_replace(struct tcp_table *t, uint32_t hash, uint32_t from, uint32_t to)
 {
     struct table_pair *pair = find_pair(t, hash, from);
     CHECK(pair != NULL);
+    t->change_count++;
     pair->reference = to;
 }
 

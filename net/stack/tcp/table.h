@@ -34,6 +34,7 @@ struct tcp_table {
     struct table_bucket *overflow;
     uint32_t overflow_capacity, overflow_used, overflow_free; /* index + 1 */
     uint32_t count;
+    uint32_t change_count; /* a reference that was found is still right while this stays */
     uint32_t chain_longest;
     uint64_t key[4];
 };

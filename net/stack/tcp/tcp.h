@@ -188,7 +188,8 @@ struct tcp_conn {
     uint64_t id;
     struct ip_addr local, remote;
     be16 local_port, remote_port;
-    uint32_t predicted; /* bytes 12 to 15 of the header that is expected, PSH masked out */
+    uint32_t
+        predicted; /* bytes 12 and 13 of the header that is expected, without PSH; 0: none is */
     seq32 rcv_nxt, snd_una, snd_nxt;
     uint8_t state; /* enum tcp_state */
     uint8_t snd_scale, rcv_scale;
