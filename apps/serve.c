@@ -36,16 +36,18 @@ static void status(struct leat_request *req)
 {
     struct leat_loop *loop = leat_request_loop(req);
     struct leat_http_stats stats;
+    struct leat_conn_info info = {.transport = leat_run_net(loop)};
     struct leat_addr peer;
     char peer_text[LEAT_ADDR_TEXT_BYTES_MAX] = "";
     leat_http_stats(leat_request_http(req), &stats);
+    (void)!leat_conn_info(leat_request_conn(req), &info);
     if (leat_request_peer(req, &peer) == 0 && peer.family != LEAT_FAMILY_UNIX)
         leat_addr_format(&peer, peer_text);
     char json[512];
     snprintf(json, sizeof(json),
              "{\"version\":\"%s\",\"transport\":\"%s\",\"cores\":%u,\"core\":%u,\"pid\":%d,"
              "\"requests\":%llu,\"connections\":%llu,\"peer\":\"%s\"}\n",
-             LEAT_VERSION, leat_run_net(loop), leat_run_cores_count(loop), leat_loop_index(loop),
+             LEAT_VERSION, info.transport, leat_run_cores_count(loop), leat_loop_index(loop),
              getpid(), (unsigned long long)stats.requests_count,
              (unsigned long long)stats.connections_now_count, peer_text);
     leat_response_header(req, "Cache-Control", "no-store");
