@@ -19,6 +19,7 @@
 #include <leat/signals.h>
 #include <leat/source.h>
 #include <leat/timer.h>
+#include <leat/udp.h>
 #include <leat/view.h>
 
 #endif

@@ -143,7 +143,8 @@ typedef struct leat_conn {
     X(PROTOCOL, "the peer broke the protocol")                                                     \
     X(FILE, "a file that was being sent failed or ended early")                                    \
     X(NO_MEMORY, "this side ran out of memory or descriptors")                                     \
-    X(SHUTDOWN, "the loop ended")
+    X(SHUTDOWN, "the loop ended")                                                                  \
+    X(ADDRESS_GONE, "this side's address was taken away")
 
 enum leat_close_reason {
 #define LEAT_X(name, sentence) LEAT_CLOSE_##name,

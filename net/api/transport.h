@@ -16,6 +16,8 @@ enum leat_transport_number {
     LEAT_TRANSPORT_SOCKETS,
     LEAT_TRANSPORT_STACK,
     LEAT_TRANSPORT_TLS,
+    LEAT_TRANSPORT_UDP_SOCKETS, /* of datagrams: net/api/udp_transport.h */
+    LEAT_TRANSPORT_UDP_STACK,
 };
 
 struct leat_transport_ops {

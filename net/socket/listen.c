@@ -36,9 +36,11 @@ int sock_listen(struct leat_transport *base, const struct leat_addr *addr,
         result = leat_fail(error, -ENOMEM, "memory is out: cannot listen");
         goto no_settings;
     }
-    result = sock_port_open(l, addr, options, error);
+    const struct sock_binding how = {.listen = options};
+    l->fd = result = sock_port_open(t, addr, &how, &l->port, error);
     if (result < 0)
         goto no_port;
+    l->base.addr = sock_port_addr(l->port);
     result = listener_start(l);
     if (result < 0) {
         leat_fail(error, result, "cannot watch the listening socket (%s)", leat_errno_name(result));
@@ -53,7 +55,7 @@ int sock_listen(struct leat_transport *base, const struct leat_addr *addr,
     *listener = &l->base;
     return 0;
 no_watch:
-    sock_port_close(l);
+    sock_port_close(t, l->port, l->fd);
 no_port:
     sock_settings_unref(l->settings);
 no_settings:
@@ -203,7 +205,9 @@ void sock_listener_close(struct leat_listener *base)
     deliver_waiting(l);
     if (!t->is_shut)
         (void)accept_some(l, SOCK_BACKLOG_COUNT, false);
-    sock_port_close(l);
+    sock_port_close(t, l->port, l->fd);
+    l->fd = -1;
+    l->port = NULL;
     *l->prev = l->next;
     if (l->next != NULL)
         l->next->prev = l->prev;

@@ -5,6 +5,8 @@
  * (C24). A core that asks for port 0 gets the port that the first core was given, the n-th time the
  * n-th such port (C25). A unix path has one socket: further cores get duplicates of its descriptor.
  *
+ * Sockets for datagrams share addresses in the same way, among themselves.
+ *
  * leat_sockets_shared is the one thing in this folder that several threads use: its lock is held
  * while an address is bound or given up, never on the way of a connection. */
 #include "net/socket/socket_internal.h"
@@ -23,6 +25,7 @@
 struct sock_port {
     struct sock_port *next;
     struct leat_addr asked, bound;
+    bool is_udp, is_exclusive;
     uint64_t cores[LEAT_CORES_MAX / 64]; /* that listen on it */
     uint32_t core_count;
     int unix_fd; /* the listening descriptor that the cores duplicate, -1: none */
@@ -59,12 +62,14 @@ static bool port_has_core(const struct sock_port *port, uint32_t core)
 
 /* The entry that this core joins, or NULL: it is the first. */
 static struct sock_port *port_find(struct leat_sockets_shared *shared, const struct leat_addr *addr,
-                                   uint32_t core)
+                                   bool is_udp, uint32_t core)
 {
     bool any_port = addr->family != LEAT_FAMILY_UNIX && addr->port == 0;
     for (struct sock_port *port = shared->first; port != NULL; port = port->next)
-        if (any_port ? leat_addr_equal(&port->asked, addr) && !port_has_core(port, core)
-                     : leat_addr_equal(&port->bound, addr))
+        if (port->is_udp != is_udp || port->is_exclusive)
+            continue;
+        else if (any_port ? leat_addr_equal(&port->asked, addr) && !port_has_core(port, core)
+                          : leat_addr_equal(&port->bound, addr))
             return port;
     return NULL;
 }
@@ -75,21 +80,26 @@ static bool is_no_socket(const char *path)
     return lstat(path, &status) == 0 && !S_ISSOCK(status.st_mode);
 }
 
-static int bind_failed(const struct leat_addr *addr, int code, struct leat_error *error)
+static int bind_failed(const struct leat_addr *addr, int code, bool is_udp,
+                       struct leat_error *error)
 {
     char text[LEAT_ADDR_TEXT_BYTES_MAX], holder[HOLDER_TEXT_BYTES_MAX];
     leat_addr_format(addr, text);
     bool is_unix = addr->family == LEAT_FAMILY_UNIX;
     switch (-code) {
     case EADDRINUSE:
-        return is_unix ? leat_fail(error, code, "%s is %s: choose another path", text,
+        return is_unix  ? leat_fail(error, code, "%s is %s: choose another path", text,
                                    is_no_socket(addr->path)
-                                       ? "a file that is there already, and no socket"
-                                       : "in use by another program")
-                       : leat_fail(error, code,
-                                   "port %u is in use by %s: stop it or choose another with "
-                                   "--listen",
-                                   addr->port, holder_of_port(addr->port, holder));
+                                        ? "a file that is there already, and no socket"
+                                        : "in use by another program")
+               : is_udp ? leat_fail(error, code,
+                                    "UDP port %u is in use by another program: stop it or choose "
+                                    "another port",
+                                    addr->port)
+                        : leat_fail(error, code,
+                                    "port %u is in use by %s: stop it or choose another with "
+                                    "--listen",
+                                    addr->port, holder_of_port(addr->port, holder));
     case EADDRNOTAVAIL:
         return leat_fail(error, code,
                          "%s is not an address of this machine: choose one that `ip address` "
@@ -130,15 +140,20 @@ static int set_option(int fd, int level, int name, int value)
     return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
-/* Accepted sockets inherit all of it, so that accepting costs no further call. */
-static int listener_options(int fd, const struct leat_addr *addr,
-                            const struct leat_listen_options *options)
+static bool is_ipv6_only(const struct sock_binding *how)
 {
-    int result = sock_settings_apply(fd, addr->family, &options->conn);
-    if (result == 0 && addr->family != LEAT_FAMILY_UNIX)
+    return how->udp != NULL ? how->udp->ipv6_only : how->listen->ipv6_only;
+}
+
+/* Accepted sockets inherit all of it, so that accepting costs no further call. */
+static int binding_options(int fd, const struct leat_addr *addr, const struct sock_binding *how)
+{
+    int result = how->udp != NULL ? sock_udp_settings_apply(fd, addr, how->udp)
+                                  : sock_settings_apply(fd, addr->family, &how->listen->conn);
+    if (result == 0 && addr->family != LEAT_FAMILY_UNIX && how->udp == NULL)
         result = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (result == 0 && addr->family == LEAT_FAMILY_IPV6)
-        result = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, options->ipv6_only);
+        result = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, is_ipv6_only(how));
     return result;
 }
 
@@ -183,24 +198,32 @@ static int bind_unix(int fd, struct sock_port *port, const struct leat_listen_op
     return result;
 }
 
+static int start_listening(int fd, const struct sock_binding *how)
+{
+    uint32_t backlog = how->udp != NULL ? 0 : how->listen->backlog_count;
+    if (how->udp == NULL && listen(fd, backlog != 0 ? (int)backlog : SOCK_BACKLOG_COUNT) < 0)
+        return -errno;
+    return 0;
+}
+
 /* Binds and listens; returns the descriptor, or -errno. */
 static int bind_one(struct sock_port *port, struct leat_addr *addr, bool is_first,
-                    const struct leat_listen_options *options)
+                    const struct sock_binding *how)
 {
-    int fd = socket(sock_addr_family(addr), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int backlog = options->backlog_count != 0 ? (int)options->backlog_count : SOCK_BACKLOG_COUNT;
+    int type = how->udp != NULL ? SOCK_DGRAM : SOCK_STREAM;
+    int fd = socket(sock_addr_family(addr), type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     bool is_unix = addr->family == LEAT_FAMILY_UNIX;
     if (fd < 0)
         return -errno;
-    int result = listener_options(fd, addr, options);
+    int result = binding_options(fd, addr, how);
     if (result == 0 && !is_unix && !is_first)
         result = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (result == 0)
-        result = is_unix ? bind_unix(fd, port, options) : bind_to(fd, addr);
-    if (result == 0 && !is_unix && is_first)
+        result = is_unix ? bind_unix(fd, port, how->listen) : bind_to(fd, addr);
+    if (result == 0 && !is_unix && is_first && !how->is_exclusive)
         result = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-    if (result == 0 && listen(fd, backlog) < 0)
-        result = -errno;
+    if (result == 0)
+        result = start_listening(fd, how);
     if (result < 0) {
         close(fd);
         return result;
@@ -209,11 +232,11 @@ static int bind_one(struct sock_port *port, struct leat_addr *addr, bool is_firs
 }
 
 /* ":8080" on a machine without IPv6 means every IPv4 address. */
-static bool falls_back_to_ipv4(const struct leat_addr *addr,
-                               const struct leat_listen_options *options, int result)
+static bool falls_back_to_ipv4(const struct leat_addr *addr, const struct sock_binding *how,
+                               int result)
 {
     return (result == -EAFNOSUPPORT || result == -EADDRNOTAVAIL) &&
-           addr->family == LEAT_FAMILY_IPV6 && leat_addr_is_wildcard(addr) && !options->ipv6_only;
+           addr->family == LEAT_FAMILY_IPV6 && leat_addr_is_wildcard(addr) && !is_ipv6_only(how);
 }
 
 static void learn_bound(struct sock_port *port, int fd)
@@ -230,19 +253,21 @@ static void learn_bound(struct sock_port *port, int fd)
     }
 }
 
-static int open_first(struct leat_sockets_shared *shared, struct sock_listener *l,
-                      const struct leat_addr *addr, const struct leat_listen_options *options)
+static int open_first(struct leat_sockets_shared *shared, const struct leat_addr *addr,
+                      const struct sock_binding *how, struct sock_port **made)
 {
     struct sock_port *port = calloc(1, sizeof(*port));
     if (port == NULL)
         return -ENOMEM;
     struct leat_addr tried = *addr;
     port->asked = *addr;
+    port->is_udp = how->udp != NULL;
+    port->is_exclusive = how->is_exclusive;
     port->unix_fd = -1;
-    int fd = bind_one(port, &tried, true, options);
-    if (falls_back_to_ipv4(addr, options, fd)) {
+    int fd = bind_one(port, &tried, true, how);
+    if (falls_back_to_ipv4(addr, how, fd)) {
         tried.family = LEAT_FAMILY_IPV4;
-        fd = bind_one(port, &tried, true, options);
+        fd = bind_one(port, &tried, true, how);
     }
     if (fd >= 0 && addr->family == LEAT_FAMILY_UNIX) {
         port->unix_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -261,54 +286,52 @@ static int open_first(struct leat_sockets_shared *shared, struct sock_listener *
     while (*end != NULL) /* in the order of their making: the n-th meets the n-th */
         end = &(*end)->next;
     *end = port;
-    l->port = port;
+    *made = port;
     return fd;
 }
 
-static int open_further(struct sock_listener *l, struct sock_port *port,
-                        const struct leat_listen_options *options)
+static int open_further(struct sock_port *port, const struct sock_binding *how)
 {
-    int fd;
-    if (port->unix_fd >= 0) {
-        fd = fcntl(port->unix_fd, F_DUPFD_CLOEXEC, 0);
-        fd = fd < 0 ? -errno : fd;
-    } else {
-        fd = bind_one(port, &port->bound, false, options);
-    }
-    if (fd >= 0)
-        l->port = port;
-    return fd;
+    if (port->unix_fd < 0)
+        return bind_one(port, &port->bound, false, how);
+    int fd = fcntl(port->unix_fd, F_DUPFD_CLOEXEC, 0);
+    return fd < 0 ? -errno : fd;
 }
 
-int sock_port_open(struct sock_listener *l, const struct leat_addr *addr,
-                   const struct leat_listen_options *options, struct leat_error *error)
+int sock_port_open(struct sock_transport *t, const struct leat_addr *addr,
+                   const struct sock_binding *how, struct sock_port **port,
+                   struct leat_error *error)
 {
-    struct leat_sockets_shared *shared = l->transport->shared;
-    uint32_t core = l->transport->core->index;
+    struct leat_sockets_shared *shared = t->shared;
+    uint32_t core = t->core->index;
     if (sock_addr_family(addr) == AF_UNSPEC)
         return leat_fail(error, -EAFNOSUPPORT, "an address of no family cannot be listened on");
     pthread_mutex_lock(&shared->lock);
-    struct sock_port *port = port_find(shared, addr, core);
+    *port = how->is_exclusive ? NULL : port_find(shared, addr, how->udp != NULL, core);
     int result;
-    if (port != NULL && port_has_core(port, core)) {
+    if (*port != NULL && port_has_core(*port, core)) {
         char text[LEAT_ADDR_TEXT_BYTES_MAX];
         result =
             leat_fail(error, -EADDRINUSE, "%s is listened on by this core already: once is enough",
                       leat_addr_format(addr, text));
     } else {
-        int fd =
-            port != NULL ? open_further(l, port, options) : open_first(shared, l, addr, options);
-        result = fd < 0 ? bind_failed(addr, fd, error) : 0;
-        l->fd = fd;
+        result = *port != NULL ? open_further(*port, how) : open_first(shared, addr, how, port);
+        if (result < 0)
+            bind_failed(addr, result, how->udp != NULL, error);
     }
-    if (result == 0) {
-        l->port->cores[core / 64] |= UINT64_C(1) << (core % 64);
-        l->port->core_count++;
-        l->base.addr = l->port->bound;
-        l->base.addr.via = LEAT_VIA_SOCKETS;
+    if (result >= 0) {
+        (*port)->cores[core / 64] |= UINT64_C(1) << (core % 64);
+        (*port)->core_count++;
     }
     pthread_mutex_unlock(&shared->lock);
     return result;
+}
+
+struct leat_addr sock_port_addr(const struct sock_port *port)
+{
+    struct leat_addr addr = port->bound;
+    addr.via = LEAT_VIA_SOCKETS;
+    return addr;
 }
 
 static void port_free(struct leat_sockets_shared *shared, struct sock_port *port)
@@ -327,16 +350,14 @@ static void port_free(struct leat_sockets_shared *shared, struct sock_port *port
     free(port);
 }
 
-void sock_port_close(struct sock_listener *l)
+void sock_port_close(struct sock_transport *t, struct sock_port *port, int fd)
 {
-    struct leat_sockets_shared *shared = l->transport->shared;
-    uint32_t core = l->transport->core->index;
+    struct leat_sockets_shared *shared = t->shared;
+    uint32_t core = t->core->index;
     pthread_mutex_lock(&shared->lock);
-    close(l->fd);
-    l->fd = -1;
-    l->port->cores[core / 64] &= ~(UINT64_C(1) << (core % 64));
-    if (--l->port->core_count == 0)
-        port_free(shared, l->port);
-    l->port = NULL;
+    close(fd);
+    port->cores[core / 64] &= ~(UINT64_C(1) << (core % 64));
+    if (--port->core_count == 0)
+        port_free(shared, port);
     pthread_mutex_unlock(&shared->lock);
 }

@@ -6,6 +6,7 @@
 #include "buffers/heap.h"
 #include "net/api/slots.h"
 #include "net/api/transport.h"
+#include "net/api/udp_transport.h"
 #include "net/socket/sockets.h"
 #include "runtime/base/list.h"
 
@@ -167,6 +168,7 @@ struct sock_backend {
 };
 
 struct uring;
+struct sock_udp_core;
 
 struct sock_transport {
     struct leat_transport base;
@@ -192,6 +194,7 @@ struct sock_transport {
     struct leat_sockets_shared *shared;
     struct leat_sockets_shared *own_shared; /* made here, freed here */
     struct uring *uring;
+    struct sock_udp_core *udp;
     struct leat_sockets_stats stats;
 };
 
@@ -276,10 +279,27 @@ void sock_accept_failed(struct sock_listener *l, int error);
 /* Accepts at most SOCK_ACCEPTS_PER_TURN. */
 void sock_accept_burst(struct sock_listener *l);
 
-/* An address that cores of this process listen on. Takes or makes a bound, listening descriptor. */
-int sock_port_open(struct sock_listener *l, const struct leat_addr *addr,
-                   const struct leat_listen_options *options, struct leat_error *error);
-void sock_port_close(struct sock_listener *l);
+/* An address that cores of this process listen on: what is opened there. */
+struct sock_binding {
+    const struct leat_listen_options *listen; /* one of the two */
+    const struct leat_udp_options *udp;
+    bool is_exclusive; /* not shared with other cores */
+};
+/* Takes or makes a bound, listening descriptor: returns it, or -errno with a sentence. */
+int sock_port_open(struct sock_transport *t, const struct leat_addr *addr,
+                   const struct sock_binding *how, struct sock_port **port,
+                   struct leat_error *error);
+struct leat_addr sock_port_addr(const struct sock_port *port);
+void sock_port_close(struct sock_transport *t, struct sock_port *port, int fd);
+
+/* udp.c: sockets for datagrams */
+struct sock_udp_core *sock_udp_new(struct sock_transport *t);
+void sock_udp_free(struct sock_udp_core *u);
+void sock_udp_flush(struct sock_udp_core *u);
+/* All end with LEAT_CLOSE_SHUTDOWN; false: some wait for the close phase. */
+bool sock_udp_shut(struct sock_udp_core *u);
+int sock_udp_settings_apply(int fd, const struct leat_addr *addr,
+                            const struct leat_udp_options *options);
 
 /* connect.c */
 int sock_connect(struct leat_transport *, const struct leat_addr *to, const struct leat_addr *from,
@@ -290,6 +310,7 @@ void sock_settings_unref(struct sock_settings *settings);
 int sock_settings_apply(int fd, uint8_t family, const struct leat_conn_options *options);
 
 /* sockaddr.c */
+/* Room for the longest that an IP or unix address needs. */
 socklen_t sock_addr_to(const struct leat_addr *addr, struct sockaddr_storage *storage);
 void sock_addr_from(const struct sockaddr_storage *storage, socklen_t length,
                     struct leat_addr *addr);

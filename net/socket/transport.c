@@ -256,6 +256,7 @@ void sock_flush(struct sock_transport *t)
     }
     if (unlikely(t->dead_listeners != NULL))
         sock_free_dead_listeners(t);
+    sock_udp_flush(t->udp);
     sock_ask_for_close_phase(t);
 }
 
@@ -337,6 +338,9 @@ int leat_sockets_open(struct leat_loop *loop, const struct leat_sockets_options 
         goto no_shared;
     if (slots_init(&t->slots, LEAT_TRANSPORT_SOCKETS, sizeof(struct sock_conn), limit) < 0)
         goto no_slots;
+    t->udp = sock_udp_new(t);
+    if (t->udp == NULL)
+        goto no_udp;
     result = open_backend(t, options, error);
     if (result < 0)
         goto no_backend;
@@ -344,6 +348,8 @@ int leat_sockets_open(struct leat_loop *loop, const struct leat_sockets_options 
     leat_core_now->transports[LEAT_TRANSPORT_SOCKETS] = &t->base;
     return 0;
 no_backend:
+    sock_udp_free(t->udp);
+no_udp:
     slots_fini(&t->slots);
 no_slots:
     leat_sockets_shared_free(t->own_shared);
@@ -396,8 +402,8 @@ void leat_sockets_close(struct leat_loop *loop)
         sock_listener_close(&t->listeners->base);
     finish_all(t);
     for (unsigned turn = 0; turn < SHUT_TURNS_MAX; turn++) {
-        if (t->slots.live_count == 0 && !t->close_is_due && t->dead_listeners == NULL &&
-            t->dirty == NULL)
+        if (sock_udp_shut(t->udp) && t->slots.live_count == 0 && !t->close_is_due &&
+            t->dead_listeners == NULL && t->dirty == NULL)
             break;
         leat_loop_turn(loop, turn < 2 ? 0 : LEAT_NS_PER_MS);
     }
@@ -407,6 +413,7 @@ void leat_sockets_close(struct leat_loop *loop)
         return;
     }
     t->backend->close(t);
+    sock_udp_free(t->udp);
     leat_core_now->transports[LEAT_TRANSPORT_SOCKETS] = NULL;
     free_caches(t);
     slots_fini(&t->slots);

@@ -48,6 +48,7 @@
     X(LOOP_FULL, "loop_full", "too many packets wait on the loopback path")                        \
     X(UDP_SHORT, "udp_short", "the UDP datagram is shorter than its header says")                  \
     X(UDP_CHECKSUM, "udp_checksum", "the UDP checksum is wrong or missing where it must be")       \
+    X(UDP_QUEUE, "udp_queue", "the UDP socket takes nothing now and as much as it may waits")      \
     X(UDP_NO_PORT, "udp_no_port", "nobody listens on the UDP port")                                \
     X(TCP_SHORT, "tcp_short", "the segment is shorter than its TCP header says")                   \
     X(TCP_CHECKSUM, "tcp_checksum", "the TCP checksum is wrong")                                   \

@@ -1,6 +1,7 @@
 /* ICMP (RFC 792, 1122 3.2.2) and ICMPv6 (RFC 4443): echo, errors sent and received. */
 #include "net/stack/stack.h"
 #include "net/stack/tcp/tcp.h"
+#include "net/stack/udp.h"
 
 #define QUOTE_BYTES_MAX_V4 548  /* RFC 1812 4.3.2.3: the error fits in 576 bytes */
 #define QUOTE_BYTES_MAX_V6 1184 /* RFC 4443 2.4 (c), kept below 1280 with room for options */
@@ -105,6 +106,8 @@ static void error_input(struct stack *s, struct rx_packet *p, bool v6)
         report.mtu_bytes = v6 ? be32_get(icmp->rest) : be32_get(icmp->rest) & 0xffff;
     if (q.protocol == IP_TCP && s->tcp != NULL)
         tcp_icmp(s, &report);
+    else if (q.protocol == IP_UDP)
+        udp_icmp(s, &report);
     else
         stack_drop(s, STACK_DROP_ICMP_QUOTE);
 }

@@ -198,7 +198,7 @@ void ip_send(struct stack *s, struct path *path, uint8_t protocol, struct leat_b
 {
     unsigned header = ip_header_bytes(&path->dst);
     size_t room = path->mtu_bytes - header, length = datagram.length_bytes;
-    if (length > 65535 - header) {
+    if (length > (ip_addr_is_v4(&path->dst) ? 65535 - header : 65535)) {
         stack_drop(s, STACK_DROP_TX_TOO_BIG);
         leat_buf_unref(datagram);
         return;

@@ -1,5 +1,6 @@
 /* IPv6: RFC 8200. */
 #include "net/stack/stack.h"
+#include "net/stack/udp.h"
 
 #define EXTENSIONS_MAX 8 /* a longer chain is dropped: nobody needs one */
 
@@ -29,7 +30,7 @@ static bool is_our_group(const struct stack *s, const struct ip_addr *dst)
     if ((dst->b[1] & 15) <= 2 && memcmp(dst->b + 2, all_nodes, 13) == 0 && dst->b[15] == 1)
         return true;
     if (!ip_addr_in(dst, &solicited, 104))
-        return false;
+        return udp_is_joined(s, dst);
     for (uint32_t i = 0; i < s->addr_count; i++)
         if (memcmp(s->addrs[i].ip.b + 13, dst->b + 13, 3) == 0)
             return true;

@@ -1,5 +1,7 @@
 /* Our addresses, the routes, and which of them a packet takes. */
 #include "net/stack/stack.h"
+#include "net/stack/tcp/tcp.h"
+#include "net/stack/udp.h"
 
 #include <errno.h>
 
@@ -147,8 +149,11 @@ int stack_remove_address(struct stack *s, const struct ip_addr *ip)
     struct stack_addr *a = addr_find(s, ip);
     if (a == NULL)
         return -ENOENT;
+    struct ip_addr gone = *ip; /* ip may be the entry's own */
     *a = s->addrs[--s->addr_count];
     reindex(s);
+    tcp_address_gone(s, &gone);
+    udp_address_gone(s, &gone);
     return 0;
 }
 

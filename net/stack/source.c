@@ -6,6 +6,7 @@
 
 #include "buffers/heap.h"
 #include "net/stack/tcp/tcp.h"
+#include "net/stack/udp.h"
 
 #define RETRY_NS (50 * LEAT_NS_PER_US) /* how soon refused output is offered again */
 
@@ -103,12 +104,16 @@ struct stack_source *stack_source_new(struct leat_loop *loop, const struct stack
         goto free_source;
     if (tcp_init(&ss->stack, loop, error) < 0)
         goto fini_stack;
-    if (leat_source_add(loop, &ss->source) < 0)
+    if (udp_init(&ss->stack, loop, error) < 0)
         goto fini_tcp;
+    if (leat_source_add(loop, &ss->source) < 0)
+        goto fini_udp;
     leat_timer_init(&ss->timer, loop, on_timer, ss);
     set_timer(ss);
     return ss;
 
+fini_udp:
+    udp_fini(&ss->stack);
 fini_tcp:
     tcp_fini(&ss->stack);
 fini_stack:
@@ -122,6 +127,7 @@ void stack_source_free(struct stack_source *ss)
 {
     leat_timer_stop(&ss->timer);
     leat_source_remove(ss->loop, &ss->source);
+    udp_fini(&ss->stack);
     tcp_fini(&ss->stack);
     stack_fini(&ss->stack);
     leat_heap_free(ss);

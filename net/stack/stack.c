@@ -1,5 +1,6 @@
 #include "net/stack/stack.h"
 #include "net/stack/tcp/tcp.h"
+#include "net/stack/udp.h"
 
 #include <errno.h>
 
@@ -193,6 +194,7 @@ unsigned stack_poll(struct stack *s, uint64_t now_ns)
     }
     if (likely(s->tcp != NULL))
         tcp_input_burst(s);
+    udp_deliver(s);
     release_burst(s);
     return s->rx_count;
 }
@@ -221,6 +223,7 @@ bool stack_flush(struct stack *s, uint64_t now_ns)
     if (s->tcp != NULL)
         tcp_flush(s->tcp);
     bool remains = tx_flush(s);
+    remains = udp_flushed(s) || remains;
     send_released(s);
     s->port->ops->reclaim(s->port, s->queue);
     return remains || s->looped_count > 0 || (s->tcp != NULL && s->tcp->dirty_first != NULL);

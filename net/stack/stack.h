@@ -39,6 +39,7 @@
 
 struct stack;
 struct stack_tcp;
+struct stack_udp;
 
 /* ---- received packets ---- */
 
@@ -259,6 +260,7 @@ struct stack {
     uint32_t released_count;
 
     struct stack_tcp *tcp; /* NULL until tcp_init */
+    struct stack_udp *udp; /* NULL until udp_init */
     struct stack_counters count;
     struct tx_ring tx;
     struct neighbour_table neighbours;
@@ -405,6 +407,8 @@ uint64_t reasm_tick(struct stack *s);
  * the caller keeps what it wanted to send. Not committing it is giving it back. */
 struct leat_packet *tx_reserve(struct stack *s, enum tx_class class);
 uint32_t tx_room(const struct stack *s, enum tx_class class);
+/* Whether the next tx_reserve finds a buffer, when there is room. */
+bool tx_has_head(struct stack *s);
 /* Commits the packet of the last tx_reserve; its head begins with a complete link header. */
 void tx_commit(struct stack *s, struct leat_packet *packet);
 /* Moves the packet of the last tx_reserve out of the ring (the caller has copied it), and one with

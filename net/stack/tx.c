@@ -27,6 +27,11 @@ static bool grant(struct stack *s)
     return s->tx.granted > 0;
 }
 
+bool tx_has_head(struct stack *s)
+{
+    return s->tx.granted > 0 || grant(s);
+}
+
 struct leat_packet *tx_reserve(struct stack *s, enum tx_class class)
 {
     if (unlikely(tx_room(s, class) == 0)) {

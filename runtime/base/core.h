@@ -26,6 +26,7 @@ struct leat_log;
 struct leat_loop;
 struct leat_pools;
 struct leat_transport;
+struct leat_udp_transport;
 struct leat_rng;
 struct leat_run_core;
 
@@ -37,9 +38,10 @@ struct leat_core {
     struct leat_log *log;
     struct leat_run_core *run;             /* net/run: the program's life, NULL outside leat_run */
     struct leat_transport *transports[16]; /* net/api: by the handle's transport bits */
-    struct http_core *http;                /* net/http: request objects, Date, counters */
-    const char *phase;                     /* static string, for dumps: "poll", "timers", ... */
-    uint32_t index;                        /* 0 .. LEAT_CORES_MAX - 1, unique in the process */
+    struct leat_udp_transport *udp_sockets, *udp_stack; /* net/api: of datagrams */
+    struct http_core *http; /* net/http: request objects, Date, counters */
+    const char *phase;      /* static string, for dumps: "poll", "timers", ... */
+    uint32_t index;         /* 0 .. LEAT_CORES_MAX - 1, unique in the process */
     uint32_t numa_node;
     struct leat_error error; /* the last failure of a synchronous call on this core */
 };

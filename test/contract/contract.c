@@ -8,6 +8,7 @@
         name(*state);                                                                              \
     }
 CONTRACT_TESTS(WRAP)
+CONTRACT_UDP_TESTS(WRAP)
 
 int main(int argc, char **argv)
 {
@@ -23,7 +24,7 @@ int main(int argc, char **argv)
     }
 #define ENTRY(name)                                                                                \
     {#name, test_##name, world_set_up, world_tear_down, (void *)(uintptr_t)transport},
-    const struct CMUnitTest all[] = {CONTRACT_TESTS(ENTRY)};
+    const struct CMUnitTest all[] = {CONTRACT_TESTS(ENTRY) CONTRACT_UDP_TESTS(ENTRY)};
     struct CMUnitTest tests[sizeof(all) / sizeof(all[0])];
     size_t count = 0;
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)

@@ -1,4 +1,5 @@
-/* The transport contract's tests (net/api/conn.h, clauses C1 to C26): what they stand on.
+/* The transport contracts' tests (net/api/conn.h, clauses C1 to C26; net/api/udp.h, U1 to U18):
+ * what they stand on.
  *
  * A world is one loop with one transport, and peers: the other ends of its connections, which are
  * played by hand. A transport brings its own kind of peers (raw sockets for the transports over the
@@ -19,6 +20,7 @@
 #include <leat/conn.h>
 #include <leat/loop.h>
 #include <leat/timer.h>
+#include <leat/udp.h>
 #include <string.h>
 
 #define CONTRACT_BUFFER_BYTES (UINT64_C(64) << 20) /* of all pools of a world */
@@ -26,6 +28,7 @@
 
 struct world;
 struct peer;
+struct udp_peer;
 
 struct contract_transport {
     const char *name;
@@ -47,6 +50,17 @@ struct contract_transport {
     void (*peer_close)(struct peer *peer);                                  /* FIN, and free */
     /* An address that nothing answers at, for connecting: packets vanish. false: none here. */
     bool (*black_hole)(struct world *w, struct leat_addr *addr);
+
+    /* A peer that sends and receives datagrams, on an address of that family; NULL: no such. */
+    struct udp_peer *(*udp_peer)(struct world *w, bool v6, struct leat_addr *bound);
+    void (*udp_send)(struct udp_peer *peer, const struct leat_addr *to, const void *bytes,
+                     size_t length);
+    /* Bytes, or -EAGAIN. */
+    long (*udp_receive)(struct udp_peer *peer, struct leat_addr *from, void *bytes, size_t room);
+    void (*udp_close)(struct udp_peer *peer);
+    /* The link takes nothing, or again; NULL: there is none to stop. */
+    void (*stall)(struct world *w, bool stalls);
+    const char *second_address; /* a further one of ours, for tests of U15 */
 };
 
 extern const struct contract_transport contract_epoll, contract_uring, contract_stack;
@@ -54,7 +68,8 @@ extern const struct contract_transport contract_epoll, contract_uring, contract_
 struct world {
     const struct contract_transport *transport;
     struct leat_loop *loop;
-    struct leat_addr any; /* an address to listen on, port 0 */
+    struct leat_addr any;  /* an address to listen on, port 0 */
+    struct leat_addr any6; /* the same of IPv6 */
     uint32_t core_index;
     void *shared; /* what the cores of one process share; made by the first to open */
     struct leat_core *core;
@@ -178,7 +193,30 @@ typedef void contract_test(struct world *w);
     X(c24_each_core_listens_once)                                                                  \
     X(c25_a_free_port_is_the_same_for_all_cores)                                                   \
     X(c26_addresses_that_cannot_be)
+#define CONTRACT_UDP_TESTS(X)                                                                      \
+    X(u01_a_stale_or_invented_handle_is_refused)                                                   \
+    X(u02_other_cores_are_refused)                                                                 \
+    X(u03_callbacks_never_nest)                                                                    \
+    X(u04_close_comes_once_and_last)                                                               \
+    X(u04_the_loops_end_closes)                                                                    \
+    X(u05_each_core_binds_once)                                                                    \
+    X(u05_a_free_port_is_the_same_for_all_cores)                                                   \
+    X(u06_addresses_that_cannot_be)                                                                \
+    X(u07_a_connected_socket_hears_its_peer_only)                                                  \
+    X(u08_datagrams_come_whole)                                                                    \
+    X(u08_datagrams_come_whole_over_ipv6)                                                          \
+    X(u09_held_bytes_stop_delivery)                                                                \
+    X(u10_what_waits_is_bounded)                                                                   \
+    X(u11_writable_comes_when_owed_and_only_then)                                                  \
+    X(u12_datagrams_go_in_order_at_the_end_of_the_turn)                                            \
+    X(u13_what_is_too_long_is_refused)                                                             \
+    X(u14_an_error_is_told_and_the_socket_lives)                                                   \
+    X(u15_a_reply_comes_from_the_address_that_was_asked)                                           \
+    X(u16_groups_and_broadcasts)                                                                   \
+    X(u17_a_wildcard_hears_both_families)                                                          \
+    X(u18_a_socket_keeps_the_loop_alive)
 #define CONTRACT_DECLARE(name) contract_test name;
 CONTRACT_TESTS(CONTRACT_DECLARE)
+CONTRACT_UDP_TESTS(CONTRACT_DECLARE)
 
 #endif

@@ -34,7 +34,8 @@ static int open_with(struct world *w, enum leat_sockets_which which)
         print_error("%s\n", error.sentence);
         return -1;
     }
-    return leat_addr_parse(&w->any, "127.0.0.1:0", 0, &error);
+    int result = leat_addr_parse(&w->any6, "[::1]:0", 0, &error);
+    return result == 0 ? leat_addr_parse(&w->any, "127.0.0.1:0", 0, &error) : result;
 }
 
 static void kernel_free_shared(void *shared)
@@ -160,6 +161,91 @@ static bool kernel_black_hole(struct world *w, struct leat_addr *addr)
     return true;
 }
 
+/* ---- datagrams ---- */
+
+struct udp_peer {
+    int fd;
+    bool v6;
+};
+
+static socklen_t to_kernel(const struct leat_addr *addr, struct sockaddr_in6 *to)
+{
+    if (addr->family == LEAT_FAMILY_IPV4) {
+        struct sockaddr_in in = address_of(addr);
+        memcpy(to, &in, sizeof(in));
+        return sizeof(in);
+    }
+    *to = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(addr->port)};
+    memcpy(&to->sin6_addr, addr->ip, sizeof(to->sin6_addr));
+    return sizeof(*to);
+}
+
+static void from_kernel(const struct sockaddr_in6 *from, struct leat_addr *addr)
+{
+    struct sockaddr_in in;
+    memcpy(&in, from, sizeof(in));
+    bool v4 = in.sin_family == AF_INET;
+    *addr = (struct leat_addr){.family = v4 ? LEAT_FAMILY_IPV4 : LEAT_FAMILY_IPV6,
+                               .port = ntohs(in.sin_port)};
+    if (v4)
+        memcpy(addr->ip, &in.sin_addr, sizeof(in.sin_addr));
+    else
+        memcpy(addr->ip, &from->sin6_addr, sizeof(from->sin6_addr));
+}
+
+static struct udp_peer *kernel_udp_peer(struct world *w, bool v6, struct leat_addr *bound)
+{
+    struct udp_peer *peer = malloc(sizeof(*peer));
+    struct sockaddr_in6 at;
+    socklen_t length = to_kernel(v6 ? &w->any6 : &w->any, &at);
+    assert_non_null(peer);
+    *peer = (struct udp_peer){socket(v6 ? AF_INET6 : AF_INET,
+                                     SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
+                              v6};
+    if (peer->fd < 0 || bind(peer->fd, (struct sockaddr *)&at, length) < 0) {
+        if (peer->fd >= 0)
+            close(peer->fd);
+        free(peer);
+        return NULL;
+    }
+    int room = 4 << 20;
+    assert_int_equal(setsockopt(peer->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room)), 0);
+    assert_int_equal(getsockname(peer->fd, (struct sockaddr *)&at, &length), 0);
+    from_kernel(&at, bound);
+    struct in_addr loopback = {htonl(INADDR_LOOPBACK)};
+    if (!v6)
+        assert_int_equal(setsockopt(peer->fd, IPPROTO_IP, IP_MULTICAST_IF, &loopback,
+                                    sizeof(loopback)),
+                         0);
+    return peer;
+}
+
+static void kernel_udp_send(struct udp_peer *peer, const struct leat_addr *to, const void *bytes,
+                            size_t length)
+{
+    struct sockaddr_in6 at;
+    socklen_t room = to_kernel(to, &at);
+    ssize_t sent = sendto(peer->fd, bytes, length, 0, (struct sockaddr *)&at, room);
+    assert_int_equal(sent, length);
+}
+
+static long kernel_udp_receive(struct udp_peer *peer, struct leat_addr *from, void *bytes,
+                               size_t room)
+{
+    struct sockaddr_in6 at = {0};
+    socklen_t length = sizeof(at);
+    ssize_t got = recvfrom(peer->fd, bytes, room, 0, (struct sockaddr *)&at, &length);
+    if (got >= 0 && from != NULL)
+        from_kernel(&at, from);
+    return got >= 0 ? got : -errno;
+}
+
+static void kernel_udp_close(struct udp_peer *peer)
+{
+    close(peer->fd);
+    free(peer);
+}
+
 #define KERNEL(label, opener)                                                                      \
     {                                                                                              \
         .name = label, .open = opener, .close = kernel_close, .free_shared = kernel_free_shared,   \
@@ -168,6 +254,9 @@ static bool kernel_black_hole(struct world *w, struct leat_addr *addr)
         .peer_send = kernel_peer_send, .peer_receive = kernel_peer_receive,                        \
         .peer_end = kernel_peer_end, .peer_reset = kernel_peer_reset,                              \
         .peer_close = kernel_peer_close, .black_hole = kernel_black_hole,                          \
+        .udp_peer = kernel_udp_peer, .udp_send = kernel_udp_send,                                  \
+        .udp_receive = kernel_udp_receive, .udp_close = kernel_udp_close,                          \
+        .second_address = "127.0.0.2:0",                                                           \
     }
 const struct contract_transport contract_epoll = KERNEL("epoll", epoll_open);
 const struct contract_transport contract_uring = KERNEL("uring", uring_open);

@@ -12,6 +12,7 @@ struct net {
     struct sim *sim;
     struct sim_host *host, *far;
     struct peer *peers;
+    struct udp_peer *udp_peers;
 };
 
 struct peer {
@@ -91,6 +92,92 @@ static void peer_on_accept(leat_conn conn, void *user)
 
 static const struct leat_conn_ops accept_ops = {.on_open = peer_on_accept};
 
+/* ---- peers of datagrams ---- */
+
+#define UDP_ROOM_BYTES (4u << 20)
+
+struct udp_peer {
+    struct udp_peer *next;
+    struct net *net;
+    leat_udp udp;
+    uint8_t *room; /* {from, length, bytes} one behind the other */
+    size_t length, read;
+    bool is_closed;
+};
+
+struct udp_kept {
+    struct leat_addr from;
+    size_t length;
+};
+
+static void udp_peer_on_datagrams(leat_udp udp, void *user, const struct leat_datagram *d,
+                                  unsigned count)
+{
+    struct udp_peer *p = user;
+    for (unsigned i = 0; i < count; i++) {
+        struct udp_kept kept = {.length = d[i].data.length_bytes};
+        kept.from.family = d[i].from.family;
+        kept.from.port = d[i].from.port;
+        memcpy(kept.from.ip, d[i].from.ip, sizeof(kept.from.ip));
+        assert_true(p->length + sizeof(kept) + kept.length <= UDP_ROOM_BYTES);
+        memcpy(p->room + p->length, &kept, sizeof(kept));
+        memcpy(p->room + p->length + sizeof(kept), d[i].data.data, kept.length);
+        p->length += sizeof(kept) + kept.length;
+    }
+}
+
+static const struct leat_udp_ops udp_peer_ops = {.on_datagrams = udp_peer_on_datagrams};
+
+static struct udp_peer *stack_udp_peer(struct world *w, bool v6, struct leat_addr *bound)
+{
+    struct net *net = w->shared;
+    struct udp_peer *p = calloc(1, sizeof(*p));
+    assert_non_null(p);
+    p->room = malloc(UDP_ROOM_BYTES);
+    assert_non_null(p->room);
+    p->net = net;
+    p->next = net->udp_peers;
+    net->udp_peers = p;
+    struct leat_addr any = sim_addr(net->far, v6, 0);
+    sim_enter(net->far);
+    assert_int_equal(leat_udp_bind(sim_loop(net->far), &any, NULL, &udp_peer_ops, p, &p->udp), 0);
+    assert_int_equal(leat_udp_local(p->udp, bound), 0);
+    sim_leave(net->far);
+    return p;
+}
+
+static void stack_udp_send(struct udp_peer *p, const struct leat_addr *to, const void *bytes,
+                           size_t length)
+{
+    sim_enter(p->net->far);
+    assert_int_equal(leat_udp_send_bytes(p->udp, to, bytes, length), 0);
+    sim_leave(p->net->far);
+}
+
+static long stack_udp_receive(struct udp_peer *p, struct leat_addr *from, void *bytes, size_t room)
+{
+    struct udp_kept kept;
+    if (p->read == p->length)
+        return -EAGAIN;
+    memcpy(&kept, p->room + p->read, sizeof(kept));
+    assert_true(kept.length <= room);
+    memcpy(bytes, p->room + p->read + sizeof(kept), kept.length);
+    p->read += sizeof(kept) + kept.length;
+    if (from != NULL)
+        *from = kept.from;
+    if (p->read == p->length)
+        p->read = p->length = 0;
+    return (long)kept.length;
+}
+
+static void stack_udp_close(struct udp_peer *p)
+{
+    sim_enter(p->net->far);
+    (void)leat_udp_close(p->udp);
+    p->is_closed = true;
+    sim_leave(p->net->far);
+}
+
 /* ---- the world ---- */
 
 static int stack_open(struct world *w)
@@ -106,6 +193,9 @@ static int stack_open(struct world *w)
     w->shared = net;
     w->loop = sim_loop(net->host);
     w->any = sim_addr(net->host, false, 0);
+    w->any6 = sim_addr(net->host, true, 0);
+    struct ip_addr second = ip_addr_v4(be32_put(0x0a00004d));
+    assert_int_equal(stack_add_address(sim_stack(net->host), &second, 24), 0);
     sim_enter(net->host);
     return 0;
 }
@@ -137,6 +227,9 @@ static void stack_close(struct world *w)
             (void)leat_conn_abort(p->conn);
         }
     }
+    for (struct udp_peer *p = net->udp_peers; p != NULL; p = p->next)
+        if (!p->is_closed)
+            (void)leat_udp_close(p->udp);
     sim_leave(net->far);
 }
 
@@ -147,6 +240,12 @@ static void stack_free_shared(void *shared)
     while (net->peers != NULL) {
         struct peer *p = net->peers;
         net->peers = p->next;
+        free(p);
+    }
+    while (net->udp_peers != NULL) {
+        struct udp_peer *p = net->udp_peers;
+        net->udp_peers = p->next;
+        free(p->room);
         free(p);
     }
     free(net);
@@ -250,12 +349,18 @@ static bool stack_black_hole(struct world *w, struct leat_addr *addr)
     return leat_addr_parse(addr, "10.0.0.200:80", 0, NULL) == 0;
 }
 
+static void stack_stall(struct world *w, bool stalls)
+{
+    sim_port(net_of(w)->host)->grant_refuse_ppm = stalls ? 1000000 : 0;
+}
+
 const struct contract_transport contract_stack = {
     .name = "stack",
     /* c22: a handshake that nobody accepted is no connection yet; c24, c25: cores of one host;
      * c26: its peers listen on another host's addresses */
     .skips = "c22_a_closed_listener_leaves_its_connections c24_each_core_listens_once "
-             "c25_a_free_port_is_the_same_for_all_cores c26_addresses_that_cannot_be",
+             "c25_a_free_port_is_the_same_for_all_cores c26_addresses_that_cannot_be "
+             "u05_each_core_binds_once u05_a_free_port_is_the_same_for_all_cores",
     .open = stack_open,
     .close = stack_close,
     .free_shared = stack_free_shared,
@@ -269,4 +374,10 @@ const struct contract_transport contract_stack = {
     .peer_reset = stack_peer_reset,
     .peer_close = stack_peer_close,
     .black_hole = stack_black_hole,
+    .udp_peer = stack_udp_peer,
+    .udp_send = stack_udp_send,
+    .udp_receive = stack_udp_receive,
+    .udp_close = stack_udp_close,
+    .stall = stack_stall,
+    .second_address = "10.0.0.77:0",
 };

@@ -165,6 +165,16 @@ void tcp_conn_close(struct stack_tcp *t, struct tcp_conn *c, enum leat_close_rea
         t->close_pended = true;
 }
 
+void tcp_address_gone(struct stack *s, const struct ip_addr *ip)
+{
+    struct stack_tcp *t = s->tcp;
+    for (uint32_t i = 0; t != NULL && i < t->conns.capacity_count; i++) {
+        struct tcp_conn *c = slots_at(&t->conns, i);
+        if (c != NULL && ip_addr_equal(&c->local, ip))
+            tcp_conn_close(t, c, LEAT_CLOSE_ADDRESS_GONE);
+    }
+}
+
 /* C10: both sides have ended, all was sent and delivered. */
 void tcp_settle(struct stack_tcp *t, struct tcp_conn *c)
 {

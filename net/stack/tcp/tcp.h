@@ -491,6 +491,8 @@ uint32_t tcp_ts_offset(struct stack_tcp *t, const struct tcp_flow *flow);
 extern const struct leat_transport_ops tcp_transport_ops;
 struct tcp_conn *tcp_conn_new(struct stack_tcp *t, const struct tcp_flow *flow, uint32_t hash,
                               const struct leat_conn_options *options);
+/* Connections from that address of ours end: it was taken away. */
+void tcp_address_gone(struct stack *s, const struct ip_addr *ip);
 void tcp_conn_close(struct stack_tcp *t, struct tcp_conn *c, enum leat_close_reason reason);
 void tcp_start_linger(struct stack_tcp *t, struct tcp_conn *c);
 void tcp_settle(struct stack_tcp *t, struct tcp_conn *c);
