@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "test/script/frame.h"
+#include "test/script/scripts.h"
 
 #define PEER_PORT 5000
 #define HOST_PORT 53
@@ -533,7 +534,7 @@ static void an_address_that_goes_ends_its_sockets(void **state)
     end(w);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rfc768_a_datagram_is_delivered_with_its_source),
@@ -559,5 +560,5 @@ int main(void)
         cmocka_unit_test(no_route_is_an_error_at_once),
         cmocka_unit_test(an_address_that_goes_ends_its_sockets),
     };
-    return cmocka_run_group_tests_name("script-udp", tests, NULL, NULL);
+    return scripts_main(tests, sizeof(tests) / sizeof(tests[0]), argc, argv);
 }
