@@ -32,7 +32,7 @@ static void say(int fd, const char *format, ...)
     (void)written;
 }
 
-/* The kernel sends signal_number, whose action is the default by now, when the time is up. The
+/* The kernel sends signal_number, whose action is not on_crash by now, when the time is up. The
  * system calls are made directly: glibc's wrapper may allocate. */
 static void bound_time(int signal_number)
 {
@@ -53,13 +53,24 @@ static void restore_default(int signal_number)
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+static void on_crash(int signal_number, siginfo_t *info, void *context);
+
+/* A handler that is not ours, such as a fuzzer's, which saves its input there. */
+static bool has_other_handler(int signal_number)
+{
+    struct sigaction action;
+    return sigaction(signal_number, NULL, &action) == 0 && action.sa_handler != SIG_DFL &&
+           action.sa_handler != SIG_IGN && action.sa_sigaction != on_crash;
+}
+
 static void backtrace_from(int fd, void *const *frames, unsigned count, int signal_number)
 {
     say(fd, "leat: addresses:");
     for (unsigned i = 0; i < count; i++)
         say(fd, " %p", frames[i]);
     say(fd, "\n");
-    restore_default(signal_number);
+    if (!has_other_handler(signal_number))
+        restore_default(signal_number);
     bound_time(signal_number);
     leat_crash_symbols(fd, frames, count);
 }

@@ -24,8 +24,9 @@ void *leat_crash_stack_new(void);
 void leat_crash_stack_free(void *stack); /* the same thread's */
 
 /* Writes the backtrace of the calling thread to fd, addresses, then names, beginning with the frame
- * that returns to from (__builtin_return_address) where it is found. Dies of signal_number when the
- * names do not come in time. */
+ * that returns to from (__builtin_return_address) where it is found. signal_number is raised when
+ * the names do not come in time; its action is the default from now on, unless a handler of
+ * somebody else, such as a fuzzer's, was installed. */
 void leat_crash_backtrace(int fd, const void *from, int signal_number);
 
 /* Writes frames as "  #0 function (file:line)"; where names are not known, as module+offset. */

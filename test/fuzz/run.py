@@ -1,20 +1,30 @@
 #!/usr/bin/env python3
-"""Builds the fuzz targets with clang and runs each for a while: `./dev fuzz [NAME [SECONDS]]`.
+"""Builds the fuzz targets with clang and runs them.
 
-With --short, every target for a few seconds, and one line `ok NAME` or `FAILED NAME` each. New
-inputs go to build-fuzz/found/NAME, crashes to build-fuzz/crash/NAME-*; what is worth keeping is
-copied into test/fuzz/corpus/NAME by hand.
+./dev fuzz [NAME [SECONDS]]   each for a minute, or that long
+./dev fuzz --short            each for a few seconds
+./dev fuzz --long [NAME]      each for twenty minutes at least, and for a million inputs at least
+./dev fuzz NAME FILE          one input, such as a crash
+./dev fuzz NAME --merge       chooses from corpus and found inputs what covers all that they cover
+
+One line `ok NAME` or `FAILED NAME` for each. New inputs go to build-fuzz/found/NAME, crashes to
+build-fuzz/crash/NAME-*.
 """
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / "build-fuzz"
+CORPUS = ROOT / "test/fuzz/corpus"
 SHORT_SECONDS = 15
 DEFAULT_SECONDS = 60
+LONG_SECONDS = 1200
+LONG_RUNS = 1_000_000
 
 
 def names():
@@ -24,7 +34,9 @@ def names():
 
 
 def fail(name, output):
-    print(f"FAILED {name}\n" + "\n".join("    " + l for l in output.splitlines()[-40:]))
+    lines = output.splitlines()
+    cause = [l for l in lines[:-40] if re.search("check failed|runtime error|ERROR: ", l)]
+    print(f"FAILED {name}\n" + "\n".join("    " + l for l in cause[:4] + lines[-40:]))
 
 
 def build():
@@ -42,44 +54,87 @@ def build():
     return True
 
 
-def fuzz(name, seconds):
-    found = BUILD / "found" / name
-    (BUILD / "crash").mkdir(exist_ok=True)
+def environment():
+    """What a sanitizer or a check finds ends the run, and libFuzzer saves the input."""
+    return {**os.environ, "UBSAN_OPTIONS": "halt_on_error=1:abort_on_error=1:print_stacktrace=1"}
+
+
+def run(name, seconds):
+    """(number of inputs that were run, edges seen), or None when one failed."""
+    found, crash = BUILD / "found" / name, BUILD / "crash"
+    crash.mkdir(exist_ok=True)
     found.mkdir(parents=True, exist_ok=True)
     command = [str(BUILD / "test/fuzz" / name), f"-max_total_time={seconds}", "-timeout=10",
                "-rss_limit_mb=2048", "-entropic=0", "-print_final_stats=1",
-               f"-artifact_prefix={BUILD}/crash/{name}-", str(found),
-               str(ROOT / "test/fuzz/corpus" / name)]
+               f"-artifact_prefix={crash}/{name}-", str(found), str(CORPUS / name)]
+    before = set(crash.iterdir())
     try:
         done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, errors="replace",
-                              timeout=seconds + 120)
+                              timeout=seconds + 600, env=environment())
         output, status = done.stdout, done.returncode
-    except subprocess.TimeoutExpired:
-        output, status = "did not end in time", 1
-    if status == 0:
-        ran = re.search(r"number_of_executed_units: *(\d+)", output)
-        print(f"ok fuzz {name} ({ran[1] if ran else '?'} inputs)", flush=True)
-        return True
+    except subprocess.TimeoutExpired as late:
+        output, status = (late.stdout or b"").decode(errors="replace") + "did not end in time", 1
+    ran = re.search(r"number_of_executed_units: *(\d+)", output)
+    seen = re.findall(r"cov: (\d+) ft:", output)
+    if status == 0 and ran and seen:
+        return int(ran[1]), int(seen[-1])
     fail(f"fuzz {name}", output)
-    return False
+    for artifact in sorted(set(crash.iterdir()) - before):
+        print(f"    replay it: ./dev fuzz {name} {artifact.relative_to(ROOT)}", flush=True)
+    return None
+
+
+def fuzz(name, seconds, runs=0):
+    """For that long at least, and for that many inputs at least."""
+    began, total, result = time.monotonic(), 0, None
+    while total < runs or result is None:
+        result = run(name, seconds)
+        if result is None:
+            return False
+        total += result[0]
+    took_s = int(time.monotonic() - began)
+    print(f"ok fuzz {name}: {total} inputs in {took_s} s, {result[1]} edges", flush=True)
+    return True
+
+
+def replay(name, path):
+    return subprocess.run([str(BUILD / "test/fuzz" / name), "-timeout=10", path],
+                          env=environment(), timeout=120).returncode
+
+
+def merge(name):
+    """The corpus and what was found become the smallest set of inputs that covers as much."""
+    kept = BUILD / "kept" / name
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(parents=True)
+    before = len(list((CORPUS / name).iterdir()))
+    subprocess.run([str(BUILD / "test/fuzz" / name), "-merge=1", "-timeout=10", str(kept),
+                    str(CORPUS / name), str(BUILD / "found" / name)], check=True, cwd=ROOT,
+                   env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    print(f"{name}: {before} inputs in the corpus, {len(list(kept.iterdir()))} in {kept}")
+    return 0
 
 
 def main(arguments):
-    short = "--short" in arguments
-    arguments = [a for a in arguments if a != "--short"]
-    chosen = arguments[:1] or names()
-    seconds = SHORT_SECONDS if short else DEFAULT_SECONDS
-    if len(arguments) > 1:
-        seconds = int(arguments[1])
+    how = [a for a in arguments if a in ("--short", "--long", "--merge")]
+    words = [a for a in arguments if a not in how]
+    chosen = words[:1] or names()
     unknown = [n for n in chosen if n not in names()]
     if unknown:
         print(f"fuzz: no target '{unknown[0]}'; there are: {', '.join(names()) or 'none'}")
         return 2
-    if not chosen:
-        return 0
     if not build():
         return 1
+    if "--merge" in how:
+        return max(merge(name) for name in chosen)
+    if len(words) > 1 and not words[1].isdigit():
+        return replay(chosen[0], words[1])
+    seconds = SHORT_SECONDS if "--short" in how else DEFAULT_SECONDS
+    if "--long" in how:
+        return 0 if all([fuzz(name, LONG_SECONDS, LONG_RUNS) for name in chosen]) else 1
+    if len(words) > 1:
+        seconds = int(words[1])
     return 0 if all([fuzz(name, seconds) for name in chosen]) else 1
 
 

@@ -110,6 +110,27 @@ static void panics_with_one_backtrace(void **state)
 #endif
 }
 
+static void leave(int signal_number)
+{
+    (void)signal_number;
+    _exit(7);
+}
+
+static void fail_a_check_under_a_fuzzer(void)
+{
+    signal(SIGABRT, leave);
+    fail_a_check();
+}
+
+static void panic_calls_a_handler_that_is_not_ours(void **state)
+{
+    int status = child_of(fail_a_check_under_a_fuzzer);
+    assert_said("check failed: 1 + 1 == 3");
+    assert_said("leat: addresses:");
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 7);
+}
+
 static void abort_now(void)
 {
     abort();
@@ -215,6 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reports_core_phase_and_lines),
         cmocka_unit_test(panics_with_one_backtrace),
+        cmocka_unit_test(panic_calls_a_handler_that_is_not_ours),
         cmocka_unit_test(dies_of_the_same_signal),
         cmocka_unit_test(reports_an_overflown_stack),
         cmocka_unit_test(ends_although_malloc_is_broken),
