@@ -78,8 +78,10 @@ bool addr_is_broadcast(const struct stack *s, const struct ip_addr *ip)
 
 /* ---- addresses ---- */
 
+/* Not later than its end. */
 static void addr_due(struct stack *s, struct stack_addr *a, uint64_t at_ns)
 {
+    at_ns = at_ns < a->valid_until_ns ? at_ns : a->valid_until_ns;
     a->next_ns = at_ns;
     if (at_ns < s->addr_next_ns)
         s->addr_next_ns = at_ns;
@@ -132,6 +134,7 @@ int addr_add_automatic(struct stack *s, const struct ip_addr *ip, unsigned prefi
         if (known->automatic) {
             known->preferred_until_ns = preferred_until_ns;
             known->valid_until_ns = valid_until_ns;
+            addr_due(s, known, known->next_ns);
         }
         return 0;
     }
@@ -162,7 +165,7 @@ void addr_conflict(struct stack *s, struct stack_addr *a)
 {
     if (a->state == ADDR_TENTATIVE) {
         a->state = ADDR_DUPLICATE;
-        a->next_ns = STACK_NEVER;
+        addr_due(s, a, STACK_NEVER);
     } else if (a->state == ADDR_VALID &&
                (a->defended_ns == 0 || s->now_ns - a->defended_ns > 10 * LEAT_NS_PER_S)) {
         a->defended_ns = s->now_ns;
@@ -192,14 +195,15 @@ static void addr_step(struct stack *s, struct stack_addr *a)
         addr_due(s, a, s->now_ns + LEAT_NS_PER_S);
         return;
     }
-    a->state = ADDR_VALID;
-    if (a->announces_left == 0) {
+    if (a->state == ADDR_TENTATIVE)
+        a->state = ADDR_VALID;
+    if (a->announces_left == 0 || a->state == ADDR_DUPLICATE) {
         a->next_ns = a->valid_until_ns;
         return;
     }
     a->announces_left--;
     announce(s, a);
-    addr_due(s, a, a->announces_left > 0 ? s->now_ns + 2 * LEAT_NS_PER_S : a->valid_until_ns);
+    addr_due(s, a, a->announces_left > 0 ? s->now_ns + 2 * LEAT_NS_PER_S : STACK_NEVER);
 }
 
 uint64_t addr_tick(struct stack *s)

@@ -151,7 +151,7 @@ static void check_addresses(struct lone *l)
         struct stack_addr *a = &l->s.addrs[i];
         CHECK(addr_find(&l->s, &a->ip) == a && !ip_addr_is_multicast(&a->ip));
         CHECK(a->state != ADDR_TENTATIVE || a->next_ns != STACK_NEVER);
-        CHECK(a->valid_until_ns > l->now_ns);
+        CHECK(a->valid_until_ns > l->now_ns && a->next_ns <= a->valid_until_ns);
     }
     for (uint32_t i = 1; i < l->s.route_count; i++)
         CHECK(l->s.routes[i - 1].prefix_bits >= l->s.routes[i].prefix_bits);
