@@ -42,6 +42,7 @@ class Served:
         self.count = 0
         self.lock = threading.Lock()
         self.requests = []
+        self.burst = 1  # requests that have come before the first is answered
         self.listener = socket.socket()
         self.listener.bind(("127.0.0.1", 0))
         self.listener.listen(64)
@@ -75,7 +76,7 @@ class Served:
         with connection, contextlib.suppress(OSError):
             kept = b""
             while True:
-                while b"\r\n\r\n" not in kept:
+                while kept.count(b"\r\n\r\n") < (1 if self.count else self.burst):
                     piece = connection.recv(65536)
                     if not piece:
                         return
@@ -338,11 +339,10 @@ class Errors(unittest.TestCase):
 
     def test_requests_behind_an_announced_close_are_sent_again(self):
         def answer(connection, number):
-            if number == 0:
-                time.sleep(0.2)  # until all that are pipelined have come
             connection.sendall(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
             return False
         with Served(answer) as server:
+            server.burst = 4
             code, report, err = load(server.url, "-n", "4", "-c", "1", "--pipeline", "4")
             self.assertEqual((code, err, report["requests"]), (0, "", 4))
             self.assertEqual(report["resent"], 3 + 2 + 1)
@@ -350,6 +350,12 @@ class Errors(unittest.TestCase):
 
 class OpenLoop(unittest.TestCase):
     STALL_S = 0.6
+
+    def check_due(self, report, rate, seconds):
+        """As many as were due until the loop saw that time was up; answers may come later."""
+        due = report["requests"] + report["unfinished"]
+        self.assertGreaterEqual(due, rate * seconds - 5)
+        self.assertLessEqual(due, rate * report["duration_s"] + 5)
 
     def stalled(self, *flags):
         """A server that stands still once."""
@@ -374,11 +380,11 @@ class OpenLoop(unittest.TestCase):
         # Two requests waited for the whole stall; but 120 were due in it.
         slow_us = self.STALL_S * 1e6
         self.assertGreaterEqual(closed["latency_us"]["max"], slow_us * 0.95)
-        self.assertLess(closed["latency_us"]["p90"], slow_us / 4)
+        self.assertLess(closed["latency_us"]["p90"], report["latency_us"]["p90"])
         self.assertGreaterEqual(report["latency_us"]["max"], slow_us * 0.95)
         self.assertGreaterEqual(report["latency_us"]["p90"], slow_us / 4)
         self.assertEqual(report["rate"], 200)
-        self.assertAlmostEqual(report["requests"] + report["unfinished"], 400, delta=5)
+        self.check_due(report, 200, 2)
 
     def test_what_is_not_answered_in_time_is_unfinished(self):
         def answer(connection, number):
@@ -387,9 +393,8 @@ class OpenLoop(unittest.TestCase):
         with Served(answer) as server:
             code, report, err = load(server.url, "-d", "1", "-c", "1", "--rate", "100")
             self.assertEqual((code, err), (0, ""))
-            self.assertLessEqual(report["requests"], 12)
-            self.assertAlmostEqual(report["requests"] + report["unfinished"],
-                                   100 * report["duration_s"], delta=3)
+            self.assertLessEqual(report["requests"], 10 * report["duration_s"] + 1)
+            self.check_due(report, 100, 1)
             self.assertGreater(report["latency_us"]["max"], 500_000)
 
     def test_the_cores_share_the_rate(self):
@@ -397,29 +402,26 @@ class OpenLoop(unittest.TestCase):
             code, report, err = load(url_of(program.address), "-d", "1", "--rate", "500", "-t",
                                      "2", "-c", "4")
             self.assertEqual((code, err, report["cores"]), (0, "", 2))
-            self.assertAlmostEqual(report["requests"], 500, delta=10)
+            self.check_due(report, 500, 1)
             self.assertIn("p99", report["late_us"])
 
 
 class Life(unittest.TestCase):
     def test_ctrl_c_prints_the_report_so_far(self):
-        with serve("--hello", "--cores", "1") as program, Program(
-                LEAT, "load", url_of(program.address), "-d", "1h", "--rate", "1000",
-                "--json") as client:
-            deadline = time.monotonic() + LIMIT_S
-            while not self.has_connected(client) and time.monotonic() < deadline:
-                time.sleep(0.02)
-            time.sleep(0.2)
+        enough = threading.Event()
+
+        def answer(connection, number):
+            connection.sendall(OK)
+            if number == 50:
+                enough.set()
+        with Served(answer) as server, Program(
+                LEAT, "load", server.url, "-d", "1h", "--rate", "100", "--json") as client:
+            self.assertTrue(enough.wait(LIMIT_S), client.text)
             self.assertEqual(client.end(INT), 0)
             report = json.loads(client.text["stdout"])
             self.assertGreater(report["requests"], 0)
             self.assertEqual(sum(report["errors"].values()), 0)
             self.assertLess(report["duration_s"], LIMIT_S)
-
-    def has_connected(self, client):
-        folder = f"/proc/{client.process.pid}/fd"
-        links = [os.path.join(folder, name) for name in os.listdir(folder)]
-        return sum(os.readlink(link).startswith("socket:") for link in links) > 10
 
     def test_a_server_that_is_not_there(self):
         port = free_port()
