@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "net/bypass_flags.h"
+#include "net/port/faults.h"
 #include "net/port/ports.h"
 #include "net/stack/source.h"
 
@@ -89,6 +90,19 @@ static int cores_check(const struct leat_net_options *o, struct leat_error *erro
     return 0;
 }
 
+static int faults_wrap(struct bypass *b, const struct faults_options *options,
+                       struct leat_error *error)
+{
+    struct leat_port *port = faults_port_new(b->port, options, error);
+    if (port == NULL) {
+        b->port->ops->close(b->port);
+        b->port = NULL;
+        return error->code;
+    }
+    b->port = port;
+    return 0;
+}
+
 static int port_open(struct bypass *b, const struct leat_net_options *o, struct leat_error *error)
 {
     static const struct mac_addr none;
@@ -100,8 +114,13 @@ static int port_open(struct bypass *b, const struct leat_net_options *o, struct 
         .is_mac_given = memcmp(&b->flags.mac, &none, sizeof(none)) != 0,
     };
     memcpy(options.mac, b->flags.mac.b, sizeof(options.mac));
+    struct faults_options faults;
+    if (o->faults != NULL && faults_parse(&faults, o->faults, error) < 0)
+        return error->code;
     b->port = b->kind->open(&options, error);
     if (b->port == NULL)
+        return error->code;
+    if (o->faults != NULL && faults_wrap(b, &faults, error) < 0)
         return error->code;
     b->info = b->port->info;
     return 0;

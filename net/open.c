@@ -36,6 +36,7 @@ static int check_unused(const struct leat_net_options *o, struct leat_error *err
                        : o->mtu_bytes != 0     ? "mtu"
                        : o->vlan != 0          ? "vlan"
                        : o->queue_count != 0   ? "queues"
+                       : o->faults != NULL     ? "net-faults"
                                                : NULL;
     if (flag == NULL)
         return 0;

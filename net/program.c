@@ -58,6 +58,10 @@ int leat_program_main(const struct leat_program *program, int argc, char **argv)
         {"vlan", LEAT_OPTION_COUNT, &options.vlan, "ID", "tag frames with this VLAN", 1, 4094},
         {"queues", LEAT_OPTION_COUNT, &options.queue_count, "N",
          "queues of the port (default: one for each core)", 1, 64},
+        {"net-faults", LEAT_OPTION_TEXT, &options.net_faults, "LIST",
+         "for tests, what the port does to packets of both directions:\n"
+         "loss=1%,reorder=1%,duplicate=0.5%,seed=7",
+         0, 0},
         {"busy-poll", LEAT_OPTION_FLAG, &options.busy_poll, NULL,
          "never sleep: lower latency for all of a core", 0, 0},
         {"buffers", LEAT_OPTION_BYTES, &options.buffer_bytes_max, "SIZE",

@@ -370,6 +370,7 @@ static int run_prepare(struct leat_run *run, struct leat_error *error)
         .mtu_bytes = o->mtu_bytes,
         .vlan = o->vlan,
         .queue_count = o->queue_count,
+        .faults = o->net_faults,
         .cores_count = run->cores_count,
     };
     run->net = leat_net_new(&net_options, error);

@@ -51,10 +51,11 @@ struct leat_run_options {
     struct leat_option_list listen; /* --listen, as written */
     struct leat_option_list ips;    /* of Leat's own stack, for a port: "10.0.0.2/24" */
     struct leat_option_list gateways;
-    const char *mac;      /* of the port ["the device's"] */
-    uint64_t mtu_bytes;   /* [the device's, at most 1500] */
-    uint64_t vlan;        /* tag of all frames [none] */
-    uint64_t queue_count; /* of the port [one for each core] */
+    const char *mac;        /* of the port ["the device's"] */
+    uint64_t mtu_bytes;     /* [the device's, at most 1500] */
+    uint64_t vlan;          /* tag of all frames [none] */
+    uint64_t queue_count;   /* of the port [one for each core] */
+    const char *net_faults; /* what the port does wrong on purpose: "loss=1%" [nothing] */
     bool busy_poll;
     bool json_log;
     bool stats; /* at the end, what each loop did: a line of JSON a core on standard error */

@@ -120,7 +120,8 @@ struct leat_link {
     X(RX_ERROR, "rx_error", "the hardware reported a damaged frame")                               \
     X(RX_TOO_LONG, "rx_too_long", "the frame is longer than the port's buffers")                   \
     X(TX_ERROR, "tx_error", "the port could not send the packet")                                  \
-    X(TX_LINK_DOWN, "tx_link_down", "the link is down")
+    X(TX_LINK_DOWN, "tx_link_down", "the link is down")                                            \
+    X(FAULT, "fault", "--net-faults lost the packet on purpose")
 
 enum leat_port_drop {
 #define LEAT_X(name, counter, sentence) LEAT_PORT_DROP_##name,
