@@ -23,6 +23,7 @@ BUILD = ROOT / "build-fuzz"
 CORPUS = ROOT / "test/fuzz/corpus"
 SHORT_SECONDS = 15
 DEFAULT_SECONDS = 60
+INPUT_SECONDS = 300  # of wall clock: a machine that stands still for a while is no finding
 LONG_SECONDS = 1200
 LONG_RUNS = 1_000_000
 
@@ -64,8 +65,8 @@ def run(name, seconds):
     found, crash = BUILD / "found" / name, BUILD / "crash"
     crash.mkdir(exist_ok=True)
     found.mkdir(parents=True, exist_ok=True)
-    command = [str(BUILD / "test/fuzz" / name), f"-max_total_time={seconds}", "-timeout=10",
-               "-rss_limit_mb=2048", "-entropic=0", "-print_final_stats=1",
+    command = [str(BUILD / "test/fuzz" / name), f"-max_total_time={seconds}", "-entropic=0",
+               f"-timeout={INPUT_SECONDS}", "-rss_limit_mb=2048", "-print_final_stats=1",
                f"-artifact_prefix={crash}/{name}-", str(found), str(CORPUS / name)]
     before = set(crash.iterdir())
     try:
@@ -99,7 +100,7 @@ def fuzz(name, seconds, runs=0):
 
 
 def replay(name, path):
-    return subprocess.run([str(BUILD / "test/fuzz" / name), "-timeout=10", path],
+    return subprocess.run([str(BUILD / "test/fuzz" / name), f"-timeout={INPUT_SECONDS}", path],
                           env=environment(), timeout=120).returncode
 
 
@@ -109,9 +110,10 @@ def merge(name):
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True)
     before = len(list((CORPUS / name).iterdir()))
-    subprocess.run([str(BUILD / "test/fuzz" / name), "-merge=1", "-timeout=10", str(kept),
-                    str(CORPUS / name), str(BUILD / "found" / name)], check=True, cwd=ROOT,
-                   env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run([str(BUILD / "test/fuzz" / name), "-merge=1", f"-timeout={INPUT_SECONDS}",
+                    str(kept), str(CORPUS / name), str(BUILD / "found" / name)], check=True,
+                   cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
     print(f"{name}: {before} inputs in the corpus, {len(list(kept.iterdir()))} in {kept}")
     return 0
 
