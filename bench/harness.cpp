@@ -121,12 +121,12 @@ int count(uint64_t iterations, const char *pattern, bool ours_only)
 {
     int failed = 0;
     each_case([&](const std::string &name, const bench_case *what) {
-        if (name.find(pattern) == std::string::npos ||
-            (ours_only && (what->is_alternative || what->is_uncounted)))
+        if (name.find(pattern) == std::string::npos || what->is_uncounted ||
+            (ours_only && what->is_alternative))
             return;
         Session session;
-        bool is_smaller = ours_only && what->counted_argument != 0;
-        if (!session.enter(what, is_smaller ? what->counted_argument : what->argument)) {
+        uint64_t smaller = what->counted_argument;
+        if (!session.enter(what, smaller != 0 ? smaller : what->argument)) {
             std::fprintf(stderr, "%s: setup failed\n", name.c_str());
             failed = 1;
             return;

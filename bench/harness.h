@@ -10,7 +10,7 @@
  *   build/bench/micro --list                their names
  *   build/bench/micro --count N [PATTERN]   each case whose name contains PATTERN runs N iterations
  *                                           once, with a callgrind dump named after it
- *   build/bench/micro --count-ours N        the same without the alternatives, of the size to count
+ *   build/bench/micro --count-ours N        the same without the alternatives
  *
  * `./dev bench micro` puts both together: ns, cycles and instructions per iteration; `./dev bench
  * count` keeps the instructions of our own cases in a table that CI compares. */
@@ -37,9 +37,9 @@ struct bench_case {
     void (*teardown)(void *state);                            /* may be NULL */
     void (*report)(void *state, struct bench_report *report); /* may be NULL */
     uint64_t argument;                                        /* setup's */
-    uint64_t counted_argument;    /* setup's for --count-ours, which takes less; 0: the same */
+    uint64_t counted_argument;    /* setup's for --count, when argument takes long; 0: the same */
     bool is_alternative;          /* what a user would take instead, or what the machine costs */
-    bool is_uncounted;            /* not for --count-ours: another case has its instructions */
+    bool is_uncounted;            /* another case has its instructions */
     uint64_t bytes_per_iteration; /* 0: no bytes/s shown */
     uint64_t items_per_iteration; /* 0: no items/s shown */
 };

@@ -1,4 +1,5 @@
-/* Parsing request heads, beside memchr looking for the line ends of the same bytes. */
+/* Parsing request heads, beside memchr looking for the line ends of the same bytes, and the parsers
+ * that h2o and (in its day) Node.js stand on. */
 #include "bench/harness.h"
 
 #include "net/http/message/parser.h"
@@ -92,16 +93,59 @@ static void find_line_ends(void *memory, uint64_t iterations)
     }
 }
 
+#if BENCH_HAVE_PICOHTTPPARSER
+/* Debian's libh2o exports picohttpparser and has no header for it. */
+struct phr_header {
+    const char *name;
+    size_t name_bytes;
+    const char *value;
+    size_t value_bytes;
+};
+int phr_parse_request(const char *bytes, size_t length, const char **method, size_t *method_bytes,
+                      const char **path, size_t *path_bytes, int *minor, struct phr_header *headers,
+                      size_t *header_count, size_t last_length);
+
+static void parse_pico(void *memory, uint64_t iterations)
+{
+    struct parse *state = memory;
+    struct phr_header headers[64];
+    const char *method, *path;
+    size_t method_bytes, path_bytes;
+    int minor;
+
+    for (uint64_t i = 0; i < iterations; i++) {
+        size_t count = 64;
+        int used = phr_parse_request((const char *)state->bytes, state->length, &method,
+                                     &method_bytes, &path, &path_bytes, &minor, headers, &count, 0);
+        if (used != (int)state->length)
+            abort();
+        bench_keep(headers);
+    }
+}
+#endif
+
+#if BENCH_HAVE_HTTP_PARSER
+/* In nodejs_parser.c: its header and ours give things the same names. */
+void nodejs_parse(const char *bytes, size_t length, uint64_t iterations);
+
+static void parse_node(void *memory, uint64_t iterations)
+{
+    const struct parse *state = memory;
+
+    nodejs_parse((const char *)state->bytes, state->length, iterations);
+}
+#endif
+
 #define CASE(label, function, number, request)                                                     \
     {                                                                                              \
         .name = label, .setup = setup, .run = function, .teardown = free, .argument = number,      \
         .bytes_per_iteration = sizeof(request) - 1, .items_per_iteration = 1                       \
     }
 
-#define ALTERNATIVE(label, set_up, function, tear_down, number, request)                           \
+#define ALTERNATIVE(label, function, number, request)                                              \
     {                                                                                              \
-        .name = label, .setup = set_up, .run = function, .teardown = tear_down,                    \
-        .argument = number, .bytes_per_iteration = sizeof(request) - 1, .items_per_iteration = 1,  \
+        .name = label, .setup = setup, .run = function, .teardown = free, .argument = number,      \
+        .bytes_per_iteration = sizeof(request) - 1, .items_per_iteration = 1,                      \
         .is_alternative = true                                                                     \
     }
 
@@ -111,7 +155,14 @@ static const struct bench_case cases[] = {
     CASE("browser", parse, 2, BROWSER),
     CASE("api", parse, 3, API),
     CASE("browser scalar", parse, 2 + SCALAR_OR_BEST, BROWSER),
-    ALTERNATIVE("browser memchr", setup, find_line_ends, free, 2, BROWSER),
-    ALTERNATIVE("api memchr", setup, find_line_ends, free, 3, API),
+    ALTERNATIVE("browser memchr", find_line_ends, 2, BROWSER),
+    ALTERNATIVE("api memchr", find_line_ends, 3, API),
+#if BENCH_HAVE_PICOHTTPPARSER
+    ALTERNATIVE("browser picohttpparser", parse_pico, 2, BROWSER),
+    ALTERNATIVE("api picohttpparser", parse_pico, 3, API),
+#endif
+#if BENCH_HAVE_HTTP_PARSER
+    ALTERNATIVE("browser http-parser", parse_node, 2, BROWSER),
+#endif
 };
 BENCH_GROUP(http_parser, cases);
