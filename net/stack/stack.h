@@ -18,7 +18,7 @@
 #include "net/stack/wire.h"
 #include "runtime/base/core.h"
 
-#define STACK_ADDRS_MAX      256 /* further ones are refused */
+#define STACK_ADDRS_MAX      512 /* further ones are refused */
 #define STACK_ROUTES_MAX     64  /* further ones are refused */
 #define STACK_BACKLOG        512 /* packets the port did not take yet; a power of two */
 #define STACK_BACKLOG_SPARED 64  /* of these, kept from data for ACKs, ARP and ICMP */

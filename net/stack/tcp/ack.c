@@ -183,7 +183,7 @@ static void advance(struct stack_tcp *t, struct tcp_conn *c, seq32 ack, struct d
     w->dup_acks = 0;
     c->idle_since_ms = t->now_ms;
     if ((c->flags & TCP_WANTS_WRITABLE) && seq_span(ack, w->send_end) < c->send_low)
-        w->wants_deliver = true;
+        tcp_want_deliver(t, c);
 }
 
 /* RFC 9293: SND.WL1 and SND.WL2 keep old segments from changing the window. */

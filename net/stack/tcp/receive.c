@@ -451,15 +451,19 @@ static void deliver_one(struct stack_tcp *t, struct tcp_conn *c)
         tcp_settle(t, c);
 }
 
+/* What wants it from here on has its turn in the next call. */
 void tcp_deliver(struct stack_tcp *t)
 {
+    struct tcp_work *w = t->deliver_first;
     t->in_burst = false;
-    for (struct tcp_work *w = t->dirty_first; w != NULL; w = w->dirty_next) {
-        if (!w->wants_deliver || w->conn == NULL)
-            continue;
+    t->deliver_first = NULL;
+    t->deliver_last = &t->deliver_first;
+    while (w != NULL) {
+        struct tcp_work *next = w->deliver_next;
         w->wants_deliver = false;
-        if (w->conn->state != TCP_CLOSED)
+        if (w->conn != NULL && w->conn->state != TCP_CLOSED)
             deliver_one(t, w->conn);
+        w = next;
     }
 }
 

@@ -75,16 +75,20 @@ void tcp_work_end(struct tcp_conn *c)
     tcp_pool_give(&tcp_of(c)->works, w);
 }
 
+static void work_dirty(struct stack_tcp *t, struct tcp_work *w)
+{
+    w->is_dirty = true;
+    w->dirty_next = NULL;
+    *t->dirty_last = w;
+    t->dirty_last = &w->dirty_next;
+}
+
 void tcp_dirty(struct tcp_conn *c)
 {
     struct tcp_work *w = tcp_work_of(c);
     if (w == NULL || w->is_dirty)
         return;
-    struct stack_tcp *t = tcp_of(c);
-    w->is_dirty = true;
-    w->dirty_next = NULL;
-    *t->dirty_last = w;
-    t->dirty_last = &w->dirty_next;
+    work_dirty(tcp_of(c), w);
 }
 
 static void on_pended(void *arg)
@@ -98,17 +102,27 @@ static void on_pended(void *arg)
     tcp_deliver(t);
 }
 
+static void deliver_work(struct stack_tcp *t, struct tcp_work *w)
+{
+    if (w->wants_deliver)
+        return;
+    w->wants_deliver = true;
+    w->deliver_next = NULL;
+    *t->deliver_last = w;
+    t->deliver_last = &w->deliver_next;
+}
+
 void tcp_want_deliver(struct stack_tcp *t, struct tcp_conn *c)
 {
     tcp_dirty(c);
     if (c->work == NULL)
         return;
-    c->work->wants_deliver = true;
+    deliver_work(t, c->work);
     if (!t->in_burst && !t->pended && leat_loop_pend(t->loop, on_pended, NULL) == 0)
         t->pended = true;
 }
 
-/* True: keep it for the next turn. */
+/* True: the port takes no more. */
 static bool flush_one(struct stack_tcp *t, struct tcp_conn *c)
 {
     if (c->state == TCP_CLOSED) {
@@ -118,24 +132,43 @@ static bool flush_one(struct stack_tcp *t, struct tcp_conn *c)
     bool is_blocked = tcp_output(t, c);
     tcp_set_timer(c);
     if (is_blocked || c->work->wants_deliver)
-        return true;
-    tcp_work_end(c);
-    return false;
+        tcp_dirty(c);
+    else
+        tcp_work_end(c);
+    return is_blocked;
 }
 
+/* Its connection has gone. What is in the list of deliveries leaves that first. */
+static void work_forget(struct stack_tcp *t, struct tcp_work *w)
+{
+    if (w->wants_deliver)
+        work_dirty(t, w);
+    else
+        tcp_pool_give(&t->works, w);
+}
+
+/* Once the port takes no more the others keep their turn: with a million of them, looking at each
+ * in vain would be all that a turn does. */
 void tcp_flush(struct stack_tcp *t)
 {
-    struct tcp_work *w = t->dirty_first, *next;
+    struct tcp_work *w = t->dirty_first, *next, **last = t->dirty_last;
+    bool is_blocked = false;
     t->dirty_first = NULL;
     t->dirty_last = &t->dirty_first;
-    for (; w != NULL; w = next) {
+    for (; w != NULL && !is_blocked; w = next) {
         next = w->dirty_next;
         w->is_dirty = false;
         if (w->conn == NULL)
-            tcp_pool_give(&t->works, w);
-        else if (flush_one(t, w->conn))
-            tcp_dirty(w->conn);
+            work_forget(t, w);
+        else
+            is_blocked = flush_one(t, w->conn);
     }
+    if (w == NULL)
+        return;
+    *last = t->dirty_first;
+    if (t->dirty_first == NULL)
+        t->dirty_last = last;
+    t->dirty_first = w;
 }
 
 static void on_slow_timer(struct leat_timer *timer, void *arg)
@@ -169,6 +202,7 @@ int tcp_init(struct stack *s, struct leat_loop *loop, struct leat_error *error)
     t->loop = loop;
     t->now_ms = (uint32_t)(s->now_ns / LEAT_NS_PER_MS);
     t->dirty_last = &t->dirty_first;
+    t->deliver_last = &t->deliver_first;
     t->reset_bucket = (struct token_bucket){s->now_ns, 200, 200, 1000};
     t->port_counter = (uint32_t)stack_random(s);
     pool_init(&t->works, sizeof(struct tcp_work));

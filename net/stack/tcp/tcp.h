@@ -29,9 +29,9 @@
 #include "net/stack/stack.h"
 #include "net/stack/tcp/table.h"
 
-#define TCP_CONNS_MAX       (1u << 20) /* further ones are refused, and counted */
-#define TCP_EMBRYOS_MAX     1024       /* further handshakes are done by cookie */
-#define TCP_TIME_WAIT_MAX   65536      /* the oldest is forgotten for a newer one */
+#define TCP_CONNS_MAX       (SLOTS_COUNT_MAX - 1) /* further ones are refused, and counted */
+#define TCP_EMBRYOS_MAX     1024                  /* further handshakes are done by cookie */
+#define TCP_TIME_WAIT_MAX   65536                 /* the oldest is forgotten for a newer one */
 #define TCP_LISTENERS_MAX   64
 #define TCP_OOO_RANGES_MAX  256  /* of one connection; further segments are dropped */
 #define TCP_SENT_RANGES_MAX 2048 /* of one connection; nothing new is sent meanwhile */
@@ -135,7 +135,7 @@ struct tcp_cubic { /* cubic.c */
 struct tcp_work {
     struct leat_timer timer; /* first */
     struct tcp_conn *conn;
-    struct tcp_work *dirty_next;
+    struct tcp_work *dirty_next, *deliver_next;
     uint64_t xmit_ns, ack_ns, user_ns; /* deadlines; STACK_NEVER */
     uint8_t xmit_timer;                /* enum tcp_xmit_timer */
     uint8_t backoff, probes;
@@ -327,6 +327,7 @@ struct stack_tcp {
     struct slots conns;
     struct tcp_table table;
     struct tcp_work *dirty_first, **dirty_last;
+    struct tcp_work *deliver_first, **deliver_last; /* those that want it: all are dirty, too */
     bool in_burst, pended, close_pended;
     uint32_t closed_first, closed_last;       /* index + 1, linked by hash: wait for on_close */
     struct tcp_rx *delivered[TCP_SLICES_MAX]; /* of the on_data that runs */
