@@ -13,11 +13,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SERVE_ADDRESS "127.0.0.1:8080"
+#define SERVE_ADDRESS         "127.0.0.1:8080"
+#define SERVE_CONNECTIONS_MAX (UINT32_C(1) << 24) /* transports have no room for more */
 
 struct serve { /* set up before the cores start, read by all of them */
     bool hello, access_log, list_directories;
-    const char *directory; /* NULL: none was given */
+    const char *directory;                  /* NULL: none was given */
+    uint64_t connections_max, keepalive_ns; /* 0: the default */
 };
 
 static void hello(struct leat_request *req)
@@ -83,6 +85,8 @@ static int start(struct leat_loop *loop)
     struct leat_http_options options = {
         .access_log = serve->access_log,
         .json_log = leat_run_options(loop)->json_log,
+        .connections_max = (uint32_t)serve->connections_max,
+        .keepalive_ns = serve->keepalive_ns,
     };
     leat_http_set_options(http, &options);
     if (serve->hello) {
@@ -155,6 +159,10 @@ int serve_main(int argc, char **argv)
          "a line on standard output for each response", 0, 0},
         {"list-directories", LEAT_OPTION_FLAG, &serve.list_directories, NULL,
          "list folders that have no index.html", 0, 0},
+        {"max-connections", LEAT_OPTION_COUNT, &serve.connections_max, "N",
+         "per core; one more gets a 503 (default: 100000)", 1, SERVE_CONNECTIONS_MAX},
+        {"keepalive", LEAT_OPTION_DURATION, &serve.keepalive_ns, "TIME",
+         "how long an idle connection is kept (default: 75s)", LEAT_NS_PER_MS, 0},
     };
     const struct leat_program program = {
         .name = "leat serve",

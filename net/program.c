@@ -72,7 +72,9 @@ int leat_program_main(const struct leat_program *program, int argc, char **argv)
          "error, warn, info or debug (default: info)", 0, 0},
         {"json-log", LEAT_OPTION_FLAG, &options.json_log, NULL, "log lines are JSON objects", 0, 0},
         {"stats", LEAT_OPTION_FLAG, &options.stats, NULL,
-         "at the end, what each loop did: a line of JSON a core on standard error", 0, 0},
+         "at the end and on SIGUSR1, what each loop did: a line of JSON a core\n"
+         "on standard error",
+         0, 0},
     };
     unsigned skipped = program->is_client ? 1 : 0; /* --listen */
     const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;

@@ -87,7 +87,10 @@ static bool posts_send(struct leat_run *run)
         if (core->owes_reload &&
             (core->loop == NULL || leat_loop_post(core->loop, run_core_reload, core) == 0))
             core->owes_reload = false;
-        must_retry = must_retry || core->owes_drain || core->owes_reload;
+        if (core->owes_stats &&
+            (core->loop == NULL || leat_loop_post(core->loop, run_core_stats, core) == 0))
+            core->owes_stats = false;
+        must_retry = must_retry || core->owes_drain || core->owes_reload || core->owes_stats;
     }
     pthread_mutex_unlock(&run->lock);
     return must_retry;
@@ -131,6 +134,11 @@ static void wait_reload(struct wait *wait)
 static void on_signal(struct wait *wait, int number)
 {
     struct leat_run *run = wait->run;
+    if (number == SIGUSR1) {
+        for (uint32_t i = 0; i < run->cores_count; i++)
+            run->cores[i].owes_stats = true;
+        return;
+    }
     pthread_mutex_lock(&run->lock);
     bool is_reload = number == SIGHUP && run->has_reload_hooks;
     pthread_mutex_unlock(&run->lock);
@@ -282,6 +290,8 @@ static int descriptors_open(struct leat_run *run, struct leat_error *error)
     sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
+    if (run->options->stats) /* else a program may want it for itself */
+        sigaddset(&set, SIGUSR1);
     int result = leat_signals_block();
     run->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     run->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);

@@ -58,7 +58,8 @@ struct leat_run_options {
     const char *net_faults; /* what the port does wrong on purpose: "loss=1%" [nothing] */
     bool busy_poll;
     bool json_log;
-    bool stats; /* at the end, what each loop did: a line of JSON a core on standard error */
+    bool stats; /* at the end and on SIGUSR1, what each loop did: a line of JSON a core on standard
+                   error */
     const char *log_level;        /* a name of enum leat_level ["info"] */
     uint64_t drain_timeout_ns;    /* [LEAT_DRAIN_TIMEOUT_NS] */
     uint64_t buffer_bytes_max;    /* bound of each core's buffer pools [leat_loop_options] */

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "buffers/heap.h"
 #include "runtime/base/crash.h"
 #include "runtime/base/list.h"
 
@@ -111,15 +112,25 @@ static void wait_for_all_stopped(struct leat_run *run)
 static void say_stats(struct leat_loop *loop)
 {
     struct leat_loop_metrics m;
+    struct leat_heap_stats heap;
     leat_loop_metrics(loop, &m);
+    leat_heap_stats(leat_core_now, &heap);
     char line[512];
     snprintf(line, sizeof(line),
              "{\"core\":%u,\"busy_ns\":%" PRIu64 ",\"idle_ns\":%" PRIu64 ",\"work_ns\":%" PRIu64
              ",\"work_cycles\":%" PRIu64 ",\"turns\":%" PRIu64 ",\"work_turns\":%" PRIu64
-             ",\"events\":%" PRIu64 ",\"timers\":%" PRIu64 ",\"sleeps\":%" PRIu64 "}\n",
+             ",\"events\":%" PRIu64 ",\"timers\":%" PRIu64 ",\"sleeps\":%" PRIu64
+             ",\"heap_bytes\":%" PRIu64 "}\n",
              leat_loop_index(loop), m.busy_ns, m.idle_ns, m.work_ns, m.work_cycles, m.turn_count,
-             m.work_turn_count, m.event_count, m.timer_count, m.sleep_count);
+             m.work_turn_count, m.event_count, m.timer_count, m.sleep_count,
+             heap.allocated_bytes - heap.freed_bytes);
     fputs(line, stderr);
+}
+
+void run_core_stats(void *run_core)
+{
+    const struct leat_run_core *core = run_core;
+    say_stats(core->loop);
 }
 
 static void core_end(struct leat_run_core *core)

@@ -53,7 +53,7 @@ struct leat_run_core {
 
     /* The waiting thread's. */
     pthread_t thread;
-    bool is_thread, owes_drain, owes_reload;
+    bool is_thread, owes_drain, owes_reload, owes_stats;
 };
 
 struct run_line {
@@ -91,6 +91,7 @@ struct leat_run {
 void *run_core_main(void *run_core);
 void run_core_drain(void *run_core);  /* posted to its loop */
 void run_core_reload(void *run_core); /* posted to its loop */
+void run_core_stats(void *run_core);  /* posted to its loop */
 void run_tell(struct leat_run *run);  /* wakes the waiting thread */
 
 #endif

@@ -33,6 +33,8 @@ uint32_t load_core_allows(const struct load_core *core, uint32_t wanted)
 {
     if (unlikely(core->stage != LOAD_RUNNING))
         return 0;
+    if (core->outstanding_count >= core->in_flight_max)
+        return 0;
     return core->budget_count < wanted ? (uint32_t)core->budget_count : wanted;
 }
 
@@ -58,6 +60,11 @@ static void core_finish(struct load_core *core)
     leat_timer_stop(&core->tick);
     leat_timer_stop(&core->due);
     leat_timer_stop(&core->stop);
+    if (core->load->is_ramp && core->results.begin_ns != 0) {
+        fprintf(stderr, "leat load: measured\n");
+        leat_timer_start(&core->stop, LOAD_SETTLE_NS, 0);
+        return;
+    }
     close_some(core);
 }
 
@@ -79,7 +86,7 @@ static void core_measure(struct load_core *core, uint64_t now_ns)
 /* No more requests: what was due and not sent is unfinished. */
 static void core_drain(struct load_core *core)
 {
-    if (core->stage == LOAD_PROBING)
+    if (core->stage < LOAD_RUNNING)
         core_finish(core);
     if (core->stage != LOAD_RUNNING)
         return;
@@ -98,11 +105,17 @@ static void core_drain(struct load_core *core)
     load_core_settled(core);
 }
 
+static void core_begin(struct load_core *core, uint64_t now_ns);
+
 static void on_stop(struct leat_timer *timer, void *arg)
 {
     struct load_core *core = arg;
-    if (core->stage == LOAD_DRAINING)
+    if (core->stage == LOAD_DONE)
+        close_some(core);
+    else if (core->stage == LOAD_DRAINING)
         core_finish(core);
+    else if (core->stage == LOAD_SETTLING)
+        core_begin(core, leat_loop_clock(core->loop));
     else
         core_drain(core);
 }
@@ -131,8 +144,27 @@ static void due_advance(struct load_core *core)
     core->due_ns += core->interval_ns + (fraction >> 32);
 }
 
+/* As many as there is room for, the longest idle connection first. */
+static void dispatch_limited(struct load_core *core, uint64_t now_ns)
+{
+    while (!list_is_empty(&core->idle) && load_core_allows(core, 1) > 0) {
+        struct load_slot *slot = container_of(core->idle.next, struct load_slot, link);
+        list_unlink(&slot->link);
+        if (slot->state == SLOT_OPEN)
+            load_slot_issue(slot, 1, now_ns, now_ns);
+        else
+            load_slot_start(slot, now_ns);
+        if (slot->state == SLOT_OPEN && slot->in_flight < core->load->pipeline_count)
+            list_push(&core->idle, &slot->link);
+    }
+}
+
 void load_core_dispatch(struct load_core *core, uint64_t now_ns, bool was_free)
 {
+    if (!load_is_open_loop(core->load)) {
+        dispatch_limited(core, now_ns);
+        return;
+    }
     while (!list_is_empty(&core->idle) && core->due_ns <= now_ns && load_core_allows(core, 1) > 0) {
         struct load_slot *slot = container_of(core->idle.next, struct load_slot, link);
         list_unlink(&slot->link);
@@ -171,18 +203,17 @@ static void schedule_init(struct load_core *core, uint64_t now_ns)
 
 void load_core_connect_more(struct load_core *core)
 {
-    while (core->stage == LOAD_RUNNING && core->slots_begun < core->slots_count &&
-           core->connecting_count < LOAD_CONNECTING_MAX) {
+    while ((core->stage == LOAD_RUNNING || core->stage == LOAD_RAMPING) &&
+           core->slots_begun < core->slots_count && core->connecting_count < LOAD_CONNECTING_MAX) {
         struct load_slot *slot = load_core_slot(core, core->slots_begun++);
         load_slot_init(slot, core);
         load_slot_revive(slot, leat_loop_clock(core->loop));
     }
 }
 
-void load_core_reached(struct load_core *core, uint64_t now_ns)
+/* From here on everything counts. */
+static void core_begin(struct load_core *core, uint64_t now_ns)
 {
-    if (likely(core->stage != LOAD_PROBING))
-        return;
     core->stage = LOAD_RUNNING;
     core->results.begin_ns = now_ns;
     core->results.end_ns = now_ns;
@@ -192,6 +223,36 @@ void load_core_reached(struct load_core *core, uint64_t now_ns)
         leat_timer_start(&core->stop, core->load->duration_ns, 0);
     if (load_is_open_loop(core->load))
         schedule_init(core, now_ns);
+    if (!core->load->is_ramp)
+        return;
+    if (load_takes_turns(core->load)) {
+        load_core_dispatch(core, now_ns, true);
+        return;
+    }
+    for (uint32_t i = 0; i < core->slots_begun; i++)
+        load_slot_go_on(load_core_slot(core, i), now_ns);
+}
+
+void load_core_reached(struct load_core *core, uint64_t now_ns)
+{
+    if (likely(core->stage != LOAD_PROBING))
+        return;
+    core->results.ramp_ns = now_ns;
+    if (core->load->is_ramp)
+        core->stage = LOAD_RAMPING;
+    else
+        core_begin(core, now_ns);
+}
+
+void load_core_ramped(struct load_core *core)
+{
+    if (++core->ramped_count < core->slots_count)
+        return;
+    core->results.ramp_ns = leat_loop_clock(core->loop) - core->results.ramp_ns;
+    core->stage = LOAD_SETTLING;
+    fprintf(stderr, "leat load: %u connections are open, and each had an answer\n",
+            core->ramped_count);
+    leat_timer_start(&core->stop, LOAD_SETTLE_NS, 0);
 }
 
 static void probe(struct load_core *core)
@@ -241,7 +302,7 @@ static void on_tick(struct leat_timer *timer, void *arg)
         core->sweep_at = core->sweep_at + 1 < core->slots_begun ? core->sweep_at + 1 : 0;
         load_slot_sweep(load_core_slot(core, core->sweep_at), now_ns);
     }
-    while (core->stage == LOAD_RUNNING && !list_is_empty(&core->dead)) {
+    while (core->stage < LOAD_DRAINING && !list_is_empty(&core->dead)) {
         struct load_slot *slot = container_of(core->dead.next, struct load_slot, link);
         if (now_ns - slot->since_ns < LOAD_RETRY_NS)
             break;
@@ -271,6 +332,11 @@ static void share_out(struct load_core *core)
     uint64_t count = load->connections_count / load->cores_count;
     count += core->index < load->connections_count % load->cores_count;
     core->slots_count = (uint32_t)count;
+    core->in_flight_max = UNBOUNDED;
+    if (load->in_flight_count != 0) {
+        core->in_flight_max = load->in_flight_count / load->cores_count;
+        core->in_flight_max += core->index < load->in_flight_count % load->cores_count;
+    }
     core->budget_count = UNBOUNDED;
     if (load->requests_count != 0) {
         core->budget_count = load->requests_count / load->cores_count;

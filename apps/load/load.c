@@ -63,6 +63,16 @@ static int check(const struct leat_command_line *line, const struct leat_run_opt
                         "one of them\n");
         return 2;
     }
+    if (load->is_ramp && load->is_per_request) {
+        fprintf(stderr, "leat load: --ramp keeps the connections that --connection-per-request "
+                        "would close: use one of them\n");
+        return 2;
+    }
+    if (load->rate != 0 && load->in_flight_count != 0) {
+        fprintf(stderr, "leat load: --rate asks on a schedule, --in-flight when there is room: use "
+                        "one of them\n");
+        return 2;
+    }
     if (load->duration_ns == 0 && load->requests_count == 0)
         load->duration_ns = LOAD_DURATION_NS;
     load->url = line->operand_items[0];
@@ -72,6 +82,9 @@ static int check(const struct leat_command_line *line, const struct leat_run_opt
     int result = load_target_parse(&load->target, load->url, &error);
     if (result < 0)
         return say(&error, result == -EINVAL ? 2 : 1);
+    result = load_sources_parse(load, &error);
+    if (result < 0)
+        return say(&error, 2);
     result = load_request_make(load, &error);
     return result < 0 ? say(&error, result == -EINVAL ? 2 : 1) : 0;
 }
@@ -107,6 +120,18 @@ int load_main(int argc, char **argv)
          1, LEAT_NS_PER_S},
         {"pipeline", LEAT_OPTION_COUNT, &load.pipeline_count, "N",
          "requests under way on a connection (default: 1)", 1, LOAD_PIPELINE_MAX},
+        {"in-flight", LEAT_OPTION_COUNT, &load.in_flight_count, "N",
+         "requests under way over all connections, which take turns\n"
+         "(default: --pipeline on each)",
+         1, LOAD_CONNECTIONS_MAX},
+        {"ramp", LEAT_OPTION_FLAG, &load.is_ramp, NULL,
+         "measure when all connections are open and had an answer, with a\n"
+         "second of rest before and after; says so on standard error",
+         0, 0},
+        {"from", LEAT_OPTION_LIST, &load.from, "ADDR[-ADDR]",
+         "connect from these addresses, 28000 connections from each; may be\n"
+         "repeated",
+         0, 0},
         {"m|method", LEAT_OPTION_TEXT, &load.method, "NAME",
          "method (default: GET, with a body POST)", 0, 0},
         {"body", LEAT_OPTION_TEXT, &load.body, "TEXT|@FILE", "body of each request", 0, 0},

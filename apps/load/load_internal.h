@@ -24,12 +24,15 @@
 #include "runtime/base/list.h"
 
 #define LOAD_ADDRESSES_MAX   8
+#define LOAD_SOURCES_MAX     LEAT_OPTION_LIST_MAX
+#define LOAD_PORTS           28000 /* connections from one address of --from: a port each */
 #define LOAD_PIPELINE_MAX    1024
 #define LOAD_CONNECTIONS_MAX (UINT32_C(1) << 24) /* transport slots have 24 bits */
 #define LOAD_CONNECTING_MAX  256                 /* connections being opened at once, per core */
 #define LOAD_CLOSES_PER_TURN 512
 #define LOAD_RETRY_NS        (100 * LEAT_NS_PER_MS)
 #define LOAD_TICK_NS         (10 * LEAT_NS_PER_MS)
+#define LOAD_SETTLE_NS       LEAT_NS_PER_S /* around the measurement of --ramp: nobody asks */
 #define LOAD_DRAIN_NS        LEAT_NS_PER_S /* for answers to what was sent, at the end */
 #define LOAD_LINGER_NS       (500 * LEAT_NS_PER_MS)
 #define LOAD_TIMEOUT_SWEEPS  4                   /* passes over all slots per timeout */
@@ -63,15 +66,24 @@ struct load_target {
     unsigned addresses_count;
 };
 
+/* Addresses of one network, counting up. */
+struct load_source {
+    struct leat_addr first;
+    uint32_t count;
+};
+
 struct load {
     /* Flags. */
     uint64_t connections_count, duration_ns, rate, pipeline_count, timeout_ns, requests_count;
-    uint64_t expect_status; /* 0: that of the first answer, which must be below 400 */
-    bool is_json, is_per_request, is_any_body;
+    uint64_t in_flight_count; /* over all connections, 0: no limit */
+    uint64_t expect_status;   /* 0: that of the first answer, which must be below 400 */
+    bool is_json, is_per_request, is_any_body, is_ramp;
     const char *url, *method, *body;
-    struct leat_option_list headers;
+    struct leat_option_list headers, from;
 
     struct load_target target;
+    struct load_source sources[LOAD_SOURCES_MAX]; /* of --from */
+    uint32_t sources_count, sources_addresses_count;
     enum leat_method method_number;
     uint8_t *request; /* copies_count times the same request */
     size_t request_bytes;
@@ -90,7 +102,9 @@ struct load_answer {
 };
 
 enum load_stage {
-    LOAD_PROBING, /* one connection at a time, address after address, until one opens */
+    LOAD_PROBING,  /* one connection at a time, address after address, until one opens */
+    LOAD_RAMPING,  /* --ramp: each connection opens and has one answer, which is not measured */
+    LOAD_SETTLING, /* and all rest for LOAD_SETTLE_NS */
     LOAD_RUNNING,
     LOAD_DRAINING, /* sends nothing more, waits for answers */
     LOAD_DONE,
@@ -107,6 +121,7 @@ struct load_results {
     uint64_t errors[LOAD_ERROR_COUNT];
     uint64_t received_bytes, sent_bytes;
     uint64_t connects_count, resent_count, unfinished_count;
+    uint64_t ramp_ns;          /* from the first connection until the last had its answer */
     uint64_t begin_ns, end_ns; /* from the first connection to the last answer, or the end asked */
     double busy, wait;         /* shares of that time */
     struct histogram latency, late;
@@ -122,12 +137,15 @@ struct load_core {
     uint32_t slots_count, slots_begun, slots_closed;
     size_t slot_bytes;
     uint8_t *slots;
-    struct list idle; /* open loop: slots that can take a request, the longest idle first */
+    struct list idle; /* open loop, in-flight limit: slots that can take a request, the longest idle
+                       * first */
     struct list dead; /* slots that wait for LOAD_RETRY_NS, in order */
     uint32_t connecting_count, sweep_at;
     unsigned address_index;
     uint64_t budget_count;      /* requests that may still be sent */
     uint64_t outstanding_count; /* requests without an answer */
+    uint64_t in_flight_max;
+    uint32_t ramped_count; /* slots that had their answer */
     struct http_reader_core reader;
 
     /* Open loop: when the next request is due, with 32 fractional bits, and the time between. */
@@ -158,12 +176,21 @@ struct load_slot {
 /* target.c: return 0, or -errno with a sentence. load->request is malloc'd. */
 int load_target_parse(struct load_target *target, const char *url, struct leat_error *error);
 int load_request_make(struct load *load, struct leat_error *error);
+int load_sources_parse(struct load *load, struct leat_error *error);
+/* Where the connection of that number comes from; NULL: wherever. */
+const struct leat_addr *load_source_at(const struct load *load, uint64_t number,
+                                       struct leat_addr *addr);
 
 /* core.c */
 int load_core_start(struct load *load, struct leat_loop *loop);
 static inline bool load_is_open_loop(const struct load *load)
 {
     return load->rate != 0;
+}
+/* Requests go to the connection that is idle longest, not to the one that was just answered. */
+static inline bool load_takes_turns(const struct load *load)
+{
+    return load->rate != 0 || load->in_flight_count != 0;
 }
 /* How many of wanted requests may be sent now. */
 uint32_t load_core_allows(const struct load_core *core, uint32_t wanted);
@@ -172,6 +199,7 @@ void load_core_missed(struct load_core *core, enum leat_close_reason reason); /*
 /* Sends what is due. was_free: a slot was idle before this call's occasion. */
 void load_core_dispatch(struct load_core *core, uint64_t now_ns, bool was_free);
 void load_core_connect_more(struct load_core *core);
+void load_core_ramped(struct load_core *core); /* one more connection had its first answer */
 /* Requests were answered or lost: ends the run when they were the last. */
 void load_core_settled(struct load_core *core);
 void load_core_say(struct load_core *core, int code, const char *format, ...) LEAT_PRINTF(3, 4);
@@ -181,6 +209,7 @@ struct load_slot *load_core_slot(const struct load_core *core, uint32_t index);
 void load_slot_init(struct load_slot *slot, struct load_core *core);
 void load_slot_start(struct load_slot *slot, uint64_t due_ns); /* due: of its request, if it has */
 void load_slot_issue(struct load_slot *slot, uint32_t count, uint64_t due_ns, uint64_t now_ns);
+void load_slot_go_on(struct load_slot *slot, uint64_t now_ns); /* after LOAD_SETTLING */
 void load_slot_sweep(struct load_slot *slot, uint64_t now_ns);
 void load_slot_revive(struct load_slot *slot, uint64_t now_ns); /* after LOAD_RETRY_NS */
 void load_slot_fini(struct load_slot *slot);                    /* closes or aborts it */

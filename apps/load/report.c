@@ -87,6 +87,7 @@ static void total_add(struct total *total, const struct load_results *from)
     sum->connects_count += from->connects_count;
     sum->resent_count += from->resent_count;
     sum->unfinished_count += from->unfinished_count;
+    sum->ramp_ns = from->ramp_ns > sum->ramp_ns ? from->ramp_ns : sum->ramp_ns;
     for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++)
         sum->errors[i] += from->errors[i];
     histogram_merge(&sum->latency, &from->latency);
@@ -175,6 +176,8 @@ static void say_json(const struct load *load, const struct total *total, bool is
            sum->busy, total->busy_max, sum->wait, is_client_limited ? "true" : "false");
     printf(", \"connections\": %" PRIu64 ", \"connects\": %" PRIu64 ", \"cores\": %u",
            load->connections_count, sum->connects_count, load->cores_count);
+    if (load->is_ramp)
+        printf(", \"ramp_s\": %.6f", (double)sum->ramp_ns / (double)LEAT_NS_PER_S);
     printf(", \"resent\": %" PRIu64 ", \"unfinished\": %" PRIu64 ", \"status\": %u}\n",
            sum->resent_count, sum->unfinished_count, sum->answer.status);
 }
@@ -246,6 +249,9 @@ static void say_text(const struct load *load, const struct total *total, bool is
                    error_sentences[i]);
         }
     }
+    if (load->is_ramp)
+        printf("ramp        %.2f s until each connection had an answer\n",
+               (double)sum->ramp_ns / (double)LEAT_NS_PER_S);
     if (sum->unfinished_count > 0) {
         printf("unfinished  %" PRIu64 ": due or sent, but not answered when time was up\n",
                sum->unfinished_count);

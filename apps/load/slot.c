@@ -46,7 +46,8 @@ static void slot_give_back(struct load_slot *slot)
 {
     struct load_core *core = slot->core;
     core->outstanding_count -= slot->in_flight;
-    core->budget_count += slot->in_flight;
+    if (likely(core->stage != LOAD_RAMPING))
+        core->budget_count += slot->in_flight;
     core->results.resent_count += slot->in_flight - slot->owed;
     slot->in_flight = 0;
     slot->owed = 0;
@@ -96,7 +97,8 @@ static void slot_take(struct load_slot *slot, uint32_t count, uint64_t due_ns)
         slot->due_ns[ring_at(slot, slot->in_flight + i)] = due_ns;
     slot->in_flight = (uint16_t)(slot->in_flight + count);
     slot->owed = (uint16_t)(slot->owed + count);
-    core->budget_count -= count;
+    if (likely(core->stage != LOAD_RAMPING))
+        core->budget_count -= count;
     core->outstanding_count += count;
 }
 
@@ -118,11 +120,34 @@ static void slot_fill(struct load_slot *slot, uint64_t now_ns)
         load_slot_issue(slot, count, now_ns, now_ns);
 }
 
+/* While the connections are being made: one request on each. */
+static void slot_ramp(struct load_slot *slot, uint64_t now_ns)
+{
+    struct load_core *core = slot->core;
+    if (!slot->has_answered) {
+        load_slot_issue(slot, 1, now_ns, now_ns);
+        return;
+    }
+    if (load_takes_turns(core->load))
+        list_push(&core->idle, &slot->link);
+    load_core_ramped(core);
+}
+
+void load_slot_go_on(struct load_slot *slot, uint64_t now_ns)
+{
+    if (slot->state == SLOT_OPEN)
+        slot_fill(slot, now_ns);
+}
+
 /* There is room for a request, or more. */
 static void slot_is_free(struct load_slot *slot, uint64_t now_ns)
 {
     struct load_core *core = slot->core;
-    if (!load_is_open_loop(core->load)) {
+    if (unlikely(core->stage == LOAD_RAMPING)) {
+        slot_ramp(slot, now_ns);
+        return;
+    }
+    if (!load_takes_turns(core->load)) {
         slot_fill(slot, now_ns);
         return;
     }
@@ -153,12 +178,20 @@ static void slot_missed(struct load_slot *slot, enum leat_close_reason reason)
                   leat_close_reason_sentence(reason));
     if (slot->in_flight > 0) {
         slot_lose(slot, kind);
-    } else if (core->stage == LOAD_RUNNING) {
+    } else if (core->stage <= LOAD_RUNNING) {
         core->results.errors[kind]++; /* in place of the request that it was for */
         core->budget_count -= core->budget_count > 0 ? 1 : 0;
     }
     slot_wait(slot);
     load_core_settled(core);
+}
+
+/* Among those of all cores. */
+static uint64_t slot_number(const struct load_slot *slot)
+{
+    const struct load_core *core = slot->core;
+    size_t offset_bytes = (size_t)((const uint8_t *)slot - core->slots);
+    return (uint64_t)core->slots_count * core->index + offset_bytes / core->slot_bytes;
 }
 
 void load_slot_start(struct load_slot *slot, uint64_t due_ns)
@@ -171,7 +204,9 @@ void load_slot_start(struct load_slot *slot, uint64_t due_ns)
     http_reader_init(&slot->reader);
     if (core->load->is_per_request)
         slot_take(slot, 1, due_ns);
-    int result = leat_connect(core->loop, &target->addresses[core->address_index], NULL,
+    struct leat_addr from;
+    int result = leat_connect(core->loop, &target->addresses[core->address_index],
+                              load_source_at(core->load, slot_number(slot), &from),
                               &core->load->conn_options, &slot_ops, slot, &slot->conn);
     if (result < 0) {
         load_core_say(core, result, "%s", leat_loop_error(core->loop)->sentence);
@@ -184,7 +219,7 @@ void load_slot_revive(struct load_slot *slot, uint64_t now_ns)
     struct load_core *core = slot->core;
     if (!core->load->is_per_request)
         load_slot_start(slot, now_ns);
-    else if (load_is_open_loop(core->load))
+    else if (load_takes_turns(core->load))
         slot_is_free(slot, now_ns);
     else if (load_core_allows(core, 1) > 0)
         load_slot_start(slot, now_ns);
@@ -220,9 +255,11 @@ static bool slot_answered(struct load_slot *slot, uint64_t now_ns)
     slot->since_ns = now_ns;
     slot->has_answered = true;
     core->outstanding_count--;
-    core->results.requests_count++;
-    core->results.end_ns = now_ns;
-    histogram_record(&core->results.latency, now_ns > due_ns ? now_ns - due_ns : 0);
+    if (likely(core->stage >= LOAD_RUNNING)) {
+        core->results.requests_count++;
+        core->results.end_ns = now_ns;
+        histogram_record(&core->results.latency, now_ns > due_ns ? now_ns - due_ns : 0);
+    }
     load_check(core, &slot->reader);
     return slot->reader.is_keep_alive && !core->load->is_per_request;
 }
@@ -330,7 +367,7 @@ static void slot_again(struct load_slot *slot)
 {
     struct load_core *core = slot->core;
     uint64_t now_ns = leat_loop_clock(core->loop);
-    if (core->stage != LOAD_RUNNING)
+    if (core->stage > LOAD_RUNNING)
         return;
     if (!slot->has_answered)
         slot_wait(slot); /* a server that accepts and closes is not asked in a circle */

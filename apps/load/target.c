@@ -1,6 +1,7 @@
 /* From a URL and flags to addresses and the bytes of a request. */
 #include "apps/load/load_internal.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -229,4 +230,62 @@ int load_request_make(struct load *load, struct leat_error *error)
     return result < 0 || load->request != NULL
                ? result
                : leat_fail(error, -ENOMEM, "no memory for the request");
+}
+
+/* ---- Where connections come from ---- */
+
+static bool ip_parse(const char *text, struct leat_addr *addr)
+{
+    *addr = (struct leat_addr){.family = LEAT_FAMILY_IPV4};
+    if (inet_pton(AF_INET, text, addr->ip) == 1)
+        return true;
+    addr->family = LEAT_FAMILY_IPV6;
+    return inet_pton(AF_INET6, text, addr->ip) == 1;
+}
+
+/* "ADDR" or "ADDR-ADDR", which differ in the last byte only, as the ranges of --ip. */
+static bool source_parse(struct load_source *source, const char *text)
+{
+    char first[64];
+    struct leat_addr last;
+    size_t length = strcspn(text, "-");
+    snprintf(first, sizeof(first), "%.*s", (int)length, text);
+    if (length >= sizeof(first) || !ip_parse(first, &source->first) ||
+        !ip_parse(text[length] == '-' ? text + length + 1 : first, &last))
+        return false;
+    size_t at = source->first.family == LEAT_FAMILY_IPV4 ? 3 : 15;
+    if (last.family != source->first.family || memcmp(last.ip, source->first.ip, at) != 0 ||
+        last.ip[at] < source->first.ip[at])
+        return false;
+    source->count = (uint32_t)(last.ip[at] - source->first.ip[at]) + 1;
+    return true;
+}
+
+int load_sources_parse(struct load *load, struct leat_error *error)
+{
+    for (unsigned i = 0; i < load->from.count; i++) {
+        struct load_source *source = &load->sources[load->sources_count++];
+        if (!source_parse(source, load->from.items[i]))
+            return leat_fail(error, -EINVAL,
+                             "--from %s is no address and no range of them: write 10.0.0.5 or "
+                             "10.0.0.5-10.0.0.9, whose ends may differ in the last byte only",
+                             load->from.items[i]);
+        load->sources_addresses_count += source->count;
+    }
+    return 0;
+}
+
+const struct leat_addr *load_source_at(const struct load *load, uint64_t number,
+                                       struct leat_addr *addr)
+{
+    if (load->sources_count == 0)
+        return NULL;
+    uint32_t index = (uint32_t)(number / LOAD_PORTS % load->sources_addresses_count);
+    const struct load_source *source = load->sources;
+    for (; index >= source->count; source++)
+        index -= source->count;
+    *addr = source->first;
+    uint8_t *last = &addr->ip[addr->family == LEAT_FAMILY_IPV4 ? 3 : 15];
+    *last = (uint8_t)(*last + index);
+    return addr;
 }

@@ -116,7 +116,10 @@ class Counts(unittest.TestCase):
                 for flags in ((), ("--pipeline", "8"), ("--connection-per-request",),
                               ("--rate", "4000"), ("-t", "2"),
                               ("--rate", "2000", "--connection-per-request"),
-                              ("--rate", "9000", "--pipeline", "3", "-t", "2")):
+                              ("--rate", "9000", "--pipeline", "3", "-t", "2"),
+                              ("--in-flight", "3"), ("--in-flight", "4", "--pipeline", "2"),
+                              ("--in-flight", "2", "-t", "2"),
+                              ("--in-flight", "3", "--connection-per-request")):
                     with self.subTest(net=net, flags=flags):
                         code, report, err = load(url_of(program.address), "-n", "500", "-c", "7",
                                                  "--net", net, *flags)
@@ -127,6 +130,22 @@ class Counts(unittest.TestCase):
                         seen = self.answered(program.address)
                         total += 1
                         self.assertEqual(seen, total)
+
+    def test_of_a_ramp_are_apart(self):
+        """Each connection asks once before the measurement, which does not count it."""
+        with serve("--cores", "1") as program:
+            total = 0
+            for flags in ((), ("--in-flight", "5"), ("--rate", "5000"), ("-t", "2")):
+                with self.subTest(flags=flags):
+                    code, report, err = load(url_of(program.address), "-n", "200", "-c", "40",
+                                             "--ramp", *flags)
+                    lines = [line for line in err.splitlines() if "each had an answer" in line]
+                    self.assertEqual((code, report["requests"]), (0, 200), err)
+                    self.assertEqual(len(lines), 2 if "-t" in flags else 1)
+                    self.assertEqual(report["connects"], 40)
+                    self.assertGreater(report["ramp_s"], 0)
+                    total += 40 + 200 + 1  # the last is the one that looks
+                    self.assertEqual(self.answered(program.address), total)
 
     def test_agree_when_time_is_up(self):
         with serve("--cores", "1") as program:
@@ -406,6 +425,44 @@ class OpenLoop(unittest.TestCase):
             self.assertIn("p99", report["late_us"])
 
 
+class Turns(unittest.TestCase):
+    def test_no_more_are_in_flight_and_all_connections_take_part(self):
+        now, most, lock, seen = 0, 0, threading.Lock(), set()
+
+        def answer(connection, number):
+            nonlocal now, most
+            with lock:
+                now += 1
+                most = max(most, now)
+                seen.add(id(connection))
+            time.sleep(0.01)
+            with lock:
+                now -= 1
+            connection.sendall(OK)
+        with Served(answer) as server:
+            code, report, err = load(server.url, "-n", "60", "-c", "20", "--in-flight", "3",
+                                     "--ramp")
+            self.assertEqual((code, report["requests"]), (0, 60), err)
+            self.assertEqual(len(seen), 20)
+            most = 0
+            code, report, err = load(server.url, "-n", "60", "-c", "20", "--in-flight", "3")
+            self.assertEqual((code, err), (0, ""))
+            self.assertLessEqual(most, 3)
+
+    def test_connections_come_from_where_they_are_told(self):
+        sources = set()
+
+        def answer(connection, number):
+            sources.add(connection.getpeername()[0])
+            connection.sendall(OK)
+        with Served(answer) as server:
+            for net in ("epoll", "uring"):
+                code, _, err = load(server.url, "-n", "10", "-c", "2", "--net", net, "--from",
+                                    "127.0.0.7-127.0.0.9")
+                self.assertEqual((code, err, sources), (0, "", {"127.0.0.7"}))
+                sources.clear()
+
+
 class Life(unittest.TestCase):
     def test_ctrl_c_prints_the_report_so_far(self):
         enough = threading.Event()
@@ -458,6 +515,10 @@ class Life(unittest.TestCase):
         self.assertIn("--method takes", self.refused(url, "-m", "G T"))
         self.assertIn("use one of them", self.refused(url, "--connection-per-request",
                                                       "--pipeline", "2"))
+        self.assertIn("use one of them", self.refused(url, "--connection-per-request", "--ramp"))
+        self.assertIn("use one of them", self.refused(url, "--rate", "5", "--in-flight", "2"))
+        for words in ("10.0.0.1-10.0.1.1", "10.0.0.9-10.0.0.1", "localhost", "::1-127.0.0.1"):
+            self.assertIn("is no address and no range", self.refused(url, "--from", words))
         self.assertIn("unknown flag --listen", self.refused(url, "--listen", ":1"))
         self.assertIn("use fewer --cores", self.refused(url, "-c", "1", "-t", "2", code=1))
         self.assertIn("cannot read the body from /no/such",
