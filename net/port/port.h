@@ -26,7 +26,7 @@
 #include <leat/error.h>
 
 #define LEAT_PORT_BURST      32
-#define LEAT_PORT_HEAD_BYTES 384 /* room in every head: 128 of headers, 256 of payload */
+#define LEAT_PORT_HEAD_BYTES 384 /* room in every head: 128 of headers, 256 of payload at least */
 #define LEAT_PORT_SLICES_MAX 18  /* 64 KiB in pages, both ends unaligned */
 #define LEAT_PORT_QUEUES_MAX 64
 
@@ -67,7 +67,7 @@ enum leat_packet_flags {
 };
 
 struct leat_packet {
-    uint8_t *head; /* LEAT_PORT_HEAD_BYTES of room */
+    uint8_t *head; /* LEAT_PORT_HEAD_BYTES of room, or 128 and inline_bytes_max */
     void *handle;  /* the port's */
     uint16_t head_bytes;
     uint16_t slice_count;
@@ -101,6 +101,9 @@ struct leat_port_info {
     uint32_t tso_bytes_max;
     uint16_t slices_max; /* per packet, at most LEAT_PORT_SLICES_MAX */
     uint16_t mtu_bytes_max;
+    /* Payload up to this has room in every head, and is better copied there than sliced, because
+     * the driver copies what it is given anyway; 0: the 256 bytes that every head has. */
+    uint16_t inline_bytes_max;
     uint16_t rx_queue_count, tx_queue_count;
     uint8_t link_kind; /* enum leat_link_kind */
     uint8_t mac[6];

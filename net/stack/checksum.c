@@ -98,6 +98,40 @@ csum csum_add(csum sum, const void *data, size_t length_bytes)
     return (csum){fold32(sum.sum) + fold32(part)};
 }
 
+WIDE static uint64_t copy_wide(uint8_t *to, const uint8_t *from, size_t count)
+{
+    lanes low = {0}, a = {0}, b = {0};
+    uint64_t sum = 0;
+    low += 0xffffffff;
+    for (size_t i = 0; i < count; i++, from += 2 * LANES_BYTES, to += 2 * LANES_BYTES) {
+        lanes x, y;
+        memcpy(&x, from, sizeof(x));
+        memcpy(&y, from + LANES_BYTES, sizeof(y));
+        memcpy(to, &x, sizeof(x));
+        memcpy(to + LANES_BYTES, &y, sizeof(y));
+        a += (x & low) + (x >> 32);
+        b += (y & low) + (y >> 32);
+    }
+    a += b;
+    for (unsigned i = 0; i < LANES_BYTES / 8; i++)
+        sum += a[i];
+    return sum;
+}
+
+csum csum_copy(void *to, const void *from, size_t length_bytes)
+{
+    const uint8_t *p = from;
+    uint64_t sum = 0;
+    size_t blocks = 0;
+    if (length_bytes >= WIDE_BYTES_MIN && HAS_WIDE) {
+        blocks = length_bytes / (2 * LANES_BYTES);
+        sum = copy_wide(to, p, blocks);
+    }
+    size_t done = blocks * 2 * LANES_BYTES;
+    memcpy((uint8_t *)to + done, p + done, length_bytes - done);
+    return (csum){fold32(add_round(sum, sum_narrow(p + done, length_bytes - done)))};
+}
+
 csum csum_append(csum sum, csum part, size_t offset_bytes)
 {
     uint64_t s = fold32(part.sum);

@@ -58,9 +58,11 @@ static void write_ipv6(uint8_t *at, const struct path *path, uint8_t protocol, u
 }
 
 /* Sum over the transport header, inline payload and slices. */
-static csum payload_sum(const uint8_t *l4, uint32_t inline_bytes, const struct leat_packet *packet)
+static csum payload_sum(const uint8_t *l4, uint32_t inline_bytes, const struct leat_packet *packet,
+                        const struct path *path)
 {
-    csum sum = csum_add(CSUM_ZERO, l4, inline_bytes);
+    uint32_t known = path->inline_bytes, header = inline_bytes - known;
+    csum sum = csum_append(csum_add(CSUM_ZERO, l4, header), path->inline_sum, header);
     size_t at = inline_bytes;
     for (unsigned i = 0; i < packet->slice_count; i++) {
         const struct leat_buf *slice = &packet->slices[i];
@@ -85,7 +87,7 @@ static void settle_checksum(struct stack *s, struct leat_packet *packet, const s
         value = csum_seed(sum);
     } else {
         memset(l4 + checksum_at, 0, sizeof(value));
-        sum = csum_append(sum, payload_sum(l4, inline_bytes, packet), 0);
+        sum = csum_append(sum, payload_sum(l4, inline_bytes, packet, path), 0);
         value = csum_finish(sum);
         if (protocol == IP_UDP && value.raw == 0)
             value.raw = 0xffff;

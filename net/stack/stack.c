@@ -7,6 +7,8 @@
 #include "buffers/heap.h"
 #include "runtime/base/siphash.h"
 
+#define INLINE_BYTES (LEAT_PORT_HEAD_BYTES - 128)
+
 /* SipHash over a counter: unpredictable without the seed, the same again with it. */
 uint64_t stack_random(struct stack *s)
 {
@@ -66,6 +68,7 @@ int stack_init(struct stack *s, const struct stack_options *o, uint64_t now_ns,
     if (memcmp(&s->mac, &no_mac, sizeof(no_mac)) == 0)
         memcpy(&s->mac, info->mac, sizeof(s->mac));
     s->can = info->can;
+    s->inline_bytes_max = info->inline_bytes_max != 0 ? info->inline_bytes_max : INLINE_BYTES;
     memcpy(s->seed, o->seed, sizeof(s->seed));
     s->probe_addresses = o->probe_addresses;
     s->autoconfigure = o->autoconfigure;

@@ -137,8 +137,10 @@ struct path {
     struct neighbour_ref neighbour;
     uint16_t mtu_bytes;
     uint8_t hop_limit;
-    uint8_t tos; /* traffic class, ECN included */
-    bool local;  /* to ourselves */
+    uint8_t tos;           /* traffic class, ECN included */
+    bool local;            /* to ourselves */
+    uint16_t inline_bytes; /* at the end of the head, their sum is known: */
+    csum inline_sum;
 };
 
 struct pmtu_entry {
@@ -250,6 +252,7 @@ struct stack {
     uint8_t l2_bytes;
     uint8_t link_kind;
     uint16_t mtu_bytes;
+    uint16_t inline_bytes_max; /* payload up to this is copied behind the headers */
     uint16_t vlan;
     uint8_t hop_limit;
     uint8_t ecn;  /* enum stack_ecn */

@@ -281,6 +281,9 @@ typedef struct csum {
 /* Adds length_bytes at data, which stand at an even offset of what is summed. */
 csum csum_add(csum sum, const void *data, size_t length_bytes);
 
+/* Copies length_bytes and sums them on the way. The places do not overlap. */
+csum csum_copy(void *to, const void *from, size_t length_bytes);
+
 /* Of an IPv4 header without options. */
 static inline csum csum_ipv4(const void *header)
 {

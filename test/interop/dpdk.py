@@ -104,7 +104,7 @@ def check_clients_that_vanish(path):
 def check_server_that_returns(path):
     """A client that outlives its server finds the next one, and its connections are made anew."""
     with serve(f"memif:{path},server") as first:
-        with process.Program(*load_over(path, 6)) as client:
+        with process.Program(*load_over(path, 12)) as client:
             client.until(r"^net memif")
             time.sleep(1)
             first.send(9)

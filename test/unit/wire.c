@@ -32,14 +32,20 @@ static void example_of_rfc_1071(void **state)
 
 static void every_length_and_alignment_equals_the_reference(void **state)
 {
-    uint8_t bytes[300];
+    uint8_t bytes[700], copy[701];
     uint64_t seed = 1;
     for (size_t i = 0; i < sizeof(bytes); i++)
         bytes[i] = (uint8_t)next_random(&seed);
-    for (size_t at = 0; at < 33; at++)
-        for (size_t n = 0; n + at <= sizeof(bytes); n++)
-            assert_int_equal(be16_get(csum_finish(csum_add(CSUM_ZERO, bytes + at, n))),
-                             reference(bytes + at, n));
+    for (size_t at = 0; at < 33; at++) {
+        for (size_t n = 0; n + at <= sizeof(bytes); n++) {
+            uint16_t right = reference(bytes + at, n);
+            assert_int_equal(be16_get(csum_finish(csum_add(CSUM_ZERO, bytes + at, n))), right);
+            copy[n] = 0xa5;
+            assert_int_equal(be16_get(csum_finish(csum_copy(copy, bytes + at, n))), right);
+            assert_memory_equal(copy, bytes + at, n);
+            assert_int_equal(copy[n], 0xa5);
+        }
+    }
 }
 
 static void all_ones_do_not_overflow(void **state)

@@ -3,10 +3,11 @@
  *
  * Receiving. A frame's handle is its mbuf, which lies in the queue's own pool and goes back there.
  *
- * Sending. A head is an mbuf of the queue's head pool. Payload slices travel as external buffers on
- * mbufs of the slice pool, whose private area holds the reference until the driver frees the mbuf.
- * Where the driver takes one mbuf a packet only, or reads memory by DMA that it does not know,
- * slices are copied behind the head instead. */
+ * Sending. A head is an mbuf of the queue's head pool, with room for a whole packet: the drivers
+ * copy what they are given, and one mbuf quicker than two. Payload slices, where the stack gives
+ * any all the same, travel as external buffers on mbufs of the slice pool, whose private area holds
+ * the reference until the driver frees the mbuf. Where the driver takes one mbuf a packet only, or
+ * reads memory by DMA that it does not know, they are copied behind the head instead. */
 #ifndef LEAT_DPDK_INTERNAL_H
 #define LEAT_DPDK_INTERNAL_H
 

@@ -41,6 +41,15 @@ static uint16_t room_of(unsigned mtu_bytes)
     return (uint16_t)(RTE_PKTMBUF_HEADROOM + (room < 2048 ? 2048 : (room + 63) & ~63u));
 }
 
+/* Of a head: headers and the payload of a whole packet. memif's driver is quick where this is no
+ * more than its own buffers' 2048 bytes. */
+static uint16_t head_room_of(unsigned mtu_bytes)
+{
+    unsigned room = (LEAT_PORT_HEAD_BYTES - 256 + mtu_bytes + 63) & ~63u;
+    return (uint16_t)(RTE_PKTMBUF_HEADROOM +
+                      (room < LEAT_PORT_HEAD_BYTES ? LEAT_PORT_HEAD_BYTES : room));
+}
+
 static uint64_t pool_bytes(const struct port_options *o)
 {
     uint64_t buffer = sizeof(struct rte_mbuf) + room_of(mtu_wanted(o)) + 128;
@@ -164,11 +173,9 @@ static int pools_make(struct opening *o, unsigned queue)
 {
     struct dpdk_queue *q = &o->port->queues[queue];
     bool copies = o->device.is_pci || !(offloads_tx(o) & RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
-    uint16_t head_room =
-        (uint16_t)(RTE_PKTMBUF_HEADROOM + LEAT_PORT_HEAD_BYTES + (copies ? o->room_bytes : 0));
     uint16_t slice_bytes = (uint16_t)((sizeof(struct dpdk_slice) + 63) & ~(size_t)63);
     q->rx_pool = pool_new(o, "rx", queue, DPDK_RX_BUFFERS, 0, o->room_bytes);
-    q->head_pool = pool_new(o, "head", queue, DPDK_HEADS, 0, head_room);
+    q->head_pool = pool_new(o, "head", queue, DPDK_HEADS, 0, head_room_of(o->mtu_bytes));
     q->slice_pool = copies ? NULL : pool_new(o, "slice", queue, DPDK_SLICES, slice_bytes, 0);
     if (q->rx_pool == NULL || q->head_pool == NULL || (!copies && q->slice_pool == NULL))
         return o->host->fail(o->error, -ENOMEM,
@@ -296,7 +303,7 @@ static int describe(struct opening *o)
     unsigned most = o->info.tx_desc_lim.nb_mtu_seg_max;
     if (most > 1 && most - 1 < info->slices_max)
         info->slices_max = (uint16_t)(most - 1);
-    info->mtu_bytes_max = (uint16_t)o->mtu_bytes;
+    info->mtu_bytes_max = info->inline_bytes_max = (uint16_t)o->mtu_bytes;
     info->rx_queue_count = info->tx_queue_count = (uint16_t)port->queue_count;
     info->link_kind = LEAT_LINK_ETHERNET;
     rss_table_read(o);

@@ -1,8 +1,6 @@
 /* Output: segments are always built from the send stream (RFC 9293 3.8). */
 #include "net/stack/tcp/tcp.h"
 
-#define INLINE_BYTES_MAX 256 /* payload up to this is copied behind the header */
-
 void tcp_path(const struct tcp_conn *c, struct path *path)
 {
     *path = (struct path){.src = c->local,
@@ -25,16 +23,19 @@ static struct tcp_chunk *chunk_of(const struct tcp_work *w, seq32 seq)
     return k;
 }
 
-static void copy_payload(const struct tcp_work *w, uint8_t *to, seq32 seq, uint32_t length)
+static csum copy_payload(const struct tcp_work *w, uint8_t *to, seq32 seq, uint32_t length)
 {
+    csum sum = CSUM_ZERO;
+    uint32_t done = 0;
     for (const struct tcp_chunk *k = chunk_of(w, seq); length > 0; k = k->next) {
         uint32_t at = seq_span(k->seq, seq), part = (uint32_t)k->buf.length_bytes - at;
         part = part < length ? part : length;
-        memcpy(to, k->buf.data + at, part);
-        to += part;
+        sum = csum_append(sum, csum_copy(to + done, k->buf.data + at, part), done);
+        done += part;
         seq = seq_add(seq, part);
         length -= part;
     }
+    return sum;
 }
 
 /* References to the stream; returns how many bytes found room in the packet's slices. */
@@ -106,6 +107,8 @@ static int64_t emit(struct stack_tcp *t, struct tcp_conn *c, seq32 seq, uint32_t
     unsigned before = s->l2_bytes + (c->flags & TCP_IPV4 ? 20u : 40u);
     struct tcp_header *h = (void *)(packet->head + before);
     uint8_t *options = (uint8_t *)(h + 1);
+    struct path path;
+    tcp_path(c, &path);
     unsigned option_bytes =
         flags & TCP_SYN ? syn_options(t, c, options) : tcp_write_options(t, c, options);
     unsigned header = (unsigned)sizeof(*h) + option_bytes;
@@ -119,8 +122,9 @@ static int64_t emit(struct stack_tcp *t, struct tcp_conn *c, seq32 seq, uint32_t
     packet->head_bytes = (uint16_t)(before + header);
     packet->l4_bytes = (uint8_t)header;
     uint32_t wanted = length;
-    if (length > 0 && length <= INLINE_BYTES_MAX) {
-        copy_payload(c->work, packet->head + packet->head_bytes, seq, length);
+    if (length > 0 && length <= s->inline_bytes_max) {
+        path.inline_sum = copy_payload(c->work, packet->head + packet->head_bytes, seq, length);
+        path.inline_bytes = (uint16_t)length;
         packet->head_bytes = (uint16_t)(packet->head_bytes + length);
     } else if (length > 0) {
         length = slice_payload(c->work, packet, seq, length, s->port->info.slices_max);
@@ -135,8 +139,6 @@ static int64_t emit(struct stack_tcp *t, struct tcp_conn *c, seq32 seq, uint32_t
         flags |= TCP_PSH;
     uint16_t window = flags & TCP_SYN ? (uint16_t)(c->receive_max < 65535 ? c->receive_max : 65535)
                                       : take_window(c);
-    struct path path;
-    tcp_path(c, &path);
     if (unlikely(c->ecn != 0) && !(flags & (TCP_SYN | TCP_RST)))
         flags |= tcp_ecn_mark(c, length > 0 && seq_eq(seq, c->snd_nxt), &path);
     *h = (struct tcp_header){.src_port = c->local_port,
