@@ -18,6 +18,7 @@
 
 struct leat_files {
     struct files_root root;
+    struct files_table table;
     struct leat_files_options options;
     size_t prefix_bytes;
     char prefix[PREFIX_BYTES_MAX], index_name[INDEX_BYTES_MAX], cache_control[CONTROL_BYTES_MAX];
@@ -77,6 +78,7 @@ struct leat_files *leat_files_new(const char *directory, const struct leat_files
 void leat_files_free(struct leat_files *files)
 {
     if (files != NULL) {
+        files_table_fini(&files->table);
         close(files->root.fd);
         leat_heap_free(files);
     }
@@ -105,7 +107,7 @@ struct answer {
     const char *type;
     enum files_coding coding;
     bool varies;
-    int fd;
+    struct leat_file *file; /* a reference */
     int64_t now_s;
     size_t path_bytes;
     char path[LEAT_FILES_PATH_BYTES_MAX + INDEX_BYTES_MAX + 8]; /* with prefix, index, coding */
@@ -335,7 +337,7 @@ static void send_content(const struct answer *answer, struct leat_file *file, bo
     leat_respond_file(req, 200, file, 0, size_bytes);
 }
 
-/* Takes answer->fd, a regular file of that status. */
+/* answer->file is a regular file of that status. */
 static void answer_file(struct answer *answer, const struct stat *status)
 {
     struct timespec now;
@@ -345,7 +347,6 @@ static void answer_file(struct answer *answer, const struct stat *status)
     enum files_outcome outcome =
         files_evaluate(&answer->conditions, &answer->version, answer->now_s);
     if (outcome == FILES_NOT_MODIFIED || outcome == FILES_FAILED) {
-        close(answer->fd);
         if (outcome == FILES_FAILED) {
             leat_request_fail(answer->req, 412, "%s: a precondition does not hold", answer->path);
             return;
@@ -354,14 +355,7 @@ static void answer_file(struct answer *answer, const struct stat *status)
         leat_respond_empty(answer->req, 304);
         return;
     }
-    struct leat_file *file = leat_file_new(answer->fd);
-    if (file == NULL) {
-        close(answer->fd);
-        leat_request_fail(answer->req, 503, "no memory to send %s", answer->path);
-        return;
-    }
-    send_content(answer, file, outcome == FILES_SEND);
-    leat_file_unref(file);
+    send_content(answer, answer->file, outcome == FILES_SEND);
 }
 
 static const char *name_in(const struct answer *answer)
@@ -405,20 +399,6 @@ static void answer_redirect(struct answer *answer)
     leat_heap_free(location);
 }
 
-/* Opens name_in(answer) into fd; returns 0 or -errno. */
-static int open_one(struct answer *answer, struct stat *status)
-{
-    answer->fd = files_open(&answer->files->root, name_in(answer), 0);
-    if (answer->fd < 0)
-        return answer->fd;
-    if (fstat(answer->fd, status) != 0) {
-        int code = -errno;
-        close(answer->fd);
-        return code;
-    }
-    return 0;
-}
-
 /* Opens the best coding that is there; returns 0, -EPROTO when the client accepts none, or -errno
  * of the file itself. */
 static int open_best(struct answer *answer, struct stat *status)
@@ -433,12 +413,13 @@ static int open_best(struct answer *answer, struct stat *status)
     for (unsigned i = 0; order[i] != FILES_CODING_END; i++) {
         answer->coding = order[i];
         strcpy(answer->path + answer->path_bytes, suffixes[order[i]]);
-        code = open_one(answer, status);
+        code = files_table_open(&answer->files->table, &answer->files->root, name_in(answer),
+                                &answer->file, status);
         answer->path[answer->path_bytes] = '\0';
         if (order[i] == FILES_IDENTITY || (code == 0 && S_ISREG(status->st_mode)))
             return code;
         if (code == 0)
-            close(answer->fd);
+            leat_file_unref(answer->file);
         code = -EPROTO;
     }
     return code;
@@ -471,15 +452,15 @@ static void answer_path(struct answer *answer)
     }
     if (code != 0) {
         fail_errno(answer->req, answer->path, code);
-    } else if (S_ISREG(status.st_mode)) {
-        answer_file(answer, &status);
-    } else {
-        close(answer->fd);
-        if (S_ISDIR(status.st_mode) && !is_directory)
-            answer_redirect(answer);
-        else
-            fail_errno(answer->req, answer->path, -ENOENT);
+        return;
     }
+    if (S_ISREG(status.st_mode))
+        answer_file(answer, &status);
+    else if (S_ISDIR(status.st_mode) && !is_directory)
+        answer_redirect(answer);
+    else
+        fail_errno(answer->req, answer->path, -ENOENT);
+    leat_file_unref(answer->file);
 }
 
 void leat_files_serve(struct leat_files *files, struct leat_request *req)

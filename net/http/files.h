@@ -19,16 +19,19 @@
  * or "name.gz" beside "name" is sent instead when Accept-Encoding prefers it; they are not compared
  * with "name": make them together. A file that shrinks while it is sent aborts its connection.
  *
- * Cost. Opening and looking are blocking calls on the loop's core: one openat2 and one fstat per
- * request; for types that may be compressed one more openat2 for each coding that the client
- * prefers and the directory does not have; directory listings read the whole directory. Serve from
- * a local disk or memory. Contents are never read or mapped here: they go to leat_conn_send_file,
- * whatever the size, and so memory does not depend on it.
+ * Cost. Opening and looking are blocking calls on the loop's core: one fstatat per request for a
+ * file that was asked for lately and is kept open, else an openat2 and an fstat; for types that may
+ * be compressed one more openat2 for each coding that the client prefers and the directory does not
+ * have; directory listings read the whole directory. Serve from a local disk or memory. Whatever is
+ * kept, an answer is what the directory holds when it is asked for. Contents are never read or
+ * mapped here: they go to leat_conn_send_file, whatever the size, and so memory does not depend on
+ * it.
  *
  * Bounds: LEAT_FILES_PATH_BYTES_MAX for a decoded path (404), ranges_max for the ranges of a
  * request (above it they are ignored, and all of the file is sent; ranges that overlap or touch are
  * joined, so that no byte is sent twice), LEAT_FILES_LIST_MAX for the names of a listing,
- * and the first four fields of a list that comes as several.
+ * the first four fields of a list that comes as several, and 256 files that are kept open, each for
+ * 20 s at most after it was last asked for.
  *
  * A struct leat_files belongs to one core. */
 #ifndef LEAT_FILES_H

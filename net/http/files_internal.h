@@ -1,11 +1,13 @@
 /* The parts of the file handler that are pure, or need but a directory: tested by themselves.
  *   files_path.c   target -> relative name            files_open.c  name -> descriptor, beneath
+ *   files_table.c  descriptors that are kept open
  *   conditional.c  preconditions, ranges, encodings   listing.c     directory -> HTML
  *   mime.c         name -> type                       files.c       the handler */
 #ifndef LEAT_FILES_INTERNAL_H
 #define LEAT_FILES_INTERNAL_H
 
 #include <leat/files.h>
+#include <leat/timer.h>
 
 #include <sys/stat.h>
 
@@ -40,6 +42,26 @@ int files_root_open(struct files_root *root, const char *directory, enum leat_sy
 /* name is relative, without "." and ".." segments; flags are added to O_RDONLY | O_NONBLOCK |
  * O_CLOEXEC | O_NOCTTY. Returns a descriptor or -errno. */
 int files_open(const struct files_root *root, const char *name, int flags);
+
+/* ---- files_table.c ---- */
+
+#define FILES_TABLE_COUNT      256
+#define FILES_TABLE_NAME_BYTES 208
+
+/* Files that were opened, one for each of FILES_TABLE_COUNT hashes of a name, so that the next
+ * request for one costs a look at the name (fstatat) instead of opening, looking and closing: what
+ * is answered is never older than that look. Names of FILES_TABLE_NAME_BYTES and more are not kept,
+ * what was not asked for in 10 to 20 s is closed, and all are when descriptors run out. One core's;
+ * zeros to begin with. */
+struct files_table {
+    struct files_entry *entries;
+    struct leat_timer timer;
+};
+void files_table_fini(struct files_table *table);
+/* name as for files_open. Returns 0 with *file, a reference of the caller's, and its status; or
+ * -errno. A directory is opened too, and not kept. */
+int files_table_open(struct files_table *table, const struct files_root *root, const char *name,
+                     struct leat_file **file, struct stat *status);
 
 /* ---- conditional.c ---- */
 

@@ -453,6 +453,8 @@ class Exhaustion(unittest.TestCase):
         return 0
 
     def test_every_allocation_may_fail(self):
+        for target in ("/text.txt", "/medium.bin", "/plain"):
+            ask(target)  # from now on kept open
         before = descriptor_count()
         failed = 0
         for kind in ("heap", "pools"):
@@ -467,6 +469,47 @@ class Exhaustion(unittest.TestCase):
                     self.assertEqual(ask("/plain").body, b"\0\1\2")
         self.assertGreater(failed, 10)
         self.assertTrue(descriptors_fall_to(before))
+
+
+class Kept(unittest.TestCase):
+    """Files are kept open; what is answered is what is there now."""
+
+    def test_what_changed_shows_at_once(self):
+        write("kept.txt", b"first")
+        for body in (b"again", b"longer than before", b"", b"short"):
+            ask("/kept.txt")
+            write("kept.txt", body, 1700000001)
+            self.assertEqual(ask("/kept.txt").body, body)
+            write("other.txt", b"in its place: " + body)
+            os.rename(TREE + "/root/other.txt", TREE + "/root/kept.txt")
+            self.assertEqual(ask("/kept.txt").body, b"in its place: " + body)
+        os.remove(TREE + "/root/kept.txt")
+        self.assertEqual(ask("/kept.txt").status, 404)
+
+    def test_a_link_in_its_place_leads_nowhere(self):
+        write("kept.txt", b"inside")
+        self.assertEqual(ask("/kept.txt").body, b"inside")
+        os.remove(TREE + "/root/kept.txt")
+        os.symlink(TREE + "/outside.txt", TREE + "/root/kept.txt")
+        with open(TREE + "/outside.txt", "wb") as out:
+            out.write(b"outside")
+        self.assertEqual(ask("/kept.txt").status, 404)
+        os.remove(TREE + "/root/kept.txt")
+
+    def test_one_may_no_longer_be_read(self):
+        write("kept.txt", b"for all")
+        self.assertEqual(ask("/kept.txt").status, 200)
+        os.chmod(TREE + "/root/kept.txt", 0)
+        self.assertEqual(ask("/kept.txt").status, 403 if SERVER_USER else 200)
+        os.remove(TREE + "/root/kept.txt")
+
+    def test_there_is_a_bound(self):
+        before = descriptor_count()
+        for number in range(1000):
+            write("many/%d.txt" % number, b"one of many")
+            self.assertEqual(ask("/many/%d.txt" % number).body, b"one of many")
+        self.assertTrue(descriptors_fall_to(before + 256))
+        shutil.rmtree(TREE + "/root/many")
 
 
 class Options(unittest.TestCase):

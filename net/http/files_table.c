@@ -1,0 +1,142 @@
+#include "net/http/files_internal.h"
+
+#include "buffers/heap.h"
+#include "runtime/base/core.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SWEEP_NS (UINT64_C(10) * LEAT_NS_PER_S)
+
+struct files_entry {
+    struct leat_file *file; /* NULL: free */
+    dev_t device;
+    ino_t inode;
+    struct timespec changed; /* st_ctim: it was written, or who may read it was changed */
+    bool was_used;           /* since the last sweep */
+    char name[FILES_TABLE_NAME_BYTES];
+};
+
+static void entry_drop(struct files_entry *entry)
+{
+    if (entry->file != NULL)
+        leat_file_unref(entry->file);
+    entry->file = NULL;
+}
+
+/* What nobody asked for during a whole period is closed, so that a file which was deleted does not
+ * keep its place on the disk for long. */
+static void sweep(struct leat_timer *timer, void *arg)
+{
+    struct files_table *table = arg;
+    for (unsigned i = 0; i < FILES_TABLE_COUNT; i++) {
+        struct files_entry *entry = &table->entries[i];
+        if (!entry->was_used)
+            entry_drop(entry);
+        entry->was_used = false;
+    }
+}
+
+void files_table_fini(struct files_table *table)
+{
+    if (table->entries == NULL)
+        return;
+    leat_timer_stop(&table->timer);
+    for (unsigned i = 0; i < FILES_TABLE_COUNT; i++)
+        entry_drop(&table->entries[i]);
+    leat_heap_free(table->entries);
+    table->entries = NULL;
+}
+
+static bool table_start(struct files_table *table)
+{
+    struct leat_loop *loop = leat_core_now->loop;
+    if (table->entries == NULL && loop != NULL) {
+        table->entries = leat_heap_calloc(FILES_TABLE_COUNT, sizeof(*table->entries));
+        if (table->entries == NULL)
+            return false;
+        leat_timer_init(&table->timer, loop, sweep, table);
+        leat_timer_unref(&table->timer);
+        leat_timer_start(&table->timer, SWEEP_NS, SWEEP_NS);
+    }
+    return table->entries != NULL;
+}
+
+static uint32_t hash_of(const char *name, size_t length) /* FNV-1a */
+{
+    uint32_t hash = 2166136261;
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ (uint8_t)name[i]) * 16777619;
+    return hash;
+}
+
+/* The place for that name, whoever has it now; NULL: it is not kept. */
+static struct files_entry *place_of(struct files_table *table, const char *name, size_t length)
+{
+    if (length >= FILES_TABLE_NAME_BYTES || !table_start(table))
+        return NULL;
+    return &table->entries[hash_of(name, length) % FILES_TABLE_COUNT];
+}
+
+/* Whether opening the name again would give the very same file. */
+static bool is_still(const struct files_entry *entry, const struct stat *status)
+{
+    return entry->inode == status->st_ino && entry->device == status->st_dev &&
+           entry->changed.tv_sec == status->st_ctim.tv_sec &&
+           entry->changed.tv_nsec == status->st_ctim.tv_nsec;
+}
+
+/* Descriptors that are only kept make way for one that is needed. */
+static int open_anyway(struct files_table *table, const struct files_root *root, const char *name)
+{
+    int fd = files_open(root, name, 0);
+    if ((fd == -EMFILE || fd == -ENFILE) && table->entries != NULL) {
+        for (unsigned i = 0; i < FILES_TABLE_COUNT; i++)
+            entry_drop(&table->entries[i]);
+        fd = files_open(root, name, 0);
+    }
+    return fd;
+}
+
+static int open_new(struct files_table *table, const struct files_root *root, const char *name,
+                    struct leat_file **file, struct stat *status)
+{
+    int fd = open_anyway(table, root, name);
+    if (fd < 0)
+        return fd;
+    int code = fstat(fd, status) == 0 ? 0 : -errno;
+    *file = code == 0 ? leat_file_new(fd) : NULL;
+    if (*file == NULL) {
+        close(fd);
+        return code != 0 ? code : -ENOMEM;
+    }
+    return 0;
+}
+
+int files_table_open(struct files_table *table, const struct files_root *root, const char *name,
+                     struct leat_file **file, struct stat *status)
+{
+    size_t length = strlen(name);
+    struct files_entry *entry = place_of(table, name, length);
+    if (entry != NULL && entry->file != NULL && strcmp(entry->name, name) == 0) {
+        if (fstatat(root->fd, name, status, AT_NO_AUTOMOUNT) == 0 && is_still(entry, status)) {
+            entry->was_used = true;
+            *file = leat_file_ref(entry->file);
+            return 0;
+        }
+        entry_drop(entry);
+    }
+    int code = open_new(table, root, name, file, status);
+    if (code == 0 && entry != NULL && S_ISREG(status->st_mode)) {
+        entry_drop(entry);
+        *entry = (struct files_entry){.file = leat_file_ref(*file),
+                                      .device = status->st_dev,
+                                      .inode = status->st_ino,
+                                      .changed = status->st_ctim,
+                                      .was_used = true};
+        memcpy(entry->name, name, length + 1);
+    }
+    return code;
+}
