@@ -1,4 +1,4 @@
-/* Life of the module: pools, work, the dirty list, invariants. */
+/* Life of the module: pools, work, the dirty list. */
 #include "net/stack/tcp/tcp.h"
 
 #include <errno.h>
@@ -264,75 +264,4 @@ void tcp_fini(struct stack *s)
     pool_fini(&t->rxs);
     s->tcp = NULL;
     leat_heap_free(t);
-}
-
-/* ---- invariants ---- */
-
-static void validate_sent(struct tcp_conn *c, struct tcp_work *w)
-{
-    uint32_t sacked = 0, lost = 0, resent = 0, count = 0;
-    seq32 at = c->snd_una;
-    const struct tcp_sent *last = NULL;
-    for (const struct tcp_sent *r = w->sent_first; r != NULL; r = r->next) {
-        uint32_t span = seq_span(r->from, r->to);
-        CHECK(seq_eq(r->from, at) && span > 0 && r->prev == last);
-        CHECK(!(r->flags & SENT_SACKED) || !(r->flags & (SENT_LOST | SENT_RESENT)));
-        CHECK(!(r->flags & SENT_RESENT) || (r->flags & SENT_LOST));
-        sacked += r->flags & SENT_SACKED ? span : 0;
-        lost += r->flags & SENT_LOST ? span : 0;
-        resent += r->flags & SENT_RESENT ? span : 0;
-        at = r->to;
-        last = r;
-        count++;
-    }
-    CHECK(seq_eq(at, c->snd_nxt) && last == w->sent_last && count == w->sent_count);
-    CHECK(sacked == w->sacked_bytes && lost == w->lost_bytes && resent == w->resent_bytes);
-}
-
-static void validate_received(struct tcp_conn *c, struct tcp_work *w)
-{
-    uint32_t bytes = 0, count = 0;
-    for (const struct tcp_rx *rx = w->rx_first; rx != NULL; rx = rx->next) {
-        CHECK(rx->length_bytes > 0);
-        bytes += rx->length_bytes;
-    }
-    CHECK(bytes == w->rx_bytes);
-    seq32 at = c->rcv_nxt;
-    bytes = 0;
-    for (const struct tcp_rx *rx = w->ooo_first; rx != NULL; rx = rx->next) {
-        CHECK(rx->length_bytes > 0 && seq_ge(rx->seq, at));
-        at = seq_add(rx->seq, rx->length_bytes);
-        bytes += rx->length_bytes;
-        count++;
-    }
-    CHECK(bytes == w->ooo_bytes && count == w->ooo_count);
-    CHECK(w->ooo_first == NULL || seq_gt(w->ooo_first->seq, c->rcv_nxt));
-}
-
-void tcp_validate(struct stack_tcp *t, struct tcp_conn *c)
-{
-    (void)t;
-    CHECK(seq_le(c->snd_una, c->snd_nxt) && seq_le(c->rcv_nxt, c->rcv_edge));
-    struct tcp_work *w = c->work;
-    if (w == NULL) {
-        CHECK(seq_eq(c->snd_una, c->snd_nxt));
-        return;
-    }
-    CHECK(w->conn == c);
-    validate_sent(c, w);
-    validate_received(c, w);
-    seq32 at = w->send_first != NULL ? w->send_first->seq : w->send_end;
-    for (const struct tcp_chunk *k = w->send_first; k != NULL; k = k->next) {
-        CHECK(seq_eq(k->seq, at));
-        at = seq_add(at, (uint32_t)k->buf.length_bytes);
-    }
-    CHECK(seq_eq(at, w->send_end));
-    /* what is unacknowledged has a timer, an owed ACK too */
-    bool has_flight = !seq_eq(c->snd_una, c->snd_nxt) && c->state != TCP_CLOSED;
-    CHECK(!has_flight || w->xmit_ns != STACK_NEVER || w->is_dirty);
-    CHECK(!(c->flags & TCP_ACK_LATER) || w->ack_ns != STACK_NEVER || w->is_dirty);
-    uint64_t due = w->xmit_ns < w->ack_ns ? w->xmit_ns : w->ack_ns;
-    due = due < w->user_ns ? due : w->user_ns;
-    CHECK(due == STACK_NEVER || w->is_dirty ||
-          (leat_timer_is_started(&w->timer) && w->timer.deadline_ns <= due));
 }

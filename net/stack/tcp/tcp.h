@@ -386,6 +386,12 @@ void tcp_work_end(struct tcp_conn *c);
 void *tcp_pool_take(struct tcp_pool *pool);
 void tcp_pool_give(struct tcp_pool *pool, void *object);
 static inline struct stack_tcp *tcp_of(const struct tcp_conn *c);
+
+/* validate.c: a sentence that says which invariant does not hold, or NULL. Between two turns. */
+const char *tcp_invalid(const struct tcp_conn *c);
+/* Counts, lists and the table, each counted anew. */
+const char *tcp_invalid_counts(struct stack_tcp *t);
+/* CHECKs the first. */
 void tcp_validate(struct stack_tcp *t, struct tcp_conn *c);
 
 /* options.c */
