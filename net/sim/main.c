@@ -3,88 +3,83 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/sim/play.h"
+#include "net/sim/runner.h"
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: leat-sim --seed N | --seeds N [--from S] [--scenario NAME] "
-                    "[--pcap FILE] [--verbose]\nscenarios:");
+    fprintf(stderr,
+            "usage: leat-sim --seed N | --seeds N [--from S]\n"
+            "  --scenario NAME  instead of one that each seed chooses\n"
+            "  --faults LIST    these instead of the seed's: \"client drop 3 7, server delay 5\"\n"
+            "                   (client or server; drop, double, delay, damage; frames it sends)\n"
+            "  --pcap FILE      what was on the wire\n"
+            "  --jobs N         processes that play (one for each CPU)\n"
+            "  --stop N         after so many violations (%d)\n"
+            "  --verbose        a line for each seed\nscenarios:",
+            RUNNER_FAILED_MAX);
     for (unsigned i = 0; play_scenario(i) != NULL; i++)
         fprintf(stderr, " %s", play_scenario(i));
     fprintf(stderr, "\n");
     return 2;
 }
 
-struct options {
-    uint64_t from, count;
-    const char *scenario, *pcap;
-    bool verbose;
-};
+static bool parse_value(struct runner_options *o, const char *flag, const char *value)
+{
+    if (strcmp(flag, "--seed") == 0) {
+        o->from = strtoull(value, NULL, 0);
+        o->count = 1;
+    } else if (strcmp(flag, "--seeds") == 0)
+        o->count = strtoull(value, NULL, 0);
+    else if (strcmp(flag, "--from") == 0)
+        o->from = strtoull(value, NULL, 0);
+    else if (strcmp(flag, "--jobs") == 0)
+        o->jobs = (unsigned)strtoul(value, NULL, 0);
+    else if (strcmp(flag, "--stop") == 0)
+        o->failed_max = (unsigned)strtoul(value, NULL, 0);
+    else if (strcmp(flag, "--scenario") == 0)
+        o->scenario = value;
+    else if (strcmp(flag, "--faults") == 0)
+        o->faults = value;
+    else if (strcmp(flag, "--pcap") == 0)
+        o->pcap = value;
+    else
+        return false;
+    return true;
+}
 
-static bool parse(struct options *o, int argc, char **argv)
+/* *alone: --seed, to be played in this process. */
+static bool parse(struct runner_options *o, bool *alone, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (strcmp(argv[i], "--verbose") == 0) {
             o->verbose = true;
             continue;
         }
-        if (value == NULL)
-            return false;
-        if (strcmp(argv[i], "--seed") == 0) {
-            o->from = strtoull(value, NULL, 0);
-            o->count = 1;
-        } else if (strcmp(argv[i], "--seeds") == 0)
-            o->count = strtoull(value, NULL, 0);
-        else if (strcmp(argv[i], "--from") == 0)
-            o->from = strtoull(value, NULL, 0);
-        else if (strcmp(argv[i], "--scenario") == 0)
-            o->scenario = value;
-        else if (strcmp(argv[i], "--pcap") == 0)
-            o->pcap = value;
-        else
+        *alone |= strcmp(argv[i], "--seed") == 0;
+        if (i + 1 == argc || !parse_value(o, argv[i], argv[i + 1]))
             return false;
         i++;
     }
-    return o->count > 0;
-}
-
-static void report(const struct options *o, uint64_t seed, const struct play_result *r)
-{
-    printf("seed %llu: %s\n  again: leat-sim --seed %llu", (unsigned long long)seed, r->sentence,
-           (unsigned long long)seed);
-    if (o->scenario != NULL)
-        printf(" --scenario %s", o->scenario);
-    printf(" --pcap seed-%llu.pcap\n", (unsigned long long)seed);
+    return o->count > 0 && play_is_known(o->scenario) && play_faults_are_good(o->faults);
 }
 
 int main(int argc, char **argv)
 {
-    struct options o = {0};
-    uint64_t failed = 0, frames = 0, faults = 0;
-    if (!parse(&o, argc, argv))
+    struct runner_options o = {0};
+    struct runner_tally t = {0};
+    bool alone = false;
+    if (!parse(&o, &alone, argc, argv))
         return usage();
-    for (uint64_t seed = o.from; seed < o.from + o.count; seed++) {
-        struct play_result r;
-        if (!play_seed(seed, o.scenario, o.pcap, &r))
-            return usage();
-        frames += r.frame_count;
-        faults += r.fault_count;
-        if (o.verbose)
-            printf("seed %llu: %llu flows, %llu frames, %llu faults, %llu retransmissions, "
-                   "%llu timeouts, %llu undone, %llu of %llu predicted\n",
-                   (unsigned long long)seed, (unsigned long long)r.flow_count,
-                   (unsigned long long)r.frame_count, (unsigned long long)r.fault_count,
-                   (unsigned long long)r.retransmitted, (unsigned long long)r.rtos,
-                   (unsigned long long)r.undone, (unsigned long long)r.predicted,
-                   (unsigned long long)r.segments);
-        if (r.violation_count > 0) {
-            report(&o, seed, &r);
-            failed++;
-        }
+    if (alone) {
+        runner_play(&o, o.from, &t);
+    } else if (!runner_run(&o, &t)) {
+        fprintf(stderr, "leat-sim: no process could be started\n");
+        return 1;
     }
-    printf("%llu seeds, %llu with violations, %llu frames, %llu faults\n",
-           (unsigned long long)o.count, (unsigned long long)failed, (unsigned long long)frames,
-           (unsigned long long)faults);
-    return failed > 0 ? 1 : 0;
+    printf("%llu seeds, %llu with violations, %llu connections, %llu frames, %llu faults; "
+           "no seed had fewer than %llu connections and %llu faults\n",
+           (unsigned long long)t.seeds, (unsigned long long)t.failed, (unsigned long long)t.flows,
+           (unsigned long long)t.frames, (unsigned long long)t.faults,
+           (unsigned long long)t.flows_least, (unsigned long long)t.faults_least);
+    return t.failed > 0 || t.seeds == 0 ? 1 : 0;
 }

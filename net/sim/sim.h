@@ -25,27 +25,38 @@
 #include "net/stack/stack.h"
 
 #define SIM_HOSTS_MAX      16
-#define SIM_DROP_LIST_MAX  16
+#define SIM_FAULT_LIST_MAX 64
 #define SIM_FRAME_BYTES    (9000 + 18)
 #define SIM_TURNS_MAX      100000 /* of one host at one instant: more is a livelock */
 #define SIM_SENTENCE_BYTES 512
 
 enum sim_kind { SIM_STACK, SIM_PUPPET };
 
+/* One fault by name: "drop the 3rd and the 7th". */
+enum sim_fault_kind { SIM_DROP, SIM_DOUBLE, SIM_DELAY, SIM_DAMAGE };
+struct sim_fault {
+    uint32_t number; /* of the frame, among those that the host sends, from 1 */
+    uint8_t kind;    /* enum sim_fault_kind; SIM_DELAY: by reorder_ns */
+};
+
 /* What happens to the frames that a host sends. Chances are in millionths. */
 struct sim_link {
     uint64_t delay_ns, jitter_ns; /* jitter alone does not reorder */
     uint64_t bits_per_second;     /* 0: no limit */
     uint32_t queue_bytes_max;     /* of frames waiting for the rate; 0: no limit */
-    uint32_t mtu_bytes;           /* longer frames vanish silently; 0: no limit */
+    uint32_t mtu_bytes;           /* longer IP packets vanish; 0: no limit */
+    bool says_too_big;            /* ... and a router before the narrow link says so by ICMP */
     uint32_t loss_ppm, burst_ppm, burst_count;
     uint32_t reorder_ppm, duplicate_ppm, corrupt_ppm;
-    uint32_t mark_ppm;   /* of the ECN-capable ones: congestion experienced */
-    uint32_t forge_ppm;  /* a stranger who knows the ports, not the numbers, joins in */
-    uint64_t reorder_ns; /* how much later a reordered frame comes */
-    uint32_t drop_list[SIM_DROP_LIST_MAX]; /* "drop the 3rd and the 7th": counted from 1 */
-    uint32_t drop_count;
-    bool down; /* one-way partition */
+    uint32_t tamper_ppm;       /* a middlebox changes what does no harm, the checksum too */
+    uint32_t mark_ppm;         /* of the ECN-capable ones: congestion experienced */
+    uint32_t forge_ppm;        /* a stranger who knows the ports, not the numbers, joins in */
+    uint32_t forge_inside_ppm; /* one who knows the window as well, but not RCV.NXT and the ACK */
+    uint64_t reorder_ns;       /* how much later at most a reordered frame comes */
+    struct sim_fault list[SIM_FAULT_LIST_MAX];
+    uint32_t list_count;
+    bool down;    /* one-way partition */
+    bool no_link; /* ARP and neighbour discovery vanish, nothing else */
 };
 
 struct sim_port_options {
@@ -130,6 +141,12 @@ uint64_t sim_next(const struct sim *sim);
 /* Ends every fault of every link and port; delays and rates stay. */
 void sim_heal(struct sim *sim);
 
+/* The invariants of a host, to be looked at between any two events: what each of its connections
+ * says of itself, every count against a recount, every frame and packet lent and borrowed. */
+void sim_check_host(struct sim_host *host);
+/* When all connections have closed and TIME_WAIT has passed: nothing may be left. */
+void sim_check_rest(struct sim_host *host);
+
 /* Called between any two events: the scenario's invariants. */
 void sim_set_check(struct sim *sim, void (*fn)(struct sim *sim, void *arg), void *arg);
 /* Records a violation: the first one's sentence is kept. */
@@ -138,6 +155,7 @@ unsigned sim_violation_count(const struct sim *sim);
 const char *sim_violation_sentence(const struct sim *sim);
 
 uint64_t sim_frame_count(const struct sim *sim); /* sent by all hosts */
-uint64_t sim_fault_count(const struct sim *sim); /* frames lost, delayed, doubled, damaged ... */
+uint64_t sim_fault_count(
+    const struct sim *sim); /* frames lost, delayed, doubled, damaged, made up */
 
 #endif

@@ -83,6 +83,18 @@ uint64_t sim_port_next(const struct sim_host *host);
 void sim_wire_send(struct sim_host *from, const uint8_t *bytes, uint32_t length_bytes);
 bool sim_pcap_open(struct sim *sim, const char *path, struct leat_error *error);
 
+void sim_wire_arrive(struct sim_host *to, const uint8_t *bytes, uint32_t length_bytes,
+                     uint64_t at_ns);
+/* To the host whose MAC it names, or to all others. */
+void sim_wire_deliver(struct sim_host *from, const uint8_t *bytes, uint32_t length_bytes,
+                      uint64_t at_ns);
+
+/* sim_stranger.c: what others put on the wire */
+void sim_forge(struct sim_host *from, const uint8_t *bytes, uint32_t length_bytes, uint64_t at_ns,
+               bool is_inside);
+void sim_tamper(struct sim_host *from, uint8_t *bytes, uint32_t length_bytes);
+void sim_say_too_big(struct sim_host *from, const uint8_t *bytes, uint32_t length_bytes);
+
 /* sim_observe.c */
 void sim_observe(struct sim_host *from, const uint8_t *frame, uint32_t length);
 

@@ -12,7 +12,7 @@ struct half {
     uint32_t sent_end;     /* behind the highest byte sent, SYN and FIN included */
     uint32_t promised_end; /* the furthest right edge of its receive window */
     uint8_t scale;         /* of its SYN; 255: none offered */
-    bool has_sent, has_promised;
+    bool has_sent, has_promised, has_only_syn;
 };
 
 struct observed {
@@ -113,9 +113,10 @@ static void take_syn(struct observed *o, struct half *mine, const struct segment
         return; /* again */
     /* a SYN-ACK that answers an old duplicate of the SYN: two connections in one flow */
     o->is_mixed = (g->flags & TCP_ACK) && (o->is_mixed || mine->has_sent);
-    if (!(g->flags & TCP_ACK))
-        o->half[0] = o->half[1] = (struct half){0};
-    *mine = (struct half){.scale = g->scale};
+    struct half *theirs = mine == &o->half[0] ? &o->half[1] : &o->half[0];
+    if (!(g->flags & TCP_ACK) && !theirs->has_only_syn) /* else both open at once */
+        *theirs = (struct half){0};
+    *mine = (struct half){.scale = g->scale, .has_only_syn = !(g->flags & TCP_ACK)};
 }
 
 static void take_promise(struct half *mine, const struct half *theirs, const struct segment *g)
@@ -139,6 +140,8 @@ void sim_observe(struct sim_host *from, const uint8_t *frame, uint32_t length)
     struct half *mine = &o->half[!from_a], *theirs = &o->half[from_a];
     if (g.flags & TCP_SYN)
         take_syn(o, mine, &g);
+    else
+        mine->has_only_syn = false;
     if (o->is_mixed)
         return;
     uint32_t end = g.seq + g.length;

@@ -27,23 +27,38 @@ static void capture(struct sim *sim, const uint8_t *bytes, uint32_t length)
     fwrite(bytes, length, 1, sim->pcap);
 }
 
-static bool is_listed(const struct sim_link *link, uint32_t number)
+/* Whether the fault list names this frame for that. */
+static bool is_listed(const struct sim_host *from, enum sim_fault_kind kind)
 {
-    for (uint32_t i = 0; i < link->drop_count; i++)
-        if (link->drop_list[i] == number)
+    const struct sim_link *link = &from->options.link;
+    for (uint32_t i = 0; i < link->list_count; i++)
+        if (link->list[i].number == from->sent_count && link->list[i].kind == kind)
             return true;
     return false;
 }
 
-static bool is_lost(struct sim_host *from, uint32_t length)
+/* ARP and neighbour discovery. */
+static bool is_of_link(const uint8_t *bytes, uint32_t length)
+{
+    const struct eth_header *eth = (const void *)bytes;
+    const struct ipv6_header *ip6 = (const void *)(bytes + 14);
+    if (be16_get(eth->type) == ETHERTYPE_ARP)
+        return true;
+    return be16_get(eth->type) == ETHERTYPE_IPV6 && length > 54 && ip6->next == IP_ICMPV6 &&
+           bytes[54] >= ND_ROUTER_SOLICIT && bytes[54] <= ND_ADVERT;
+}
+
+static bool is_lost(struct sim_host *from, const uint8_t *bytes, uint32_t length)
 {
     struct sim *sim = from->sim;
     struct sim_link *link = &from->options.link;
-    from->sent_count++;
-    if (link->down || is_listed(link, from->sent_count))
+    if (link->down || is_listed(from, SIM_DROP) || (link->no_link && is_of_link(bytes, length)))
         return true;
-    if (link->mtu_bytes != 0 && length > link->mtu_bytes + sizeof(struct eth_header))
+    if (link->mtu_bytes != 0 && length > link->mtu_bytes + sizeof(struct eth_header)) {
+        if (link->says_too_big)
+            sim_say_too_big(from, bytes, length);
         return true;
+    }
     if (from->burst_left > 0) {
         from->burst_left--;
         return true;
@@ -78,7 +93,7 @@ static uint64_t arrival(struct sim_host *from, uint32_t length)
     return at;
 }
 
-static void schedule(struct sim_host *to, const uint8_t *bytes, uint32_t length, uint64_t at)
+void sim_wire_arrive(struct sim_host *to, const uint8_t *bytes, uint32_t length, uint64_t at)
 {
     uint8_t *copy = malloc(length);
     CHECK(copy != NULL);
@@ -89,92 +104,31 @@ static void schedule(struct sim_host *to, const uint8_t *bytes, uint32_t length,
                                                 .length_bytes = length});
 }
 
-static void to_all(struct sim_host *from, const uint8_t *bytes, uint32_t length, uint64_t at)
+void sim_wire_deliver(struct sim_host *from, const uint8_t *bytes, uint32_t length, uint64_t at)
 {
     struct sim *sim = from->sim;
     for (uint32_t i = 0; i < sim->host_count; i++) {
         struct sim_host *to = sim->hosts[i];
         struct mac_addr mac = sim_mac(to);
         if (to != from && ((bytes[0] & 1) != 0 || memcmp(bytes, &mac, sizeof(mac)) == 0))
-            schedule(to, bytes, length, at);
+            sim_wire_arrive(to, bytes, length, at);
     }
 }
 
-/* ---- a stranger ---- */
-
-#define FAR         (UINT32_C(1) << 30) /* from what is right: outside of every window */
-#define FORGED_MAX  (40 + 15 * 4 + 20)
-#define FORGED_TEXT 20
-
-static uint32_t far_from(struct sim *sim, uint32_t right)
+static bool is_due(struct sim_host *from, uint32_t ppm, enum sim_fault_kind kind)
 {
-    return right + FAR + (uint32_t)sim_random_below(sim, 2 * (uint64_t)FAR);
+    return (ppm != 0 && sim_chance(from->sim, ppm)) || is_listed(from, kind);
 }
 
-/* Options of any kind, half of them with a length that is likely. */
-static void forge_options(struct sim *sim, uint8_t *to, unsigned bytes)
+/* A bit that no link's checksum showed; ARP is left alone, because it has no other. */
+static void damage(struct sim *sim, uint8_t *bytes, uint32_t length)
 {
-    for (unsigned i = 0; i < bytes; i++)
-        to[i] = (uint8_t)sim_random_below(sim, sim_chance(sim, 500000) ? 12 : 256);
-    if (bytes >= 12 && sim_chance(sim, 500000))
-        memcpy(to, (const uint8_t[]){1, 1, 8, 10}, 4); /* a timestamp: PAWS lets half of them by */
-}
-
-/* A TCP segment from and to the same ports, with right checksums; everything else is made up, and
- * sequence and ACK number are far from what is right. No SYN: in a handshake nobody can tell. */
-static uint32_t forge_tcp(struct sim *sim, uint8_t *to, const struct tcp_header *like)
-{
-    static const uint8_t flags[] = {TCP_ACK, TCP_ACK | TCP_PSH, TCP_ACK | TCP_FIN,
-                                    TCP_RST, TCP_RST | TCP_ACK, TCP_FIN,
-                                    0,       TCP_ACK | TCP_URG};
-    unsigned option_bytes = 4 * (unsigned)sim_random_below(sim, 11);
-    uint32_t text = (uint32_t)sim_random_below(sim, FORGED_TEXT + 1);
-    uint32_t words = 5 + option_bytes / 4;
-    if (sim_chance(sim, 200000))
-        words = (uint32_t)sim_random_below(sim, 16);
-    struct tcp_header h = {.src_port = like->src_port,
-                           .dst_port = like->dst_port,
-                           .seq = be32_put(far_from(sim, be32_get(like->seq))),
-                           .ack = be32_put(far_from(sim, be32_get(like->ack))),
-                           .offset = (uint8_t)(words << 4),
-                           .flags = flags[sim_random_below(sim, sizeof(flags))],
-                           .window = be16_put((uint16_t)sim_random(sim))};
-    memcpy(to, &h, sizeof(h));
-    forge_options(sim, to + sizeof(h), option_bytes);
-    memset(to + sizeof(h) + option_bytes, 0xee, text);
-    return (uint32_t)sizeof(h) + option_bytes + text;
-}
-
-static void forge(struct sim_host *from, const uint8_t *bytes, uint32_t length, uint64_t at)
-{
-    uint8_t frame[14 + FORGED_MAX + 20];
-    struct eth_header *eth = (void *)frame;
-    struct ipv4_header *ip4 = (void *)(frame + 14);
-    struct ipv6_header *ip6 = (void *)(frame + 14);
-    if (length < 74)
+    const struct eth_header *eth = (const void *)bytes;
+    if (be16_get(eth->type) == ETHERTYPE_ARP)
         return;
-    memcpy(frame, bytes, 54);
-    bool v4 = be16_get(eth->type) == ETHERTYPE_IPV4 && ip4->protocol == IP_TCP;
-    bool v6 = be16_get(eth->type) == ETHERTYPE_IPV6 && ip6->next == IP_TCP;
-    if ((!v4 && !v6) || (v4 && ip4->version_ihl != 0x45))
-        return;
-    uint32_t header = v4 ? 20 : 40;
-    uint8_t *l4 = frame + 14 + header;
-    uint32_t l4_bytes = forge_tcp(from->sim, l4, (const void *)(bytes + 14 + header));
-    struct ip_addr src = v4 ? ip_addr_v4(ip4->src) : ip6->src;
-    struct ip_addr dst = v4 ? ip_addr_v4(ip4->dst) : ip6->dst;
-    be16 sum = {0};
-    if (v4) {
-        ip4->length = be16_put((uint16_t)(header + l4_bytes));
-        ip4->checksum = sum;
-        ip4->checksum = csum_finish(csum_add(CSUM_ZERO, ip4, header));
-    } else {
-        ip6->length = be16_put((uint16_t)l4_bytes);
-    }
-    sum = csum_finish(csum_add(csum_pseudo(&src, &dst, IP_TCP, l4_bytes), l4, l4_bytes));
-    memcpy(l4 + offsetof(struct tcp_header, checksum), &sum, sizeof(sum));
-    to_all(from, frame, 14 + header + l4_bytes, at);
-    from->sim->fault_count++;
+    uint64_t bit = sim_random_below(sim, (length - 14) * 8);
+    bytes[14 + bit / 8] ^= (uint8_t)(1u << (bit % 8));
+    sim->fault_count++;
 }
 
 /* A router's queue is long: it marks the packet if its sender can take that (RFC 3168 5). */
@@ -198,42 +152,47 @@ static bool mark(uint8_t *bytes)
     return true;
 }
 
-void sim_wire_send(struct sim_host *from, const uint8_t *bytes, uint32_t length)
+/* What happens to a frame that is not lost. */
+static void carry(struct sim_host *from, uint8_t *bytes, uint32_t length, uint64_t at)
 {
     struct sim *sim = from->sim;
     const struct sim_link *link = &from->options.link;
-    uint8_t damaged[SIM_FRAME_BYTES];
+    if (link->mark_ppm != 0 && length >= 54 && sim_chance(sim, link->mark_ppm))
+        sim->fault_count += mark(bytes);
+    if (is_due(from, link->corrupt_ppm, SIM_DAMAGE))
+        damage(sim, bytes, length);
+    else if (link->tamper_ppm != 0 && sim_chance(sim, link->tamper_ppm))
+        sim_tamper(from, bytes, length);
+    if (is_due(from, link->reorder_ppm, SIM_DELAY)) {
+        at += sim_random_below(sim, link->reorder_ns + 1);
+        sim->fault_count++;
+    }
+    sim_wire_deliver(from, bytes, length, at);
+    if (link->forge_ppm != 0 && sim_chance(sim, link->forge_ppm))
+        sim_forge(from, bytes, length, at, false);
+    if (link->forge_inside_ppm != 0 && sim_chance(sim, link->forge_inside_ppm))
+        sim_forge(from, bytes, length, at, true);
+    if (is_due(from, link->duplicate_ppm, SIM_DOUBLE)) {
+        sim_wire_deliver(from, bytes, length, at + sim_random_below(sim, link->reorder_ns + 1));
+        sim->fault_count++;
+    }
+}
+
+void sim_wire_send(struct sim_host *from, const uint8_t *bytes, uint32_t length)
+{
+    struct sim *sim = from->sim;
+    uint8_t copy[SIM_FRAME_BYTES];
     capture(sim, bytes, length);
     if (from->options.kind == SIM_STACK)
         sim_observe(from, bytes, length);
     sim->frame_count++;
+    from->sent_count++;
     CHECK(length <= SIM_FRAME_BYTES && length >= sizeof(struct eth_header));
-    uint64_t at = is_lost(from, length) ? 0 : arrival(from, length);
+    uint64_t at = is_lost(from, bytes, length) ? 0 : arrival(from, length);
     if (at == 0) {
         sim->fault_count++;
         return;
     }
-    if (link->mark_ppm != 0 && length >= 54 && sim_chance(sim, link->mark_ppm)) {
-        memcpy(damaged, bytes, length);
-        sim->fault_count += mark(damaged);
-        bytes = damaged;
-    }
-    if (link->corrupt_ppm != 0 && sim_chance(sim, link->corrupt_ppm)) {
-        memmove(damaged, bytes, length);
-        uint64_t bit = sim_random_below(sim, (length - 14) * 8);
-        damaged[14 + bit / 8] ^= (uint8_t)(1u << (bit % 8));
-        bytes = damaged;
-        sim->fault_count++;
-    }
-    if (link->reorder_ppm != 0 && sim_chance(sim, link->reorder_ppm)) {
-        at += sim_random_below(sim, link->reorder_ns + 1);
-        sim->fault_count++;
-    }
-    to_all(from, bytes, length, at);
-    if (link->forge_ppm != 0 && sim_chance(sim, link->forge_ppm))
-        forge(from, bytes, length, at);
-    if (link->duplicate_ppm != 0 && sim_chance(sim, link->duplicate_ppm)) {
-        to_all(from, bytes, length, at + sim_random_below(sim, link->reorder_ns + 1));
-        sim->fault_count++;
-    }
+    memcpy(copy, bytes, length);
+    carry(from, copy, length, at);
 }
