@@ -233,6 +233,7 @@ static bool is_allowed(const struct flow *f, enum leat_close_reason reason)
     case LEAT_CLOSE_TIMEOUT:
     case LEAT_CLOSE_CONNECT_TIMEOUT:
     case LEAT_CLOSE_UNREACHABLE:
+    case LEAT_CLOSE_ADDRESS_GONE:
         return f->may_die;
     default:
         return false;

@@ -405,6 +405,7 @@ void sim_heal(struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->host_count; i++) {
         struct sim_host_options *o = &sim->hosts[i]->options;
+        sim->hosts[i]->burst_left = 0;
         o->link = (struct sim_link){.delay_ns = o->link.delay_ns,
                                     .bits_per_second = o->link.bits_per_second,
                                     .queue_bytes_max = o->link.queue_bytes_max};

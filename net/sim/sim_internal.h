@@ -8,8 +8,9 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/rng.h"
 
-#define SIM_QUEUES 2
-#define SIM_QUEUE  1 /* the stack's: not the one that a forgotten number names */
+#define SIM_QUEUES   2
+#define SIM_BURST_NS (100 * LEAT_NS_PER_MS) /* of losses: no longer, whoever sends */
+#define SIM_QUEUE    1 /* the stack's: not the one that a forgotten number names */
 
 struct sim_event {
     uint64_t at_ns, order;
@@ -48,7 +49,7 @@ struct sim_host {
     struct sim_flight *flights, **flights_last;
     bool is_kicked;    /* somebody called in: a turn must follow */
     uint64_t retry_ns; /* when output that was refused is tried again */
-    uint64_t wire_free_ns, last_arrival_ns;
+    uint64_t wire_free_ns, last_arrival_ns, burst_until_ns;
     uint32_t sent_count, burst_left;
     uint8_t *taken; /* the puppet's last frame */
     struct leat_port_stats stats;

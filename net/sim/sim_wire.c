@@ -59,12 +59,13 @@ static bool is_lost(struct sim_host *from, const uint8_t *bytes, uint32_t length
             sim_say_too_big(from, bytes, length);
         return true;
     }
-    if (from->burst_left > 0) {
+    if (from->burst_left > 0 && sim->now_ns < from->burst_until_ns) {
         from->burst_left--;
         return true;
     }
     if (link->burst_ppm != 0 && sim_chance(sim, link->burst_ppm)) {
         from->burst_left = link->burst_count;
+        from->burst_until_ns = sim->now_ns + SIM_BURST_NS;
         return true;
     }
     return link->loss_ppm != 0 && sim_chance(sim, link->loss_ppm);
