@@ -1,6 +1,7 @@
 #include "net/bypass.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "net/port/faults.h"
 #include "net/port/ports.h"
 #include "net/stack/source.h"
+#include "net/stack/steer.h"
 
 /* What stands before the colon of --net. */
 struct port_kind {
@@ -34,8 +36,13 @@ struct bypass {
     struct leat_port *port;
     struct leat_port_info info; /* for the banner */
     uint64_t seed[4];
+    struct steer *steer;         /* NULL: one loop */
     _Atomic unsigned loop_count; /* that have the port open */
     struct stack_source *sources[LEAT_PORT_QUEUES_MAX];
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    unsigned stack_count, waiting_count, meetings; /* under lock */
 };
 
 bool bypass_is_meant(const char *net)
@@ -73,15 +80,11 @@ static const struct port_kind *kind_of(const char *net, struct leat_error *error
     return NULL;
 }
 
-/* Neighbours and misdirected packets do not pass between cores: more than one would be deaf for
- * what comes in on another's queue. */
 static int cores_check(const struct leat_net_options *o, struct leat_error *error)
 {
-    if (o->cores_count > 1)
-        return leat_fail(error, -EINVAL,
-                         "--net %s serves one core so far, not %u: leave out --cores, or say "
-                         "--cores 1",
-                         o->net, o->cores_count);
+    if (o->cores_count > STEER_CORES_MAX)
+        return leat_fail(error, -EINVAL, "--net %s serves at most %d loops: use fewer --cores",
+                         o->net, STEER_CORES_MAX);
     if (o->queue_count > o->cores_count)
         return leat_fail(error, -EINVAL,
                          "--queues %llu is more than the %u loop%s that would poll them",
@@ -110,6 +113,7 @@ static int port_open(struct bypass *b, const struct leat_net_options *o, struct 
         .kind = b->kind->name,
         .where = strchr(o->net, ':') + 1,
         .queue_count = o->queue_count != 0 ? (unsigned)o->queue_count : o->cores_count,
+        .is_queue_count_given = o->queue_count != 0,
         .mtu_bytes = b->flags.mtu_bytes,
         .is_mac_given = memcmp(&b->flags.mac, &none, sizeof(none)) != 0,
     };
@@ -126,6 +130,16 @@ static int port_open(struct bypass *b, const struct leat_net_options *o, struct 
     return 0;
 }
 
+static int steer_open(struct bypass *b, uint32_t cores_count, struct leat_error *error)
+{
+    uint8_t key[OWNER_KEY_BYTES];
+    if (cores_count == 1)
+        return 0;
+    CHECK(getrandom(key, sizeof(key), 0) == (ssize_t)sizeof(key));
+    b->steer = steer_new(b->port, cores_count, key, error);
+    return b->steer != NULL ? 0 : error->code;
+}
+
 struct bypass *bypass_new(const struct leat_net_options *options, struct leat_error *error)
 {
     const struct port_kind *kind = kind_of(options->net, error);
@@ -139,8 +153,11 @@ struct bypass *bypass_new(const struct leat_net_options *options, struct leat_er
     b->name = options->net;
     b->kind = kind;
     CHECK(getrandom(b->seed, sizeof(b->seed), 0) == (ssize_t)sizeof(b->seed));
-    if (bypass_flags_parse(&b->flags, options, error) < 0 || port_open(b, options, error) < 0) {
-        free(b);
+    pthread_mutex_init(&b->lock, NULL);
+    pthread_cond_init(&b->changed, NULL);
+    if (bypass_flags_parse(&b->flags, options, error) < 0 || port_open(b, options, error) < 0 ||
+        steer_open(b, options->cores_count, error) < 0) {
+        bypass_free(b);
         return NULL;
     }
     return b;
@@ -157,7 +174,10 @@ void bypass_free(struct bypass *b)
 {
     if (b == NULL)
         return;
+    steer_free(b->steer);
     port_close(b);
+    pthread_cond_destroy(&b->changed);
+    pthread_mutex_destroy(&b->lock);
     free(b);
 }
 
@@ -228,11 +248,22 @@ static void port_leave(struct bypass *b)
         port_close(b);
 }
 
+static void stack_leave(struct bypass *b, uint32_t index, struct stack_source *source)
+{
+    if (source != NULL)
+        stack_source_free(source);
+    if (b->steer != NULL)
+        steer_leave(b->steer, index);
+    port_leave(b);
+}
+
 int bypass_open(struct bypass *b, struct leat_loop *loop, struct leat_error *error)
 {
     uint32_t index = leat_core_now->index;
     struct stack_options options = {
         .port = b->port,
+        .steer = b->steer,
+        .core = index,
         .queue = index,
         .mtu_bytes = b->flags.mtu_bytes,
         .vlan = b->flags.vlan,
@@ -240,22 +271,39 @@ int bypass_open(struct bypass *b, struct leat_loop *loop, struct leat_error *err
     };
     memcpy(options.seed, b->seed, sizeof(options.seed));
     options.seed[2] += index; /* random numbers differ, hashes are the same on all cores */
-    int entered = port_enter(b, error);
-    if (entered < 0)
-        return entered;
-    struct stack_source *source = stack_source_new(loop, &options, error);
-    if (source == NULL) {
-        port_leave(b);
-        return error->code;
-    }
-    int result = addresses_add(b, stack_source_stack(source), error);
+    int result = port_enter(b, error);
+    if (result < 0)
+        return result;
+    struct stack_source *source = NULL;
+    if (b->steer != NULL)
+        options.port = steer_join(b->steer, index, loop, &options.queue, error);
+    if (options.port != NULL)
+        source = stack_source_new(loop, &options, error);
+    result = source != NULL ? addresses_add(b, stack_source_stack(source), error) : error->code;
     if (result < 0) {
-        stack_source_free(source);
-        port_leave(b);
+        stack_leave(b, index, source);
         return result;
     }
     b->sources[index] = source;
+    pthread_mutex_lock(&b->lock);
+    b->stack_count++;
+    pthread_mutex_unlock(&b->lock);
     return 0;
+}
+
+/* Returns when all loops that have a stack have come here. */
+static void meet(struct bypass *b)
+{
+    pthread_mutex_lock(&b->lock);
+    unsigned meeting = b->meetings;
+    if (++b->waiting_count == b->stack_count) {
+        b->waiting_count = 0;
+        b->meetings++;
+        pthread_cond_broadcast(&b->changed);
+    }
+    while (b->meetings == meeting)
+        pthread_cond_wait(&b->changed, &b->lock);
+    pthread_mutex_unlock(&b->lock);
 }
 
 void bypass_close(struct bypass *b, struct leat_loop *loop)
@@ -264,9 +312,14 @@ void bypass_close(struct bypass *b, struct leat_loop *loop)
     (void)loop;
     if (index >= LEAT_PORT_QUEUES_MAX || b->sources[index] == NULL)
         return;
-    stack_source_free(b->sources[index]);
+    if (b->steer != NULL) {
+        stack_source_end(b->sources[index]);
+        meet(b);
+        stack_source_settle(b->sources[index]);
+        meet(b);
+    }
+    stack_leave(b, index, b->sources[index]);
     b->sources[index] = NULL;
-    port_leave(b);
 }
 
 static void append(char *text, size_t size, const char *words)
@@ -305,7 +358,12 @@ char *bypass_banner(const struct bypass *b, char *text, size_t size)
             append(text, size, offloads[i].name);
         has_any = has_any || (b->info.can & offloads[i].can) != 0;
     }
-    append(text, size, has_any ? ", addresses:" : " none, addresses:");
+    append(text, size, has_any ? "" : " none");
+    if (b->steer != NULL)
+        append(text, size,
+               b->steer->owners.is_hashed ? ", loops steered by RSS (to be proven)"
+                                          : ", loops steered in software");
+    append(text, size, ", addresses:");
     for (unsigned i = 0; i < b->flags.range_count; i++) {
         char range[128];
         append(text, size, " ");

@@ -43,11 +43,11 @@ typedef int leat_start_fn(struct leat_loop *loop);
 /* Zero is the default of each. */
 struct leat_run_options {
     leat_start_fn *start;
-    void *user;       /* what leat_run_user gives */
-    const char *name; /* of the program, before error sentences ["leat"] */
-    const char
-        *cores;      /* "3": that many; "0,2-5": these [every usable core, within the CPU quota] */
-    const char *net; /* "auto", "uring", "epoll" or a port such as "tun:leat0" ["auto"] */
+    void *user;        /* what leat_run_user gives */
+    const char *name;  /* of the program, before error sentences ["leat"] */
+    const char *cores; /* "3": that many; "0,2-5": these, "0,0": one of them twice [every usable
+                          core, within the CPU quota] */
+    const char *net;   /* "auto", "uring", "epoll" or a port such as "tun:leat0" ["auto"] */
     struct leat_option_list listen; /* --listen, as written */
     struct leat_option_list ips;    /* of Leat's own stack, for a port: "10.0.0.2/24" */
     struct leat_option_list gateways;

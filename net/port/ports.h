@@ -8,11 +8,12 @@
 #include "net/port/port.h"
 
 struct port_options {
-    const char *kind;     /* as --net says it: "tun", "memif" */
-    const char *where;    /* what stands behind the kind: a device, an interface, a path */
-    unsigned queue_count; /* at least 1: one for each loop */
-    unsigned mtu_bytes;   /* 0: what the device has, or 1500 */
-    uint8_t mac[6];       /* all zero: the device's, or a random one */
+    const char *kind;          /* as --net says it: "tun", "memif" */
+    const char *where;         /* what stands behind the kind: a device, an interface, a path */
+    unsigned queue_count;      /* at least 1: one for each loop, if the device has so many */
+    bool is_queue_count_given; /* by the user: neither more nor fewer */
+    unsigned mtu_bytes;        /* 0: what the device has, or 1500 */
+    uint8_t mac[6];            /* all zero: the device's, or a random one */
     bool is_mac_given;
 };
 

@@ -182,6 +182,11 @@ static int device_open(struct tun_port *tun, const struct port_options *o, struc
 {
     for (unsigned i = 0; i < tun->queue_count; i++) {
         int result = queue_attach(tun, &tun->queues[i].fd, error);
+        if (i == 0 && result == -EINVAL && !o->is_queue_count_given && tun->queue_count > 1) {
+            tun->queue_count = 1; /* a device that was made for one */
+            close(tun->queues[i].fd);
+            result = queue_attach(tun, &tun->queues[i].fd, error);
+        }
         if (result < 0)
             return result;
     }

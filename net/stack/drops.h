@@ -46,6 +46,9 @@
     X(TX_MEMORY, "tx_memory", "no buffer for a packet to send")                                    \
     X(TX_TOO_BIG, "tx_too_big", "the datagram is longer than IP allows")                           \
     X(LOOP_FULL, "loop_full", "too many packets wait on the loopback path")                        \
+    X(STEER_FULL, "steer_full", "the ring to the packet's core is full, or the core has ended")    \
+    X(STEER_LENT, "steer_lent", "too many buffers of this core wait at another")                   \
+    X(STEER_NEWS, "steer_news", "no room to tell another core of a neighbour or an address")       \
     X(UDP_SHORT, "udp_short", "the UDP datagram is shorter than its header says")                  \
     X(UDP_CHECKSUM, "udp_checksum", "the UDP checksum is wrong or missing where it must be")       \
     X(UDP_QUEUE, "udp_queue", "the UDP socket takes nothing now and as much as it may waits")      \

@@ -1,5 +1,5 @@
 /* ICMP (RFC 792, 1122 3.2.2) and ICMPv6 (RFC 4443): echo, errors sent and received. */
-#include "net/stack/stack.h"
+#include "net/stack/steer.h"
 #include "net/stack/tcp/tcp.h"
 #include "net/stack/udp.h"
 
@@ -92,6 +92,9 @@ static void error_input(struct stack *s, struct rx_packet *p, bool v6)
         stack_drop(s, STACK_DROP_ICMP_QUOTE);
         return;
     }
+    if (unlikely(s->steer != NULL) && (q.protocol == IP_TCP || q.protocol == IP_UDP) &&
+        steer_quote(s, p, &q.src, &q.dst, q.l4))
+        return;
     bool too_big =
         v6 ? icmp->type == ICMPV6_TOO_BIG : icmp->type == ICMP_UNREACHABLE && icmp->code == 4;
     struct icmp_report report = {.src = q.src,

@@ -1,9 +1,12 @@
 /* IP output of both families, and what both do with a packet that has come in. */
-#include "net/stack/stack.h"
+#include "net/stack/steer.h"
 #include "buffers/heap.h"
 
 void ip_deliver(struct stack *s, struct rx_packet *p)
 {
+    if (unlikely(s->steer != NULL) && (p->protocol == IP_TCP || p->protocol == IP_UDP) &&
+        steer_flow(s, p))
+        return;
     if (likely(p->protocol == IP_TCP)) {
         s->count.tcp_rx++; /* stays in s->rx for the stages of the burst */
         return;

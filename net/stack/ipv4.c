@@ -1,5 +1,5 @@
 /* IPv4: RFC 791, 1122, 6864. */
-#include "net/stack/stack.h"
+#include "net/stack/steer.h"
 
 enum { OPTION_END = 0, OPTION_NOP = 1, OPTION_LSRR = 131, OPTION_SSRR = 137 };
 
@@ -94,7 +94,7 @@ void ipv4_input(struct stack *s, struct rx_packet *p)
                              .id = be16_get(ip->id),
                              .protocol = ip->protocol,
                              .more = (fragment & IPV4_MF) != 0};
-        if (!reasm_input(s, p, &f))
+        if ((unlikely(s->steer != NULL) && steer_fragment(s, p)) || !reasm_input(s, p, &f))
             return;
     }
     ip_deliver(s, p);

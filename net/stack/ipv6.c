@@ -1,5 +1,5 @@
 /* IPv6: RFC 8200. */
-#include "net/stack/stack.h"
+#include "net/stack/steer.h"
 #include "net/stack/udp.h"
 
 #define EXTENSIONS_MAX 8 /* a longer chain is dropped: nobody needs one */
@@ -129,7 +129,7 @@ static bool fragment_input(struct stack *s, struct rx_packet *p)
     p->protocol = f.protocol;
     if (f.offset_bytes == 0 && !f.more)
         return true;
-    return reasm_input(s, p, &f);
+    return !(unlikely(s->steer != NULL) && steer_fragment(s, p)) && reasm_input(s, p, &f);
 }
 
 static bool walk_headers(struct stack *s, struct rx_packet *p)

@@ -1,5 +1,5 @@
 /* Neighbour discovery: RFC 4861, duplicate detection and autoconfiguration by RFC 4862. */
-#include "net/stack/stack.h"
+#include "net/stack/steer.h"
 
 #define FLAG_ROUTER    (UINT32_C(1) << 31)
 #define FLAG_SOLICITED (UINT32_C(1) << 30)
@@ -159,13 +159,11 @@ static void advert_input(struct stack *s, struct rx_packet *p)
         return;
     }
     const struct neighbour *n = neighbour_find(s, &na->target);
-    if (n == NULL)
-        return;
     const struct mac_addr *mac = o.target_mac;
-    if (mac == NULL && n->state == NEIGHBOUR_INCOMPLETE)
+    if (mac == NULL && (n == NULL || n->state == NEIGHBOUR_INCOMPLETE))
         return;
-    struct mac_addr known = n->mac;
-    neighbour_answer(s, &na->target, mac != NULL ? mac : &known, (flags & FLAG_SOLICITED) != 0,
+    struct mac_addr heard = mac != NULL ? *mac : n->mac;
+    neighbour_answer(s, &na->target, &heard, (flags & FLAG_SOLICITED) != 0,
                      (flags & FLAG_OVERRIDE) != 0, (flags & FLAG_ROUTER) != 0);
 }
 
@@ -211,6 +209,8 @@ static void router_input(struct stack *s, struct rx_packet *p)
     }
     if (!s->autoconfigure)
         return;
+    if (s->steer != NULL && !(p->flags & RX_STEERED))
+        steer_copy(s, p);
     uint32_t seconds = (uint32_t)p->data[6] << 8 | p->data[7];
     s->router_solicits_left = 0;
     if (p->data[4] != 0)

@@ -1,6 +1,6 @@
 /* Neighbours: which MAC belongs to an address on the link, for ARP and ND alike, with the states of
  * RFC 4861 7.3.2. Packets wait for resolution, bounded, oldest dropped first. */
-#include "net/stack/stack.h"
+#include "net/stack/steer.h"
 
 #define REACHABLE_NS (30 * LEAT_NS_PER_S)
 #define DELAY_NS     (5 * LEAT_NS_PER_S)
@@ -192,36 +192,79 @@ static void set_mac(struct stack *s, struct neighbour *n, const struct mac_addr 
         send_parked(s, n);
 }
 
-void neighbour_learn(struct stack *s, const struct ip_addr *ip, const struct mac_addr *mac,
-                     bool make)
+/* True: the entry got another MAC, or its first. */
+static bool learn(struct stack *s, const struct ip_addr *ip, const struct mac_addr *mac, bool make)
 {
     struct neighbour *n = find(s, ip);
     if (n == NULL && make)
         n = create(s, ip);
-    if (n == NULL)
-        return;
-    if (n->state == NEIGHBOUR_INCOMPLETE || memcmp(&n->mac, mac, sizeof(*mac)) != 0)
-        set_mac(s, n, mac, NEIGHBOUR_STALE);
+    if (n == NULL || (n->state != NEIGHBOUR_INCOMPLETE && memcmp(&n->mac, mac, sizeof(*mac)) == 0))
+        return false;
+    set_mac(s, n, mac, NEIGHBOUR_STALE);
+    return true;
 }
 
-/* RFC 4861 7.2.5 */
+/* RFC 4861 7.2.5. True: the entry got another MAC, or its first. */
+static bool answer(struct stack *s, const struct steer_news *heard)
+{
+    struct neighbour *n = find(s, &heard->ip);
+    if (n == NULL && heard->make)
+        n = create(s, &heard->ip);
+    if (n == NULL)
+        return false;
+    bool same =
+        n->state != NEIGHBOUR_INCOMPLETE && memcmp(&n->mac, &heard->mac, sizeof(heard->mac)) == 0;
+    if (n->state != NEIGHBOUR_INCOMPLETE && !same && !heard->override) {
+        if (n->state == NEIGHBOUR_REACHABLE)
+            n->state = NEIGHBOUR_STALE;
+        return false;
+    }
+    n->is_router = heard->is_router;
+    if (heard->solicited)
+        set_mac(s, n, &heard->mac, NEIGHBOUR_REACHABLE);
+    else if (!same)
+        set_mac(s, n, &heard->mac, NEIGHBOUR_STALE);
+    return !same;
+}
+
+/* ---- between cores ----
+ *
+ * What a frame says of a neighbour is told to all cores, for the answer to one core's question may
+ * come to another. Who gains by it tells it once more, with make: then every core has the entry. */
+
+void neighbour_learn(struct stack *s, const struct ip_addr *ip, const struct mac_addr *mac,
+                     bool make)
+{
+    bool is_new = learn(s, ip, mac, make);
+    if (likely(s->steer == NULL) || (!is_new && find(s, ip) != NULL))
+        return;
+    steer_tell(s, &(struct steer_news){.kind = STEER_NEWS_LEARN,
+                                       .ip = *ip,
+                                       .mac = *mac,
+                                       .make = is_new});
+}
+
 void neighbour_answer(struct stack *s, const struct ip_addr *ip, const struct mac_addr *mac,
                       bool solicited, bool override, bool is_router)
 {
-    struct neighbour *n = find(s, ip);
-    if (n == NULL)
-        return;
-    bool same = n->state != NEIGHBOUR_INCOMPLETE && memcmp(&n->mac, mac, sizeof(*mac)) == 0;
-    if (n->state != NEIGHBOUR_INCOMPLETE && !same && !override) {
-        if (n->state == NEIGHBOUR_REACHABLE)
-            n->state = NEIGHBOUR_STALE;
-        return;
-    }
-    n->is_router = is_router;
-    if (solicited)
-        set_mac(s, n, mac, NEIGHBOUR_REACHABLE);
-    else if (!same)
-        set_mac(s, n, mac, NEIGHBOUR_STALE);
+    struct steer_news heard = {.kind = STEER_NEWS_ANSWER,
+                               .ip = *ip,
+                               .mac = *mac,
+                               .solicited = solicited,
+                               .override = override,
+                               .is_router = is_router};
+    heard.make = answer(s, &heard);
+    if (s->steer != NULL)
+        steer_tell(s, &heard);
+}
+
+void neighbour_hear(struct stack *s, const struct steer_news *heard)
+{
+    struct steer_news more = *heard;
+    more.make = heard->kind == STEER_NEWS_LEARN ? learn(s, &heard->ip, &heard->mac, heard->make)
+                                                : answer(s, heard);
+    if (more.make && !heard->make)
+        steer_tell(s, &more);
 }
 
 static struct neighbour *deref(struct stack *s, struct path *path)

@@ -136,9 +136,9 @@ static void finish(struct stack *s, struct reasm *r, struct rx_packet *p)
     uint8_t *ip = r->bytes + HEADER_ROOM - header;
     memcpy(ip, p->ip, header);
     if (!(p->flags & RX_KEPT))
-        stack_release(s, p->handle, p->queue, p->flags);
+        stack_release(s, p->handle, p->queue, (uint8_t)p->flags);
     p->handle = r->bytes;
-    p->flags |= RX_HEAP;
+    p->flags = (uint16_t)((p->flags & ~(RX_FOREIGN | RX_STEERED | RX_KEPT)) | RX_HEAP);
     p->data = r->bytes + HEADER_ROOM;
     p->length_bytes = r->total_bytes;
     p->buffer_bytes = r->capacity_bytes;

@@ -1,5 +1,5 @@
 /* Our addresses, the routes, and which of them a packet takes. */
-#include "net/stack/stack.h"
+#include "net/stack/steer.h"
 #include "net/stack/tcp/tcp.h"
 #include "net/stack/udp.h"
 
@@ -107,6 +107,10 @@ static int add(struct stack *s, const struct stack_addr *a)
     reindex(s);
     bool probe = s->probe_addresses && s->link_kind == LEAT_LINK_ETHERNET;
     to->state = probe ? ADDR_TENTATIVE : ADDR_VALID;
+    if (s->core != 0) { /* the first core probes and announces, and tells the others */
+        addr_due(s, to, a->valid_until_ns);
+        return 0;
+    }
     to->probes_left = !probe ? 0 : ip_addr_is_v4(&a->ip) ? 3 : 1;
     to->announces_left = s->link_kind == LEAT_LINK_ETHERNET ? 2 : 0;
     /* RFC 5227 2.1.1, RFC 4862 5.4.2: the first probe at a random time within a second. */
@@ -160,18 +164,42 @@ int stack_remove_address(struct stack *s, const struct ip_addr *ip)
     return 0;
 }
 
+static void tell(struct stack *s, const struct stack_addr *a, enum stack_addr_state state)
+{
+    struct steer_news news = {.kind = STEER_NEWS_ADDRESS,
+                              .ip = a->ip,
+                              .address_state = (uint8_t)state};
+    if (s->steer != NULL)
+        steer_tell(s, &news);
+}
+
 /* RFC 5227 2.4 (b): defend once in ten seconds. RFC 4862 5.4: a tentative address is not used. */
-void addr_conflict(struct stack *s, struct stack_addr *a)
+static void conflict(struct stack *s, struct stack_addr *a)
 {
     if (a->state == ADDR_TENTATIVE) {
         a->state = ADDR_DUPLICATE;
         addr_due(s, a, STACK_NEVER);
-    } else if (a->state == ADDR_VALID &&
+    } else if (a->state == ADDR_VALID && s->core == 0 &&
                (a->defended_ns == 0 || s->now_ns - a->defended_ns > 10 * LEAT_NS_PER_S)) {
         a->defended_ns = s->now_ns;
         a->announces_left = 1;
         addr_due(s, a, s->now_ns);
     }
+}
+
+void addr_conflict(struct stack *s, struct stack_addr *a)
+{
+    conflict(s, a);
+    tell(s, a, ADDR_DUPLICATE);
+}
+
+void addr_hear(struct stack *s, const struct ip_addr *ip, enum stack_addr_state state)
+{
+    struct stack_addr *a = addr_find(s, ip);
+    if (a != NULL && state == ADDR_DUPLICATE)
+        conflict(s, a);
+    else if (a != NULL && a->state == ADDR_TENTATIVE)
+        a->state = ADDR_VALID;
 }
 
 static void announce(struct stack *s, const struct stack_addr *a)
@@ -195,8 +223,10 @@ static void addr_step(struct stack *s, struct stack_addr *a)
         addr_due(s, a, s->now_ns + LEAT_NS_PER_S);
         return;
     }
-    if (a->state == ADDR_TENTATIVE)
+    if (a->state == ADDR_TENTATIVE) {
         a->state = ADDR_VALID;
+        tell(s, a, ADDR_VALID);
+    }
     if (a->announces_left == 0 || a->state == ADDR_DUPLICATE) {
         a->next_ns = a->valid_until_ns;
         return;

@@ -5,6 +5,7 @@
 #include <leat/timer.h>
 
 #include "buffers/heap.h"
+#include "net/stack/steer.h"
 #include "net/stack/tcp/tcp.h"
 #include "net/stack/udp.h"
 
@@ -14,7 +15,7 @@ struct stack_source {
     struct leat_source source; /* first */
     struct leat_loop *loop;
     struct leat_timer timer; /* addresses, neighbours, reassembly */
-    bool remains;
+    bool remains, has_ended;
     struct stack stack;
 };
 
@@ -69,9 +70,16 @@ static void source_arm(struct leat_source *source, struct leat_nap *nap)
     struct stack *s = &ss->stack;
     struct leat_port_nap port = {.has_work = false, .fd = -1, .nap_ns_max = UINT64_MAX};
     s->port->ops->arm(s->port, s->queue, &port);
-    *nap = (struct leat_nap){port.has_work || s->looped_count > 0, port.fd, port.nap_ns_max};
+    bool has_work = port.has_work || s->looped_count > 0 || (s->steer != NULL && steer_has_work(s));
+    *nap = (struct leat_nap){has_work, port.fd, port.nap_ns_max};
     if (ss->remains && nap->nap_ns_max > RETRY_NS)
         nap->nap_ns_max = RETRY_NS;
+}
+
+static bool source_has_work(struct leat_source *source)
+{
+    const struct stack *s = &of(source)->stack;
+    return s->steer != NULL && steer_has_work(s);
 }
 
 static void source_disarm(struct leat_source *source)
@@ -85,6 +93,7 @@ static const struct leat_source_ops source_ops = {
     .poll = source_poll,
     .flush = source_flush,
     .arm = source_arm,
+    .has_work = source_has_work,
     .disarm = source_disarm,
     .is_polled = true,
 };
@@ -117,18 +126,33 @@ fini_udp:
 fini_tcp:
     tcp_fini(&ss->stack);
 fini_stack:
+    stack_end(&ss->stack);
     stack_fini(&ss->stack);
 free_source:
     leat_heap_free(ss);
     return NULL;
 }
 
-void stack_source_free(struct stack_source *ss)
+void stack_source_end(struct stack_source *ss)
 {
+    if (ss->has_ended)
+        return;
+    ss->has_ended = true;
     leat_timer_stop(&ss->timer);
     leat_source_remove(ss->loop, &ss->source);
     udp_fini(&ss->stack);
     tcp_fini(&ss->stack);
+    stack_end(&ss->stack);
+}
+
+void stack_source_settle(struct stack_source *ss)
+{
+    stack_settle(&ss->stack);
+}
+
+void stack_source_free(struct stack_source *ss)
+{
+    stack_source_end(ss);
     stack_fini(&ss->stack);
     leat_heap_free(ss);
 }

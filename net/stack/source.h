@@ -13,7 +13,10 @@ struct stack_source;
  * NULL with error filled. */
 struct stack_source *stack_source_new(struct leat_loop *loop, const struct stack_options *options,
                                       struct leat_error *error);
-/* Ends its connections with LEAT_CLOSE_SHUTDOWN, gives back every buffer. */
+/* Ends its connections with LEAT_CLOSE_SHUTDOWN, gives back every buffer. Where other cores share
+ * the port: first end on all of them, then settle on all of them, then free. */
+void stack_source_end(struct stack_source *ss);
+void stack_source_settle(struct stack_source *ss);
 void stack_source_free(struct stack_source *ss);
 struct stack *stack_source_stack(struct stack_source *ss);
 

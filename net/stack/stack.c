@@ -1,4 +1,4 @@
-#include "net/stack/stack.h"
+#include "net/stack/steer.h"
 #include "net/stack/tcp/tcp.h"
 #include "net/stack/udp.h"
 
@@ -57,6 +57,8 @@ int stack_init(struct stack *s, const struct stack_options *o, uint64_t now_ns,
     s->now_ns = now_ns;
     s->port = o->port;
     s->queue = o->queue;
+    s->steer = o->steer;
+    s->core = o->core;
     s->link_kind = info->link_kind;
     s->vlan = o->vlan;
     s->hop_limit = 64;
@@ -73,7 +75,7 @@ int stack_init(struct stack *s, const struct stack_options *o, uint64_t now_ns,
     s->probe_addresses = o->probe_addresses;
     s->autoconfigure = o->autoconfigure;
     s->ecn = (uint8_t)o->ecn;
-    s->router_solicits_left = o->autoconfigure ? 3 : 0;
+    s->router_solicits_left = o->autoconfigure && o->core == 0 ? 3 : 0;
     s->reasm.next_ns = s->addr_next_ns = STACK_NEVER;
     s->slow_next_ns = now_ns;
     s->icmp_bucket = (struct token_bucket){now_ns, 50, 50, 1000};
@@ -88,12 +90,27 @@ static void send_released(struct stack *s)
     s->released_count = 0;
 }
 
-void stack_fini(struct stack *s)
+void stack_end(struct stack *s)
 {
     neighbour_fini(s);
     reasm_fini(s);
     for (; s->looped_count > 0; s->looped_count--)
         leat_heap_free(s->looped[s->looped_first++ % STACK_LOOPED_MAX].handle);
+    tx_flush(s);
+    if (s->steer != NULL)
+        steer_close(s);
+}
+
+void stack_settle(struct stack *s)
+{
+    if (s->steer != NULL)
+        steer_settle(s);
+}
+
+void stack_fini(struct stack *s)
+{
+    if (s->steer != NULL)
+        steer_collect(s);
     tx_fini(s);
     send_released(s);
     s->port->ops->reclaim(s->port, s->queue);
@@ -103,6 +120,8 @@ void stack_release(struct stack *s, void *handle, uint8_t queue, uint8_t flags)
 {
     if (flags & RX_HEAP)
         leat_heap_free(handle);
+    else if (unlikely(flags & RX_FOREIGN))
+        steer_home(s, queue, handle);
     else if (unlikely(queue != s->queue))
         s->port->ops->release(s->port, queue, &handle, 1);
     else {
@@ -146,6 +165,8 @@ static unsigned take_frame(struct stack *s, const struct leat_frame *f, unsigned
                             .handle = f->handle,
                             .ip_verdict = f->ip_verdict,
                             .l4_verdict = f->l4_verdict,
+                            .flags = f->flags & LEAT_FRAME_HASHED ? RX_HASHED : 0,
+                            .hash = f->rss_hash,
                             .queue = f->queue};
     unsigned used = f->flags & LEAT_FRAME_MORE ? join_frames(s, f, count, p) : 1;
     s->count.rx_packets++;
@@ -177,9 +198,11 @@ static void take_looped(struct stack *s)
 
 static void release_burst(struct stack *s)
 {
-    for (unsigned i = 0; i < s->rx_count; i++)
-        if (!(s->rx[i].flags & RX_KEPT))
-            stack_release(s, s->rx[i].handle, (uint8_t)s->queue, s->rx[i].flags);
+    for (unsigned i = 0; i < s->rx_count; i++) {
+        const struct rx_packet *p = &s->rx[i];
+        if (!(p->flags & RX_KEPT))
+            stack_release(s, p->handle, p->queue, (uint8_t)p->flags);
+    }
     send_released(s);
 }
 
@@ -189,6 +212,8 @@ unsigned stack_poll(struct stack *s, uint64_t now_ns)
     s->now_ns = now_ns;
     s->rx_count = 0;
     take_looped(s);
+    if (unlikely(s->steer != NULL)) /* half of the burst at most: the port's are not to starve */
+        steer_poll(s, (LEAT_PORT_BURST - s->rx_count + 1) / 2);
     unsigned room = LEAT_PORT_BURST - s->rx_count;
     unsigned count = s->port->ops->poll(s->port, s->queue, frames, room);
     for (unsigned i = 0; i < count;) {
@@ -225,6 +250,8 @@ bool stack_flush(struct stack *s, uint64_t now_ns)
     s->now_ns = now_ns;
     if (s->tcp != NULL)
         tcp_flush(s->tcp);
+    if (unlikely(s->steer != NULL))
+        relay_serve(s);
     bool remains = tx_flush(s);
     remains = udp_flushed(s) || remains;
     send_released(s);

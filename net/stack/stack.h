@@ -40,6 +40,8 @@
 struct stack;
 struct stack_tcp;
 struct stack_udp;
+struct steer;
+struct steer_news;
 
 /* ---- received packets ---- */
 
@@ -48,6 +50,10 @@ enum rx_flags {
     RX_MULTICAST = 2,      /* the IP destination is a broadcast or multicast address */
     RX_HEAP = 4,           /* handle is heap memory, not the port's */
     RX_KEPT = 8,           /* somebody keeps the buffer: not released at the end of the burst */
+    RX_FOREIGN = 16,       /* the buffer belongs to another core's queue: queue is that core */
+    RX_HASHED = 32,        /* hash is the card's */
+    RX_STEERED = 64,       /* another core has found that this one handles it */
+    RX_FRAGMENT = 128,     /* ... from its IP header on */
 };
 
 /* A packet on its way up. data and length_bytes shrink from layer to layer. */
@@ -63,8 +69,8 @@ struct rx_packet {
     uint8_t ecn;
     uint8_t hop_limit;
     uint8_t ip_verdict, l4_verdict; /* enum leat_verdict */
-    uint8_t flags;                  /* enum rx_flags */
     uint8_t queue;
+    uint16_t flags;       /* enum rx_flags */
     uint16_t next_offset; /* IPv6: of the field that names protocol, for parameter problems */
     struct mac_addr src_mac;
     struct ip_addr src, dst;
@@ -214,7 +220,10 @@ struct token_bucket {
     X(fragments_rx)                                                                                \
     X(fragments_tx)                                                                                \
     X(looped)                                                                                      \
-    X(parked)
+    X(parked)                                                                                      \
+    X(steered_in)                                                                                  \
+    X(steered_out)                                                                                 \
+    X(relayed)
 
 /* Tools read them by these names: net/counters_blocks.c. */
 struct stack_counters {
@@ -233,6 +242,8 @@ enum stack_ecn {
 
 struct stack_options {
     struct leat_port *port;
+    struct steer *steer; /* NULL: the only core of its port; else port is what steer_join gave */
+    uint32_t core;       /* in steer */
     uint32_t queue;
     uint32_t mtu_bytes;   /* 0: the port's, at most 1500 unless said */
     uint16_t vlan;        /* 0: untagged */
@@ -247,6 +258,8 @@ struct stack {
     /* the burst */
     uint64_t now_ns;
     struct leat_port *port;
+    struct steer *steer;
+    uint32_t core;
     uint32_t queue;
     uint32_t rx_count;
     uint8_t l2_bytes;
@@ -293,7 +306,10 @@ struct stack {
 /* The port must be open. Returns 0, or -errno with a sentence. */
 int stack_init(struct stack *s, const struct stack_options *options, uint64_t now_ns,
                struct leat_error *error) LEAT_MUST_CHECK;
-/* Gives every buffer back. */
+/* Ends in three steps, the first two only if there are other cores (steer.h): nothing is kept any
+ * more; what other cores have left is given back or sent; every buffer is back. */
+void stack_end(struct stack *s);
+void stack_settle(struct stack *s);
 void stack_fini(struct stack *s);
 
 /* Handles at most one burst; returns how many packets. */
@@ -351,6 +367,8 @@ bool addr_is_broadcast(const struct stack *s, const struct ip_addr *ip);
 const struct stack_addr *addr_choose(const struct stack *s, const struct ip_addr *dst,
                                      const struct ip_addr *hop);
 void addr_conflict(struct stack *s, struct stack_addr *a);
+/* Another core says so. */
+void addr_hear(struct stack *s, const struct ip_addr *ip, enum stack_addr_state state);
 uint64_t addr_tick(struct stack *s);
 /* Adds an address with lifetimes, or renews it (SLAAC). */
 int addr_add_automatic(struct stack *s, const struct ip_addr *ip, unsigned prefix_bits,
@@ -376,6 +394,8 @@ void neighbour_learn(struct stack *s, const struct ip_addr *ip, const struct mac
 /* An answer: solicited confirms; override replaces another MAC. */
 void neighbour_answer(struct stack *s, const struct ip_addr *ip, const struct mac_addr *mac,
                       bool solicited, bool override, bool is_router);
+/* Another core says so. */
+void neighbour_hear(struct stack *s, const struct steer_news *news);
 /* TCP made progress: the path works in both directions. */
 void neighbour_confirm(struct stack *s, struct neighbour_ref ref);
 /* Fills the link header of a finished packet and sends it, or parks it until the MAC is known.

@@ -9,9 +9,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-int cpu_list_parse(const char *text, struct cpu_mask *mask)
+int cpu_list_count(const char *text, struct cpu_mask *mask, uint16_t counts[LEAT_CPUS_MAX])
 {
     memset(mask, 0, sizeof(*mask));
+    memset(counts, 0, LEAT_CPUS_MAX * sizeof(counts[0]));
     for (const char *at = text; *at != '\0';) {
         char *end;
         if (*at < '0' || *at > '9')
@@ -28,13 +29,18 @@ int cpu_list_parse(const char *text, struct cpu_mask *mask)
         if (last >= LEAT_CPUS_MAX)
             return -ERANGE;
         for (uint32_t cpu = (uint32_t)first; cpu <= last; cpu++) {
-            if (cpu_mask_has(mask, cpu))
-                return -EEXIST;
             cpu_mask_set(mask, cpu);
+            counts[cpu]++;
         }
         at = *end == ',' ? end + 1 : end;
     }
     return text[0] != '\0' ? 0 : -EINVAL;
+}
+
+int cpu_list_parse(const char *text, struct cpu_mask *mask)
+{
+    uint16_t counts[LEAT_CPUS_MAX];
+    return cpu_list_count(text, mask, counts);
 }
 
 static int mask_read(struct cpu_mask *mask, const struct leat_topology_source *source,
@@ -247,32 +253,36 @@ static int choose_list(const struct leat_topology *topology, const char *spec,
                        struct leat_cpu cpus[LEAT_CORES_MAX], struct leat_error *error)
 {
     struct cpu_mask mask;
+    uint16_t counts[LEAT_CPUS_MAX];
     char list[128];
-    int result = cpu_list_parse(spec, &mask);
-    if (result == -EEXIST)
-        return leat_fail(error, -EINVAL, "--cores %s names a CPU twice: name each once", spec);
+    int result = cpu_list_count(spec, &mask, counts), count = 0;
     if (result == -EINVAL) {
         return leat_fail(error, -EINVAL,
                          "--cores takes a number (4) or a list of CPUs (0,2-5), not \"%s\"", spec);
-    }
-    int count = 0;
-    for (uint32_t i = 0; i < topology->cpus_count && result == 0; i++) {
-        if (cpu_mask_has(&mask, topology->cpus[i].number)) {
-            cpu_mask_clear(&mask, topology->cpus[i].number);
-            cpus[count++] = topology->cpus[i];
-        }
-    }
-    for (uint32_t cpu = 0; cpu < LEAT_CPUS_MAX && result == 0; cpu++) {
-        if (cpu_mask_has(&mask, cpu)) {
-            return leat_fail(error, -EINVAL,
-                             "--cores %s: this process may not use CPU %u: choose among %s", spec,
-                             cpu, leat_topology_list(topology, list, sizeof(list)));
-        }
     }
     if (result == -ERANGE) {
         return leat_fail(error, -EINVAL,
                          "--cores %s: this machine has no such CPU: choose among %s", spec,
                          leat_topology_list(topology, list, sizeof(list)));
+    }
+    /* Each once, then again those that are named again. */
+    for (int before = -1; before != count && count <= LEAT_CORES_MAX;) {
+        before = count;
+        for (uint32_t i = 0; i < topology->cpus_count && count < LEAT_CORES_MAX; i++) {
+            uint32_t number = topology->cpus[i].number;
+            cpu_mask_clear(&mask, number);
+            if (counts[number] > 0) {
+                counts[number]--;
+                cpus[count++] = topology->cpus[i];
+            }
+        }
+    }
+    for (uint32_t cpu = 0; cpu < LEAT_CPUS_MAX; cpu++) {
+        if (cpu_mask_has(&mask, cpu)) {
+            return leat_fail(error, -EINVAL,
+                             "--cores %s: this process may not use CPU %u: choose among %s", spec,
+                             cpu, leat_topology_list(topology, list, sizeof(list)));
+        }
     }
     return count;
 }

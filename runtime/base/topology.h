@@ -42,8 +42,9 @@ int leat_topology_read(struct leat_topology *topology, const struct leat_topolog
                        struct leat_error *error) LEAT_MUST_CHECK;
 
 /* Picks the CPUs for loops: spec NULL: every usable one within the quota; "3": the first three;
- * "0,2-5" or "4,": these, by number. Writes at most LEAT_CORES_MAX to cpus and returns how many, or
- * -EINVAL with a sentence. *is_quota_cut tells that the quota made it fewer, or is exceeded. */
+ * "0,2-5" or "4,": these, by number; "0,1,0,1": one named twice gets two loops. Writes at most
+ * LEAT_CORES_MAX to cpus and returns how many, or -EINVAL with a sentence. *is_quota_cut tells that
+ * the quota made it fewer, or is exceeded. */
 int leat_topology_choose(const struct leat_topology *topology, const char *spec,
                          struct leat_cpu cpus[LEAT_CORES_MAX], bool *is_quota_cut,
                          struct leat_error *error) LEAT_MUST_CHECK;

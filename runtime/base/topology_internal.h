@@ -38,8 +38,10 @@ static inline bool cpu_mask_overlaps(const struct cpu_mask *a, const struct cpu_
 }
 
 /* "0,2-5" and "4,": 0, -EINVAL when it is no such list, -ERANGE for a CPU past LEAT_CPUS_MAX,
- * -EEXIST when one stands there twice. */
+ */
 int cpu_list_parse(const char *text, struct cpu_mask *mask);
+/* The same, and how often each CPU stands there. */
+int cpu_list_count(const char *text, struct cpu_mask *mask, uint16_t counts[LEAT_CPUS_MAX]);
 
 /* Removes from mask what the cpuset of this process's cgroup excludes. */
 void cgroup_cpuset_cut(const char *root, struct cpu_mask *mask);

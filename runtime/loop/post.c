@@ -126,6 +126,18 @@ void loop_wake_posted(struct leat_loop *loop)
     }
 }
 
+void leat_loop_notify(struct leat_loop *to)
+{
+    struct leat_loop *from = leat_loop_current();
+    bool is_of_mesh = from != NULL && from->mesh != NULL && from->mesh == to->mesh;
+    if (unlikely(!is_of_mesh || !from->is_turning)) { /* nobody says when a turn will end */
+        loop_wake(to);
+        return;
+    }
+    from->has_posted = true;
+    from->posted_to[to->core.index / 64] |= UINT64_C(1) << (to->core.index % 64);
+}
+
 static int post_to_lane(struct leat_loop *loop, struct loop_callback callback)
 {
     struct loop_lane *lane = loop->lane;
@@ -166,12 +178,7 @@ static int post_to_ring(struct leat_loop *from, struct leat_loop *to, struct loo
         return -EAGAIN;
     channel->slots[ring->tail_local & ring->mask] = callback;
     ring_publish(ring, 1);
-    if (unlikely(!from->is_turning)) { /* nobody says when a turn will end */
-        loop_wake(to);
-        return 0;
-    }
-    from->has_posted = true;
-    from->posted_to[to->core.index / 64] |= UINT64_C(1) << (to->core.index % 64);
+    leat_loop_notify(to);
     return 0;
 }
 

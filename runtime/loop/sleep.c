@@ -67,6 +67,14 @@ static uint64_t loop_arm(struct leat_loop *loop, uint64_t nap_ns)
     return nap_ns;
 }
 
+static bool sources_have_work(const struct leat_loop *loop)
+{
+    for (struct leat_source *source = loop->sources; source != NULL; source = source->next)
+        if (source->ops->has_work != NULL && source->ops->has_work(source))
+            return true;
+    return false;
+}
+
 static void loop_disarm(struct leat_loop *loop)
 {
     for (struct leat_source *source = loop->sources; source != NULL; source = source->next)
@@ -127,7 +135,7 @@ static void loop_doze(struct leat_loop *loop, uint64_t nap_ns, uint64_t now_ns)
     if (nap_ns > 0) {
         atomic_store_explicit(&loop->is_sleeping, true, memory_order_relaxed);
         ring_fence();
-        if (loop_has_posts(loop) || atomic_load(&loop->is_stopped))
+        if (loop_has_posts(loop) || sources_have_work(loop) || atomic_load(&loop->is_stopped))
             nap_ns = 0;
     }
     loop->metrics.sleep_count += nap_ns > 0;

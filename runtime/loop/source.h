@@ -36,6 +36,11 @@ struct leat_source_ops {
      * -1, UINT64_MAX}. */
     void (*arm)(struct leat_source *source, struct leat_nap *nap);
 
+    /* Whether another core has left work here since arm. Asked when the loop has said that it
+     * sleeps, so that who leaves work and calls leat_loop_notify is either seen here or wakes it.
+     * NULL: other cores leave none. */
+    bool (*has_work)(struct leat_source *source);
+
     /* After the sleep. May be NULL. */
     void (*disarm)(struct leat_source *source);
 
@@ -69,6 +74,12 @@ LEAT_API void leat_source_remove(struct leat_loop *loop, struct leat_source *sou
 LEAT_API void leat_loop_worked(struct leat_loop *loop);
 /* Whether this turn has handled something so far. */
 LEAT_API bool leat_loop_has_worked(const struct leat_loop *loop);
+
+/* For sources that take work from each other's cores through memory of their own: called after
+ * something was published for loop's core, wakes it if it sleeps. Within a turn of a loop of the
+ * same mesh that is put off to the end of the turn: one fence for all that was published in it. Any
+ * thread. */
+LEAT_API void leat_loop_notify(struct leat_loop *loop);
 
 /* Watches: a kernel descriptor's readiness, level-triggered, on the loop's own epoll descriptor.
  * The callback runs in the poll phase, through the gate. */

@@ -220,6 +220,7 @@ void lone_pass(struct lone *l, uint64_t duration_ns)
 void lone_end(struct lone *l)
 {
     struct leat_buf_stats stats;
+    stack_end(&l->s);
     stack_fini(&l->s);
     leat_buf_stats(&stats);
     CHECK(l->head_count == 0 && l->lent_count == 0 && stats.live_count == 0);

@@ -85,7 +85,8 @@ def check_refusals():
             (("--net", "tun:leat0"), "needs an address"),
             (("--net", "tun:", "--ip", "10.9.0.2/24"), "tun:leat0"),
             (("--net", "tun:a-name-that-is-too-long", "--ip", "10.9.0.2/24"), "1 to 15"),
-            (("--net", "tun:leat0", "--ip", "10.9.0.2/24", "--cores", "2"), "--cores 1")):
+            (("--net", "tun:leat0", "--ip", "10.9.0.2/24", "--queues", "2"),
+             "more than the 1 loop")):
         code, _, sentence = process.finish(process.BUILD / "leat", "serve", "--hello", "--listen",
                                            "127.0.0.1:0", *flags)
         assert code == 2 and words in sentence, (flags, code, sentence)

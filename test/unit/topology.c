@@ -150,7 +150,10 @@ static void chooses_by_number_and_by_list(void **state)
                                        "0-5,7");
     assert_string_equal(chosen("0,99999"),
                         "--cores 0,99999: this machine has no such CPU: choose among 0-5,7");
-    assert_string_equal(chosen("1,0-2"), "--cores 1,0-2 names a CPU twice: name each once");
+    assert_string_equal(chosen("1,0-2"), "0 2 1 1");
+    assert_string_equal(chosen("0,1,0,1,0"), "0 1 0 1 0");
+    assert_string_equal(chosen("0,0,6"),
+                        "--cores 0,0,6: this process may not use CPU 6: choose among 0-5,7");
     static const char *const broken[] = {"", "x", "-1", "1-", "3-1", "1,,2", "1 2", "0x3", ","};
     for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
         char said[128];

@@ -138,11 +138,14 @@ static int device_configure(struct opening *o)
         .rxmode = {.mtu = o->mtu_bytes, .offloads = offloads_rx(o)},
         .txmode = {.offloads = offloads_tx(o)},
     };
-    uint16_t queues = (uint16_t)port->queue_count;
+    uint16_t queues = (uint16_t)port->queue_count, most = o->info.max_rx_queues;
+    most = o->info.max_tx_queues < most ? o->info.max_tx_queues : most;
+    if (queues > most && most > 0 && !o->options->is_queue_count_given)
+        port->queue_count = queues = most; /* loops share them */
     if (queues > o->info.max_rx_queues || queues > o->info.max_tx_queues)
         return o->host->fail(o->error, -EINVAL,
                              "%u queues are more than the driver %s has: %u to receive, %u to "
-                             "send; choose --cores accordingly",
+                             "send; choose --queues accordingly",
                              queues, o->info.driver_name, o->info.max_rx_queues,
                              o->info.max_tx_queues);
     int result = rss_key_make(o, &conf);
@@ -370,9 +373,20 @@ static int open_steps(struct opening *o)
     return 0;
 }
 
-static struct leat_port *dpdk_open(const struct dpdk_host *host, const struct port_options *options,
+/* The two ends of a memif must agree, and an interface has one queue unless it was told otherwise:
+ * more are for who asks for them. */
+static unsigned queues_wanted(const struct port_options *o)
+{
+    bool is_lone = strcmp(o->kind, "memif") == 0 || strcmp(o->kind, "xdp") == 0;
+    return is_lone && !o->is_queue_count_given ? 1 : o->queue_count;
+}
+
+static struct leat_port *dpdk_open(const struct dpdk_host *host, const struct port_options *wanted,
                                    struct leat_error *error)
 {
+    struct port_options settled = *wanted;
+    const struct port_options *options = &settled;
+    settled.queue_count = queues_wanted(wanted);
     struct opening o = {.host = host, .options = options, .error = error};
     if (dpdk_device_of(host, options, &o.device, error) < 0 ||
         dpdk_eal_start(host, &o.device, pool_bytes(options), error) < 0)

@@ -1,4 +1,5 @@
 /* The transport's functions (leat/conn.h), and the life of a connection. */
+#include "net/stack/steer.h"
 #include "net/stack/tcp/tcp.h"
 
 #include <errno.h>
@@ -234,6 +235,18 @@ static bool is_taken(struct stack_tcp *t, const struct tcp_listener *l, uint16_t
     return false;
 }
 
+/* C25: the n-th of each core is the same. */
+static int share_listen_port(struct stack_tcp *t, struct tcp_listener *l, const char *text)
+{
+    if (t->stack->steer == NULL)
+        return 0;
+    l->port = steer_zero_port(t->stack, t->zero_listens++, l->port);
+    if (l->port != 0 && !is_taken(t, l, l->port))
+        return 0;
+    return leat_fail(&leat_core_now->error, -EADDRINUSE,
+                     "no free port of %s is left that all loops could share: name one", text);
+}
+
 static int choose_listen_port(struct stack_tcp *t, struct tcp_listener *l, uint16_t port,
                               const char *text)
 {
@@ -249,7 +262,7 @@ static int choose_listen_port(struct stack_tcp *t, struct tcp_listener *l, uint1
     for (unsigned i = 0; i < EPHEMERAL_COUNT; i++) {
         l->port = (uint16_t)(EPHEMERAL_FIRST + t->port_counter++ % EPHEMERAL_COUNT);
         if (!is_taken(t, l, l->port))
-            return 0;
+            return share_listen_port(t, l, text);
     }
     return leat_fail(&leat_core_now->error, -EADDRINUSE, "every port of %s is in use", text);
 }
@@ -320,16 +333,27 @@ static bool is_free(struct stack_tcp *t, struct tcp_flow *flow, uint32_t *hash)
     return table_find(&t->table, *hash, flow, tcp_matches, t) == 0;
 }
 
-/* RFC 6056 3.3.3: a secret offset for each destination, and a counter. */
+/* Whether replies come home to this core. */
+static bool is_home(const struct stack_tcp *t, const struct tcp_flow *flow)
+{
+    return t->stack->steer == NULL ||
+           steer_owns(t->stack, &flow->remote, flow->remote_port, &flow->local, flow->local_port);
+}
+
+/* RFC 6056 3.3.3: a secret offset for each destination, and a counter. Of the ports only every
+ * core_count-th is this core's. */
 static bool choose_port(struct stack_tcp *t, struct tcp_flow *flow, uint32_t *hash)
 {
+    unsigned tries = EPHEMERAL_TRIES;
+    if (t->stack->steer != NULL)
+        tries *= t->stack->steer->core_count;
     const struct siphash_key key = {{t->stack->seed[0], t->stack->seed[1] ^ 4}};
     flow->local_port = (be16){0};
     uint64_t offset = siphash(&key, flow, sizeof(*flow));
-    for (unsigned i = 0; i < EPHEMERAL_TRIES; i++) {
+    for (unsigned i = 0; i < tries; i++) {
         uint64_t port = EPHEMERAL_FIRST + (offset + t->port_counter++) % EPHEMERAL_COUNT;
         flow->local_port = be16_put((uint16_t)port);
-        if (is_free(t, flow, hash))
+        if (is_home(t, flow) && is_free(t, flow, hash))
             return true;
     }
     return false;
@@ -362,6 +386,11 @@ static int choose_flow(struct stack_tcp *t, const struct leat_addr *to,
     flow->local = path.src;
     if (from != NULL && from->port != 0) {
         flow->local_port = be16_put(from->port);
+        if (!is_home(t, flow))
+            return leat_fail(error, -EADDRNOTAVAIL,
+                             "answers to local port %u would come to another loop: leave the port "
+                             "to the stack, or use --cores 1",
+                             from->port);
         return is_free(t, flow, hash)
                    ? 0
                    : leat_fail(error, -EADDRINUSE, "the connection to %s exists already", text);

@@ -31,7 +31,7 @@ static struct tcp_rx *rx_keep(struct stack_tcp *t, const struct tcp_segment *g)
                           .buffer_bytes = g->p->buffer_bytes,
                           .seq = g->seq,
                           .refs = 1,
-                          .rx_flags = g->p->flags & RX_HEAP,
+                          .rx_flags = (uint8_t)(g->p->flags & (RX_HEAP | RX_FOREIGN)),
                           .queue = g->p->queue};
     g->p->flags |= RX_KEPT;
     return rx;

@@ -345,6 +345,7 @@ struct stack_tcp {
     struct tcp_pool works, chunks, sents, rxs;
     struct token_bucket reset_bucket;
     uint32_t port_counter;
+    uint32_t zero_listens; /* listeners on port 0 so far */
     struct tcp_counters count;
 };
 
