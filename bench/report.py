@@ -1,11 +1,13 @@
 """Turns results into docs/benchmarks.md: tables, and verdicts on figures with a target."""
+import importlib
 import json
+import sys
 
 import machine
 
 HEAD = """# Benchmarks
 
-Written by `./dev bench http` and `./dev bench micro`; do not edit by hand. Figures count on the
+Written by `./dev bench`; do not edit by hand. Figures count on the
 machine that is named, and ratios more than absolute values: everything was taken side by side, in
 interleaved rounds; medians, with the lowest and the highest round. CPU time is user and system time
 of the server's threads as the scheduler counts it.
@@ -199,11 +201,25 @@ def micro_section(result):
                       *filter(None, [verdicts.text()]), table(head, rows)])
 
 
+# In the order of docs/benchmarks.md: what docs/benchmarks/NAME.json becomes. None: the function
+# section of a module of its own, report_NAME.
+SECTIONS = {"http": http_section, "micro": micro_section, "connections": None}
+
+
+def keep(root, name, result):
+    """Writes a result, and docs/benchmarks.md out of all that docs/benchmarks/ has."""
+    folder = root / "docs/benchmarks"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    write(root)
+    print(f"written to docs/benchmarks.md and docs/benchmarks/{name}.json", file=sys.stderr)
+
+
 def write(root):
-    """docs/benchmarks.md out of what docs/benchmarks/ has."""
     parts = [HEAD]
-    for name, section in (("http", http_section), ("micro", micro_section)):
+    for name, section in SECTIONS.items():
         path = root / "docs/benchmarks" / f"{name}.json"
         if path.exists():
+            section = section or importlib.import_module(f"report_{name}").section
             parts.append(section(json.loads(path.read_text())))
     (root / "docs/benchmarks.md").write_text("\n".join(parts))

@@ -22,7 +22,6 @@ import report
 import servers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-KEPT = ROOT / "docs/benchmarks/http.json"
 IDLE_CONNECTIONS = 10000
 FILE_BYTES = 1 << 20
 FLOOR_SPREAD_MAX = 0.05
@@ -235,10 +234,7 @@ def main():
     result["limits"] = {"disturbed": machine.DISTURBED_SHARE_MAX, "floor_spread": FLOOR_SPREAD_MAX}
     print(report.http_section(result))
     if not options.quick and options.only is None:
-        KEPT.parent.mkdir(parents=True, exist_ok=True)
-        KEPT.write_text(json.dumps(result, indent=1) + "\n")
-        report.write(ROOT)
-        print("written to docs/benchmarks.md and docs/benchmarks/http.json", file=sys.stderr)
+        report.keep(ROOT, "http", result)
     return 0
 
 

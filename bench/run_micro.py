@@ -72,10 +72,7 @@ def main():
         return 1
     print(report.micro_section(result))
     if not pattern:
-        folder = ROOT / "docs/benchmarks"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "micro.json").write_text(json.dumps(result, indent=1) + "\n")
-        report.write(ROOT)
+        report.keep(ROOT, "micro", result)
     return 0 if all(measured) else 1
 
 

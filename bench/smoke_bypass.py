@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""`./dev bench bypass` on made-up results, and its tools on a link that is there for a second.
+"""`./dev bench bypass` and `connections` on made-up results, and their tools on a link that is
+there for a second.
 
-    smoke_bypass.py Verdicts | Link"""
+    smoke_bypass.py Verdicts Connections | Link"""
 import os
 import pathlib
 import tempfile
@@ -11,7 +12,9 @@ import unittest
 os.environ.setdefault("LEAT_BUILD", os.environ["MESON_BUILD_ROOT"])
 
 import report_bypass  # noqa: E402
+import report_connections  # noqa: E402
 import run_bypass  # noqa: E402
+import run_connections  # noqa: E402
 
 QUIET = {"steal": 0.0, "foreign": 0.0}
 REQUESTS = {"cycles": 1000.0, "per_second": 2.5e6, "client_busy": 0.8, "server_busy": 0.9,
@@ -80,6 +83,39 @@ class Verdicts(unittest.TestCase):
         self.assertTrue(is_whole)
 
 
+def connections(**changed):
+    """Figure -> verdict when what was measured at a million connections differs."""
+    def point(count, **more):
+        return {"connections": count, "requests": 1, "ramp_s": 1.0, "per_second": 1.0, "p50_us": 1,
+                "p99_us": 1, "max_us": 1, "cycles": 1000.0, "client_busy": 0.5,
+                "timers_at_rest": 1, "heap_bytes": 380.0, "rss_bytes": 400.0,
+                "client_heap_bytes": 400.0, "rss_mib": 900.0, **QUIET, **more}
+    text = report_connections.section(
+        {"points": [[point(1000)] * 3, [point(1_000_000, **changed)]], "count": 1_000_000,
+         "limits": {"disturbed": 0.02}, "machine": MACHINE, "in_flight": 256, "rounds": 3})
+    cells = [line.split(" | ") for line in text.splitlines()
+             if line.startswith(("| PASS", "| MISSED", "| no verdict"))]
+    return {c[1].split(",")[0]: c[0][2:] for c in cells}
+
+
+class Connections(unittest.TestCase):
+    def test_all_met(self):
+        self.assertEqual(list(connections().values()), ["PASS"] * 4)
+
+    def test_each_can_be_missed(self):
+        for change, figure in (({"cycles": 2001.0}, "cycles per request at 1M connections by those "
+                                                    "at 1k"),
+                               ({"heap_bytes": 385.0}, "memory of an idle connection in the stack"),
+                               ({"timers_at_rest": 9}, "timers that fired while all rested")):
+            found = connections(**change)
+            self.assertEqual([f for f, word in found.items() if word == "MISSED"], [figure])
+
+    def test_cycles_have_no_verdict_on_a_disturbed_machine(self):
+        found = connections(foreign=0.03)
+        self.assertEqual([f for f, word in found.items() if word == "no verdict"],
+                         ["cycles per request at 1M connections by those at 1k"])
+
+
 @unittest.skipUnless((run_bypass.BUILD / "leat-dpdk.so").exists(), "the DPDK module was not built")
 class Link(unittest.TestCase):
     """Without hugepages, and on whatever cores there are."""
@@ -106,6 +142,13 @@ class Link(unittest.TestCase):
         self.assertGreater(result["cycles"], 100)
         self.assertGreater(result["per_second"], 100)
         self.assertTrue(0 < result["client_busy"] < 1.1 and 0 < result["server_busy"] < 1.1, result)
+
+    def test_connections_are_counted_and_none_is_lost(self):
+        with tempfile.TemporaryDirectory() as folder:
+            result = run_connections.measure(folder, 300, 1)
+        self.assertGreater(result["requests"], 300)
+        self.assertGreater(result["cycles"], 100)
+        self.assertGreater(result["heap_bytes"], 256)
 
     def test_round_trips_and_streams(self):
         for name in ("bare_trip", "echo"):

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define HEAP_SYSTEM 1
@@ -16,6 +17,8 @@
 #else
 #include <mimalloc.h>
 #endif
+
+#define HEAP_PLAIN_BYTES_MIN 1024 /* blocks from here on may be aligned without asking */
 
 struct leat_heap {
     struct leat_heap_stats stats;
@@ -171,12 +174,46 @@ void *leat_heap_realloc(void *memory, size_t bytes)
     return moved;
 }
 
+/* mimalloc asks for more when it is to align, and so takes the next size class, a fifth more for a
+ * power of two. Large blocks lie well without: it is asked plainly first. */
+static void *aligned(struct leat_heap *heap, size_t bytes, size_t alignment)
+{
+    if (bytes < HEAP_PLAIN_BYTES_MIN || bytes % alignment != 0)
+        return raw_aligned(heap, bytes, alignment);
+    void *memory = raw_alloc(heap, bytes);
+    if (memory == NULL || (uintptr_t)memory % alignment == 0)
+        return memory;
+    raw_free(memory);
+    return raw_aligned(heap, bytes, alignment);
+}
+
 void *leat_heap_alloc_aligned(size_t bytes, size_t alignment)
 {
     struct leat_heap *heap = heap_now();
     return heap_refuses(heap)
                ? NULL
-               : heap_counted(heap, raw_aligned(heap, bytes != 0 ? bytes : 1, alignment));
+               : heap_counted(heap, aligned(heap, bytes != 0 ? bytes : 1, alignment));
+}
+
+/* Pages that come fresh from the system are zero, and are not touched. */
+static void *aligned_zeros(struct leat_heap *heap, size_t bytes, size_t alignment)
+{
+    void *memory = raw_calloc(heap, 1, bytes);
+    if (memory == NULL || (uintptr_t)memory % alignment == 0)
+        return memory;
+    raw_free(memory);
+    memory = raw_aligned(heap, bytes, alignment);
+    if (memory != NULL)
+        memset(memory, 0, bytes);
+    return memory;
+}
+
+void *leat_heap_calloc_aligned(size_t bytes, size_t alignment)
+{
+    struct leat_heap *heap = heap_now();
+    return heap_refuses(heap)
+               ? NULL
+               : heap_counted(heap, aligned_zeros(heap, bytes != 0 ? bytes : 1, alignment));
 }
 
 void leat_heap_free(void *memory)

@@ -34,6 +34,9 @@ void *leat_heap_realloc(void *memory, size_t bytes) __attribute__((alloc_size(2)
 /* alignment: a power of two. */
 void *leat_heap_alloc_aligned(size_t bytes, size_t alignment)
     __attribute__((malloc, alloc_size(1))) LEAT_MUST_CHECK;
+/* Zeros; large ones are not touched when they come fresh from the system. */
+void *leat_heap_calloc_aligned(size_t bytes, size_t alignment)
+    __attribute__((malloc, alloc_size(1))) LEAT_MUST_CHECK;
 void leat_heap_free(void *memory); /* NULL: no effect */
 
 void leat_heap_stats(const struct leat_core *core, struct leat_heap_stats *stats);

@@ -28,7 +28,7 @@
 #define LOAD_PORTS           28000 /* connections from one address of --from: a port each */
 #define LOAD_PIPELINE_MAX    1024
 #define LOAD_CONNECTIONS_MAX (UINT32_C(1) << 24) /* transport slots have 24 bits */
-#define LOAD_CONNECTING_MAX  256                 /* connections being opened at once, per core */
+#define LOAD_CONNECTING_MAX  512                 /* connections being opened at once, per core */
 #define LOAD_CLOSES_PER_TURN 512
 #define LOAD_RETRY_NS        (100 * LEAT_NS_PER_MS)
 #define LOAD_TICK_NS         (10 * LEAT_NS_PER_MS)

@@ -37,10 +37,9 @@ void slots_fini(struct slots *slots)
 static bool slots_grow(struct slots *slots)
 {
     size_t bytes = (size_t)SLOTS_PER_CHUNK * slots->slot_bytes;
-    uint8_t *chunk = leat_heap_alloc_aligned(bytes, 64);
+    uint8_t *chunk = leat_heap_calloc_aligned(bytes, 64);
     if (chunk == NULL)
         return false;
-    memset(chunk, 0, bytes);
     slots->chunks[slots->capacity_count >> SLOTS_PER_CHUNK_SHIFT] = chunk;
     slots->capacity_count += SLOTS_PER_CHUNK;
     return true;

@@ -31,7 +31,7 @@
 #define HTTP_BULK_BYTES         65536 /* a response this large is watched for progress */
 #define HTTP_TRAILER_AREA_BYTES 4096
 #define HTTP_REQUESTS_KEPT_MAX  256 /* unused request objects that a core keeps */
-#define HTTP_CONNS_PER_SLAB     64
+#define HTTP_CONNS_PER_SLAB     63  /* and what links slabs: 4 KiB, a size class of the heap */
 #define HTTP_EXPIRED_PER_TURN   256
 #define HTTP_DRAIN_GRACE_NS     (500 * LEAT_NS_PER_MS)
 /* Connections that the kernel had accepted when the listeners closed arrive within this time. */

@@ -28,10 +28,7 @@ uint32_t table_hash(const struct tcp_table *t, const struct tcp_flow *flow)
 
 static struct table_bucket *new_buckets(uint32_t count)
 {
-    struct table_bucket *b = leat_heap_alloc_aligned(count * sizeof(*b), 64);
-    if (b != NULL)
-        memset(b, 0, count * sizeof(*b));
-    return b;
+    return leat_heap_calloc_aligned(count * sizeof(struct table_bucket), 64);
 }
 
 int table_init(struct tcp_table *t, const uint64_t key[4])
