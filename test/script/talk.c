@@ -380,7 +380,13 @@ void quiet(struct talk *t)
 
 void forget(struct talk *t)
 {
+    const struct tcp_header *h;
     struct sim_frame f;
-    while (sim_take(t->peer, &f)) {
+    uint32_t total;
+    while (next_segment(t, &f, &h, &total)) {
+        struct tcp_segment g = {.options = (const uint8_t *)(h + 1),
+                                .option_bytes = (uint8_t)((h->offset >> 4) * 4u - 20)};
+        if (tcp_parse_options(&g) && g.has_ts)
+            t->ts_echo = g.ts_value;
     }
 }

@@ -86,7 +86,7 @@ void say_icmp(struct talk *t, uint8_t type, uint8_t code, uint32_t rest, uint32_
 struct heard *hear(struct talk *t, const char *flags, uint32_t seq, uint32_t ack, uint32_t length);
 void quiet(struct talk *t);
 void pass(struct talk *t, uint64_t ms);
-void forget(struct talk *t); /* drops what was not heard */
+void forget(struct talk *t); /* drops what was not heard; its timestamp is echoed all the same */
 
 /* The application. */
 void app_send(struct talk *t, uint64_t from, size_t length); /* bytes talk_byte(from ...) */

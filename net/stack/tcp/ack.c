@@ -1,9 +1,10 @@
 /* RFC 9293 3.10.7.4, fifth step: the ACK field; SACK (RFC 2018, 6675) with it. */
+#include "net/stack/tcp/rate.h"
 #include "net/stack/tcp/tcp.h"
 
 /* What an ACK told, gathered while it is worked through. */
 struct delivery {
-    uint32_t acked_bytes;     /* snd_una moved by */
+    struct cc_sample cc;
     uint32_t delivered_bytes; /* newly acknowledged or sacked */
     uint64_t sample_ns; /* when the newest of them that was sent only once was sent; 0: none */
     bool had_dsack;
@@ -55,6 +56,7 @@ static void note_delivered(struct stack_tcp *t, struct tcp_work *w, const struct
 {
     uint32_t rtt_us = (uint32_t)((t->stack->now_ns - r->sent_ns) / 1000);
     d->delivered_bytes += seq_span(r->from, r->to);
+    tcp_rate_delivered(w, r, t->stack->now_ns, &d->cc);
     if (r->flags & SENT_EVER_RESENT) {
         if (rtt_us < w->min_rtt_us)
             return; /* the first copy was meant, most likely */
@@ -154,7 +156,7 @@ static void advance(struct stack_tcp *t, struct tcp_conn *c, seq32 ack, struct d
 {
     struct tcp_work *w = c->work;
     struct tcp_sent *r;
-    d->acked_bytes = seq_span(c->snd_una, ack);
+    d->cc.acked_bytes = seq_span(c->snd_una, ack);
     while ((r = w->sent_first) != NULL && seq_lt(r->from, ack)) {
         if (seq_gt(r->to, ack)) { /* bug 12: an ACK inside of a range */
             struct tcp_sent front = *r;
@@ -175,7 +177,7 @@ static void advance(struct stack_tcp *t, struct tcp_conn *c, seq32 ack, struct d
     c->snd_una = ack;
     /* The right edge stays: a segment that is too old to change the window (WL1) may still move
      * snd_una, and SND.UNA + SND.WND must not pass what the peer promised. */
-    c->snd_wnd -= d->acked_bytes < c->snd_wnd ? d->acked_bytes : c->snd_wnd;
+    c->snd_wnd -= d->cc.acked_bytes < c->snd_wnd ? d->cc.acked_bytes : c->snd_wnd;
     if (seq_lt(w->fack, ack))
         w->fack = ack;
     release_chunks(t, w, ack);
@@ -251,22 +253,23 @@ bool tcp_ack(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *
     if ((c->flags & TCP_USES_SACK) && g->sack_count > 0)
         take_sacks(t, c, g, &d);
     update_window(c, g);
-    uint32_t rtt_us = 0;
     if (d.sample_ns != 0) {
-        rtt_us = (uint32_t)((t->stack->now_ns - d.sample_ns) / 1000);
-        tcp_rtt_sample(c, rtt_us != 0 ? rtt_us : 1);
+        d.cc.rtt_us = (uint32_t)((t->stack->now_ns - d.sample_ns) / 1000);
+        tcp_rtt_sample(c, d.cc.rtt_us != 0 ? d.cc.rtt_us : 1);
     }
+    if (d.delivered_bytes > 0)
+        tcp_rate_end(w, &d.cc);
     if (duplicate) {
         w->dup_acks++;
         t->count.dup_acks++;
     }
-    tcp_recover(t, c, g, d.acked_bytes, d.delivered_bytes, d.had_dsack);
+    tcp_recover(t, c, g, d.cc.acked_bytes, d.delivered_bytes, d.had_dsack);
     bool is_marked = (g->flags & TCP_ECE) && (c->ecn & ECN_ON);
     if (unlikely(is_marked))
         tcp_ecn_take_echo(t, c, g);
-    else if (d.acked_bytes > 0 && !w->in_recovery && (was_limited || w->in_rto_recovery))
-        cc_ack(t, c, d.acked_bytes, rtt_us);
-    if (d.acked_bytes > 0) {
+    else if (d.cc.acked_bytes > 0 && !w->in_recovery && (was_limited || w->in_rto_recovery))
+        cc_ack(t, c, &d.cc);
+    if (d.cc.acked_bytes > 0) {
         neighbour_confirm(t->stack, c->neighbour);
         tcp_arm_rto(t, c);
     }

@@ -121,12 +121,12 @@ static void avoid_congestion(struct stack_tcp *t, struct tcp_conn *c, uint32_t a
     c->cwnd = (uint32_t)(cwnd * mss);
 }
 
-void cc_ack(struct stack_tcp *t, struct tcp_conn *c, uint32_t acked_bytes, uint32_t rtt_us)
+void cc_ack(struct stack_tcp *t, struct tcp_conn *c, const struct cc_sample *sample)
 {
     if (c->cwnd < c->ssthresh)
-        slow_start(c, acked_bytes, rtt_us);
+        slow_start(c, sample->acked_bytes, sample->rtt_us);
     else
-        avoid_congestion(t, c, acked_bytes);
+        avoid_congestion(t, c, sample->acked_bytes);
     if (c->cwnd > UINT32_C(1) << 30)
         c->cwnd = UINT32_C(1) << 30;
 }
@@ -158,13 +158,23 @@ void cc_rto(struct stack_tcp *t, struct tcp_conn *c)
     c->cwnd = c->mss; /* RFC 5681 3.1: the loss window */
 }
 
+void cc_save(struct tcp_conn *c)
+{
+    struct tcp_work *w = c->work;
+    w->undo_cwnd = c->cwnd;
+    w->undo_ssthresh = c->ssthresh;
+    w->undo_cubic = w->cubic;
+}
+
+/* RFC 9438 4.9 */
 void cc_undo(struct tcp_conn *c)
 {
     struct tcp_work *w = c->work;
     if (w->undo_cwnd > c->cwnd)
         c->cwnd = w->undo_cwnd;
-    c->ssthresh = w->undo_ssthresh;
-    w->cubic.epoch_ns = 0;
+    if (w->undo_ssthresh > c->ssthresh)
+        c->ssthresh = w->undo_ssthresh;
+    w->cubic = w->undo_cubic;
 }
 
 /* RFC 3168 6.1.2: as if a segment had been lost. */

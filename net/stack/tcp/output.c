@@ -1,4 +1,5 @@
 /* Output: segments are always built from the send stream (RFC 9293 3.8). */
+#include "net/stack/tcp/rate.h"
 #include "net/stack/tcp/tcp.h"
 
 void tcp_path(const struct tcp_conn *c, struct path *path)
@@ -182,13 +183,15 @@ void tcp_push_sent(struct stack_tcp *t, struct tcp_conn *c, seq32 from, seq32 to
     struct tcp_sent *last = w->sent_last;
     uint64_t now_ns = t->stack->now_ns;
     c->snd_nxt = to;
-    if (last != NULL && last->flags == 0 && last->sent_ns == now_ns) {
+    if (last != NULL && (last->flags & ~(uint32_t)SENT_APP_LIMITED) == 0 &&
+        last->sent_ns == now_ns) {
         last->to = to;
         return;
     }
     struct tcp_sent *r = tcp_pool_take(&t->sents);
     CHECK(r != NULL); /* tcp_can_push made sure */
     *r = (struct tcp_sent){.prev = last, .from = from, .to = to, .sent_ns = now_ns};
+    tcp_rate_sent(w, r, last == NULL);
     if (last != NULL)
         last->next = r;
     else
@@ -256,6 +259,8 @@ bool tcp_resend(struct stack_tcp *t, struct tcp_conn *c, struct tcp_sent *r)
         w->resent_bytes += span;
     r->flags |= SENT_RESENT | SENT_EVER_RESENT;
     r->sent_ns = t->stack->now_ns;
+    tcp_rate_sent(w, r, false);
+    tcp_undo_resent(t, c, r);
     w->prr_out += span;
     return true;
 }
@@ -299,7 +304,8 @@ static bool is_worth_sending(const struct tcp_conn *c, uint32_t length, uint32_t
 static uint32_t burst_bytes(const struct stack_tcp *t, const struct tcp_conn *c)
 {
     const struct stack *s = t->stack;
-    if (!(s->can & LEAT_PORT_CAN_TSO) || c->is_local || (c->ecn & ECN_CWR)) /* one says CWR */
+    if (!(s->can & LEAT_PORT_CAN_TSO) || c->is_local || (c->ecn & ECN_CWR) ||
+        c->work->pace_ns_per_kib != 0) /* one says CWR; each has its time */
         return c->mss;
     uint32_t most = s->port->info.tso_bytes_max < 61440 ? s->port->info.tso_bytes_max : 61440;
     return most - most % c->mss;
@@ -323,12 +329,26 @@ static uint32_t next_length(const struct stack_tcp *t, const struct tcp_conn *c)
     return is_worth_sending(c, length, queued) ? length : 0;
 }
 
+/* Pacing: not before the controller's time. */
+static bool must_wait(const struct stack_tcp *t, struct tcp_work *w)
+{
+    bool is_early = w->pace_next_ns > t->stack->now_ns;
+    w->pace_wait_ns = is_early ? w->pace_next_ns : STACK_NEVER;
+    return is_early;
+}
+
+static void pace(const struct stack_tcp *t, struct tcp_work *w, uint32_t sent_bytes)
+{
+    uint64_t from_ns = w->pace_next_ns > t->stack->now_ns ? w->pace_next_ns : t->stack->now_ns;
+    w->pace_next_ns = from_ns + ((uint64_t)sent_bytes * w->pace_ns_per_kib >> 10);
+}
+
 static bool send_new(struct stack_tcp *t, struct tcp_conn *c)
 {
     struct tcp_work *w = c->work;
     while (tcp_has_unsent(c)) {
         uint32_t length = next_length(t, c);
-        if (length == 0)
+        if (length == 0 || (unlikely(w->pace_ns_per_kib != 0) && must_wait(t, w)))
             return false;
         if (!can_push(t, w))
             return true;
@@ -342,9 +362,14 @@ static bool send_new(struct stack_tcp *t, struct tcp_conn *c)
         w->send_hint = chunk_of(w, from);
         tcp_push_sent(t, c, from, seq_add(from, (uint32_t)sent + fin));
         c->sent_ms = t->now_ms;
+        if (unlikely(w->pace_ns_per_kib != 0))
+            pace(t, w, (uint32_t)sent);
         if (fin)
             c->flags |= TCP_FIN_SENT;
     }
+    uint32_t pipe = tcp_pipe(c);
+    if (pipe + c->mss <= c->cwnd && w->lost_bytes <= w->resent_bytes)
+        tcp_rate_limited(w, pipe);
     return false;
 }
 

@@ -2,6 +2,8 @@
  * three duplicates (RFC 6582) where the peer has no SACK. */
 #include "net/stack/tcp/tcp.h"
 
+#define REO_MULT_MAX 16 /* of a quarter of the round trip */
+
 uint32_t tcp_pipe(const struct tcp_conn *c)
 {
     const struct tcp_work *w = c->work;
@@ -101,12 +103,10 @@ void tcp_enter_recovery(struct stack_tcp *t, struct tcp_conn *c)
     w->prr_flight = tcp_pipe(c) + w->lost_bytes;
     if (w->prr_flight == 0)
         w->prr_flight = c->mss;
-    w->undo_cwnd = c->cwnd;
-    w->undo_ssthresh = c->ssthresh;
+    tcp_undo_arm(c);
     cc_loss(t, c);
     tcp_ecn_reduced(c);
     w->in_recovery = true;
-    w->can_undo = false;
     w->recovery_end = c->snd_nxt;
     w->prr_delivered = w->prr_out = 0;
     w->probe_out = false;
@@ -116,6 +116,7 @@ static void leave_recovery(struct tcp_conn *c)
 {
     struct tcp_work *w = c->work;
     w->in_recovery = w->in_rto_recovery = false;
+    w->undo_until = c->snd_nxt;
     w->dup_acks = 0;
     if (c->cwnd > c->ssthresh || c->cwnd < c->mss)
         c->cwnd = c->ssthresh;
@@ -161,24 +162,21 @@ static bool newreno_detect(struct tcp_conn *c, uint32_t acked)
     return true;
 }
 
-/* RFC 3522, Eifel: the ACK that moves on echoes a time before the first retransmission. */
-static void undo_if_spurious(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g)
+/* RFC 8985 6.2 step 4: a duplicate shows that the window for reordering was too small; once a round
+ * trip. After 16 recoveries without any it is small again. */
+static void adapt_reorder_window(struct tcp_conn *c, bool had_dsack, bool left_recovery)
 {
     struct tcp_work *w = c->work;
-    if (!w->can_undo)
-        return;
-    w->can_undo = false;
-    if (!(c->flags & TCP_USES_TS) || !g->has_ts || (int32_t)(g->ts_echo - w->undo_ts) >= 0)
-        return;
-    for (struct tcp_sent *r = w->sent_first; r != NULL; r = r->next) {
-        if ((r->flags & (SENT_LOST | SENT_RESENT)) == SENT_LOST) {
-            r->flags &= ~(uint32_t)SENT_LOST;
-            w->lost_bytes -= seq_span(r->from, r->to);
-        }
+    if (w->in_dsack_round && seq_ge(c->snd_una, w->dsack_round))
+        w->in_dsack_round = false;
+    if (had_dsack && !w->in_dsack_round) {
+        w->in_dsack_round = true;
+        w->dsack_round = c->snd_nxt;
+        w->reo_persist = 16;
+        w->reo_mult += w->reo_mult < REO_MULT_MAX;
+    } else if (left_recovery && w->reo_persist > 0 && --w->reo_persist == 0) {
+        w->reo_mult = 1;
     }
-    cc_undo(c);
-    w->in_rto_recovery = false;
-    t->count.undone++;
 }
 
 /* RFC 8985 7.4: the probe repaired a loss that nothing else told of. */
@@ -206,13 +204,13 @@ void tcp_recover(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segme
         w->xmit_timer = XMIT_NONE;
         w->xmit_ns = STACK_NEVER;
     }
-    if (acked_bytes > 0)
-        undo_if_spurious(t, c, g);
+    tcp_undo_check(t, c, g, acked_bytes, had_dsack);
     answer_probe(t, c, g, had_dsack);
-    if ((w->in_recovery || w->in_rto_recovery) && seq_ge(c->snd_una, w->recovery_end))
+    bool is_over = (w->in_recovery || w->in_rto_recovery) && seq_ge(c->snd_una, w->recovery_end);
+    if (is_over)
         leave_recovery(c);
-    if (had_dsack && w->reordering_seen && w->reo_mult < 16)
-        w->reo_mult++; /* RFC 8985 6.2 step 4: it was not lost after all */
+    if (unlikely(had_dsack || is_over))
+        adapt_reorder_window(c, had_dsack, is_over);
     bool is_lost;
     if (c->flags & TCP_USES_SACK)
         is_lost = (w->sacked_bytes > 0 || w->resent_bytes > 0 || w->lost_bytes > 0) &&

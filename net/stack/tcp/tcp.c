@@ -53,7 +53,7 @@ struct tcp_work *tcp_work_of(struct tcp_conn *c)
     leat_timer_init(&w->timer, t->loop, tcp_on_timer, w);
     leat_timer_unref(&w->timer);
     w->conn = c;
-    w->xmit_ns = w->ack_ns = w->user_ns = w->end_ns = STACK_NEVER;
+    w->xmit_ns = w->ack_ns = w->user_ns = w->pace_wait_ns = w->end_ns = STACK_NEVER;
     w->send_end = c->snd_nxt;
     w->fack = w->ecn_end = c->snd_una;
     w->min_rtt_us = c->srtt_us != 0 ? c->srtt_us : UINT32_MAX;

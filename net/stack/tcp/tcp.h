@@ -98,16 +98,24 @@ struct tcp_chunk {
     struct leat_buf buf;
 };
 
-enum tcp_sent_flag { SENT_SACKED = 1, SENT_LOST = 2, SENT_RESENT = 4, SENT_EVER_RESENT = 8 };
+enum tcp_sent_flag {
+    SENT_SACKED = 1,
+    SENT_LOST = 2,
+    SENT_RESENT = 4,
+    SENT_EVER_RESENT = 8,
+    SENT_APP_LIMITED = 16, /* there was nothing more to send (rate.h) */
+};
 
 /* A range of sequence numbers that was sent at one time. */
 struct tcp_sent {
     struct tcp_sent *next, *prev;
     seq32 from, to;
     uint64_t sent_ns;
+    uint64_t delivered_bytes, delivered_ns, first_sent_ns; /* when it was sent: rate.h */
     uint32_t flags;
     uint32_t unused;
 };
+_Static_assert(sizeof(struct tcp_sent) == 64, "a line");
 
 /* Received bytes where they lie. */
 struct tcp_rx {
@@ -132,12 +140,22 @@ struct tcp_cubic { /* cubic.c */
     bool in_css, slow_start_done;
 };
 
+/* What one ACK tells the congestion controller. */
+struct cc_sample {
+    uint32_t acked_bytes; /* snd_una moved by */
+    uint32_t rtt_us;      /* 0: none */
+    uint64_t rate_bytes;  /* were delivered within interval_ns */
+    uint64_t interval_ns; /* 0: no sample of the rate */
+    uint64_t prior_bytes; /* delivered when what is measured was sent */
+    bool is_app_limited;  /* the rate is the application's, not the path's */
+};
+
 struct tcp_work {
     struct leat_timer timer; /* first */
     struct tcp_conn *conn;
     struct tcp_work *dirty_next, *deliver_next;
-    uint64_t xmit_ns, ack_ns, user_ns; /* deadlines; STACK_NEVER */
-    uint8_t xmit_timer;                /* enum tcp_xmit_timer */
+    uint64_t xmit_ns, ack_ns, user_ns, pace_wait_ns; /* deadlines; STACK_NEVER */
+    uint8_t xmit_timer;                              /* enum tcp_xmit_timer */
     uint8_t backoff, probes;
     bool is_dirty, wants_deliver;
     uint64_t end_ns; /* when connecting or lingering is over */
@@ -155,6 +173,9 @@ struct tcp_work {
     seq32 rack_end;
     uint32_t rack_rtt_us, min_rtt_us;
     uint32_t reo_mult;
+    uint8_t reo_persist; /* recoveries until reo_mult is 1 again */
+    bool in_dsack_round;
+    seq32 dsack_round;
     bool reordering_seen;
     bool probe_out; /* a tail loss probe is unanswered */
     bool probe_was_new;
@@ -164,10 +185,24 @@ struct tcp_work {
     bool in_recovery, in_rto_recovery;
     seq32 recovery_end;
     uint32_t prr_delivered, prr_out, prr_flight;
-    uint32_t undo_cwnd, undo_ssthresh, undo_ts; /* Eifel: undo_ts of the first retransmission */
-    bool can_undo;
+    /* undo.c */
+    bool can_undo, undo_waits_for_ack;
+    uint32_t undo_ts;          /* of the first retransmission */
+    uint32_t undo_bytes;       /* sent again, and not reported as duplicates */
+    seq32 undo_first;          /* end of the first retransmission */
+    seq32 undo_from, undo_end; /* where duplicates count */
+    seq32 undo_until;          /* once the recovery is over */
+    uint32_t undo_cwnd, undo_ssthresh;
+    struct tcp_cubic undo_cubic;
     seq32 ecn_end; /* what was in flight at the last reduction for ECE */
     struct tcp_cubic cubic;
+    /* the delivery rate: rate.h */
+    uint64_t delivered_bytes, delivered_ns, first_sent_ns;
+    uint64_t app_limited_end;     /* in delivered_bytes; 0: not limited */
+    uint64_t rate_bytes, rate_ns; /* the last sample; rate_ns 0: none yet */
+    /* pacing, the controller's: 0 is off */
+    uint32_t pace_ns_per_kib;
+    uint64_t pace_next_ns; /* new data not before */
     /* receive */
     struct tcp_rx *rx_first, *rx_last;
     uint32_t rx_bytes;
@@ -422,15 +457,23 @@ struct tcp_sent *tcp_sent_split(struct stack_tcp *t, struct tcp_work *w, struct 
                                 seq32 at);
 void tcp_sent_remove(struct stack_tcp *t, struct tcp_work *w, struct tcp_sent *r);
 
-/* cubic.c: the congestion controller; all in bytes */
+/* cubic.c: the congestion controller; all in bytes. It sets cwnd, ssthresh, and pace_ns_per_kib if
+ * it wants the segments of a window apart in time (CUBIC leaves that off). */
 void cc_init(struct tcp_conn *c);
 void cc_start(struct tcp_work *w);
-void cc_ack(struct stack_tcp *t, struct tcp_conn *c, uint32_t acked_bytes, uint32_t rtt_us);
+void cc_ack(struct stack_tcp *t, struct tcp_conn *c, const struct cc_sample *sample);
 void cc_loss(struct stack_tcp *t, struct tcp_conn *c);
 void cc_rto(struct stack_tcp *t, struct tcp_conn *c);
 void cc_ecn(struct stack_tcp *t, struct tcp_conn *c);
+void cc_save(struct tcp_conn *c); /* before a reduction that may be undone */
 void cc_undo(struct tcp_conn *c);
 void cc_idle(struct stack_tcp *t, struct tcp_conn *c);
+
+/* undo.c: spurious recoveries and timeouts, RFC 3522, 3708, 4015 */
+void tcp_undo_arm(struct tcp_conn *c);
+void tcp_undo_resent(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_sent *r);
+void tcp_undo_check(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g,
+                    uint32_t acked_bytes, bool had_dsack);
 
 /* output.c */
 /* All that may be sent now; true: the port or its backlog stopped it. */
@@ -470,10 +513,12 @@ struct leat_buf tcp_hold(struct stack_tcp *t, struct tcp_conn *c, struct leat_bu
 
 /* timer.c */
 void tcp_set_timer(struct tcp_conn *c);
+uint64_t tcp_due_ns(const struct tcp_work *w); /* the earliest of its deadlines */
 void tcp_on_timer(struct leat_timer *timer, void *arg);
 void tcp_arm_rto(struct stack_tcp *t, struct tcp_conn *c);
 void tcp_arm_xmit(struct stack_tcp *t, struct tcp_conn *c); /* RTO, probe or none, as it is */
 void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt_us);
+void tcp_rto_compute(struct tcp_conn *c);
 void tcp_arm_user(struct stack_tcp *t, struct tcp_conn *c);
 
 /* ecn.c: RFC 3168 */

@@ -4,11 +4,17 @@
 
 #define PROBE_ACK_DELAY_US 200000 /* RFC 8985 7.2: a single segment's ACK may be delayed */
 
+uint64_t tcp_due_ns(const struct tcp_work *w)
+{
+    uint64_t a = w->xmit_ns < w->ack_ns ? w->xmit_ns : w->ack_ns;
+    uint64_t b = w->user_ns < w->pace_wait_ns ? w->user_ns : w->pace_wait_ns;
+    return a < b ? a : b;
+}
+
 void tcp_set_timer(struct tcp_conn *c)
 {
     struct tcp_work *w = c->work;
-    uint64_t due = w->xmit_ns < w->ack_ns ? w->xmit_ns : w->ack_ns;
-    due = due < w->user_ns ? due : w->user_ns;
+    uint64_t due = tcp_due_ns(w);
     if (due != STACK_NEVER && (!leat_timer_is_started(&w->timer) || due < w->timer.deadline_ns))
         leat_timer_start_at(&w->timer, due);
 }
@@ -25,12 +31,17 @@ void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt_us)
         c->srtt_us += (uint32_t)(((int64_t)rtt_us - c->srtt_us) / 8);
         c->srtt_us += c->srtt_us == 0;
     }
+    tcp_rto_compute(c);
+    if (c->work != NULL && rtt_us < c->work->min_rtt_us)
+        c->work->min_rtt_us = rtt_us;
+}
+
+void tcp_rto_compute(struct tcp_conn *c)
+{
     uint64_t rto_us = c->srtt_us + 4ull * c->rttvar_us;
     rto_us = rto_us < TCP_RTO_NS_MIN / 1000 ? TCP_RTO_NS_MIN / 1000 : rto_us;
     rto_us = rto_us > TCP_RTO_NS_MAX / 1000 ? TCP_RTO_NS_MAX / 1000 : rto_us;
     c->rto_us = (uint32_t)rto_us;
-    if (c->work != NULL && rtt_us < c->work->min_rtt_us)
-        c->work->min_rtt_us = rtt_us;
 }
 
 static uint64_t backed_off_ns(const struct tcp_conn *c, unsigned backoff)
@@ -103,10 +114,7 @@ static void on_rto(struct stack_tcp *t, struct tcp_conn *c)
     }
     t->count.rtos++;
     if (w->backoff == 0) {
-        w->undo_cwnd = c->cwnd;
-        w->undo_ssthresh = c->ssthresh;
-        w->undo_ts = t->now_ms + c->ts_offset;
-        w->can_undo = true;
+        tcp_undo_arm(c);
         cc_rto(t, c);
         tcp_ecn_reduced(c);
     }
@@ -299,6 +307,8 @@ void tcp_on_timer(struct leat_timer *timer, void *arg)
         if (c->flags & TCP_ACK_LATER)
             c->flags |= TCP_ACK_NOW;
     }
+    if (w->pace_wait_ns <= now_ns)
+        w->pace_wait_ns = STACK_NEVER;
     if (w->xmit_ns <= now_ns)
         on_xmit(t, c);
     if (c->state != TCP_CLOSED && w->user_ns <= now_ns)
