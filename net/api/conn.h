@@ -78,7 +78,8 @@
  *       freed by the transport.
  *
  *  C19  leat_conn_send_file sends [offset, offset + length) of an open file without passing through
- *       user memory where the transport can. A file that ends early, or fails, aborts the
+ *       user memory where the transport can, else read ahead in pieces off the loop: what is sent
+ *       is what the file holds when its turn comes. A file that ends early, or fails, aborts the
  *       connection with LEAT_CLOSE_FILE.
  *
  * Ends

@@ -237,7 +237,8 @@ static bool start_stack(struct sim_host *host)
                               .mtu_bytes = host->options.mtu_bytes,
                               .probe_addresses = host->options.probe_addresses,
                               .autoconfigure = host->options.autoconfigure,
-                              .ecn = host->options.ecn};
+                              .ecn = host->options.ecn,
+                              .reads_inline = true};
     for (unsigned i = 0; i < 4; i++)
         o.seed[i] = sim_random(sim);
     host->outer = leat_core_now;

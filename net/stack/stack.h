@@ -251,6 +251,7 @@ struct stack_options {
     uint64_t seed[4];     /* secret and random; the simulator's are not */
     bool probe_addresses; /* RFC 5227 probing and RFC 4862 duplicate detection before use */
     bool autoconfigure;   /* accept router advertisements */
+    bool reads_inline;    /* files are read where they are asked for: a simulator's */
     enum stack_ecn ecn;
 };
 
@@ -292,7 +293,7 @@ struct stack {
     uint32_t route_count;
     uint64_t addr_next_ns, router_next_ns;
     uint8_t router_solicits_left;
-    bool autoconfigure, probe_addresses;
+    bool autoconfigure, probe_addresses, reads_inline;
 
     struct rx_packet looped[STACK_LOOPED_MAX];
     uint32_t looped_first, looped_count;

@@ -184,7 +184,7 @@ static void advance(struct stack_tcp *t, struct tcp_conn *c, seq32 ack, struct d
     w->backoff = 0;
     w->dup_acks = 0;
     c->idle_since_ms = t->now_ms;
-    if ((c->flags & TCP_WANTS_WRITABLE) && seq_span(ack, w->send_end) < c->send_low)
+    if ((c->flags & TCP_WANTS_WRITABLE) && tcp_queued_bytes(c) < c->send_low)
         tcp_want_deliver(t, c);
 }
 

@@ -3,7 +3,6 @@
 #include "net/stack/tcp/tcp.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #include "buffers/heap.h"
 #include "runtime/base/siphash.h"
@@ -11,7 +10,6 @@
 #define EPHEMERAL_FIRST 32768
 #define EPHEMERAL_COUNT 28232
 #define EPHEMERAL_TRIES 512 /* then the address is as good as out of ports */
-#define FILE_READ_BYTES (64u << 10)
 
 static struct stack_tcp *of(struct leat_transport *transport)
 {
@@ -100,6 +98,7 @@ static void drop_work(struct stack_tcp *t, struct tcp_conn *c)
     struct tcp_work *w = c->work;
     if (w == NULL)
         return;
+    tcp_later_drop(t, w);
     drop_send_queue(t, w);
     tcp_drop_received(t, c);
     while (w->ooo_first != NULL) {
@@ -450,26 +449,20 @@ void tcp_start_linger(struct stack_tcp *t, struct tcp_conn *c)
 
 /* ---- sending ---- */
 
-static uint32_t queued_bytes(const struct tcp_conn *c)
-{
-    const struct tcp_work *w = c->work;
-    return w != NULL && seq_lt(c->snd_una, w->send_end) ? seq_span(c->snd_una, w->send_end) : 0;
-}
-
 static int may_send(struct tcp_conn *c)
 {
     if (c == NULL)
         return -ESTALE;
     if (c->state == TCP_CLOSED || (c->flags & TCP_FIN_QUEUED))
         return -EPIPE;
-    if (queued_bytes(c) >= c->send_high) {
+    if (tcp_queued_bytes(c) >= c->send_high) {
         c->flags |= TCP_WANTS_WRITABLE;
         return -EAGAIN;
     }
     return 0;
 }
 
-static void push_chunk(struct tcp_work *w, struct tcp_chunk *k, struct leat_buf buf)
+void tcp_push_chunk(struct tcp_work *w, struct tcp_chunk *k, struct leat_buf buf)
 {
     *k = (struct tcp_chunk){.seq = w->send_end, .buf = buf};
     if (w->send_last != NULL)
@@ -480,43 +473,53 @@ static void push_chunk(struct tcp_work *w, struct tcp_chunk *k, struct leat_buf 
     w->send_end = seq_add(w->send_end, (uint32_t)buf.length_bytes);
 }
 
+static uint64_t total_bytes(const struct leat_buf *bufs, unsigned count)
+{
+    uint64_t total = 0;
+    for (unsigned i = 0; i < count; i++)
+        total += bufs[i].length_bytes;
+    return total;
+}
+
+static void give_chunks(struct stack_tcp *t, struct tcp_chunk *k)
+{
+    while (k != NULL) {
+        struct tcp_chunk *next = k->next;
+        tcp_pool_give(&t->chunks, k);
+        k = next;
+    }
+}
+
 /* All or nothing: every chunk is taken before the first is queued. */
 static int queue_bufs(struct stack_tcp *t, struct tcp_conn *c, const struct leat_buf *bufs,
                       unsigned count)
 {
     struct tcp_work *w = tcp_work_of(c);
     struct tcp_chunk *spare = NULL;
-    uint64_t total = queued_bytes(c);
-    for (unsigned i = 0; i < count; i++)
-        total += bufs[i].length_bytes;
-    if (total >= UINT32_C(1) << 30)
-        return -EMSGSIZE; /* half of the sequence space would be ambiguous */
-    for (unsigned i = 0; w != NULL && i < count; i++) {
+    if (w == NULL)
+        return -ENOMEM;
+    if (unlikely(w->later_first != NULL || !tcp_has_numbers_for(c, total_bytes(bufs, count))))
+        return tcp_later_bufs(t, c, bufs, count);
+    for (unsigned i = 0; i < count; i++) {
         struct tcp_chunk *k = tcp_pool_take(&t->chunks);
         if (k == NULL) {
-            w = NULL;
-            break;
+            give_chunks(t, spare);
+            return -ENOMEM;
         }
         k->next = spare;
         spare = k;
     }
-    for (unsigned i = 0; w != NULL && i < count; i++) {
+    for (unsigned i = 0; i < count; i++) {
         struct tcp_chunk *k = spare;
         spare = k->next;
         if (bufs[i].length_bytes == 0) {
             leat_buf_unref(bufs[i]);
             tcp_pool_give(&t->chunks, k);
         } else {
-            push_chunk(w, k, bufs[i]);
-            c->sent_bytes += bufs[i].length_bytes;
+            tcp_push_chunk(w, k, bufs[i]);
         }
     }
-    while (spare != NULL) {
-        struct tcp_chunk *k = spare;
-        spare = k->next;
-        tcp_pool_give(&t->chunks, k);
-    }
-    return w != NULL ? 0 : -ENOMEM;
+    return 0;
 }
 
 static int tcp_send(struct leat_transport *transport, leat_conn conn, const struct leat_buf *bufs,
@@ -524,14 +527,17 @@ static int tcp_send(struct leat_transport *transport, leat_conn conn, const stru
 {
     struct tcp_conn *c = find(transport, conn);
     int result = may_send(c);
+    uint64_t bytes = total_bytes(bufs, count);
     if (result == 0)
         result = queue_bufs(of(transport), c, bufs, count);
-    if (result == 0)
+    if (result == 0) {
+        c->sent_bytes += bytes;
         tcp_dirty(c);
+    }
     return result;
 }
 
-/* Reads the file into buffers at once, piece by piece; a file that ends early aborts (C19). */
+/* C19; read in pieces by and by: file.c. */
 static int tcp_send_file(struct leat_transport *transport, leat_conn conn, struct leat_file *file,
                          uint64_t offset_bytes, uint64_t length_bytes)
 {
@@ -540,24 +546,14 @@ static int tcp_send_file(struct leat_transport *transport, leat_conn conn, struc
     int result = may_send(c);
     if (result == 0 && (offset_bytes > INT64_MAX || length_bytes > INT64_MAX - offset_bytes))
         return -EINVAL;
-    while (result == 0 && length_bytes > 0) {
-        size_t part = length_bytes < FILE_READ_BYTES ? (size_t)length_bytes : FILE_READ_BYTES;
-        struct leat_buf buf = leat_buf_alloc_unsafe(part);
-        ssize_t got =
-            buf.data == NULL ? -1 : pread(leat_file_fd(file), buf.data, part, (off_t)offset_bytes);
-        if (got != (ssize_t)part || queue_bufs(t, c, &buf, 1) < 0) {
-            enum leat_close_reason reason =
-                buf.data == NULL ? LEAT_CLOSE_NO_MEMORY : LEAT_CLOSE_FILE;
-            leat_buf_unref(buf);
-            tcp_send_reset(t, c);
-            tcp_conn_close(t, c, reason);
-            return 0;
-        }
-        offset_bytes += part;
-        length_bytes -= part;
-    }
-    if (result == 0)
+    if (result == 0 && length_bytes > 0)
+        result = tcp_reader_ready(t);
+    if (result == 0 && length_bytes > 0)
+        result = tcp_later_file(t, c, file, offset_bytes, length_bytes);
+    if (result == 0) {
+        c->sent_bytes += length_bytes;
         tcp_dirty(c);
+    }
     return result;
 }
 
@@ -569,7 +565,7 @@ static int tcp_want_writable(struct leat_transport *transport, leat_conn conn)
     if (c->state == TCP_CLOSED || (c->flags & TCP_FIN_QUEUED))
         return -EPIPE;
     c->flags |= TCP_WANTS_WRITABLE;
-    if (queued_bytes(c) < c->send_low)
+    if (tcp_queued_bytes(c) < c->send_low)
         tcp_want_deliver(of(transport), c);
     return 0;
 }
@@ -712,7 +708,7 @@ static int tcp_info(struct leat_transport *transport, leat_conn conn, struct lea
         return -ESTALE;
     *info = (struct leat_conn_info){.received_bytes = c->received_bytes,
                                     .sent_bytes = c->sent_bytes,
-                                    .queued_bytes = queued_bytes(c),
+                                    .queued_bytes = tcp_queued_bytes(c),
                                     .held_bytes = c->held_bytes,
                                     .transport = "stack"};
     return 0;

@@ -290,12 +290,20 @@ bool tcp_has_unsent(const struct tcp_conn *c)
     return w != NULL && c->state >= TCP_ESTABLISHED && seq_lt(c->snd_nxt, w->send_end);
 }
 
+/* The FIN follows what is queued. */
+static bool is_last(const struct tcp_conn *c)
+{
+    return (c->flags & TCP_FIN_QUEUED) && c->work->later_first == NULL;
+}
+
 /* RFC 9293 3.8.6.2.1 and 3.7.4: whether length bytes are worth a segment. */
 static bool is_worth_sending(const struct tcp_conn *c, uint32_t length, uint32_t queued)
 {
-    if (length >= c->mss || (length == queued && (c->flags & TCP_FIN_QUEUED)))
+    if (length >= c->mss || (length == queued && is_last(c)))
         return true;
     bool is_idle = seq_eq(c->snd_una, c->snd_nxt);
+    if (c->work->later_first != NULL)
+        queued = UINT32_MAX; /* more is being read: a short segment would be for nothing */
     if (length == queued && (is_idle || !(c->flags & TCP_NAGLE)))
         return true;
     return length >= c->snd_wnd_max / 2 && length > 0;
@@ -352,7 +360,7 @@ static bool send_new(struct stack_tcp *t, struct tcp_conn *c)
             return false;
         if (!can_push(t, w))
             return true;
-        bool fin = (c->flags & TCP_FIN_QUEUED) && length == seq_span(c->snd_nxt, w->send_end);
+        bool fin = is_last(c) && length == seq_span(c->snd_nxt, w->send_end);
         seq32 from = c->snd_nxt;
         int64_t sent = emit(t, c, from, length, fin ? TCP_ACK | TCP_FIN : TCP_ACK);
         if (sent < 0)
@@ -368,7 +376,7 @@ static bool send_new(struct stack_tcp *t, struct tcp_conn *c)
             c->flags |= TCP_FIN_SENT;
     }
     uint32_t pipe = tcp_pipe(c);
-    if (pipe + c->mss <= c->cwnd && w->lost_bytes <= w->resent_bytes)
+    if (pipe + c->mss <= c->cwnd && w->later_first == NULL && w->lost_bytes <= w->resent_bytes)
         tcp_rate_limited(w, pipe);
     return false;
 }
@@ -376,8 +384,7 @@ static bool send_new(struct stack_tcp *t, struct tcp_conn *c)
 /* RFC 9293 3.10.4: FIN follows the last byte. */
 static bool send_fin(struct stack_tcp *t, struct tcp_conn *c)
 {
-    if (!(c->flags & TCP_FIN_QUEUED) || (c->flags & TCP_FIN_SENT) || tcp_has_unsent(c) ||
-        c->state < TCP_ESTABLISHED)
+    if (!is_last(c) || (c->flags & TCP_FIN_SENT) || tcp_has_unsent(c) || c->state < TCP_ESTABLISHED)
         return false;
     if (!can_push(t, c->work))
         return true;

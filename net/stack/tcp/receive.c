@@ -424,9 +424,8 @@ static void deliver_end(struct stack_tcp *t, struct tcp_conn *c)
 
 static void deliver_writable(struct stack_tcp *t, struct tcp_conn *c)
 {
-    const struct tcp_work *w = c->work;
-    uint32_t queued = seq_lt(c->snd_una, w->send_end) ? seq_span(c->snd_una, w->send_end) : 0;
-    if (!(c->flags & TCP_WANTS_WRITABLE) || queued >= c->send_low || (c->flags & TCP_FIN_QUEUED))
+    if (!(c->flags & TCP_WANTS_WRITABLE) || tcp_queued_bytes(c) >= c->send_low ||
+        (c->flags & TCP_FIN_QUEUED))
         return;
     c->flags &= (uint16_t)~TCP_WANTS_WRITABLE;
     if (c->ops->on_writable != NULL) {

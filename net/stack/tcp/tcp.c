@@ -67,8 +67,8 @@ struct tcp_work *tcp_work_of(struct tcp_conn *c)
 void tcp_work_end(struct tcp_conn *c)
 {
     struct tcp_work *w = c->work;
-    if (w == NULL || w->is_dirty || w->send_first != NULL || w->sent_first != NULL ||
-        w->rx_first != NULL || w->ooo_first != NULL || w->fin_known ||
+    if (w == NULL || w->is_dirty || w->send_first != NULL || w->later_first != NULL ||
+        w->sent_first != NULL || w->rx_first != NULL || w->ooo_first != NULL || w->fin_known ||
         leat_timer_is_started(&w->timer))
         return;
     c->work = NULL;
@@ -131,6 +131,11 @@ static bool flush_one(struct stack_tcp *t, struct tcp_conn *c)
     }
     bool is_blocked = tcp_output(t, c);
     tcp_set_timer(c);
+    if (unlikely(c->work->later_first != NULL)) {
+        tcp_later_advance(t, c);
+        if (c->state == TCP_CLOSED)
+            return false;
+    }
     if (is_blocked || c->work->wants_deliver)
         tcp_dirty(c);
     else
@@ -207,6 +212,7 @@ int tcp_init(struct stack *s, struct leat_loop *loop, struct leat_error *error)
     t->port_counter = (uint32_t)stack_random(s);
     pool_init(&t->works, sizeof(struct tcp_work));
     pool_init(&t->chunks, sizeof(struct tcp_chunk));
+    pool_init(&t->laters, sizeof(struct tcp_later));
     pool_init(&t->sents, sizeof(struct tcp_sent));
     pool_init(&t->rxs, sizeof(struct tcp_rx));
     leat_timer_init(&t->timer, loop, on_slow_timer, t);
@@ -250,6 +256,7 @@ void tcp_fini(struct stack *s)
     }
     tcp_run_closed(t);
     tcp_flush(t);
+    reader_free(t->reader);
     while (t->listener_count > 0)
         tcp_transport_ops.listener_close(&t->listeners[0]->listener);
     leat_timer_stop(&t->timer);
@@ -260,6 +267,7 @@ void tcp_fini(struct stack *s)
     leat_heap_free(t->time_waits);
     pool_fini(&t->works);
     pool_fini(&t->chunks);
+    pool_fini(&t->laters);
     pool_fini(&t->sents);
     pool_fini(&t->rxs);
     s->tcp = NULL;

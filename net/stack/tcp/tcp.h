@@ -28,6 +28,7 @@
 #include "net/api/transport.h"
 #include "net/stack/stack.h"
 #include "net/stack/tcp/table.h"
+#include "runtime/os/reader.h"
 
 #define TCP_CONNS_MAX       (SLOTS_COUNT_MAX - 1) /* further ones are refused, and counted */
 #define TCP_EMBRYOS_MAX     1024                  /* further handshakes are done by cookie */
@@ -106,6 +107,14 @@ enum tcp_sent_flag {
     SENT_APP_LIMITED = 16, /* there was nothing more to send (rate.h) */
 };
 
+/* What was accepted and has no sequence numbers yet: file.c. */
+struct tcp_later {
+    struct tcp_later *next;
+    struct leat_buf buf;    /* the whole of it, or ... */
+    struct leat_file *file; /* NULL: buf */
+    uint64_t offset_bytes, left_bytes;
+};
+
 /* A range of sequence numbers that was sent at one time. */
 struct tcp_sent {
     struct tcp_sent *next, *prev;
@@ -162,7 +171,10 @@ struct tcp_work {
     /* send queue */
     seq32 send_end;
     struct tcp_chunk *send_first, *send_last,
-        *send_hint; /* hint: the chunk of snd_nxt, or before */
+        *send_hint;                             /* hint: the chunk of snd_nxt, or before */
+    struct tcp_later *later_first, *later_last; /* behind send_end */
+    uint64_t later_bytes;
+    bool is_reading; /* the first of them, a file */
     /* scoreboard */
     struct tcp_sent *sent_first, *sent_last;
     uint32_t sent_count;
@@ -377,7 +389,8 @@ struct stack_tcp {
     uint32_t time_wait_capacity, time_wait_count, time_wait_free, time_wait_first, time_wait_last;
     struct leat_timer timer; /* embryos and TIME_WAIT */
 
-    struct tcp_pool works, chunks, sents, rxs;
+    struct tcp_pool works, chunks, laters, sents, rxs;
+    struct reader *reader; /* NULL: no file was sent yet */
     struct token_bucket reset_bucket;
     uint32_t port_counter;
     uint32_t zero_listens; /* listeners on port 0 so far */
@@ -406,6 +419,16 @@ struct tcp_segment {
 static inline uint32_t tcp_segment_span(const struct tcp_segment *g)
 {
     return g->length + ((g->flags & TCP_SYN) != 0) + ((g->flags & TCP_FIN) != 0);
+}
+
+/* Accepted and not acknowledged. */
+static inline uint64_t tcp_queued_bytes(const struct tcp_conn *c)
+{
+    const struct tcp_work *w = c->work;
+    if (w == NULL)
+        return 0;
+    return (seq_lt(c->snd_una, w->send_end) ? seq_span(c->snd_una, w->send_end) : 0) +
+           w->later_bytes;
 }
 
 static inline bool is_synchronised(const struct tcp_conn *c)
@@ -530,6 +553,16 @@ void tcp_ecn_take_text(struct stack_tcp *t, struct tcp_conn *c, const struct tcp
 void tcp_ecn_take_echo(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g);
 void tcp_ecn_reduced(struct tcp_conn *c);
 
+/* file.c: what waits behind the send stream. Return 0, or -ENOMEM; bufs: takes the references */
+int tcp_later_file(struct stack_tcp *t, struct tcp_conn *c, struct leat_file *file,
+                   uint64_t offset_bytes, uint64_t length_bytes);
+int tcp_later_bufs(struct stack_tcp *t, struct tcp_conn *c, const struct leat_buf *bufs,
+                   unsigned count);
+void tcp_later_drop(struct stack_tcp *t, struct tcp_work *w);
+void tcp_later_advance(struct stack_tcp *t, struct tcp_conn *c);
+bool tcp_has_numbers_for(const struct tcp_conn *c, uint64_t bytes);
+int tcp_reader_ready(struct stack_tcp *t); /* 0, or -errno with a sentence */
+
 /* listen.c: listeners, embryos, cookies */
 struct tcp_listener *tcp_find_listener(struct stack_tcp *t, const struct ip_addr *ip,
                                        uint16_t port);
@@ -547,6 +580,7 @@ struct tcp_conn *tcp_conn_new(struct stack_tcp *t, const struct tcp_flow *flow, 
 /* Connections from that address of ours end: it was taken away. */
 void tcp_address_gone(struct stack *s, const struct ip_addr *ip);
 void tcp_conn_close(struct stack_tcp *t, struct tcp_conn *c, enum leat_close_reason reason);
+void tcp_push_chunk(struct tcp_work *w, struct tcp_chunk *k, struct leat_buf buf);
 void tcp_start_linger(struct stack_tcp *t, struct tcp_conn *c);
 void tcp_settle(struct stack_tcp *t, struct tcp_conn *c);
 /* The timer of embryos and TIME_WAIT has work at at_ns. */

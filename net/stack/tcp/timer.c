@@ -81,6 +81,12 @@ void tcp_arm_rto(struct stack_tcp *t, struct tcp_conn *c)
     w->xmit_ns = t->stack->now_ns + wait_ns;
 }
 
+/* Less than a segment is there, and more is being read. */
+static bool waits_for_file(const struct tcp_conn *c)
+{
+    return c->work->is_reading && seq_span(c->snd_nxt, c->work->send_end) < c->mss;
+}
+
 void tcp_arm_xmit(struct stack_tcp *t, struct tcp_conn *c)
 {
     struct tcp_work *w = c->work;
@@ -90,7 +96,7 @@ void tcp_arm_xmit(struct stack_tcp *t, struct tcp_conn *c)
         return;
     }
     /* RFC 9293 3.8.6.1: nothing in flight, something to send, and no window for it */
-    if (tcp_has_unsent(c)) {
+    if (tcp_has_unsent(c) && !waits_for_file(c)) {
         if (w->xmit_timer != XMIT_PERSIST) {
             w->xmit_timer = XMIT_PERSIST;
             w->xmit_ns = t->stack->now_ns + backed_off_ns(c, w->backoff);
