@@ -79,7 +79,9 @@ static bool parse_quote(struct quote *q, const uint8_t *at, uint32_t length, boo
     q->protocol = v6 ? ip6->next : ip4->protocol;
     q->l4 = at + header;
     q->l4_bytes = length - header;
-    return v6 || (be16_get(ip4->fragment) & IPV4_OFFSET) == 0;
+    if (v6) /* else an ICMPv6 message could speak of IPv4 connections */
+        return !ip_addr_is_v4(&q->src) && !ip_addr_is_v4(&q->dst);
+    return (be16_get(ip4->fragment) & IPV4_OFFSET) == 0;
 }
 
 /* RFC 5927: nothing is believed of a message whose quoted packet could not be in flight. */

@@ -110,6 +110,49 @@ static bool skip_header(struct stack *s, struct rx_packet *p)
     return true;
 }
 
+/* RFC 8200 4.5, RFC 7112 5: a first fragment holds all headers, the upper layer's included, so that
+ * everybody on the path can judge the datagram by it. */
+static bool has_all_headers(const struct rx_packet *p, uint8_t next)
+{
+    const uint8_t *at = p->data;
+    uint32_t left = p->length_bytes;
+    for (unsigned i = 0; i < EXTENSIONS_MAX; i++) {
+        uint32_t upper = next == IP_TCP ? sizeof(struct tcp_header) : 8; /* UDP, ICMPv6 */
+        bool is_extension = next == IPV6_DESTINATION || next == IPV6_ROUTING;
+        if (next == IPV6_NO_NEXT)
+            return true;
+        if (!is_extension)
+            return left >= upper || (next != IP_TCP && next != IP_UDP && next != IP_ICMPV6);
+        if (left < 8 || (at[1] + 1u) * 8u > left)
+            return false;
+        next = at[0];
+        left -= (at[1] + 1u) * 8u;
+        at += (at[1] + 1u) * 8u;
+    }
+    return false;
+}
+
+/* RFC 8200 4.5: what is said to the sender of a fragment that cannot be put together. */
+static bool is_acceptable(struct stack *s, struct rx_packet *p, const struct fragment *f)
+{
+    uint8_t code = 0;
+    uint32_t pointer;
+    if (f->more && p->length_bytes % 8 != 0) {
+        pointer = offsetof(struct ipv6_header, length);
+    } else if (f->offset_bytes + p->length_bytes > 65535) {
+        pointer = (uint32_t)(p->data - p->ip - (int)sizeof(struct ipv6_fragment)) +
+                  (uint32_t)offsetof(struct ipv6_fragment, offset);
+    } else if (f->offset_bytes == 0 && !has_all_headers(p, f->protocol)) {
+        code = 3;
+        pointer = 0;
+    } else {
+        return true;
+    }
+    parameter_problem(s, p, code, pointer);
+    stack_drop(s, STACK_DROP_FRAGMENT_MALFORMED);
+    return false;
+}
+
 /* True when the datagram is whole: at once for an atomic fragment (RFC 6946). */
 static bool fragment_input(struct stack *s, struct rx_packet *p)
 {
@@ -129,6 +172,10 @@ static bool fragment_input(struct stack *s, struct rx_packet *p)
     p->protocol = f.protocol;
     if (f.offset_bytes == 0 && !f.more)
         return true;
+    if (!is_acceptable(s, p, &f)) {
+        p->protocol = 0;
+        return false;
+    }
     return !(unlikely(s->steer != NULL) && steer_fragment(s, p)) && reasm_input(s, p, &f);
 }
 

@@ -5,7 +5,7 @@
 
 #define TIMEOUT_V4_NS (30 * LEAT_NS_PER_S)
 #define TIMEOUT_V6_NS (60 * LEAT_NS_PER_S)
-#define HEADER_ROOM   64 /* a rebuilt IP header lies before the payload, to be quoted in errors */
+#define HEADER_ROOM   64 /* the rebuilt IP header lies before the payload, to be quoted in errors */
 
 static void drop(struct stack *s, struct reasm *r)
 {
@@ -56,7 +56,7 @@ static struct reasm *create(struct stack *s, const struct rx_packet *p, const st
     r->id = f->id;
     r->protocol = f->protocol;
     r->used = true;
-    r->first_seen = false;
+    r->first_seen = r->is_marked = false;
     r->range_count = 0;
     r->total_bytes = 0;
     r->quote_bytes = 0;
@@ -129,12 +129,30 @@ static enum insert insert_range(struct reasm *r, uint32_t from, uint32_t to)
     return INSERT_OK;
 }
 
+/* The header of the datagram that was cut: the first fragment's, without what says that it is one.
+ * IPv6 extension headers before the fragment header are left out, as they were walked already. */
+static uint32_t rebuild_header(const struct reasm *r, uint8_t *end)
+{
+    if (ip_addr_is_v4(&r->src)) {
+        struct ipv4_header *ip = (void *)(end - r->header_bytes);
+        memcpy(ip, r->quote, r->header_bytes);
+        ip->length = be16_put((uint16_t)(r->header_bytes + r->total_bytes));
+        ip->fragment = be16_put(be16_get(ip->fragment) & IPV4_DF);
+        ip->checksum = (be16){0};
+        ip->checksum = csum_finish(csum_add(CSUM_ZERO, ip, r->header_bytes));
+        return r->header_bytes;
+    }
+    struct ipv6_header *ip = (void *)(end - sizeof(*ip));
+    memcpy(ip, r->quote, sizeof(*ip));
+    ip->next = r->protocol;
+    ip->length = be16_put((uint16_t)r->total_bytes);
+    return sizeof(*ip);
+}
+
 /* The datagram takes the place of its last fragment, in heap memory, behind a rebuilt header. */
 static void finish(struct stack *s, struct reasm *r, struct rx_packet *p)
 {
-    uint32_t header = p->ip_header_bytes > HEADER_ROOM ? HEADER_ROOM : p->ip_header_bytes;
-    uint8_t *ip = r->bytes + HEADER_ROOM - header;
-    memcpy(ip, p->ip, header);
+    uint32_t header = rebuild_header(r, r->bytes + HEADER_ROOM);
     if (!(p->flags & RX_KEPT))
         stack_release(s, p->handle, p->queue, (uint8_t)p->flags);
     p->handle = r->bytes;
@@ -142,8 +160,11 @@ static void finish(struct stack *s, struct reasm *r, struct rx_packet *p)
     p->data = r->bytes + HEADER_ROOM;
     p->length_bytes = r->total_bytes;
     p->buffer_bytes = r->capacity_bytes;
-    p->ip = ip;
+    p->ip = r->bytes + HEADER_ROOM - header;
+    p->ip_header_bytes = (uint16_t)header;
     p->ip_bytes = header + r->total_bytes;
+    p->next_offset = offsetof(struct ipv6_header, next);
+    p->ecn = r->is_marked ? 3 : p->ecn;
     p->protocol = r->protocol;
     p->l4_verdict = LEAT_VERDICT_UNKNOWN;
     s->reasm.bytes -= r->capacity_bytes;
@@ -205,7 +226,9 @@ bool reasm_input(struct stack *s, struct rx_packet *p, const struct fragment *f)
         r->protocol = f->protocol;
         r->quote_bytes = (uint16_t)(p->ip_bytes < 80 ? p->ip_bytes : 80);
         memcpy(r->quote, p->ip, r->quote_bytes);
+        r->header_bytes = p->ip_header_bytes;
     }
+    r->is_marked |= p->ecn == 3;
     if (r->total_bytes == 0 || r->range_count != 1 || r->ranges[0].from != 0 ||
         r->ranges[0].to != r->total_bytes)
         return false;

@@ -167,14 +167,15 @@ struct reasm {
     uint8_t protocol;
     bool used;
     bool first_seen;
+    bool is_marked; /* CE: RFC 3168 5.3 */
     uint16_t range_count;
     uint32_t total_bytes; /* 0: the last fragment has not come */
     uint32_t capacity_bytes;
     uint8_t *bytes; /* heap: IP header of the first fragment's room, then payload */
     uint64_t deadline_ns;
     struct reasm_range ranges[REASM_RANGES_MAX]; /* sorted, disjoint, not adjacent */
-    uint8_t quote[80]; /* the first fragment's beginning, for a time exceeded message */
-    uint16_t quote_bytes;
+    uint8_t quote[80]; /* the first fragment's beginning: header, and for time exceeded messages */
+    uint16_t quote_bytes, header_bytes;
 };
 
 struct reasm_table {

@@ -3,8 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PEER_PORT 5000
-#define PEER_ISS  1000
+#define PEER_PORT    5000
+#define PEER_ISS     1000
+#define NEIGHBOUR_MS 20000 /* for so long the host believes its neighbour's address */
 
 uint8_t talk_byte(uint64_t at)
 {
@@ -183,9 +184,22 @@ void talk_end(struct talk *t)
     free(t);
 }
 
+/* The peer answers what the host asks about its address. */
+static void keep_neighbour(struct talk *t)
+{
+    sim_enter_quietly(t->host);
+    neighbour_answer(sim_stack(t->host), &t->ends.peer, &t->ends.peer_mac, true, true, false);
+    sim_leave_quietly(t->host);
+}
+
 void pass(struct talk *t, uint64_t ms)
 {
-    sim_run_for(t->sim, ms * LEAT_NS_PER_MS);
+    while (ms > 0) {
+        uint64_t part = ms < NEIGHBOUR_MS ? ms : NEIGHBOUR_MS;
+        sim_run_for(t->sim, part * LEAT_NS_PER_MS);
+        keep_neighbour(t);
+        ms -= part;
+    }
     struct tcp_conn *c = conn_of(t);
     if (c != NULL && c->state != TCP_CLOSED) {
         sim_enter_quietly(t->host);

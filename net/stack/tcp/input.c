@@ -104,7 +104,7 @@ static void take_reset(struct stack_tcp *t, struct tcp_conn *c, const struct tcp
         return;
     }
     t->count.resets_received++;
-    tcp_conn_close(t, c, LEAT_CLOSE_RESET);
+    tcp_conn_close(t, c, c->state == TCP_SYN_RCVD ? LEAT_CLOSE_REFUSED : LEAT_CLOSE_RESET);
 }
 
 /* ---- first step: sequence number and timestamp ---- */
@@ -127,12 +127,14 @@ static bool check_timestamp(struct stack_tcp *t, struct tcp_conn *c, const struc
     return true;
 }
 
-/* RFC 7323 5.3, R3: only what passed the window and the ACK moves the clock of PAWS, else a
- * stranger could. An acceptable segment that began at or before rcv_nxt was trimmed to begin there.
- */
-static void note_timestamp(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g)
+/* RFC 7323 4.3 (2) and 5.3, R3: the echo is of the oldest segment that no ACK has told of, so that
+ * the peer measures how long we delay. Only what passed the window and the ACK moves the clock of
+ * PAWS, else a stranger could. */
+static void note_timestamp(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g,
+                           seq32 seq)
 {
-    if (!(c->flags & TCP_USES_TS) || !g->has_ts || !seq_eq(g->seq, c->rcv_nxt))
+    seq32 acked_to = c->work != NULL ? c->work->acked_to : c->rcv_nxt;
+    if (!(c->flags & TCP_USES_TS) || !g->has_ts || seq_gt(seq, acked_to))
         return;
     c->ts_recent = g->ts_value;
     c->ts_recent_ms = t->now_ms;
@@ -155,13 +157,17 @@ static void cut_back(const struct tcp_conn *c, struct tcp_segment *g)
         g->flags &= (uint8_t)~TCP_FIN;
 }
 
-/* Wholly old: acknowledged again, told of by DSACK; its ACK field still counts. */
-static void take_old(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment *g)
+/* Wholly old: acknowledged again. RFC 9293 drops it then. Within a window's length of what was
+ * received it is a repetition or was overtaken, so that its ACK and SACK still count (they did
+ * before it arrived late), and DSACK tells of it; what is older may be anybody's. False: dropped.
+ */
+static bool take_old(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment *g)
 {
+    bool is_recent = seq_span(g->seq, c->rcv_nxt) <= c->receive_max;
     stack_drop(t->stack, STACK_DROP_TCP_DUPLICATE);
-    if (tcp_segment_span(g) == 0) {
+    if (tcp_segment_span(g) == 0 || !is_recent) {
         tcp_challenge(t, c);
-        return;
+        return is_recent;
     }
     struct tcp_work *w = tcp_work_of(c);
     if (w != NULL && g->length > 0) {
@@ -173,6 +179,7 @@ static void take_old(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment
     tcp_dirty(c);
     g->flags &= (uint8_t)~TCP_FIN;
     g->length = 0; /* its place stays, so that an old window does not count (SND.WL1) */
+    return true;
 }
 
 /* RFC 9293 3.10.7.4, first step: is it acceptable; trims it to the window. False: dropped. */
@@ -180,10 +187,8 @@ static bool check_sequence(struct stack_tcp *t, struct tcp_conn *c, struct tcp_s
 {
     seq32 end = seq_add(g->seq, tcp_segment_span(g));
     uint32_t window = seq_span(c->rcv_nxt, c->rcv_edge);
-    if (seq_lt(g->seq, c->rcv_nxt) && seq_le(end, c->rcv_nxt)) {
-        take_old(t, c, g);
-        return true;
-    }
+    if (seq_lt(g->seq, c->rcv_nxt) && seq_le(end, c->rcv_nxt))
+        return take_old(t, c, g);
     bool beyond = window == 0 ? seq_gt(g->seq, c->rcv_nxt) : seq_ge(g->seq, c->rcv_edge);
     if (beyond && !(tcp_segment_span(g) == 0 && seq_eq(g->seq, c->rcv_edge))) {
         stack_drop(t->stack, STACK_DROP_TCP_WINDOW);
@@ -269,7 +274,7 @@ static void syn_sent_input(struct stack_tcp *t, struct tcp_conn *c, struct tcp_s
         return;
     }
     c->irs = g->seq;
-    c->rcv_nxt = seq_add(g->seq, 1);
+    c->rcv_nxt = c->work->acked_to = seq_add(g->seq, 1);
     c->rcv_edge =
         seq_add(c->rcv_nxt, c->receive_max < 65535 ? c->receive_max : 65535); /* unscaled: bug 4 */
     c->ts_recent_ms = t->now_ms;
@@ -327,6 +332,7 @@ void tcp_conn_input(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment 
         tcp_challenge(t, c);
         return;
     }
+    seq32 seq = g->seq;
     if (!check_sequence(t, c, g))
         return;
     if (!(g->flags & TCP_ACK)) {
@@ -337,7 +343,7 @@ void tcp_conn_input(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment 
         return;
     if (!tcp_ack(t, c, g))
         return;
-    note_timestamp(t, c, g);
+    note_timestamp(t, c, g, seq);
     tcp_receive(t, c, g);
 }
 
@@ -382,7 +388,7 @@ static bool is_predicted(struct stack_tcp *t, struct tcp_conn *c, struct tcp_seg
     if (seq_lt(g->ack, c->snd_una) || seq_gt(g->ack, c->snd_nxt) ||
         (g->length == 0 && seq_eq(g->ack, c->snd_una)) || !predicted_timestamp(c, g))
         return false;
-    if (g->has_ts) {
+    if (g->has_ts && (w == NULL || seq_eq(w->acked_to, g->seq))) { /* as note_timestamp */
         c->ts_recent = g->ts_value;
         c->ts_recent_ms = t->now_ms;
     }

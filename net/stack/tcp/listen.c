@@ -313,14 +313,48 @@ static void finish(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment *
     tcp_conn_input(t, c, g);
 }
 
+/* RFC 5961 for a handshake: an ACK that asks the peer what it meant. */
+static void challenge(struct stack_tcp *t, const struct tcp_embryo *e)
+{
+    struct tcp_reply r = {.src = &e->local,
+                          .dst = &e->remote,
+                          .src_port = e->local_port,
+                          .dst_port = e->remote_port,
+                          .seq = seq_add(e->iss, 1),
+                          .ack = seq_add(e->irs, 1),
+                          .flags = TCP_ACK,
+                          .options = (const uint8_t *)""};
+    uint8_t options[TCP_TS_BYTES];
+    if (!token_take(&t->reset_bucket, t->stack->now_ns))
+        return;
+    if (e->flags & TCP_USES_TS) {
+        r.option_bytes = tcp_write_ts(options, t->now_ms + e->ts_offset, e->ts_recent);
+        r.options = options;
+    }
+    t->count.challenges++;
+    tcp_send_reply(t, &r);
+}
+
+static void take_embryo_reset(struct stack_tcp *t, struct tcp_embryo *e,
+                              const struct tcp_segment *g, bool is_outside)
+{
+    if (seq_eq(g->seq, seq_add(e->irs, 1))) {
+        tcp_embryo_free(t, e);
+        return;
+    }
+    stack_drop(t->stack, STACK_DROP_TCP_RST_INEXACT);
+    if (!is_outside)
+        challenge(t, e);
+}
+
 /* RFC 9293 3.10.7.4 in SYN-RECEIVED, for a handshake that came to a listener. */
 void tcp_embryo_input(struct stack_tcp *t, struct tcp_embryo *e, struct tcp_segment *g)
 {
+    uint32_t window = receive_max_of(e->listener);
+    seq32 first = seq_add(e->irs, 1), edge = seq_add(first, window < 65535 ? window : 65535);
+    bool is_outside = seq_lt(g->seq, first) || seq_ge(g->seq, edge);
     if (g->flags & TCP_RST) {
-        if (seq_eq(g->seq, seq_add(e->irs, 1)))
-            tcp_embryo_free(t, e);
-        else
-            stack_drop(t->stack, STACK_DROP_TCP_RST_INEXACT);
+        take_embryo_reset(t, e, g, is_outside);
         return;
     }
     if (g->flags & TCP_SYN) {
@@ -332,10 +366,9 @@ void tcp_embryo_input(struct stack_tcp *t, struct tcp_embryo *e, struct tcp_segm
         }
         return;
     }
-    uint32_t window = receive_max_of(e->listener);
-    seq32 first = seq_add(e->irs, 1);
-    if (seq_lt(g->seq, first) || seq_ge(g->seq, seq_add(first, window < 65535 ? window : 65535))) {
+    if (is_outside) {
         stack_drop(t->stack, STACK_DROP_TCP_WINDOW);
+        challenge(t, e);
         return;
     }
     if (!(g->flags & TCP_ACK)) {

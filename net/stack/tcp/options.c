@@ -132,14 +132,19 @@ static uint8_t *put_sack(const struct tcp_work *w, uint8_t *at, unsigned blocks_
     return at;
 }
 
+unsigned tcp_write_ts(uint8_t *to, uint32_t value, uint32_t echo)
+{
+    uint8_t *at = to;
+    *at++ = KIND_NOP;
+    *at++ = KIND_NOP;
+    return (unsigned)(put_ts(at, value, echo) - to);
+}
+
 unsigned tcp_write_options(const struct stack_tcp *t, struct tcp_conn *c, uint8_t *to)
 {
     uint8_t *at = to;
-    if (c->flags & TCP_USES_TS) {
-        *at++ = KIND_NOP;
-        *at++ = KIND_NOP;
-        at = put_ts(at, t->now_ms + c->ts_offset, c->ts_recent);
-    }
+    if (c->flags & TCP_USES_TS)
+        at += tcp_write_ts(at, t->now_ms + c->ts_offset, c->ts_recent);
     struct tcp_work *w = c->work;
     if (unlikely(w != NULL && (w->ooo_first != NULL || w->has_dsack)) &&
         (c->flags & TCP_USES_SACK)) {

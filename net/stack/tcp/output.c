@@ -80,6 +80,7 @@ static void acked(struct tcp_conn *c)
     if (c->work != NULL) {
         c->work->ack_ns = STACK_NEVER;
         c->work->unacked_segments = 0;
+        c->work->acked_to = c->rcv_nxt;
     }
 }
 
@@ -432,7 +433,7 @@ bool tcp_output(struct stack_tcp *t, struct tcp_conn *c)
     enter_fin_states(t, c);
     if (c->state >= TCP_ESTABLISHED && !(c->flags & TCP_ACK_NOW) && tcp_window_update_due(c))
         c->flags |= TCP_ACK_NOW; /* bug 7: the reader made room */
-    if ((c->flags & TCP_ACK_NOW) && c->state >= TCP_ESTABLISHED) {
+    if ((c->flags & TCP_ACK_NOW) && c->state >= TCP_SYN_RCVD) {
         tcp_send_ack(t, c);
         is_blocked |= (c->flags & TCP_ACK_NOW) != 0;
     }

@@ -56,6 +56,7 @@ struct tcp_work *tcp_work_of(struct tcp_conn *c)
     w->xmit_ns = w->ack_ns = w->user_ns = w->pace_wait_ns = w->end_ns = STACK_NEVER;
     w->send_end = c->snd_nxt;
     w->fack = w->ecn_end = c->snd_una;
+    w->acked_to = c->rcv_nxt;
     w->min_rtt_us = c->srtt_us != 0 ? c->srtt_us : UINT32_MAX;
     w->reo_mult = 1;
     c->work = w;

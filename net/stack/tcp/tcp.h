@@ -39,6 +39,7 @@
 #define TCP_SLICES_MAX      32   /* one on_data */
 #define TCP_POOL_MAX        4096 /* free objects kept of each kind */
 
+#define TCP_TS_BYTES         12 /* the timestamp option with its padding */
 #define TCP_MSS_FLOOR        64
 #define TCP_SCALE_MAX        14
 #define TCP_RTO_NS_INITIAL   LEAT_NS_PER_S
@@ -166,6 +167,7 @@ struct tcp_work {
     uint64_t xmit_ns, ack_ns, user_ns, pace_wait_ns; /* deadlines; STACK_NEVER */
     uint8_t xmit_timer;                              /* enum tcp_xmit_timer */
     uint8_t backoff, probes;
+    uint32_t probed_ms; /* of the last keepalive probe; 0: none */
     bool is_dirty, wants_deliver;
     uint64_t end_ns; /* when connecting or lingering is over */
     /* send queue */
@@ -225,6 +227,7 @@ struct tcp_work {
     seq32 last_ooo, dsack_from, dsack_to; /* what the next SACK option reports first */
     bool has_dsack;
     uint32_t unacked_segments; /* received since the last ACK went out */
+    seq32 acked_to;            /* what that ACK said: Last.ACK.sent of RFC 7323 */
     uint32_t resent_count;     /* segments, for those who look */
 };
 
@@ -457,6 +460,8 @@ void tcp_validate(struct stack_tcp *t, struct tcp_conn *c);
 bool tcp_parse_options(struct tcp_segment *g);
 unsigned tcp_write_syn_options(uint8_t *to, uint16_t mss, int scale, bool sack, bool ts,
                                uint32_t value, uint32_t echo);
+/* {NOP, NOP, timestamp}, to be sent alone. */
+unsigned tcp_write_ts(uint8_t *to, uint32_t value, uint32_t echo);
 unsigned tcp_write_options(const struct stack_tcp *t, struct tcp_conn *c, uint8_t *to);
 
 /* input.c */

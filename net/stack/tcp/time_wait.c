@@ -97,14 +97,11 @@ static void reply_ack(struct stack_tcp *t, const struct tcp_time_wait *tw,
                           .ack = tw->rcv_nxt,
                           .flags = TCP_ACK,
                           .options = (const uint8_t *)""};
-    uint8_t options[12] = {1, 1, 8, 10};
+    uint8_t options[TCP_TS_BYTES];
     if (g->has_ts && tw->ts_recent != 0) {
         struct tcp_flow flow = {tw->local, tw->remote, tw->local_port, tw->remote_port};
-        be32 value = be32_put(t->now_ms + tcp_ts_offset(t, &flow)), echo = be32_put(tw->ts_recent);
-        memcpy(options + 4, &value, 4);
-        memcpy(options + 8, &echo, 4);
+        r.option_bytes = tcp_write_ts(options, t->now_ms + tcp_ts_offset(t, &flow), tw->ts_recent);
         r.options = options;
-        r.option_bytes = 12;
     }
     tcp_send_reply(t, &r);
 }

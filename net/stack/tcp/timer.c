@@ -237,6 +237,14 @@ static uint64_t since_ns(const struct stack_tcp *t, uint32_t then_ms, uint32_t w
     return t->stack->now_ns + (past < wait_ms ? (uint64_t)(wait_ms - past) * LEAT_NS_PER_MS : 0);
 }
 
+/* For keepalive an answered probe is as good as a byte. */
+static uint32_t quiet_since_ms(const struct tcp_conn *c)
+{
+    uint32_t probed_ms = c->work->probed_ms;
+    bool is_later = probed_ms != 0 && (int32_t)(probed_ms - c->idle_since_ms) > 0;
+    return is_later ? probed_ms : c->idle_since_ms;
+}
+
 void tcp_arm_user(struct stack_tcp *t, struct tcp_conn *c)
 {
     if (c->timeout_ms == 0 && c->keepalive_ms == 0 && c->work == NULL)
@@ -251,7 +259,7 @@ void tcp_arm_user(struct stack_tcp *t, struct tcp_conn *c)
     }
     if (c->keepalive_ms != 0 && c->state >= TCP_ESTABLISHED && w->probes == 0) {
         bool is_flying = !seq_eq(c->snd_una, c->snd_nxt); /* retransmission probes as well */
-        uint32_t since_ms = is_flying ? t->now_ms : c->idle_since_ms;
+        uint32_t since_ms = is_flying ? t->now_ms : quiet_since_ms(c);
         uint64_t at = since_ns(t, since_ms, c->keepalive_ms);
         due = at < due ? at : due;
     }
@@ -268,6 +276,7 @@ static void keep_alive(struct stack_tcp *t, struct tcp_conn *c)
         return;
     }
     w->probes++;
+    w->probed_ms = t->now_ms | 1;
     tcp_send_probe(t, c);
     w->user_ns = t->stack->now_ns + TCP_KEEPALIVE_GAP_NS;
 }
@@ -290,7 +299,8 @@ static void on_user(struct stack_tcp *t, struct tcp_conn *c)
         tcp_conn_close(t, c, LEAT_CLOSE_TIMEOUT);
         return;
     }
-    if (c->keepalive_ms != 0 && c->state >= TCP_ESTABLISHED && idle_ms >= c->keepalive_ms &&
+    bool is_quiet = w->probes > 0 || t->now_ms - quiet_since_ms(c) >= c->keepalive_ms;
+    if (c->keepalive_ms != 0 && c->state >= TCP_ESTABLISHED && is_quiet &&
         seq_eq(c->snd_una, c->snd_nxt)) {
         keep_alive(t, c);
         return;

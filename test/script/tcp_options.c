@@ -1,0 +1,51 @@
+/* Malformed headers and options: bugs 1 and 2 of test/bugs. */
+#include "test/script/talk.h"
+
+static void options_of_every_kind_and_length_do_no_harm_3_1(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    uint8_t options[40];
+    for (unsigned kind = 0; kind < 256; kind++) {
+        for (unsigned length = 0; length < 44; length++) {
+            memset(options, (int)kind, sizeof(options));
+            options[1] = (uint8_t)length;
+            say_raw(t, "A", 1, 1, options, 4 * (1 + length % 10));
+        }
+    }
+    forget(t);
+    assert_true(dropped(t, STACK_DROP_TCP_OPTIONS) > 0);
+    assert_int_equal(t->closes, 0);
+    app_send(t, 1, 10);
+    talk_end(t);
+}
+
+static void a_data_offset_beyond_the_segment_is_dropped_3_1(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    for (t->offset_bias = 1; t->offset_bias < 8; t->offset_bias++)
+        say(t, "A", 1, 1, 0);
+    t->offset_bias = 16 - 8; /* less than a header */
+    say(t, "A", 1, 1, 0);
+    quiet(t);
+    assert_int_equal(dropped(t, STACK_DROP_TCP_SHORT), 8);
+    talk_end(t);
+}
+
+static void an_option_of_length_zero_is_dropped_3_1(void **state)
+{
+    struct talk *t = talk_listen(NULL);
+    say_raw(t, "S", 0, 0, (const uint8_t[]){2, 0, 1, 1}, 4);
+    quiet(t);
+    assert_int_equal(dropped(t, STACK_DROP_TCP_OPTIONS), 1);
+    talk_end(t);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(options_of_every_kind_and_length_do_no_harm_3_1),
+        cmocka_unit_test(a_data_offset_beyond_the_segment_is_dropped_3_1),
+        cmocka_unit_test(an_option_of_length_zero_is_dropped_3_1),
+    };
+    return run_scripts(tests, argc, argv);
+}
