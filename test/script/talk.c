@@ -188,6 +188,7 @@ void talk_end(struct talk *t)
 static void keep_neighbour(struct talk *t)
 {
     sim_enter_quietly(t->host);
+    neighbour_learn(sim_stack(t->host), &t->ends.peer, &t->ends.peer_mac, true);
     neighbour_answer(sim_stack(t->host), &t->ends.peer, &t->ends.peer_mac, true, true, false);
     sim_leave_quietly(t->host);
 }
