@@ -200,7 +200,7 @@ static int stale_socket_remove(const struct request *r, const char *path)
                                path, strerror(errno));
 }
 
-/* The peer's socket, and the one beside it over which the driver talks to memif.c. */
+/* The peer's socket, and the one beside it over which the driver talks to memif.c. Both fit. */
 static int sockets_name(const struct request *r, const char *path, bool is_server)
 {
     struct dpdk_device *d = r->device;
@@ -208,13 +208,15 @@ static int sockets_name(const struct request *r, const char *path, bool is_serve
     d->is_relayed = true;
     d->is_server = is_server;
     r->host->random_mac(random);
-    snprintf(d->peer_path, sizeof(d->peer_path), "%s", path);
+    size_t length = strlen(path);
+    memcpy(d->peer_path, path, length + 1);
     if (!is_server) {
         snprintf(d->driver_path, sizeof(d->driver_path), "leat-memif-%d-%02x%02x%02x%02x",
                  (int)getpid(), random[2], random[3], random[4], random[5]);
         return 0;
     }
-    snprintf(d->driver_path, sizeof(d->driver_path), "%s" DRIVER_SUFFIX, path);
+    memcpy(d->driver_path, path, length);
+    memcpy(d->driver_path + length, DRIVER_SUFFIX, sizeof(DRIVER_SUFFIX));
     return stale_socket_remove(r, d->driver_path);
 }
 
