@@ -170,6 +170,16 @@ bool leat_pools_trim(struct leat_core *core)
     return pools_trim(core->pools, TRIM_CHUNKS_IDLE);
 }
 
+unsigned leat_pools_share(const struct leat_core *core)
+{
+    const struct leat_pools *pools = core->pools;
+    uint64_t bytes = pools->large_bytes;
+    for (unsigned i = 0; i < LEAT_BUF_CLASSES; i++)
+        bytes += (pools->classes[i].granted_count - pools->classes[i].freed_count) *
+                 leat_buf_class_bytes(i);
+    return (unsigned)(bytes * 256 / pools->bytes_max);
+}
+
 void leat_pools_turn(struct leat_core *core)
 {
     struct leat_pools *pools = core->pools;

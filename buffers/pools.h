@@ -46,6 +46,10 @@ void leat_pools_turn(struct leat_core *core);
  * more. */
 bool leat_pools_trim(struct leat_core *core);
 
+/* How much of the bound live buffers take, in 256ths. Walks over the classes: not for each request.
+ */
+unsigned leat_pools_share(const struct leat_core *core);
+
 /* Test seam: the nth allocation from now on this core is refused, once (1: the next; 0: none). */
 void leat_pools_fail_at(struct leat_core *core, uint64_t nth);
 

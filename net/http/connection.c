@@ -596,7 +596,8 @@ static struct leat_request *conn_begin(struct http_conn *conn)
     struct http_core *core = conn->http->core;
     struct leat_request *req = NULL;
 
-    if (core->stats.requests_now_count < conn->http->options.requests_max)
+    if (core->stats.requests_now_count < conn->http->options.requests_max &&
+        !http_core_is_short(core))
         req = http_request_take(core);
     if (unlikely(!req)) {
         core->stats.errors_count[LEAT_HTTP_ERROR_OVERLOAD]++;

@@ -1,5 +1,6 @@
 /* What the servers of one core share: records of connections, request objects, handles. */
 #include <time.h>
+#include "buffers/pools.h"
 #include "net/counters.h"
 #include "net/http/http_internal.h"
 
@@ -7,6 +8,8 @@
 #define HANDLE_GENERATION_BITS 32
 #define SLOTS_MAX              ((UINT32_C(1) << HANDLE_INDEX_BITS) - 1)
 #define NO_SLOT                UINT32_MAX
+#define SHORT_LOOK_NS          (10 * LEAT_NS_PER_MS)
+#define SHORT_SHARE            224 /* 256ths of the buffers' bound: as the stack lets nobody in */
 
 struct http_slab {
     struct http_slab *next;
@@ -90,6 +93,17 @@ static const struct counters_block http_counters = {counter_names,
                                                     sizeof(counter_names) /
                                                         sizeof(counter_names[0]),
                                                     collect};
+
+bool http_core_is_short(struct http_core *core)
+{
+    uint64_t now_ns = leat_loop_now(core->loop);
+
+    if (unlikely(now_ns - core->short_look_ns >= SHORT_LOOK_NS)) {
+        core->short_look_ns = now_ns;
+        core->is_short = leat_pools_share(core->core) >= SHORT_SHARE;
+    }
+    return core->is_short;
+}
 
 struct http_core *http_core_get(struct leat_loop *loop)
 {

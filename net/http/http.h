@@ -380,7 +380,7 @@ LEAT_API int leat_request_upgrade(struct leat_request *req, const char *protocol
     X(BODY_TIMEOUT, "the body did not come in time")                                               \
     X(WRITE_TIMEOUT, "the client did not take the response in time")                               \
     X(CLIENT_GONE, "the client went before it was answered")                                       \
-    X(OVERLOAD, "connections_max or requests_max was reached")                                     \
+    X(OVERLOAD, "connections_max or requests_max was reached, or buffers are nearly used up")      \
     X(NO_MEMORY, "buffers were out")                                                               \
     X(UNANSWERED, "a handler neither answered nor took charge")                                    \
     X(BAD_HEADER, "a handler gave a response header that cannot be sent")

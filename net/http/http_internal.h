@@ -213,12 +213,16 @@ struct http_core {
     char date[HTTP_DATE_BYTES];
     uint64_t (*wall_ns)(void); /* seam: nanoseconds since 1970 */
     struct leat_http_stats stats;
+    uint64_t short_look_ns;
+    bool is_short;
 };
 
 struct http_core *http_core_get(struct leat_loop *loop);  /* created when there is none; or NULL */
 void http_core_put(struct http_core *core);               /* frees it with its last server */
 struct http_conn *http_conn_take(struct leat_http *http); /* NULL: memory is out */
 void http_conn_give(struct http_core *core, struct http_conn *conn);
+/* Buffers are nearly used up: what is left is for the requests in progress. */
+bool http_core_is_short(struct http_core *core);
 struct leat_request *http_request_take(struct http_core *core);
 void http_request_give(struct leat_request *req);
 void http_request_ready(struct leat_request *req); /* pumped in the next turn's idle phase */

@@ -105,7 +105,8 @@ struct leat_port_info {
      * the driver copies what it is given anyway; 0: the 256 bytes that every head has. */
     uint16_t inline_bytes_max;
     uint16_t rx_queue_count, tx_queue_count;
-    uint8_t link_kind; /* enum leat_link_kind */
+    uint32_t rx_buffers_count; /* of a queue, that may be kept before it is deaf; 0: no limit */
+    uint8_t link_kind;         /* enum leat_link_kind */
     uint8_t mac[6];
     uint8_t rss_key[52];
     uint16_t rss_table_count;  /* 0: no RSS; else entries of rss_table, a power of two */

@@ -205,11 +205,13 @@ static int device_open(struct tun_port *tun, const struct port_options *o, struc
         .mtu_bytes_max = (uint16_t)mtu,
         .rx_queue_count = (uint16_t)tun->queue_count,
         .tx_queue_count = (uint16_t)tun->queue_count,
+        .rx_buffers_count = TUN_SMALL_COUNT,
         .link_kind = LEAT_LINK_ETHERNET,
     };
     tun->frame_max = (uint32_t)mtu + ETHERNET_BYTES;
     if (offloads_take(tun)) {
         tun->port.info.can |= LEAT_PORT_CAN_RX_L4_CHECKSUM;
+        tun->port.info.rx_buffers_count = TUN_LARGE_COUNT; /* each frame needs one to come in */
         tun->frame_max = TUN_FRAME_MAX;
     }
     if (o->is_mac_given)

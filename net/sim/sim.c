@@ -213,6 +213,7 @@ static void port_init(struct sim_host *host)
         .mtu_bytes_max = (uint16_t)host->options.mtu_bytes,
         .rx_queue_count = SIM_QUEUES,
         .tx_queue_count = SIM_QUEUES,
+        .rx_buffers_count = host->options.port.rx_buffers_max,
         .link_kind = LEAT_LINK_ETHERNET,
     };
     struct mac_addr mac = sim_mac(host);

@@ -52,7 +52,7 @@ static const char *restless(const struct sim_host *host, const struct leat_buf_s
         return "works, chunks, ranges or received buffers are left";
     if (host->lent_count != 0)
         return "frames of the port were not given back";
-    if (host->head_count != s->tx.granted + s->tx.queued)
+    if (host->head_count != s->tx.granted + s->tx.queued + s->tx.spared_count)
         return "heads of the port were not given back";
     return buffers->live_count != 0 ? "buffers are left" : NULL;
 }

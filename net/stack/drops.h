@@ -73,6 +73,8 @@
     X(TCP_MEMORY, "tcp_memory", "no memory for what was received")                                 \
     X(TCP_BACKLOG, "tcp_backlog", "the listener has too many connections that are not taken")      \
     X(TCP_CONNS, "tcp_conns", "as many connections as are allowed exist")                          \
+    X(TCP_PRESSURE, "tcp_pressure", "memory is nearly used up, nobody new is let in")              \
+    X(TCP_PEER_LIMIT, "tcp_peer_limit", "the address has its share of connections already")        \
     X(TCP_COOKIE, "tcp_cookie", "an ACK whose SYN cookie is wrong or too old")                     \
     X(TCP_EMBRYO_TIMEOUT, "tcp_embryo_timeout", "a handshake was not finished in time")            \
     X(TCP_RST_RATE, "tcp_rst_rate", "an RST was not sent because of the rate limit")               \

@@ -130,7 +130,15 @@ static void unlink_entry(struct stack *s, struct neighbour *n)
     n->state = NEIGHBOUR_FREE;
 }
 
-/* A free entry, or the least recently used one that holds no packets. */
+/* RFC 6583: one that nobody ever answered for goes before one that is known. */
+static bool goes_before(const struct neighbour *a, const struct neighbour *b)
+{
+    bool a_known = a->state != NEIGHBOUR_INCOMPLETE, b_known = b->state != NEIGHBOUR_INCOMPLETE;
+    return a_known != b_known ? b_known : a->used_ns < b->used_ns;
+}
+
+/* A free entry, or one that holds no packets: the least recently used of those that were never
+ * resolved, else of all. */
 static struct neighbour *take_entry(struct stack *s)
 {
     struct neighbour *oldest = NULL;
@@ -138,7 +146,7 @@ static struct neighbour *take_entry(struct stack *s)
         struct neighbour *n = &s->neighbours.entries[i];
         if (n->state == NEIGHBOUR_FREE)
             return n;
-        if (n->parked_count == 0 && (oldest == NULL || n->used_ns < oldest->used_ns))
+        if (n->parked_count == 0 && (oldest == NULL || goes_before(n, oldest)))
             oldest = n;
     }
     if (oldest != NULL)

@@ -22,6 +22,8 @@
 #define STACK_ROUTES_MAX     64  /* further ones are refused */
 #define STACK_BACKLOG        512 /* packets the port did not take yet; a power of two */
 #define STACK_BACKLOG_SPARED 64  /* of these, kept from data for ACKs, ARP and ICMP */
+#define STACK_REPLIES        256 /* of these, the most that answers to strangers may take */
+#define STACK_HEADS_SPARED   16  /* heads kept for when data has taken all that the port has */
 #define STACK_GRANT          32  /* heads fetched from the port at a time */
 #define STACK_LOOPED_MAX     64  /* packets to ourselves per turn; further ones are dropped */
 #define STACK_NEVER          UINT64_MAX
@@ -188,12 +190,18 @@ struct reasm_table {
 
 enum tx_class {
     TX_DATA,    /* may not use the last STACK_BACKLOG_SPARED places */
-    TX_CONTROL, /* ACKs, ARP, ND, ICMP */
+    TX_CONTROL, /* ACKs, ARP, ND: may use the spared heads too */
+    TX_REPLY,   /* to whom no state is kept for: may use the first STACK_REPLIES places only */
 };
 
 struct tx_ring {
     struct leat_packet packets[STACK_BACKLOG];
     uint32_t first, queued, granted; /* [first, queued) committed, then granted ones */
+    uint32_t spared_count;
+    struct { /* the port's heads */
+        uint8_t *head;
+        void *handle;
+    } spared[STACK_HEADS_SPARED];
 };
 
 struct token_bucket {
@@ -270,8 +278,10 @@ struct stack {
     uint16_t inline_bytes_max; /* payload up to this is copied behind the headers */
     uint16_t vlan;
     uint8_t hop_limit;
-    uint8_t ecn;  /* enum stack_ecn */
-    uint32_t can; /* what of the port's claims is believed: enum leat_port_can */
+    uint8_t ecn;         /* enum stack_ecn */
+    uint32_t kept_count; /* the port's receive buffers that are kept beyond their burst */
+    uint32_t kept_max;   /* half of what it has: beyond, what must wait is copied */
+    uint32_t can;        /* what of the port's claims is believed: enum leat_port_can */
     struct mac_addr mac;
     struct rx_packet rx[LEAT_PORT_BURST];
     void *released[LEAT_PORT_BURST]; /* frames of our queue on their way back to the port */

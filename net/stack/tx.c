@@ -10,7 +10,9 @@
 uint32_t tx_room(const struct stack *s, enum tx_class class)
 {
     uint32_t room = STACK_BACKLOG - s->tx.queued;
-    uint32_t spared = class == TX_DATA ? STACK_BACKLOG_SPARED : 0;
+    uint32_t spared = class == TX_DATA    ? STACK_BACKLOG_SPARED
+                      : class == TX_REPLY ? STACK_BACKLOG - STACK_REPLIES
+                                          : 0;
     return room > spared ? room - spared : 0;
 }
 
@@ -32,6 +34,32 @@ bool tx_has_head(struct stack *s)
     return s->tx.granted > 0 || grant(s);
 }
 
+/* A head of the spared ones becomes the only granted one. */
+static bool use_spared(struct stack *s)
+{
+    if (s->tx.spared_count == 0)
+        return false;
+    struct leat_packet *packet = RING(s, s->tx.first + s->tx.queued);
+    uint32_t i = --s->tx.spared_count;
+    packet->head = s->tx.spared[i].head;
+    packet->handle = s->tx.spared[i].handle;
+    s->tx.granted = 1;
+    return true;
+}
+
+/* When the port has heads to give. */
+static void refill_spared(struct stack *s)
+{
+    struct leat_packet packets[STACK_HEADS_SPARED];
+    uint32_t wanted = STACK_HEADS_SPARED - s->tx.spared_count;
+    uint32_t got = s->port->ops->grant(s->port, s->queue, packets, wanted);
+    for (uint32_t i = 0; i < got; i++) {
+        uint32_t at = s->tx.spared_count++;
+        s->tx.spared[at].head = packets[i].head;
+        s->tx.spared[at].handle = packets[i].handle;
+    }
+}
+
 struct leat_packet *tx_reserve(struct stack *s, enum tx_class class)
 {
     if (unlikely(tx_room(s, class) == 0)) {
@@ -41,7 +69,7 @@ struct leat_packet *tx_reserve(struct stack *s, enum tx_class class)
             return NULL;
         }
     }
-    if (s->tx.granted == 0 && unlikely(!grant(s))) {
+    if (s->tx.granted == 0 && unlikely(!grant(s)) && !(class == TX_CONTROL && use_spared(s))) {
         stack_drop(s, STACK_DROP_TX_MEMORY);
         return NULL;
     }
@@ -91,6 +119,8 @@ bool tx_adopt(struct stack *s, const struct leat_packet *packet)
 
 bool tx_flush(struct stack *s)
 {
+    if (unlikely(s->tx.spared_count < STACK_HEADS_SPARED))
+        refill_spared(s);
     while (s->tx.queued > 0) {
         uint32_t count = STACK_BACKLOG - s->tx.first;
         if (count > s->tx.queued)
@@ -107,9 +137,20 @@ bool tx_flush(struct stack *s)
     return false;
 }
 
+static void give_back_spared(struct stack *s)
+{
+    while (s->tx.spared_count > 0) {
+        uint32_t i = --s->tx.spared_count;
+        struct leat_packet packet = {.head = s->tx.spared[i].head,
+                                     .handle = s->tx.spared[i].handle};
+        s->port->ops->revoke(s->port, s->queue, &packet, 1);
+    }
+}
+
 void tx_fini(struct stack *s)
 {
     tx_flush(s);
+    give_back_spared(s);
     while (s->tx.queued + s->tx.granted > 0) {
         struct leat_packet *packet = RING(s, s->tx.first);
         if (s->tx.queued > 0) {

@@ -182,7 +182,7 @@ void lone_validate(struct lone *l)
     CHECK(bytes == l->s.reasm.bytes && bytes <= REASM_BYTES_MAX);
     CHECK(l->s.addr_count <= STACK_ADDRS_MAX && l->s.route_count <= STACK_ROUTES_MAX);
     CHECK(l->s.mtu_bytes >= 1280 && l->s.hop_limit > 0);
-    CHECK(l->head_count == l->s.tx.queued + l->s.tx.granted + parked);
+    CHECK(l->head_count == l->s.tx.queued + l->s.tx.granted + l->s.tx.spared_count + parked);
 }
 
 static void turn(struct lone *l)

@@ -452,6 +452,35 @@ static const char *const hungry[] = {
     CHUNKED("/echo") "2\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
 };
 
+/* Seven eighths of the buffers are out: what is left is for who is being served. */
+static void a_new_request_gets_503_before_buffers_are_out(void **state)
+{
+    struct leat_buf taken[4096];
+    unsigned count = 0;
+    begin((struct leat_http_options){0});
+    struct wire_conn *conn = bench_connect(&bench);
+    bench_send(&bench, conn, GET("/"));
+    assert_outcome(conn, "200 hello");
+    while (leat_pools_share(leat_core_now) < 224) {
+        assert_true(count < sizeof(taken) / sizeof(taken[0]));
+        taken[count] = leat_buf_alloc_unsafe(LEAT_BUF_CLASSED_MAX);
+        assert_non_null(taken[count++].data);
+    }
+    wire_pass(bench.wire, 20 * LEAT_NS_PER_MS);
+    bench_send(&bench, conn, GET("/"));
+    assert_outcome(conn, "200 hello | 503 | close");
+    assert_int_equal(bench_stats(&bench).errors_count[LEAT_HTTP_ERROR_OVERLOAD], 1);
+    wire_drop(bench.wire, conn);
+    while (count > 0)
+        leat_buf_unref(taken[--count]);
+    wire_pass(bench.wire, 20 * LEAT_NS_PER_MS);
+    conn = bench_connect(&bench);
+    bench_send(&bench, conn, GET("/"));
+    assert_outcome(conn, "200 hello");
+    wire_drop(bench.wire, conn);
+    end();
+}
+
 /* The nth allocation fails while one client is served: it is answered, perhaps with 503, or cut
  * off; nothing is left behind, and the next one is served. */
 static void survive(const char *request, void (*fail_at)(struct leat_core *core, uint64_t nth),
@@ -688,6 +717,7 @@ int main(void)
         cmocka_unit_test(an_idle_connection_costs_64_bytes),
         cmocka_unit_test(one_connection_too_many_gets_503),
         cmocka_unit_test(one_request_too_many_gets_503),
+        cmocka_unit_test(a_new_request_gets_503_before_buffers_are_out),
         cmocka_unit_test(a_connection_serves_so_many_requests),
         cmocka_unit_test(too_much_to_drain_closes),
         cmocka_unit_test(many_pipelined_ones_take_turns),

@@ -308,6 +308,7 @@ static int describe(struct opening *o)
         info->slices_max = (uint16_t)(most - 1);
     info->mtu_bytes_max = info->inline_bytes_max = (uint16_t)o->mtu_bytes;
     info->rx_queue_count = info->tx_queue_count = (uint16_t)port->queue_count;
+    info->rx_buffers_count = DPDK_RX_BUFFERS - port->rx_descriptors;
     info->link_kind = LEAT_LINK_ETHERNET;
     rss_table_read(o);
     port->can_clean = rte_eth_tx_done_cleanup(port->id, 0, 0) >= 0;

@@ -149,6 +149,8 @@ void tcp_conn_close(struct stack_tcp *t, struct tcp_conn *c, enum leat_close_rea
         return;
     c->state = TCP_CLOSED;
     c->close_reason = (uint8_t)reason;
+    if (c->flags & TCP_PASSIVE)
+        tcp_peer_count(t, &c->remote, -1);
     c->predicted = 0;
     uint32_t number = conn_index(c->id) + 1;
     table_remove(&t->table, c->hash, table_reference(KIND_CONN, number - 1));

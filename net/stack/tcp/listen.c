@@ -228,8 +228,12 @@ static void send_cookie(struct stack_tcp *t, struct tcp_embryo *e)
         e->flags = 0;
         e->ecn = 0;
     }
+    /* Never ahead of the clock: the peer would take what follows for old (PAWS). */
+    uint32_t now = t->now_ms + e->ts_offset, value = (now & ~(uint32_t)COOKIE_BITS) | bits;
+    if (value - now - 1 < COOKIE_BITS)
+        value -= COOKIE_BITS + 1;
     t->count.cookies_sent++;
-    send_syn_ack(t, e, ((t->now_ms + e->ts_offset) & ~(uint32_t)COOKIE_BITS) | bits);
+    send_syn_ack(t, e, value);
 }
 
 /* Makes of an ACK the embryo that its cookie stands for. */
@@ -302,6 +306,8 @@ static struct tcp_conn *hatch(struct stack_tcp *t, const struct tcp_embryo *e, b
         tcp_rtt_sample(c, rtt_us != 0 ? (uint32_t)rtt_us : 1);
     }
     t->count.opened_passive++;
+    tcp_peer_count(t, &c->remote, 1);
+    tcp_pressure_crowd(t);
     tcp_established(t, c);
     return c;
 }
@@ -384,7 +390,7 @@ void tcp_embryo_input(struct stack_tcp *t, struct tcp_embryo *e, struct tcp_segm
         stack_drop(t->stack, STACK_DROP_TCP_BACKLOG);
         return; /* the SYN-ACK comes again, and so will this ACK */
     }
-    struct tcp_conn *c = hatch(t, e, true);
+    struct tcp_conn *c = tcp_lets_in(t, &e->remote) ? hatch(t, e, true) : NULL;
     if (c == NULL)
         return;
     release_embryo(t, e);
@@ -397,6 +403,8 @@ static void take_syn(struct stack_tcp *t, struct tcp_listener *l, struct tcp_seg
         stack_drop(t->stack, l->paused ? STACK_DROP_TCP_BACKLOG : STACK_DROP_TCP_CONNS);
         return;
     }
+    if (!tcp_lets_in(t, &g->p->src))
+        return;
     struct tcp_embryo syn = read_syn(t, l, g);
     if (keep_embryo(t, &syn))
         send_syn_ack(t, &syn, t->now_ms + syn.ts_offset);
@@ -421,7 +429,7 @@ void tcp_listen_input(struct stack_tcp *t, struct tcp_segment *g)
     struct tcp_embryo e;
     if (may_be_cookie && read_cookie(t, l, g, &e)) {
         t->count.cookies_received++;
-        struct tcp_conn *c = hatch(t, &e, false);
+        struct tcp_conn *c = tcp_lets_in(t, &e.remote) ? hatch(t, &e, false) : NULL;
         if (c != NULL)
             finish(t, c, g);
         return;

@@ -449,7 +449,7 @@ void tcp_send_reply(struct stack_tcp *t, const struct tcp_reply *r)
     struct path path;
     if (path_find(s, r->src, r->dst, &path) < 0)
         return;
-    struct leat_packet *packet = tx_reserve(s, TX_CONTROL);
+    struct leat_packet *packet = tx_reserve(s, TX_REPLY);
     if (packet == NULL)
         return;
     struct tcp_header *h = (void *)tx_l4(s, packet, r->dst);

@@ -14,6 +14,10 @@ void tcp_rx_unref(struct tcp_rx *rx)
     if (--rx->refs > 0)
         return;
     struct stack *s = rx->stack;
+    if (rx->rx_flags & RX_HEAP)
+        s->tcp->copied_bytes -= rx->buffer_bytes;
+    else
+        s->kept_count--;
     stack_release(s, rx->handle, rx->queue, rx->rx_flags);
     tcp_pool_give(&s->tcp->rxs, rx);
 }
@@ -34,6 +38,10 @@ static struct tcp_rx *rx_keep(struct stack_tcp *t, const struct tcp_segment *g)
                           .rx_flags = (uint8_t)(g->p->flags & (RX_HEAP | RX_FOREIGN)),
                           .queue = g->p->queue};
     g->p->flags |= RX_KEPT;
+    if (rx->rx_flags & RX_HEAP)
+        t->copied_bytes += rx->buffer_bytes;
+    else
+        t->stack->kept_count++;
     return rx;
 }
 
@@ -41,7 +49,8 @@ static struct tcp_rx *rx_keep(struct stack_tcp *t, const struct tcp_segment *g)
 static struct tcp_rx *rx_copy(struct stack_tcp *t, const struct tcp_segment *g)
 {
     uint32_t bytes = g->length < COPY_BYTES ? COPY_BYTES : g->length;
-    struct tcp_rx *rx = tcp_pool_take(&t->rxs);
+    bool has_room = t->copied_bytes + bytes <= t->copied_bytes_max;
+    struct tcp_rx *rx = has_room ? tcp_pool_take(&t->rxs) : NULL;
     uint8_t *to = rx != NULL ? leat_heap_alloc(bytes) : NULL;
     if (to == NULL) {
         if (rx != NULL)
@@ -58,6 +67,7 @@ static struct tcp_rx *rx_copy(struct stack_tcp *t, const struct tcp_segment *g)
                           .refs = 1,
                           .rx_flags = RX_HEAP};
     t->count.compacted++;
+    t->copied_bytes += bytes;
     return rx;
 }
 
@@ -73,9 +83,10 @@ static bool rx_append(struct tcp_rx *rx, const struct tcp_segment *g)
     return true;
 }
 
-static bool is_wasteful(const struct tcp_segment *g)
+/* Not to be kept where it lies: the buffer is much larger, or the port needs it. */
+static bool is_wasteful(const struct stack_tcp *t, const struct tcp_segment *g)
 {
-    return g->length * 2 < g->p->buffer_bytes;
+    return g->length * 2 < g->p->buffer_bytes || t->stack->kept_count >= t->stack->kept_max;
 }
 
 /* ---- in order ---- */
@@ -101,7 +112,7 @@ static bool take_text(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_
 {
     struct tcp_work *w = c->work;
     if (!(c->flags & TCP_DETACHED)) {
-        bool wait = will_wait(c) && is_wasteful(g);
+        bool wait = will_wait(c) && is_wasteful(t, g);
         if (wait && rx_append(w->rx_last, g)) {
             w->rx_bytes += g->length;
         } else {
@@ -208,16 +219,17 @@ static void ooo_insert(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segme
         stack_drop(t->stack, STACK_DROP_TCP_DUPLICATE);
         return;
     }
-    if (is_wasteful(g) && rx_append(before, g)) {
+    bool is_copied = is_wasteful(t, g);
+    if (is_copied && rx_append(before, g)) {
         w->ooo_bytes += g->length;
         w->ooo_hint = before;
         return;
     }
-    if (w->ooo_count >= TCP_OOO_RANGES_MAX) {
+    if (w->ooo_count >= TCP_OOO_RANGES_MAX || t->pressure != PRESSURE_NONE) {
         stack_drop(t->stack, STACK_DROP_TCP_OOO_LIMIT);
         return;
     }
-    struct tcp_rx *rx = is_wasteful(g) ? rx_copy(t, g) : rx_keep(t, g);
+    struct tcp_rx *rx = is_copied ? rx_copy(t, g) : rx_keep(t, g);
     if (rx == NULL) {
         stack_drop(t->stack, STACK_DROP_TCP_MEMORY);
         return;
@@ -350,7 +362,10 @@ void tcp_drop_received(struct stack_tcp *t, struct tcp_conn *c)
 uint32_t tcp_window(const struct tcp_conn *c)
 {
     uint32_t used = c->held_bytes + (c->work != NULL ? c->work->rx_bytes : 0);
-    return used < c->receive_max ? c->receive_max - used : 0;
+    const struct stack_tcp *t = tcp_of(c);
+    uint32_t max =
+        likely(t->pressure == PRESSURE_NONE) ? c->receive_max : tcp_pressure_window(t, c);
+    return used < max ? max - used : 0;
 }
 
 /* RFC 9293 3.8.6.2.2: no small steps. */
@@ -480,7 +495,8 @@ struct leat_buf tcp_hold(struct stack_tcp *t, struct tcp_conn *c, struct leat_bu
         if (slice.data < rx->data || slice.data + slice.length_bytes > rx->data + rx->length_bytes)
             continue;
         struct leat_buf held;
-        if (rx->buffer_bytes > 2 * slice.length_bytes) {
+        bool is_lent = !(rx->rx_flags & RX_HEAP) && t->stack->kept_count > t->stack->kept_max;
+        if (rx->buffer_bytes > 2 * slice.length_bytes || is_lent) {
             held = leat_buf_from_bytes(slice.data, slice.length_bytes);
         } else {
             held = leat_buf_wrap(slice.data, slice.length_bytes, on_held_free, rx);

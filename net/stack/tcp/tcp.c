@@ -216,6 +216,7 @@ int tcp_init(struct stack *s, struct leat_loop *loop, struct leat_error *error)
     pool_init(&t->laters, sizeof(struct tcp_later));
     pool_init(&t->sents, sizeof(struct tcp_sent));
     pool_init(&t->rxs, sizeof(struct tcp_rx));
+    tcp_pressure_init(t);
     leat_timer_init(&t->timer, loop, on_slow_timer, t);
     leat_timer_unref(&t->timer);
     const uint64_t key[4] = {stack_random(s), stack_random(s), stack_random(s), stack_random(s)};
@@ -261,6 +262,7 @@ void tcp_fini(struct stack *s)
     while (t->listener_count > 0)
         tcp_transport_ops.listener_close(&t->listeners[0]->listener);
     leat_timer_stop(&t->timer);
+    tcp_pressure_fini(t);
     leat_core_now->transports[LEAT_TRANSPORT_STACK] = NULL;
     slots_fini(&t->conns);
     table_fini(&t->table);

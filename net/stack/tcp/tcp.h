@@ -38,6 +38,10 @@
 #define TCP_SENT_RANGES_MAX 2048 /* of one connection; nothing new is sent meanwhile */
 #define TCP_SLICES_MAX      32   /* one on_data */
 #define TCP_POOL_MAX        4096 /* free objects kept of each kind */
+#define TCP_PEER_ROWS       2    /* the sketch that counts connections of each address */
+#define TCP_PEER_CELLS      4096
+/* Received bytes that were copied because they wait; further ones are dropped, and counted. */
+#define TCP_COPIED_BYTES_MAX (UINT64_C(256) << 20)
 
 #define TCP_TS_BYTES         12 /* the timestamp option with its padding */
 #define TCP_MSS_FLOOR        64
@@ -90,6 +94,8 @@ enum tcp_ecn {
     ECN_CWR = 4,  /* the window was reduced: the next new text says so */
     ECN_ASKED = 8,
 };
+
+enum tcp_pressure { PRESSURE_NONE, PRESSURE_TIGHT, PRESSURE_FULL }; /* pressure.c */
 
 enum tcp_xmit_timer { XMIT_NONE, XMIT_RTO, XMIT_PROBE, XMIT_REORDER, XMIT_PERSIST };
 
@@ -229,6 +235,8 @@ struct tcp_work {
     uint32_t unacked_segments; /* received since the last ACK went out */
     seq32 acked_to;            /* what that ACK said: Last.ACK.sent of RFC 7323 */
     uint32_t resent_count;     /* segments, for those who look */
+    uint32_t progress_ms;      /* since when it has taken less than it should; 0: nothing waits */
+    seq32 progress_una;
 };
 
 struct tcp_listener;
@@ -358,6 +366,7 @@ struct tcp_pool {
     X(compacted)                                                                                   \
     X(ooo)                                                                                         \
     X(dup_acks)                                                                                    \
+    X(slow_readers)                                                                                \
     X(time_waits)                                                                                  \
     X(time_wait_reused)                                                                            \
     X(icmp_too_big)
@@ -391,6 +400,14 @@ struct stack_tcp {
     struct tcp_time_wait *time_waits;         /* grows by doubling up to TCP_TIME_WAIT_MAX */
     uint32_t time_wait_capacity, time_wait_count, time_wait_free, time_wait_first, time_wait_last;
     struct leat_timer timer; /* embryos and TIME_WAIT */
+
+    /* pressure.c */
+    uint64_t copied_bytes, copied_bytes_max;
+    uint32_t pressure; /* enum tcp_pressure */
+    uint32_t pressure_ms, pressure_scan, pressure_calm;
+    uint32_t peer_conns_max; /* of one address; 0: a share, and only when it is crowded */
+    struct leat_timer pressure_timer;
+    uint32_t peers[TCP_PEER_ROWS][TCP_PEER_CELLS];
 
     struct tcp_pool works, chunks, laters, sents, rxs;
     struct reader *reader; /* NULL: no file was sent yet */
@@ -599,6 +616,18 @@ void tcp_established(struct stack_tcp *t, struct tcp_conn *c);
 void tcp_push_sent(struct stack_tcp *t, struct tcp_conn *c, seq32 from, seq32 to);
 uint8_t tcp_scale_for(uint32_t receive_max);
 struct leat_addr tcp_to_addr(const struct ip_addr *ip, be16 port);
+
+/* pressure.c */
+void tcp_pressure_init(struct stack_tcp *t);
+void tcp_pressure_fini(struct stack_tcp *t);
+void tcp_pressure_look(struct stack_tcp *t);  /* once per burst */
+void tcp_pressure_crowd(struct stack_tcp *t); /* there is one more */
+/* The largest window to promise under pressure. */
+uint32_t tcp_pressure_window(const struct stack_tcp *t, const struct tcp_conn *c);
+/* One more or one less connection that was let in from peer. */
+void tcp_peer_count(struct stack_tcp *t, const struct ip_addr *peer, int change);
+/* Whether peer may have one more; false: counted. */
+bool tcp_lets_in(struct stack_tcp *t, const struct ip_addr *peer);
 
 /* time_wait.c */
 void tcp_time_wait_add(struct stack_tcp *t, const struct tcp_conn *c);
