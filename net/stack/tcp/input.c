@@ -418,7 +418,9 @@ static void no_connection(struct stack_tcp *t, struct tcp_segment *g)
         return;
     }
     stack_drop(t->stack, STACK_DROP_TCP_NO_CONN);
-    tcp_reset_segment(t, g);
+    /* RFC 9293 3.10.7.2: a listener drops what has neither RST, ACK nor SYN */
+    if (tcp_find_listener(t, &g->p->dst, be16_get(g->dst_port)) == NULL)
+        tcp_reset_segment(t, g);
 }
 
 static uint32_t find(struct stack_tcp *t, const struct tcp_segment *g)

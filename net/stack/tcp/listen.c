@@ -437,5 +437,6 @@ void tcp_listen_input(struct stack_tcp *t, struct tcp_segment *g)
     stack_drop(t->stack, l == NULL       ? STACK_DROP_TCP_NO_PORT
                          : may_be_cookie ? STACK_DROP_TCP_COOKIE
                                          : STACK_DROP_TCP_NO_CONN);
-    tcp_reset_segment(t, g);
+    if (l == NULL || (g->flags & TCP_ACK))
+        tcp_reset_segment(t, g);
 }
