@@ -169,6 +169,7 @@ typedef void contract_test(struct world *w);
     X(c03_callbacks_never_nest)                                                                    \
     X(c04_open_comes_first)                                                                        \
     X(c05_close_comes_once_and_last)                                                               \
+    X(c05_one_close_may_cause_another)                                                             \
     X(c06_end_half_closes)                                                                         \
     X(c07_on_end_comes_after_all_bytes)                                                            \
     X(c08_close_lingers_and_saves_the_response)                                                    \

@@ -64,6 +64,36 @@ void c20_a_reset_is_a_reset_in_every_state(struct world *w)
     assert_string_equal(leat_close_reason_name(LEAT_CLOSE_REASON_COUNT), "?");
 }
 
+static void abort_next(struct record *r)
+{
+    if (r[1].opens != 0)
+        assert_int_equal(leat_conn_abort(r[1].conn), 0);
+}
+
+/* As in a relay: the end of one connection ends the next, within on_close. */
+void c05_one_close_may_cause_another(struct world *w)
+{
+    enum { COUNT = 4 };
+    struct records *s = serve(w, NULL);
+    struct peer *peers[COUNT];
+    for (unsigned i = 0; i < COUNT; i++) {
+        peers[i] = peer_connect(w, &s->addr);
+        UNTIL(w, s->count == i + 1);
+        peer_send_all(w, peers[i], "unread", 6);
+        s->record[i].on_close = abort_next;
+    }
+    settle(w);
+    w->transport->peer_reset(peers[0]);
+    UNTIL(w, s->record[0].closes == 1);
+    assert_int_equal(s->record[0].reason, LEAT_CLOSE_RESET);
+    for (unsigned i = 1; i < COUNT; i++) {
+        UNTIL(w, s->record[i].closes == 1);
+        assert_int_equal(s->record[i].reason, LEAT_CLOSE_ABORTED);
+        w->transport->peer_close(peers[i]);
+    }
+    records_free(s);
+}
+
 void c21_silence_closes(struct world *w)
 {
     struct leat_conn_options options = {.timeout_ns = 80 * LEAT_NS_PER_MS};

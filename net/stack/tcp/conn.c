@@ -130,6 +130,8 @@ void tcp_run_closed(struct stack_tcp *t)
     while (t->closed_first != 0) {
         struct tcp_conn *c = slots_at(&t->conns, t->closed_first - 1);
         t->closed_first = c->hash;
+        if (t->closed_first == 0)
+            t->closed_last = 0; /* what on_close closes is the first of a new queue */
         t->count.closed++;
         bool is_known = (c->flags & TCP_OPENED) || !(c->flags & TCP_PASSIVE);
         if (is_known && c->ops->on_close != NULL) {
@@ -140,7 +142,6 @@ void tcp_run_closed(struct stack_tcp *t)
         slots_give(&t->conns, c);
         leat_loop_unref(t->loop);
     }
-    t->closed_last = 0;
 }
 
 void tcp_conn_close(struct stack_tcp *t, struct tcp_conn *c, enum leat_close_reason reason)
