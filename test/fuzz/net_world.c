@@ -23,12 +23,14 @@ static struct app *app_of(struct world *w, leat_conn conn)
 
 static void app_call(struct world *w, struct app *a, uint8_t call, uint32_t argument);
 
+/* Calls for the connection whose callback this is, or for another one. */
 static void react(struct world *w, struct app *a)
 {
-    uint8_t call = w->reaction;
+    uint8_t call = w->reaction, other = w->reaction_argument & 3;
     w->reaction = 0;
     if (call != 0)
-        app_call(w, a, call, w->reaction_argument * 64u);
+        app_call(w, other < 2 ? a : &w->apps[(w->app_count - other + 1) % w->app_count], call,
+                 w->reaction_argument * 64u);
 }
 
 static void on_open(leat_conn conn, void *user)
