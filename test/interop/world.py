@@ -1,5 +1,6 @@
 """A network namespace for one test: it ends with the last process in it."""
 import ctypes
+import errno
 import fcntl
 import hashlib
 import http.client
@@ -56,13 +57,32 @@ def serve(net, *flags, what="--hello"):
     return program
 
 
-def finish_checksums(interface):
-    """What the kernel sends through interface has its checksums filled in: on a veth pair it leaves
-    that to a card that never comes."""
-    value = ctypes.create_string_buffer(struct.pack("II", 0x17, 0))  # ETHTOOL_STXCSUM, off
+# Of linux/ethtool.h.
+TX_CHECKSUM, SCATTER, RX_CHECKSUM, TSO, GSO, GRO = 0x17, 0x19, 0x15, 0x1f, 0x24, 0x2c
+
+
+def ethtool(interface, command, is_on):
+    value = ctypes.create_string_buffer(struct.pack("II", command, int(is_on)))
     request = struct.pack("16sP16x", interface.encode(), ctypes.addressof(value))
     with socket.socket() as control:
         fcntl.ioctl(control, 0x8946, request)  # SIOCETHTOOL
+
+
+def finish_checksums(interface):
+    """What the kernel sends through interface has its checksums filled in: on a veth pair it leaves
+    that to a card that never comes."""
+    ethtool(interface, TX_CHECKSUM, False)
+
+
+def set_offloads(interface, is_on):
+    """What ethtool -K calls tx, sg, tso, gso and gro."""
+    commands = (TX_CHECKSUM, SCATTER, TSO, GSO, GRO)
+    for command in commands if is_on else reversed(commands):
+        try:
+            ethtool(interface, command, is_on)
+        except OSError as error:
+            if is_on or error.errno != errno.EOPNOTSUPP:  # what a device cannot do is off
+                raise
 
 
 def digest(data):
