@@ -51,6 +51,8 @@
     X(STEER_NEWS, "steer_news", "no room to tell another core of a neighbour or an address")       \
     X(UDP_SHORT, "udp_short", "the UDP datagram is shorter than its header says")                  \
     X(UDP_CHECKSUM, "udp_checksum", "the UDP checksum is wrong or missing where it must be")       \
+    X(DHCP_MALFORMED, "dhcp_malformed", "the DHCP message is malformed or no reply of a server")   \
+    X(DHCP_OTHER, "dhcp_other", "the DHCP reply is not for this client or its last request")       \
     X(UDP_QUEUE, "udp_queue", "the UDP socket takes nothing now and as much as it may waits")      \
     X(UDP_NO_PORT, "udp_no_port", "nobody listens on the UDP port")                                \
     X(TCP_SHORT, "tcp_short", "the segment is shorter than its TCP header says")                   \

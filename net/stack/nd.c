@@ -210,7 +210,7 @@ static void router_input(struct stack *s, struct rx_packet *p)
     if (!s->autoconfigure)
         return;
     if (s->steer != NULL && !(p->flags & RX_STEERED))
-        steer_copy(s, p);
+        steer_copy(s, p, IP_ICMPV6);
     uint32_t seconds = (uint32_t)p->data[6] << 8 | p->data[7];
     s->router_solicits_left = 0;
     if (p->data[4] != 0)

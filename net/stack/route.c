@@ -1,4 +1,5 @@
 /* Our addresses, the routes, and which of them a packet takes. */
+#include "net/stack/dhcp.h"
 #include "net/stack/steer.h"
 #include "net/stack/tcp/tcp.h"
 #include "net/stack/udp.h"
@@ -94,7 +95,7 @@ static bool is_unicast(const struct ip_addr *ip)
     return !ip_addr_is_any(ip) && !ip_addr_is_multicast(ip);
 }
 
-static int add(struct stack *s, const struct stack_addr *a)
+static int add(struct stack *s, const struct stack_addr *a, bool probes)
 {
     if (!is_unicast(&a->ip) || a->prefix_bits > 128)
         return -EINVAL;
@@ -105,7 +106,7 @@ static int add(struct stack *s, const struct stack_addr *a)
     struct stack_addr *to = &s->addrs[s->addr_count++];
     *to = *a;
     reindex(s);
-    bool probe = s->probe_addresses && s->link_kind == LEAT_LINK_ETHERNET;
+    bool probe = probes && s->link_kind == LEAT_LINK_ETHERNET;
     to->state = probe ? ADDR_TENTATIVE : ADDR_VALID;
     if (s->core != 0) { /* the first core probes and announces, and tells the others */
         addr_due(s, to, a->valid_until_ns);
@@ -126,7 +127,18 @@ int stack_add_address(struct stack *s, const struct ip_addr *ip, unsigned prefix
                            .valid_until_ns = STACK_NEVER};
     if (prefix_bits > (ip_addr_is_v4(ip) ? 32 : 128))
         return -EINVAL;
-    int result = add(s, &a);
+    int result = add(s, &a, s->probe_addresses);
+    return result < 0 ? result : stack_add_route(s, ip, prefix_bits, NULL);
+}
+
+int stack_add_leased(struct stack *s, const struct ip_addr *ip, unsigned prefix_bits, bool probes)
+{
+    struct stack_addr a = {.ip = *ip,
+                           .prefix_bits = (uint8_t)family_bits(ip, prefix_bits),
+                           .is_leased = true,
+                           .preferred_until_ns = STACK_NEVER,
+                           .valid_until_ns = STACK_NEVER};
+    int result = add(s, &a, probes);
     return result < 0 ? result : stack_add_route(s, ip, prefix_bits, NULL);
 }
 
@@ -147,7 +159,7 @@ int addr_add_automatic(struct stack *s, const struct ip_addr *ip, unsigned prefi
                            .automatic = true,
                            .preferred_until_ns = preferred_until_ns,
                            .valid_until_ns = valid_until_ns};
-    int result = add(s, &a);
+    int result = add(s, &a, s->probe_addresses);
     return result < 0 ? result : stack_add_route(s, ip, prefix_bits, NULL);
 }
 
@@ -173,14 +185,17 @@ static void tell(struct stack *s, const struct stack_addr *a, enum stack_addr_st
         steer_tell(s, &news);
 }
 
-/* RFC 5227 2.4 (b): defend once in ten seconds. RFC 4862 5.4: a tentative address is not used. */
+/* RFC 5227 2.4 (b): defend once in ten seconds; a leased address is given up when that does not
+ * help. RFC 4862 5.4: a tentative address is not used. */
 static void conflict(struct stack *s, struct stack_addr *a)
 {
-    if (a->state == ADDR_TENTATIVE) {
+    bool may_defend = a->defended_ns == 0 || s->now_ns - a->defended_ns > 10 * LEAT_NS_PER_S;
+    if (a->state == ADDR_TENTATIVE || (a->state == ADDR_VALID && a->is_leased && !may_defend)) {
         a->state = ADDR_DUPLICATE;
         addr_due(s, a, STACK_NEVER);
-    } else if (a->state == ADDR_VALID && s->core == 0 &&
-               (a->defended_ns == 0 || s->now_ns - a->defended_ns > 10 * LEAT_NS_PER_S)) {
+        if (a->is_leased)
+            dhcp_address_changed(s);
+    } else if (a->state == ADDR_VALID && s->core == 0 && may_defend) {
         a->defended_ns = s->now_ns;
         a->announces_left = 1;
         addr_due(s, a, s->now_ns);
@@ -226,6 +241,8 @@ static void addr_step(struct stack *s, struct stack_addr *a)
     if (a->state == ADDR_TENTATIVE) {
         a->state = ADDR_VALID;
         tell(s, a, ADDR_VALID);
+        if (a->is_leased)
+            dhcp_address_changed(s);
     }
     if (a->announces_left == 0 || a->state == ADDR_DUPLICATE) {
         a->next_ns = a->valid_until_ns;
@@ -316,6 +333,22 @@ int stack_add_route(struct stack *s, const struct ip_addr *net, unsigned prefix_
     if (gateway != NULL)
         r.gateway = *gateway;
     return insert_route(s, &r);
+}
+
+void stack_remove_route(struct stack *s, const struct ip_addr *net, unsigned prefix_bits,
+                        const struct ip_addr *gateway)
+{
+    static const struct ip_addr none;
+    unsigned bits = family_bits(net, prefix_bits);
+    for (uint32_t i = 0; i < s->route_count; i++) {
+        struct stack_route *r = &s->routes[i];
+        if (r->prefix_bits == bits && ip_addr_in(net, &r->net, bits) &&
+            ip_addr_equal(&r->gateway, gateway != NULL ? gateway : &none)) {
+            s->route_count--;
+            memmove(r, r + 1, (s->route_count - i) * sizeof(*r));
+            return;
+        }
+    }
 }
 
 void route_set_default(struct stack *s, const struct ip_addr *gateway, uint64_t until_ns)

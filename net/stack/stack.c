@@ -1,3 +1,4 @@
+#include "net/stack/dhcp.h"
 #include "net/stack/steer.h"
 #include "net/stack/tcp/tcp.h"
 #include "net/stack/udp.h"
@@ -94,6 +95,7 @@ static void send_released(struct stack *s)
 
 void stack_end(struct stack *s)
 {
+    dhcp_stop(s);
     neighbour_fini(s);
     reasm_fini(s);
     for (; s->looped_count > 0; s->looped_count--)
@@ -244,6 +246,7 @@ void stack_timers(struct stack *s, uint64_t now_ns)
     next = earlier(next, neighbour_tick(s));
     next = earlier(next, reasm_tick(s));
     next = earlier(next, nd_router_tick(s));
+    next = earlier(next, dhcp_tick(s));
     s->slow_next_ns = earlier(s->slow_next_ns, next);
 }
 

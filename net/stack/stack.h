@@ -42,6 +42,7 @@
 struct stack;
 struct stack_tcp;
 struct stack_udp;
+struct dhcp;
 struct steer;
 struct steer_news;
 
@@ -89,6 +90,7 @@ struct stack_addr {
     uint8_t state;       /* enum stack_addr_state */
     uint8_t probes_left, announces_left;
     bool automatic; /* made from a router's prefix */
+    bool is_leased; /* by DHCP: told of conflicts, and given up to one that lasts */
     uint64_t next_ns, defended_ns;
     uint64_t preferred_until_ns, valid_until_ns; /* STACK_NEVER for configured ones */
 };
@@ -289,6 +291,7 @@ struct stack {
 
     struct stack_tcp *tcp; /* NULL until tcp_init */
     struct stack_udp *udp; /* NULL until udp_init */
+    struct dhcp *dhcp;     /* NULL: this core does not run the client */
     struct stack_counters count;
     struct tx_ring tx;
     struct neighbour_table neighbours;
@@ -369,6 +372,10 @@ int stack_remove_address(struct stack *s, const struct ip_addr *ip);
 /* gateway NULL: on the link. */
 int stack_add_route(struct stack *s, const struct ip_addr *net, unsigned prefix_bits,
                     const struct ip_addr *gateway);
+void stack_remove_route(struct stack *s, const struct ip_addr *net, unsigned prefix_bits,
+                        const struct ip_addr *gateway);
+/* As stack_add_address; probed for before it is used, or not at all. */
+int stack_add_leased(struct stack *s, const struct ip_addr *ip, unsigned prefix_bits, bool probes);
 /* The entry, whatever its state; NULL: not ours. */
 struct stack_addr *addr_find(struct stack *s, const struct ip_addr *ip);
 bool addr_is_local(struct stack *s, const struct ip_addr *ip); /* and valid */

@@ -1,4 +1,5 @@
 #include "net/stack/steer.h"
+#include "net/stack/dhcp_message.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -190,10 +191,50 @@ bool steer_owns(const struct stack *s, const struct ip_addr *remote, be16 remote
     return owner_of(owners, owner_hash(owners, remote, local, ports)) == s->core;
 }
 
+bool steer_take_port(struct stack *s, be16 port)
+{
+    uint8_t none = 0;
+    return atomic_compare_exchange_strong(&s->steer->udp_ports[be16_get(port)], &none,
+                                          (uint8_t)(s->core + 1));
+}
+
+void steer_give_port(struct stack *s, be16 port)
+{
+    atomic_store(&s->steer->udp_ports[be16_get(port)], 0);
+}
+
+bool steer_is_port_taken(const struct stack *s, be16 port)
+{
+    uint8_t holder = atomic_load(&s->steer->udp_ports[be16_get(port)]);
+    return holder != 0 && holder != s->core + 1;
+}
+
+/* One core answers for the whole port: a socket of its own, or the DHCP client of the first. */
+static bool steer_port(struct stack *s, struct rx_packet *p)
+{
+    be16 port;
+    memcpy(&port, p->data + 2, sizeof(port));
+    uint8_t holder =
+        be16_get(port) == DHCP_CLIENT_PORT
+            ? 1
+            : atomic_load_explicit(&s->steer->udp_ports[be16_get(port)], memory_order_relaxed);
+    if (holder == 0 || holder > s->steer->core_count)
+        return false;
+    if (holder == s->core + 1)
+        p->flags |= RX_STEERED;
+    else
+        pass_on(s, p, holder - 1u, RX_STEERED);
+    return true;
+}
+
 bool steer_flow(struct stack *s, struct rx_packet *p)
 {
     const struct owner_map *owners = &s->steer->owners;
-    if ((p->flags & (RX_STEERED | RX_MULTICAST)) || p->length_bytes < 4)
+    if ((p->flags & RX_STEERED) || p->length_bytes < 4)
+        return false;
+    if (unlikely(p->protocol == IP_UDP) && steer_port(s, p))
+        return p->protocol == 0;
+    if (p->flags & RX_MULTICAST)
         return false;
     uint32_t hash = owner_hash(owners, &p->src, &p->dst, p->data);
     uint32_t owner = owner_of(owners, hash);
@@ -228,7 +269,7 @@ bool steer_quote(struct stack *s, struct rx_packet *p, const struct ip_addr *src
     return true;
 }
 
-void steer_copy(struct stack *s, const struct rx_packet *p)
+void steer_copy(struct stack *s, const struct rx_packet *p, uint8_t protocol)
 {
     uint32_t before = (uint32_t)(p->data - p->ip);
     for (uint32_t to = 0; to < s->steer->core_count; to++) {
@@ -241,7 +282,7 @@ void steer_copy(struct stack *s, const struct rx_packet *p)
         copy.data = bytes + before;
         copy.ip_bytes = copy.buffer_bytes = before + p->length_bytes;
         copy.flags = (uint16_t)((p->flags & ~(RX_FOREIGN | RX_KEPT)) | RX_HEAP);
-        copy.protocol = ip_addr_is_v4(&p->src) ? IP_ICMP : IP_ICMPV6;
+        copy.protocol = protocol;
         if (!pass(s, &copy, to, RX_STEERED))
             leat_heap_free(bytes);
     }

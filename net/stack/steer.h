@@ -90,6 +90,7 @@ struct steer {
     struct steer_core *cores;
     pthread_mutex_t lock; /* of zero_ports: listening is no request */
     uint16_t zero_ports[STEER_PORTS_MAX];
+    _Atomic uint8_t udp_ports[65536]; /* core + 1 whose alone the port is; 0: shared by the tuple */
 };
 
 /* key: random, for a port that does not hash. NULL with error filled: -EINVAL for more than
@@ -118,7 +119,12 @@ bool steer_quote(struct stack *s, struct rx_packet *p, const struct ip_addr *src
                  const struct ip_addr *dst, const uint8_t ports[4]);
 
 /* A copy of the packet goes to all other cores. */
-void steer_copy(struct stack *s, const struct rx_packet *p);
+void steer_copy(struct stack *s, const struct rx_packet *p, uint8_t protocol);
+/* All datagrams to that port are this core's from now on; false: another has it. */
+bool steer_take_port(struct stack *s, be16 port);
+void steer_give_port(struct stack *s, be16 port);
+/* Whether another core has it so. */
+bool steer_is_port_taken(const struct stack *s, be16 port);
 void steer_tell(struct stack *s, const struct steer_news *news);
 
 /* Takes in what others have left: at most room packets, each handled in s->rx. */

@@ -1,6 +1,8 @@
 /* UDP input: RFC 768, RFC 8200 8.1, RFC 1122 4.1. Datagrams that nobody takes are answered with
  * port unreachable. */
 #include "net/stack/udp.h"
+#include "net/stack/dhcp.h"
+#include "net/stack/steer.h"
 
 #include "buffers/heap.h"
 
@@ -176,6 +178,12 @@ void udp_input(struct stack *s, struct rx_packet *p)
     s->count.udp_rx++;
     struct stack_udp *u = s->udp;
     const struct udp_header *h = header_of(p);
+    if (unlikely(s->dhcp != NULL) && be16_get(h->dst_port) == DHCP_CLIENT_PORT) {
+        dhcp_input(s, p);
+        return;
+    }
+    if (unlikely(s->steer != NULL) && (p->flags & (RX_MULTICAST | RX_STEERED)) == RX_MULTICAST)
+        steer_copy(s, p, IP_UDP); /* its listeners may be any core's */
     if (u != NULL && (p->flags & RX_MULTICAST)) {
         if (take_multicast(u, p))
             return;

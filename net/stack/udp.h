@@ -29,6 +29,7 @@ enum udp_flags {
     UDP_ON_BURST = 1 << 5,     /* on stack_udp.burst */
     UDP_ON_READY = 1 << 6,     /* on stack_udp.ready: what waits is to be delivered */
     UDP_FINISHED = 1 << 7,
+    UDP_HAS_PORT = 1 << 8, /* of all cores: steer_take_port */
 };
 
 /* A datagram that waits for its socket. */

@@ -1,5 +1,6 @@
 /* UDP sockets on the stack: opening, the calls of leat/udp.h, the end. */
 #include "net/stack/udp.h"
+#include "net/stack/steer.h"
 
 #include <errno.h>
 
@@ -81,6 +82,8 @@ static void finish(struct udp_socket *k, enum leat_close_reason reason)
     k->reason = (uint8_t)reason;
     k->burst_first = k->burst_last = 0;
     u->group_count -= k->group_count;
+    if ((k->flags & UDP_HAS_PORT) != 0)
+        steer_give_port(u->stack, k->local_port);
     table_remove(u, k);
     udp_drop_waiting(k);
     list_unlink(&k->burst_link);
@@ -122,11 +125,28 @@ static bool is_free(struct stack_udp *u, struct udp_socket *k, uint16_t port)
 {
     unsigned count = 0;
     k->local_port = be16_put(port);
+    if (u->stack->steer != NULL && steer_is_port_taken(u->stack, k->local_port))
+        return false;
     struct udp_socket *o = udp_at(u, u->buckets[udp_bucket(k->local_port)]);
     for (; o != NULL; o = udp_at(u, o->next))
         if (be16_equal(o->local_port, k->local_port) &&
             (overlaps(k, o) || ++count == UDP_SAME_PORT_MAX))
             return false;
+    return true;
+}
+
+/* Replies come to this core: by the tuple, or because the port is its alone. */
+static bool comes_home(struct stack_udp *u, struct udp_socket *k, bool is_chosen)
+{
+    struct stack *s = u->stack;
+    if (s->steer == NULL)
+        return true;
+    bool is_connected = (k->flags & UDP_CONNECTED) != 0;
+    if (is_connected && steer_owns(s, &k->peer, k->peer_port, &k->local, k->local_port))
+        return true;
+    if ((is_connected && is_chosen) || !steer_take_port(s, k->local_port))
+        return false;
+    k->flags |= UDP_HAS_PORT;
     return true;
 }
 
@@ -139,7 +159,8 @@ static bool choose_port(struct stack_udp *u, struct udp_socket *k, bool is_share
     uint64_t first = is_shared ? siphash(&key, &n, sizeof(n)) : stack_random(u->stack);
     u->any_count += is_shared;
     for (uint64_t i = 0; i < EPHEMERAL_TRIES; i++)
-        if (is_free(u, k, (uint16_t)(EPHEMERAL_FIRST + (first + i) % EPHEMERAL_COUNT)))
+        if (is_free(u, k, (uint16_t)(EPHEMERAL_FIRST + (first + i) % EPHEMERAL_COUNT)) &&
+            (is_shared || comes_home(u, k, true)))
             return true;
     return false;
 }
@@ -201,8 +222,9 @@ static int place(struct stack_udp *u, struct udp_socket *k, const struct leat_ad
     if (result < 0)
         return result;
     uint16_t port = addr != NULL ? addr->port : 0;
-    bool is_found =
-        port != 0 ? is_free(u, k, port) : choose_port(u, k, to == NULL && !options->exclusive);
+    bool is_shared = to == NULL && !options->exclusive;
+    bool is_found = port != 0 ? is_free(u, k, port) && (is_shared || comes_home(u, k, false))
+                              : choose_port(u, k, is_shared);
     if (is_found)
         return 0;
     return port != 0
