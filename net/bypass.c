@@ -1,5 +1,6 @@
 #include "net/bypass.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -9,6 +10,7 @@
 #include <sys/random.h>
 
 #include "net/bypass_flags.h"
+#include "net/bypass_lease.h"
 #include "net/port/faults.h"
 #include "net/port/ports.h"
 #include "net/stack/source.h"
@@ -36,7 +38,8 @@ struct bypass {
     struct leat_port *port;
     struct leat_port_info info; /* for the banner */
     uint64_t seed[4];
-    struct steer *steer;         /* NULL: one loop */
+    struct steer *steer; /* NULL: one loop */
+    struct bypass_lease lease;
     _Atomic unsigned loop_count; /* that have the port open */
     struct stack_source *sources[LEAT_PORT_QUEUES_MAX];
 
@@ -152,6 +155,7 @@ struct bypass *bypass_new(const struct leat_net_options *options, struct leat_er
     }
     b->name = options->net;
     b->kind = kind;
+    bypass_lease_init(&b->lease, b->name, &b->flags);
     CHECK(getrandom(b->seed, sizeof(b->seed), 0) == (ssize_t)sizeof(b->seed));
     pthread_mutex_init(&b->lock, NULL);
     pthread_cond_init(&b->changed, NULL);
@@ -178,6 +182,7 @@ void bypass_free(struct bypass *b)
     port_close(b);
     pthread_cond_destroy(&b->changed);
     pthread_mutex_destroy(&b->lock);
+    bypass_lease_fini(&b->lease);
     free(b);
 }
 
@@ -208,7 +213,7 @@ static int address_add(struct stack *s, const struct bypass_range *range, struct
 
 static int addresses_add(const struct bypass *b, struct stack *s, struct leat_error *error)
 {
-    bool has_v6 = false;
+    bool has_v6 = b->flags.is_slaac;
     for (unsigned i = 0; i < b->flags.range_count; i++) {
         const struct bypass_range *range = &b->flags.ranges[i];
         int result = address_add(s, range, error);
@@ -268,6 +273,8 @@ int bypass_open(struct bypass *b, struct leat_loop *loop, struct leat_error *err
         .mtu_bytes = b->flags.mtu_bytes,
         .vlan = b->flags.vlan,
         .mac = b->flags.mac,
+        .probe_addresses = b->flags.is_slaac, /* RFC 4862 5.4: before an address is used */
+        .autoconfigure = b->flags.is_slaac,
     };
     memcpy(options.seed, b->seed, sizeof(options.seed));
     options.seed[2] += index; /* random numbers differ, hashes are the same on all cores */
@@ -280,7 +287,10 @@ int bypass_open(struct bypass *b, struct leat_loop *loop, struct leat_error *err
     if (options.port != NULL)
         source = stack_source_new(loop, &options, error);
     result = source != NULL ? addresses_add(b, stack_source_stack(source), error) : error->code;
+    if (result == 0)
+        result = bypass_lease_open(&b->lease, loop, stack_source_stack(source), index, error);
     if (result < 0) {
+        bypass_lease_close(&b->lease, index);
         stack_leave(b, index, source);
         return result;
     }
@@ -312,6 +322,7 @@ void bypass_close(struct bypass *b, struct leat_loop *loop)
     (void)loop;
     if (index >= LEAT_PORT_QUEUES_MAX || b->sources[index] == NULL)
         return;
+    bypass_lease_close(&b->lease, index);
     if (b->steer != NULL) {
         stack_source_end(b->sources[index]);
         meet(b);
@@ -329,7 +340,7 @@ static void append(char *text, size_t size, const char *words)
         snprintf(text + length, size - length, "%s", words);
 }
 
-char *bypass_banner(const struct bypass *b, char *text, size_t size)
+char *bypass_banner(struct bypass *b, char *text, size_t size)
 {
     static const struct {
         uint32_t can;
@@ -369,5 +380,20 @@ char *bypass_banner(const struct bypass *b, char *text, size_t size)
         append(text, size, " ");
         append(text, size, bypass_range_format(&b->flags.ranges[i], range, sizeof(range)));
     }
+    char leased[160];
+    append(text, size, bypass_lease_format(&b->lease, leased, sizeof(leased)));
+    return text;
+}
+
+const char *bypass_host(struct bypass *b, char *text, size_t size)
+{
+    static const struct ip_addr none;
+    struct ip_addr ip = bypass_lease_address(&b->lease);
+    char plain[INET6_ADDRSTRLEN];
+    if (ip_addr_equal(&ip, &none))
+        ip = b->flags.ranges[0].first;
+    bool is_v4 = ip_addr_is_v4(&ip);
+    inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? ip.b + 12 : ip.b, plain, sizeof(plain));
+    snprintf(text, size, is_v4 ? "%s" : "[%s]", plain);
     return text;
 }

@@ -22,6 +22,9 @@ int bypass_open(struct bypass *bypass, struct leat_loop *loop, struct leat_error
 void bypass_close(struct bypass *bypass, struct leat_loop *loop);
 
 /* One line about the port and its addresses. Returns text. */
-char *bypass_banner(const struct bypass *bypass, char *text, size_t size);
+char *bypass_banner(struct bypass *bypass, char *text, size_t size);
+
+/* An address of the stack as a URL wants it: "10.0.0.2", "[fd00::2]". Returns text. */
+const char *bypass_host(struct bypass *bypass, char *text, size_t size);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define IP_EXAMPLE "such as --ip 10.0.0.2/24 or --ip fd00::2/64"
+#define IP_EXAMPLE "such as --ip 10.0.0.2/24, --ip fd00::2/64 or --ip dhcp"
 
 /* A number of decimal digits and nothing else, at most max; -1: it is none. */
 static long number_of(const char *text, long max)
@@ -85,9 +85,6 @@ static int range_check(const char *text, const struct bypass_range *range, struc
 static int range_parse(const char *text, struct bypass_range *range, struct leat_error *error)
 {
     char copy[2 * INET6_ADDRSTRLEN + 8];
-    if (strcmp(text, "dhcp") == 0)
-        return leat_fail(error, -EINVAL,
-                         "--ip dhcp is not supported yet: give the address, " IP_EXAMPLE);
     if (snprintf(copy, sizeof(copy), "%s", text) >= (int)sizeof(copy))
         return leat_fail(error, -EINVAL,
                          "--ip is too long: give an address and prefix length, " IP_EXAMPLE);
@@ -125,12 +122,22 @@ static int ranges_parse(struct bypass_flags *flags, const struct leat_option_lis
 {
     unsigned total = 0;
     for (unsigned i = 0; i < ips->count; i++) {
+        bool *given = strcmp(ips->items[i], "dhcp") == 0    ? &flags->is_dhcp
+                      : strcmp(ips->items[i], "slaac") == 0 ? &flags->is_slaac
+                                                            : NULL;
+        if (given != NULL) {
+            *given = true;
+            continue;
+        }
         struct bypass_range *range = &flags->ranges[flags->range_count++];
         int result = range_parse(ips->items[i], range, error);
         if (result < 0)
             return result;
         total += range->count;
     }
+    if (flags->is_slaac && flags->mtu_bytes != 0 && flags->mtu_bytes < 1280)
+        return leat_fail(error, -EINVAL, "--mtu %u is too small for --ip slaac: give at least 1280",
+                         flags->mtu_bytes);
     for (unsigned i = 0; i < flags->range_count && flags->mtu_bytes != 0; i++)
         if (flags->mtu_bytes < 1280 && !ip_addr_is_v4(&flags->ranges[i].first))
             return leat_fail(error, -EINVAL,
@@ -152,7 +159,8 @@ static bool is_reachable(const struct bypass_flags *flags, const struct ip_addr 
             ip_addr_in(gateway, &range->first, range->prefix_bits + (is_v4 ? 96 : 0)))
             return true;
     }
-    return ip_addr_is_link_local(gateway);
+    /* what DHCP gives is not known yet */
+    return ip_addr_is_link_local(gateway) || (flags->is_dhcp && ip_addr_is_v4(gateway));
 }
 
 static int gateways_parse(struct bypass_flags *flags, const struct leat_option_list *gateways,

@@ -22,6 +22,8 @@ struct bypass_flags {
     struct mac_addr mac; /* all zero: not given */
     unsigned mtu_bytes;  /* 0: not given */
     uint16_t vlan;       /* 0: none */
+    bool is_dhcp;        /* --ip dhcp */
+    bool is_slaac;       /* --ip slaac */
 };
 
 /* Returns 0, or -EINVAL with a sentence. */

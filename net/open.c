@@ -109,3 +109,8 @@ const char *leat_net_banner(const struct leat_net *net, char *text, size_t size)
 {
     return net->bypass != NULL ? bypass_banner(net->bypass, text, size) : NULL;
 }
+
+const char *leat_net_host(const struct leat_net *net, char *text, size_t size)
+{
+    return net->bypass != NULL ? bypass_host(net->bypass, text, size) : "localhost";
+}

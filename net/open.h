@@ -37,5 +37,7 @@ void leat_net_close(struct leat_net *net, struct leat_loop *loop);
 const char *leat_net_name(struct leat_loop *loop);
 /* One line about the port: its driver, offloads and addresses; NULL without one. */
 const char *leat_net_banner(const struct leat_net *net, char *text, size_t size);
+/* Where a listener on every address is reached: an address of the port's, else "localhost". */
+const char *leat_net_host(const struct leat_net *net, char *text, size_t size);
 
 #endif

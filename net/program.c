@@ -47,7 +47,7 @@ int leat_program_main(const struct leat_program *program, int argc, char **argv)
          0, 0},
         {"ip", LEAT_OPTION_LIST, &options.ips, "ADDR/LEN",
          "an address of the stack; may be repeated: 10.0.0.2/24, fd00::2/64,\n"
-         "10.0.0.2-10.0.0.9/24",
+         "10.0.0.2-10.0.0.9/24; dhcp, slaac: what the network gives",
          0, 0},
         {"gateway", LEAT_OPTION_LIST, &options.gateways, "ADDR",
          "the router to other networks; once for IPv4 and once for IPv6", 0, 0},

@@ -57,8 +57,8 @@ static void say_ready(struct leat_run *run)
         if (line->addr.family == LEAT_FAMILY_UNIX) {
             printf("listening on %s\n", leat_addr_format(&line->addr, text));
         } else if (leat_addr_is_wildcard(&line->addr)) {
-            printf("listening on %s://localhost:%u (every address)\n", line->scheme,
-                   line->addr.port);
+            printf("listening on %s://%s:%u (every address)\n", line->scheme,
+                   leat_net_host(run->net, text, sizeof(text)), line->addr.port);
         } else {
             printf("listening on %s://%s\n", line->scheme, leat_addr_format(&line->addr, text));
         }

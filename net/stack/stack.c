@@ -210,6 +210,15 @@ static void release_burst(struct stack *s)
     send_released(s);
 }
 
+/* Its own queue, and those that it stands in for. */
+static unsigned poll_port(struct stack *s, struct leat_frame *frames, unsigned room)
+{
+    unsigned count = s->port->ops->poll(s->port, s->queue, frames, room);
+    for (uint32_t i = 1; unlikely(i <= s->stands_in_count) && count < room; i++)
+        count += s->port->ops->poll(s->port, s->queue + i, frames + count, room - count);
+    return count;
+}
+
 unsigned stack_poll(struct stack *s, uint64_t now_ns)
 {
     struct leat_frame frames[LEAT_PORT_BURST];
@@ -219,7 +228,7 @@ unsigned stack_poll(struct stack *s, uint64_t now_ns)
     if (unlikely(s->steer != NULL)) /* half of the burst at most: the port's are not to starve */
         steer_poll(s, (LEAT_PORT_BURST - s->rx_count + 1) / 2);
     unsigned room = LEAT_PORT_BURST - s->rx_count;
-    unsigned count = s->port->ops->poll(s->port, s->queue, frames, room);
+    unsigned count = poll_port(s, frames, room);
     for (unsigned i = 0; i < count;) {
         struct rx_packet *p = &s->rx[s->rx_count++];
         i += take_frame(s, &frames[i], count - i, p);

@@ -273,6 +273,7 @@ struct stack {
     struct steer *steer;
     uint32_t core;
     uint32_t queue;
+    uint32_t stands_in_count; /* queues behind its own that it polls while their cores start */
     uint32_t rx_count;
     uint8_t l2_bytes;
     uint8_t link_kind;

@@ -175,6 +175,36 @@ def arp_and_icmp():
     yield "raw", 0, 0xc0, 1, 40, bytes(range(40)), 0xc0, 2, 8, 0, 0, 8, 0, 1, 2, 3, 4
 
 
+# ---- net_dhcp: opcodes as in net_dhcp.c ----
+
+def leases():
+    def reply(kind, options=b"", address=5, other=0, lease=(0, 14)):
+        odd = kind | address << 2 | other << 7
+        return bytes([0, odd, lease[0], lease[1], len(options)]) + options
+
+    second, minute, hour, day = 0xc0, 0xc4, 0xc6, 0xc7
+    bound = [second, reply(0), reply(1), 0xc2, 0xc2]
+    routers, dns = bytes([3, 4, 10, 9, 0, 1]), bytes([6, 8, 1, 1, 1, 1, 2, 2, 2, 2])
+    classless = bytes([121, 14, 0, 10, 9, 0, 1, 20, 172, 16, 16, 10, 9, 0, 2])
+    times = bytes([58, 4, 0, 0, 0, 10, 59, 4, 0, 0, 0, 20])
+    yield "bound", *bound
+    everything = routers + dns + classless + times
+    yield "options", second, reply(0), reply(1, everything), 0xc2, 0xc2, minute
+    yield "renewed", *bound, 0xc5, 0xc5, 0xc5, reply(1), 0xc5
+    yield "moved", *bound, 0xc5, 0xc5, 0xc5, reply(1, address=6), 0xc2, 0xc2
+    yield "expired", *bound, hour, second, reply(0), reply(1), 0xc2, 0xc2
+    yield "refused", second, reply(0), reply(2), 0xc1, reply(0), reply(1), 0xc2
+    yield "refused-late", *bound, 0xc5, 0xc5, 0xc5, 0xc5, reply(2), 0xc2
+    yield "conflict", second, reply(0), reply(1), second, 0xa2, 0xc3, second, reply(0)
+    yield "defended", *bound, 0xa2, 0xc1, 0xa2, 0xc3, second
+    yield "for-ever", second, reply(0), reply(1, bytes([51, 0])), reply(1, lease=(255, 255)), day
+    yield "others", second, reply(0, other=1), reply(1), reply(3)
+    overload = bytes([1, 4, 255, 255, 0, 0, 255])
+    yield ("overload", second, 0x80, 0, 192, bytes(64), overload, bytes(121), 30,
+           bytes([53, 1, 5, 54, 4, 10, 9, 0, 1, 51, 4, 0, 0, 1, 0, 52, 1, 1, 255]), bytes(11))
+    yield "mtu", second, reply(0), reply(1, bytes([26, 2, 2, 100])), 0xc2, 0xc2
+
+
 def main():
     for family in range(2):
         for name, *parts in fragments():
@@ -183,6 +213,8 @@ def main():
         write("net_ipv6_extensions", name, *parts)
     for name, *parts in discoveries():
         write("net_nd", name, *parts)
+    for name, *parts in leases():
+        write("net_dhcp", name, *parts)
     for name, *parts in arp_and_icmp():
         write("net_arp_icmp", name, *parts)
     for name, *parts in options():

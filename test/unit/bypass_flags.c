@@ -47,13 +47,25 @@ static void counts_ranges_up(void **state)
     assert_true(ip_addr_is_v4(&last));
 }
 
+static void takes_what_the_network_gives(void **state)
+{
+    struct bypass_flags flags;
+    struct leat_error error;
+    (void)state;
+    assert_int_equal(parse(&flags, &error, "dhcp", "10.0.0.1", NULL), 0);
+    assert_true(flags.is_dhcp && !flags.is_slaac);
+    assert_int_equal(flags.range_count, 0);
+    assert_int_equal(parse(&flags, &error, "slaac", NULL, NULL), 0);
+    assert_true(flags.is_slaac && !flags.is_dhcp);
+    assert_int_equal(parse(&flags, &error, "slaac", "10.0.0.1", NULL), -EINVAL);
+}
+
 static void refuses_with_the_remedy(void **state)
 {
     static const struct {
         const char *ip, *gateway, *mac, *words;
     } cases[] = {
         {NULL, NULL, NULL, "needs an address"},
-        {"dhcp", NULL, NULL, "not supported yet"},
         {"10.0.0.2", NULL, NULL, "write 10.0.0.2/24"},
         {"fd00::2", NULL, NULL, "write fd00::2/64"},
         {"10.0.0.2/33", NULL, NULL, "1 to 32"},
@@ -121,9 +133,9 @@ static void wants_room_for_ipv6(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(formats_what_it_takes),   cmocka_unit_test(counts_ranges_up),
-        cmocka_unit_test(refuses_with_the_remedy), cmocka_unit_test(takes_a_gateway_of_each_family),
-        cmocka_unit_test(wants_room_for_ipv6),
+        cmocka_unit_test(formats_what_it_takes),          cmocka_unit_test(counts_ranges_up),
+        cmocka_unit_test(takes_what_the_network_gives),   cmocka_unit_test(refuses_with_the_remedy),
+        cmocka_unit_test(takes_a_gateway_of_each_family), cmocka_unit_test(wants_room_for_ipv6),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
