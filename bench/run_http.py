@@ -99,9 +99,11 @@ def loadgen(port, path, connections, depth, seconds):
 
 
 def interleaved(run, measured, load, unit):
-    """Rounds over all servers in turn; CPU seconds by what load() counted as unit."""
+    """Rounds over all servers in turn; CPU seconds by what load() counted as unit. What else it
+    counted, and the resident set, is kept in more."""
     samples = {server.name: [] for server in measured}
     rates = {server.name: [] for server in measured}
+    more = {server.name: {} for server in measured}
     steals, foreigns = [], []
     for number in range(run.rounds):
         order = measured[number % len(measured):] + measured[:number % len(measured)]
@@ -110,12 +112,15 @@ def interleaved(run, measured, load, unit):
             before, start = server.cpu(), time.monotonic()
             counted = load(server)
             cpu = server.cpu() - before
-            samples[server.name].append(cpu / counted[unit])
             rates[server.name].append(cpu / (time.monotonic() - start))
+            samples[server.name].append(counted.get("cpu_s", cpu) / counted[unit])
+            for key, value in {"rss_kib": server.rss_kib(), **counted}.items():
+                more[server.name].setdefault(key, []).append(value)
             steal, foreign = disturbance.shares()
             steals.append(steal)
             foreigns.append(foreign)
-    return {"samples": samples, "busy": {n: machine.median(v) for n, v in rates.items()},
+    return {"samples": samples, "more": more,
+            "busy": {n: machine.median(v) for n, v in rates.items()},
             "steal": sum(steals) / len(steals), "foreign": sum(foreigns) / len(foreigns)}
 
 

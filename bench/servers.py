@@ -103,10 +103,10 @@ def raise_descriptors():
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def fetch(port, path, timeout_s=2.0):
+def fetch(port, path, host="127.0.0.1", timeout_s=2.0):
     """The whole answer to one GET, as bytes; its connection is closed."""
-    with socket.create_connection(("127.0.0.1", port), timeout_s) as client:
-        client.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+    with socket.create_connection((host, port), timeout_s) as client:
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
         return receive_answer(client)
 
 
@@ -131,17 +131,22 @@ class Server:
         self.name, self.path, self.port = name, path, port or free_port()
         self.connections_max = connections_max
         self.command = [word.replace("{port}", str(self.port)) for word in command]
+        self.host = "127.0.0.1"
         self.process = None
+
+    def launched(self):
+        """What is to be done once the program runs."""
 
     def start(self, pinned=True):
         raise_descriptors()
         self.process = subprocess.Popen(
             [*(["taskset", "-c", "0"] if pinned else []), *self.command], stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+        self.launched()
         end = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < end and self.process.poll() is None:
             try:
-                self.answer = fetch(self.port, self.path)
+                self.answer = fetch(self.port, self.path, self.host)
                 if not self.answer.startswith(b"HTTP/1.1 200"):
                     raise RuntimeError(f"answers {self.answer[:80]!r}")
                 return self
@@ -201,15 +206,25 @@ PEERS = {
     "node": (NODE, ["node", "{conf}"], ["node", "--version"]),
 }
 
+# Servers on libraries, in bench/peers: arguments behind the port.
+LIBRARIES = {"uv": (["{folder}/answer"], "libuv"), "evhttp": (["{root}"], "libevent"),
+             "microhttpd": (["{root}", str(DESCRIPTORS - 100)], "libmicrohttpd")}
+
 
 def peer(name, folder, root):
     """The peer, or None when it is not installed."""
+    if name in LIBRARIES:
+        words = [word.format(folder=folder, root=root) for word in LIBRARIES[name][0]]
+        program = f"build/bench/peer-{name}"
+        return Server(name, [program, "{port}", *words]) if os.path.exists(program) else None
     template, command, _ = PEERS[name]
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     return configured(name, folder, root, template, command) if shutil.which(command[0]) else None
 
 
 def version(name):
+    if name in LIBRARIES:
+        return machine.first_line("pkg-config", "--modversion", LIBRARIES[name][1])
     found = re.search(r"\d+\.\d[\w.+-]*", machine.first_line(*PEERS[name][2]))
     return found[0] if found else ""
 

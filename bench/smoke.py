@@ -7,9 +7,13 @@ import socket
 import subprocess
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 import instructions
 import report
+import report_compare
+import report_latency
+import report_soak
 import servers
 
 BUILD = pathlib.Path(os.environ["MESON_BUILD_ROOT"])
@@ -78,6 +82,64 @@ class Verdicts(unittest.TestCase):
         self.assertEqual(self.verdict(1.0, steal=0.03), "no verdict")
         self.assertEqual(self.verdict(1.0, foreign=0.03), "no verdict")
         self.assertEqual(self.verdict(1.0, samples={"floor": [1.0, 1.1, 1.2, 1.3]}), "no verdict")
+
+
+class Sections(unittest.TestCase):
+    """What reports say of made-up results; that they are written at all."""
+    MACHINE = {"date": "", "commit": "", "cpu": "", "cores": 2, "memory_gib": 1, "virtual": "",
+               "kernel": "", "system": "", "compiler": ""}
+    COMMON = {"machine": MACHINE, "limits": {"disturbed": 0.02, "floor_spread": 0.05}}
+    QUIET = {"steal": 0.0, "foreign": 0.0}
+
+    def words(self, text):
+        return [line.split(" | ")[0][2:] for line in text.splitlines()
+                if line.startswith(("| PASS", "| MISSED", "| no verdict"))]
+
+    def compared(self, leat, **changed):
+        names = {"floor": 1e-6, "leat (epoll)": leat, "leat (uring)": leat, "nginx": 2e-6}
+        more = {key: [1.0] for key in ("per_second", "p50_us", "p99_us", "p999_us", "rss_kib",
+                                       "client_busy")}
+        hello = {"samples": {name: [value] * 4 for name, value in names.items()},
+                 "more": {name: more for name in names}, "busy": {name: 1.0 for name in names},
+                 **self.QUIET, **changed}
+        return self.words(report_compare.section(
+            {**self.COMMON, "sections": {"hello": hello}, "rounds": 4, "seconds": 1,
+             "versions": {}, "not_measured": []}))
+
+    def test_a_comparison_is_with_the_best_peer_that_reads_http(self):
+        self.assertEqual(self.compared(1.9e-6), ["PASS"] * 2)
+        self.assertEqual(self.compared(2.1e-6), ["MISSED"] * 2)
+        self.assertEqual(self.compared(1.9e-6, foreign=0.03), ["no verdict"] * 2)
+
+    def soaked(self, **changed):
+        segment = {"rss_kib": 5000, "requests": 10, "p50_us": 100.0, "p99_us": 200.0,
+                   "unfinished": 0}
+        kept = {"segments": [segment] * 9, "bad": {}, "left_over": {}, "buffers_before": 1,
+                "buffers_after": 2, "answered": 90, "exit_code": 0, "said": "", **self.QUIET}
+        kept.update(changed)
+        return report_soak.text({**self.COMMON, "soaked": {"sockets": kept}, "minutes": 1,
+                                 "rate": 1, "segment_seconds": 1})[1]
+
+    def test_a_soak_fails_when_something_grows_or_is_left(self):
+        segment = {"rss_kib": 5000, "requests": 10, "p50_us": 100.0, "p99_us": 200.0,
+                   "unfinished": 0}
+        self.assertTrue(self.soaked())
+        for last in ({"rss_kib": 6000}, {"p50_us": 130.0}, {"p99_us": 300.0}):
+            self.assertFalse(self.soaked(segments=[segment] * 6 + [{**segment, **last}] * 3))
+        for change in ({"left_over": {"http.connections": 1}}, {"buffers_after": 9},
+                       {"exit_code": 1}, {"said": "2 buffers were never freed"}):
+            self.assertFalse(self.soaked(**change))
+
+    def test_latency_is_shown_and_drawn(self):
+        run = {"latency_us": {p: 10.0 for p in report_latency.PERCENTILES},
+               "late_us": {"p99": 1.0}, "unfinished": 0, **self.QUIET}
+        result = {**self.COMMON, "shares": [0.1, 0.8], "rounds": 1, "seconds": 1, "connections": 9,
+                  "subjects": {"a": {"highest": 1000.0, "highest_runs": [self.QUIET],
+                                     "at": {"0.1": [run], "0.8": [run]}}}}
+        self.assertIn("At 80% of the highest rate", report_latency.section(result))
+        self.assertEqual(set(report_latency.plots(result)), {"latency-10.svg", "latency-80.svg"})
+        for picture in report_latency.plots(result).values():
+            self.assertEqual(xml.etree.ElementTree.fromstring(picture).tag[-3:], "svg")
 
 
 class Instructions(unittest.TestCase):

@@ -135,6 +135,15 @@ static void on_drain(void *arg) /* Ctrl-C, or another core failed */
     core_drain(arg);
 }
 
+/* A ramp is for all connections or for none. */
+void load_core_lost(struct load_core *core)
+{
+    if (core->stage != LOAD_RAMPING && core->stage != LOAD_SETTLING)
+        return;
+    load_core_say(core, -ECONNABORTED, "a connection ended before all had an answer");
+    core_finish(core);
+}
+
 /* ---- The schedule of the open loop ---- */
 
 static void due_advance(struct load_core *core)

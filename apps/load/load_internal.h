@@ -200,6 +200,7 @@ void load_core_missed(struct load_core *core, enum leat_close_reason reason); /*
 void load_core_dispatch(struct load_core *core, uint64_t now_ns, bool was_free);
 void load_core_connect_more(struct load_core *core);
 void load_core_ramped(struct load_core *core); /* one more connection had its first answer */
+void load_core_lost(struct load_core *core);   /* a connection: before the measurement, the end */
 /* Requests were answered or lost: ends the run when they were the last. */
 void load_core_settled(struct load_core *core);
 void load_core_say(struct load_core *core, int code, const char *format, ...) LEAT_PRINTF(3, 4);

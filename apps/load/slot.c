@@ -184,6 +184,7 @@ static void slot_missed(struct load_slot *slot, enum leat_close_reason reason)
     }
     slot_wait(slot);
     load_core_settled(core);
+    load_core_lost(core);
 }
 
 /* Among those of all cores. */
@@ -367,6 +368,7 @@ static void slot_again(struct load_slot *slot)
 {
     struct load_core *core = slot->core;
     uint64_t now_ns = leat_loop_clock(core->loop);
+    load_core_lost(core);
     if (core->stage > LOAD_RUNNING)
         return;
     if (!slot->has_answered)

@@ -147,6 +147,16 @@ class Counts(unittest.TestCase):
                     total += 40 + 200 + 1  # the last is the one that looks
                     self.assertEqual(self.answered(program.address), total)
 
+    def test_a_ramp_that_loses_a_connection_fails(self):
+        def answer(connection, number):
+            if number == 5:
+                return reset(connection) or False
+            connection.sendall(OK)
+        with Served(answer) as server:
+            code, _, err = load(server.url, "-c", "10", "--ramp", "-n", "1")
+            self.assertEqual(code, 1)
+            self.assertIn("ended before", err)
+
     def test_agree_when_time_is_up(self):
         with serve("--cores", "1") as program:
             code, report, err = load(url_of(program.address), "-d", "300ms", "--pipeline", "4")

@@ -1,0 +1,57 @@
+"""Turns results of bench/run_latency.py into their section of docs/benchmarks.md, and plots."""
+import machine
+import plot
+import report
+
+PERCENTILES = ("p50", "p90", "p99", "p99.9", "p99.99")
+
+
+def of(runs, percentile):
+    return machine.median([run["latency_us"][percentile] for run in runs])
+
+
+def worst(result):
+    runs = [run for subject in result["subjects"].values() for run in
+            [*subject["highest_runs"], *[one for at in subject["at"].values() for one in at]]]
+    return {what: max(run[what] for run in runs) for what in ("steal", "foreign")}
+
+
+def name_of(share):
+    return f"latency-{round(float(share) * 100)}.svg"
+
+
+def plots(result):
+    """File name -> SVG, one for each share of the highest rate."""
+    return {name_of(share): plot.chart(
+        f"Latency at {share:.0%} of each server's highest rate, open loop", PERCENTILES,
+        {name: [of(subject["at"][str(share)], p) for p in PERCENTILES]
+         for name, subject in result["subjects"].items()}, "µs")
+        for share in result["shares"]}
+
+
+def section(result):
+    shares = worst(result)
+    why = report.Verdicts(result["limits"]).disturbed({"samples": {}, **shares})
+    texts = []
+    for share in result["shares"]:
+        rows = []
+        for name, subject in result["subjects"].items():
+            runs = subject["at"][str(share)]
+            p99 = [run["latency_us"]["p99"] for run in runs]
+            late = machine.median([run["late_us"]["p99"] for run in runs])
+            rows.append((name, f"{subject['highest']:,.0f}", f"{subject['highest'] * share:,.0f}",
+                         *[f"{of(runs, p):.1f}" for p in PERCENTILES],
+                         f"{min(p99):.1f} .. {max(p99):.1f}", f"{late:.1f}",
+                         sum(run["unfinished"] for run in runs)))
+        texts.append(f"### At {share:.0%} of the highest rate\n\n" + report.table(
+            ["server", "highest rate", "this rate", *[f"{p}, µs" for p in PERCENTILES],
+             "p99, lowest .. highest", "client late by, p99", "unfinished"], rows)
+            + f"\n![latency](benchmarks/{name_of(share)})\n")
+    return "\n".join([
+        "## Latency: `./dev bench latency`\n", report.about(result),
+        f"Open loop, counted from when each request was due, {result['connections']} connections, "
+        f"{result['rounds']} rounds of {result['seconds']} s, medians; server on core 0, `leat "
+        f"load --busy-poll` on core 1. The highest rate is each server's own: the columns do not "
+        f"compare equal rates. Disturbance, the worst round: stolen {shares['steal']:.1%}, foreign "
+        f"{shares['foreign']:.1%}" + (f": **{why}; these figures say little**" if why else "")
+        + ".\n", *texts])
