@@ -62,8 +62,7 @@ def check_many(count):
                  f"{count} connections")
     wanted = {"%s:%u" % peer.getsockname() for peer in peers}
     assert wanted == {r["peer"] for r in rows if r["state"] == "ESTABLISHED"}
-    now = counters()
-    assert now["tcp.connections"] == count, now
+    until(counters, lambda c: c["tcp.connections"] == count, "their number")
     for peer in peers:
         peer.close()
 
