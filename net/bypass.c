@@ -360,7 +360,7 @@ char *bypass_banner(struct bypass *b, char *text, size_t size)
                    : b->info.mtu_bytes_max < 1500 ? b->info.mtu_bytes_max
                                                   : 1500;
     snprintf(text, size,
-             "net %s: driver %s, %02x:%02x:%02x:%02x:%02x:%02x, MTU %u, %u queue%s, offloads:",
+             "net %s: driver %s, %02x:%02x:%02x:%02x:%02x:%02x, MTU %u, %u queue%s, claims:",
              b->name, b->info.driver, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], mtu,
              b->info.rx_queue_count, b->info.rx_queue_count == 1 ? "" : "s");
     bool has_any = false;

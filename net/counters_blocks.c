@@ -75,6 +75,12 @@ static const struct counters_name tcp_gauge_names[] = {
     {"tcp.receive_pieces", COUNTERS_GAUGE}, {"stack.backlog", COUNTERS_GAUGE},
 };
 
+static const struct counters_name offload_names[] = {
+#define LEAT_X(name, counter, can, what) {"offload." counter, COUNTERS_GAUGE},
+    OFFLOADS(LEAT_X)
+#undef LEAT_X
+};
+
 static const struct counters_name port_names[] = {{"port.rx_packets", COUNTERS_TOTAL},
                                                   {"port.rx_bytes", COUNTERS_TOTAL},
                                                   {"port.tx_packets", COUNTERS_TOTAL},
@@ -118,6 +124,14 @@ static void collect_tcp_gauges(void *arg, uint64_t *values)
     memcpy(values, now, sizeof(now));
 }
 
+/* enum offload_state: 0 absent, 1 on trial, 2 believed, 3 given up */
+static void collect_offloads(void *arg, uint64_t *values)
+{
+    const struct stack *s = arg;
+    for (unsigned i = 0; i < OFFLOAD_COUNT; i++)
+        values[i] = s->offloads[i].state;
+}
+
 static void collect_port(void *arg, uint64_t *values)
 {
     const struct stack *s = arg;
@@ -135,6 +149,7 @@ void counters_add_common(struct counters_core *core)
         {tcp_names, COUNT_OF(tcp_names), collect_tcp},
         {tcp_gauge_names, COUNT_OF(tcp_gauge_names), collect_tcp_gauges},
         {port_names, COUNT_OF(port_names), collect_port},
+        {offload_names, COUNT_OF(offload_names), collect_offloads},
     };
     counters_add(core, &loop, core->loop);
     const struct stack_tcp *t =

@@ -59,8 +59,19 @@ struct sim_link {
     bool no_link; /* ARP and neighbour discovery vanish, nothing else */
 };
 
+/* How a port may be wrong about what it claims. */
+enum sim_lie {
+    SIM_LIE_RX_GOOD = 1,     /* every checksum is good */
+    SIM_LIE_RX_BAD = 2,      /* every checksum is bad */
+    SIM_LIE_TX_CHECKSUM = 4, /* leaves transport checksums as they are */
+    SIM_LIE_TX_IP = 8,       /* leaves IPv4 header checksums as they are */
+    SIM_LIE_TSO = 16,        /* swallows what it should cut */
+    SIM_LIE_SCATTER = 32,    /* the last piece of a frame never comes */
+};
+
 struct sim_port_options {
-    uint32_t can;              /* enum leat_port_can, honoured truthfully */
+    uint32_t can;              /* enum leat_port_can, honoured but for lies */
+    uint32_t lies;             /* enum sim_lie */
     uint32_t rx_buffers_max;   /* frames lent out at a time; 0: no limit */
     uint32_t heads_max;        /* 0: no limit */
     uint32_t tx_refuse_ppm;    /* transmit takes nothing */

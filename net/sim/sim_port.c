@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#define PIECE_BYTES 500 /* of a scattered frame */
+
 static struct sim_host *host_of(struct leat_port *port)
 {
     return (struct sim_host *)port;
@@ -76,6 +78,31 @@ static enum leat_verdict l4_verdict(const uint8_t *frame, uint32_t length)
     return csum_finish(sum).raw == 0 ? LEAT_VERDICT_GOOD : LEAT_VERDICT_BAD;
 }
 
+static enum leat_verdict ip_verdict(const uint8_t *frame, uint32_t length)
+{
+    const struct eth_header *eth = (const void *)frame;
+    const struct ipv4_header *ip = (const void *)(frame + 14);
+    if (be16_get(eth->type) != ETHERTYPE_IPV4 || length < 34 ||
+        14u + (ip->version_ihl & 15u) * 4u > length)
+        return LEAT_VERDICT_UNKNOWN;
+    csum sum = csum_add(CSUM_ZERO, ip, (ip->version_ihl & 15u) * 4u);
+    return csum_finish(sum).raw == 0 ? LEAT_VERDICT_GOOD : LEAT_VERDICT_BAD;
+}
+
+/* What the port says of a frame: what is so, unless it lies. */
+static void judge(const struct sim_host *host, struct leat_frame *f)
+{
+    const struct sim_port_options *o = &host->options.port;
+    enum leat_verdict l4 = l4_verdict(f->data, f->length_bytes);
+    enum leat_verdict ip = ip_verdict(f->data, f->length_bytes);
+    bool lies = (o->lies & (SIM_LIE_RX_GOOD | SIM_LIE_RX_BAD)) != 0;
+    enum leat_verdict lie = o->lies & SIM_LIE_RX_GOOD ? LEAT_VERDICT_GOOD : LEAT_VERDICT_BAD;
+    if (o->can & LEAT_PORT_CAN_RX_L4_CHECKSUM)
+        f->l4_verdict = (uint8_t)(lies && l4 != LEAT_VERDICT_UNKNOWN ? lie : l4);
+    if (o->can & LEAT_PORT_CAN_RX_IP_CHECKSUM)
+        f->ip_verdict = (uint8_t)(lies && ip != LEAT_VERDICT_UNKNOWN ? lie : ip);
+}
+
 /* Bug 19: each queue is one core's, and what one queue gave goes back to it. */
 static void check_queue(struct sim_host *host, unsigned queue)
 {
@@ -84,27 +111,57 @@ static void check_queue(struct sim_host *host, unsigned queue)
                       queue);
 }
 
+/* In pieces of PIECE_BYTES, each a buffer of its own; the first carries the verdicts. */
+static unsigned scatter(struct sim_host *host, const struct leat_frame *whole,
+                        struct leat_frame *frames)
+{
+    unsigned count = 0;
+    for (uint32_t at = 0; at < whole->length_bytes; at += PIECE_BYTES) {
+        uint32_t left = whole->length_bytes - at, part = left < PIECE_BYTES ? left : PIECE_BYTES;
+        if (part == left && (host->options.port.lies & SIM_LIE_SCATTER))
+            break;
+        uint8_t *piece = malloc(part);
+        CHECK(piece != NULL);
+        memcpy(piece, whole->data + at, part);
+        frames[count] = *whole;
+        frames[count].data = frames[count].handle = piece;
+        frames[count].length_bytes = part;
+        frames[count].flags |= part < left ? LEAT_FRAME_MORE : 0;
+        count++;
+    }
+    free(whole->handle);
+    return count;
+}
+
+static unsigned pieces_of(const struct sim_host *host, const struct sim_arrived *a)
+{
+    bool scatters = (host->options.port.can & LEAT_PORT_CAN_RX_SCATTER) != 0;
+    return scatters ? (a->length_bytes + PIECE_BYTES - 1) / PIECE_BYTES : 1;
+}
+
 static unsigned sim_poll(struct leat_port *port, unsigned queue, struct leat_frame *frames,
                          unsigned count)
 {
     struct sim_host *host = host_of(port);
     unsigned taken = 0;
     check_queue(host, queue);
-    while (taken < count) {
-        struct sim_arrived *a = take_arrived(host);
-        if (a == NULL)
+    while (host->arrived != NULL && taken < count) {
+        unsigned pieces = pieces_of(host, host->arrived);
+        if (taken > 0 && taken + pieces > count)
             break;
-        frames[taken] = (struct leat_frame){.data = a->bytes,
-                                            .handle = a->bytes,
-                                            .length_bytes = a->length_bytes,
-                                            .buffer_bytes = 2048,
-                                            .queue = (uint8_t)queue};
-        if (host->options.port.can & LEAT_PORT_CAN_RX_L4_CHECKSUM)
-            frames[taken].l4_verdict = (uint8_t)l4_verdict(a->bytes, a->length_bytes);
+        struct sim_arrived *a = take_arrived(host);
+        struct leat_frame f = {.data = a->bytes,
+                               .handle = a->bytes,
+                               .length_bytes = a->length_bytes,
+                               .buffer_bytes = 2048,
+                               .queue = (uint8_t)queue};
+        judge(host, &f);
         host->stats.rx_count++;
         host->stats.rx_bytes += a->length_bytes;
-        host->lent_count++;
-        taken++;
+        frames[taken] = f;
+        unsigned given = pieces > 1 && pieces <= count ? scatter(host, &f, &frames[taken]) : 1;
+        host->lent_count += given;
+        taken += given;
         free(a);
     }
     return taken;
@@ -236,7 +293,8 @@ static void finish_ip_checksum(uint8_t *frame, const struct leat_packet *p)
 /* Bugs 13 to 15: what was right when the segment was built may no longer be when it leaves. */
 static void put_on_wire(struct sim_host *host, const uint8_t *frame, uint32_t length)
 {
-    if (l4_verdict(frame, length) == LEAT_VERDICT_BAD)
+    bool lies = (host->options.port.lies & (SIM_LIE_TX_CHECKSUM | SIM_LIE_TX_IP)) != 0;
+    if (!lies && l4_verdict(frame, length) == LEAT_VERDICT_BAD)
         sim_violation(host->sim, "host %u sent a wrong checksum", host->number);
     sim_wire_send(host, frame, length);
 }
@@ -244,9 +302,11 @@ static void put_on_wire(struct sim_host *host, const uint8_t *frame, uint32_t le
 static void send_plain(struct sim_host *host, const struct leat_packet *p, uint8_t *frame,
                        uint32_t length)
 {
-    if (p->flags & (LEAT_PACKET_TCP_CHECKSUM | LEAT_PACKET_UDP_CHECKSUM))
+    uint32_t lies = host->options.port.lies;
+    if ((p->flags & (LEAT_PACKET_TCP_CHECKSUM | LEAT_PACKET_UDP_CHECKSUM)) &&
+        !(lies & SIM_LIE_TX_CHECKSUM))
         finish_checksum(frame, p, length);
-    if (p->flags & LEAT_PACKET_IP_CHECKSUM)
+    if ((p->flags & LEAT_PACKET_IP_CHECKSUM) && !(lies & SIM_LIE_TX_IP))
         finish_ip_checksum(frame, p);
     put_on_wire(host, frame, length);
 }
@@ -272,7 +332,8 @@ static void send_segments(struct sim_host *host, const struct leat_packet *p, co
         if (p->flags & LEAT_PACKET_IPV4) {
             struct ipv4_header *ip = (void *)(frame + p->l2_bytes);
             ip->length = be16_put(ip_length);
-            finish_ip_checksum(frame, p);
+            if (!(host->options.port.lies & SIM_LIE_TX_IP))
+                finish_ip_checksum(frame, p);
         } else {
             struct ipv6_header *ip = (void *)(frame + p->l2_bytes);
             ip->length = be16_put((uint16_t)(ip_length - 40));
@@ -281,7 +342,8 @@ static void send_segments(struct sim_host *host, const struct leat_packet *p, co
         be32 l4_length = be32_put(p->l4_bytes + part);
         csum sum = csum_add(CSUM_ZERO, &l4_length, 4);
         sum = csum_add(sum, frame + p->l2_bytes + p->l3_bytes, p->l4_bytes + part);
-        tcp->checksum = csum_finish(sum);
+        if (!(host->options.port.lies & SIM_LIE_TX_CHECKSUM))
+            tcp->checksum = csum_finish(sum);
         put_on_wire(host, frame, header + part);
     }
 }
@@ -299,8 +361,10 @@ static void send(struct sim_host *host, const struct leat_packet *p)
     if (at != length)
         sim_violation(host->sim, "host %u sent slices of %u bytes and said %u", host->number,
                       at - p->head_bytes, p->slice_bytes);
-    else if (p->flags & LEAT_PACKET_TSO)
+    else if ((p->flags & LEAT_PACKET_TSO) && !(host->options.port.lies & SIM_LIE_TSO))
         send_segments(host, p, bytes, length);
+    else if (p->flags & LEAT_PACKET_TSO)
+        ; /* swallowed */
     else if (length > host->port.info.mtu_bytes_max + 18u)
         sim_violation(host->sim, "host %u sent a frame of %u bytes", host->number, length);
     else

@@ -2,6 +2,25 @@
 #include "net/stack/steer.h"
 #include "buffers/heap.h"
 
+bool l4_checksum_is_right(struct stack *s, const struct rx_packet *p, uint8_t protocol,
+                          uint32_t length)
+{
+    if (likely(!offload_doubts(&s->offloads[OFFLOAD_RX_L4], p->l4_verdict)))
+        return true;
+    if ((p->flags & RX_HEAP) && p->l4_verdict == LEAT_VERDICT_NONE)
+        return true; /* from ourselves: never summed */
+    unsigned at = protocol == IP_TCP ? offsetof(struct tcp_header, checksum)
+                                     : offsetof(struct udp_header, checksum);
+    csum pseudo = csum_pseudo(&p->src, &p->dst, protocol, length);
+    be16 partial = csum_seed(pseudo);
+    enum offload_sum sum = SUM_WRONG;
+    if (csum_finish(csum_add(pseudo, p->data, length)).raw == 0)
+        sum = SUM_RIGHT;
+    else if (memcmp(p->data + at, &partial, sizeof(partial)) == 0)
+        sum = SUM_PARTIAL;
+    return offload_judge(s, OFFLOAD_RX_L4, p->l4_verdict, sum);
+}
+
 void ip_deliver(struct stack *s, struct rx_packet *p)
 {
     if (unlikely(s->steer != NULL) && (p->protocol == IP_TCP || p->protocol == IP_UDP) &&
@@ -85,7 +104,8 @@ static void settle_checksum(struct stack *s, struct leat_packet *packet, const s
     uint32_t length = inline_bytes + packet->slice_bytes;
     csum sum = csum_pseudo(&path->src, &path->dst, protocol, tso ? 0 : length);
     be16 value;
-    if (tso || ((s->can & LEAT_PORT_CAN_TX_L4_CHECKSUM) && protocol == IP_TCP && !path->local)) {
+    bool is_ports = (s->can & LEAT_PORT_CAN_TX_L4_CHECKSUM) && protocol == IP_TCP && !path->local;
+    if (tso || (is_ports && !path->by_software)) {
         packet->flags |= LEAT_PACKET_TCP_CHECKSUM;
         value = csum_seed(sum);
     } else {
@@ -112,7 +132,8 @@ static void write_ip(struct stack *s, struct leat_packet *packet, const struct p
     }
     packet->flags |= LEAT_PACKET_IPV4;
     write_ipv4(s, at, path, protocol, length, fragment);
-    if ((s->can & LEAT_PORT_CAN_TX_IP_CHECKSUM) && !path->local) {
+    /* Ten words are summed sooner than the port is asked; where it cuts segments it must be. */
+    if ((s->can & LEAT_PORT_CAN_TX_IP_CHECKSUM) && (packet->flags & LEAT_PACKET_TSO)) {
         packet->flags |= LEAT_PACKET_IP_CHECKSUM;
         return;
     }

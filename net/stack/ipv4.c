@@ -26,6 +26,16 @@ static bool options_allowed(struct stack *s, const uint8_t *at, size_t length)
     return true;
 }
 
+static bool checksum_is_right(struct stack *s, const struct rx_packet *p, uint32_t header)
+{
+    if (likely(!offload_doubts(&s->offloads[OFFLOAD_RX_IP], p->ip_verdict)))
+        return true;
+    csum sum = header == sizeof(struct ipv4_header) ? csum_ipv4(p->data)
+                                                    : csum_add(CSUM_ZERO, p->data, header);
+    return offload_judge(s, OFFLOAD_RX_IP, p->ip_verdict,
+                         csum_finish(sum).raw == 0 ? SUM_RIGHT : SUM_WRONG);
+}
+
 /* Version, lengths and checksum; trims what the link padded. */
 static bool header_is_valid(struct stack *s, struct rx_packet *p)
 {
@@ -40,10 +50,7 @@ static bool header_is_valid(struct stack *s, struct rx_packet *p)
         reason = STACK_DROP_IP_HEADER;
     else if (be16_get(ip->length) > p->length_bytes)
         reason = STACK_DROP_IP_SHORT;
-    else if (p->ip_verdict == LEAT_VERDICT_BAD ||
-             (p->ip_verdict == LEAT_VERDICT_UNKNOWN &&
-              csum_finish(header == sizeof(*ip) ? csum_ipv4(ip) : csum_add(CSUM_ZERO, ip, header))
-                      .raw != 0))
+    else if (!checksum_is_right(s, p, header))
         reason = STACK_DROP_IP_CHECKSUM;
     else {
         p->ip = p->data;

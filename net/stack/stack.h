@@ -15,6 +15,7 @@
 
 #include "net/port/port.h"
 #include "net/stack/drops.h"
+#include "net/stack/offload.h"
 #include "net/stack/wire.h"
 #include "runtime/base/core.h"
 
@@ -149,6 +150,7 @@ struct path {
     uint8_t hop_limit;
     uint8_t tos;           /* traffic class, ECN included */
     bool local;            /* to ourselves */
+    bool by_software;      /* the checksum is not left to the port */
     uint16_t inline_bytes; /* at the end of the head, their sum is known: */
     csum inline_sum;
 };
@@ -285,6 +287,7 @@ struct stack {
     uint32_t kept_count; /* the port's receive buffers that are kept beyond their burst */
     uint32_t kept_max;   /* half of what it has: beyond, what must wait is copied */
     uint32_t can;        /* what of the port's claims is believed: enum leat_port_can */
+    struct offload_belief offloads[OFFLOAD_COUNT];
     struct mac_addr mac;
     struct rx_packet rx[LEAT_PORT_BURST];
     void *released[LEAT_PORT_BURST]; /* frames of our queue on their way back to the port */
@@ -443,6 +446,11 @@ struct fragment {
 bool reasm_input(struct stack *s, struct rx_packet *p, const struct fragment *f);
 void reasm_fini(struct stack *s);
 uint64_t reasm_tick(struct stack *s);
+
+/* Whether the transport checksum of p, over length bytes, is right: by the port's word where it is
+ * believed, else summed. */
+bool l4_checksum_is_right(struct stack *s, const struct rx_packet *p, uint8_t protocol,
+                          uint32_t length);
 
 /* ---- output ---- */
 

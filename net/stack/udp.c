@@ -6,16 +6,6 @@
 
 #include "buffers/heap.h"
 
-static bool checksum_is_right(const struct rx_packet *p, uint32_t length)
-{
-    if (p->l4_verdict == LEAT_VERDICT_GOOD || p->l4_verdict == LEAT_VERDICT_NONE)
-        return true;
-    if (p->l4_verdict == LEAT_VERDICT_BAD)
-        return false;
-    csum sum = csum_pseudo(&p->src, &p->dst, IP_UDP, length);
-    return csum_finish(csum_add(sum, p->data, length)).raw == 0;
-}
-
 static bool is_valid(struct stack *s, struct rx_packet *p)
 {
     const struct udp_header *udp = (const void *)p->data;
@@ -25,7 +15,7 @@ static bool is_valid(struct stack *s, struct rx_packet *p)
         return false;
     }
     bool unsummed = udp->checksum.raw == 0;
-    if (unsummed ? !ip_addr_is_v4(&p->src) : !checksum_is_right(p, length)) {
+    if (unsummed ? !ip_addr_is_v4(&p->src) : !l4_checksum_is_right(s, p, IP_UDP, length)) {
         stack_drop(s, STACK_DROP_UDP_CHECKSUM);
         return false;
     }

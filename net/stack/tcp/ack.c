@@ -50,6 +50,24 @@ struct tcp_sent *tcp_sent_split(struct stack_tcp *t, struct tcp_work *w, struct 
     return second;
 }
 
+/* What it says of the port's offloads that this range got through. */
+static void note_offloads(struct stack *s, const struct tcp_sent *r)
+{
+    if (!(r->flags & SENT_BY_PORT))
+        return;
+    bool was_cut = (r->flags & SENT_CUT_BY_PORT) != 0;
+    if (!(r->flags & SENT_EVER_RESENT)) {
+        offload_worked(s, OFFLOAD_TX_L4);
+        if (was_cut)
+            offload_worked(s, OFFLOAD_TSO);
+        return;
+    }
+    if (r->flags & SENT_BY_SOFTWARE)
+        offload_failed(s, OFFLOAD_TX_L4);
+    if (was_cut)
+        offload_failed(s, OFFLOAD_TSO);
+}
+
 /* RFC 8985 6.2 steps 1 to 3, for one range that was delivered. */
 static void note_delivered(struct stack_tcp *t, struct tcp_work *w, const struct tcp_sent *r,
                            struct delivery *d)
@@ -57,6 +75,7 @@ static void note_delivered(struct stack_tcp *t, struct tcp_work *w, const struct
     uint32_t rtt_us = (uint32_t)((t->stack->now_ns - r->sent_ns) / 1000);
     d->delivered_bytes += seq_span(r->from, r->to);
     tcp_rate_delivered(w, r, t->stack->now_ns, &d->cc);
+    note_offloads(t->stack, r);
     if (r->flags & SENT_EVER_RESENT) {
         if (rtt_us < w->min_rtt_us)
             return; /* the first copy was meant, most likely */
@@ -83,7 +102,8 @@ static void mark_sacked(struct stack_tcp *t, struct tcp_work *w, struct tcp_sent
     w->lost_bytes -= r->flags & SENT_LOST ? span : 0;
     w->resent_bytes -= r->flags & SENT_RESENT ? span : 0;
     w->sacked_bytes += span;
-    r->flags = SENT_SACKED | (r->flags & SENT_EVER_RESENT);
+    r->flags &= (uint32_t) ~(SENT_LOST | SENT_RESENT);
+    r->flags |= SENT_SACKED;
 }
 
 /* One block: walks the ranges, cutting at its edges. */

@@ -5,16 +5,6 @@
 
 /* ---- validation and lookup ---- */
 
-static bool checksum_is_right(const struct rx_packet *p)
-{
-    if (p->l4_verdict == LEAT_VERDICT_GOOD || p->l4_verdict == LEAT_VERDICT_NONE)
-        return true;
-    if (p->l4_verdict == LEAT_VERDICT_BAD)
-        return false;
-    csum sum = csum_pseudo(&p->src, &p->dst, IP_TCP, p->length_bytes);
-    return csum_finish(csum_add(sum, p->data, p->length_bytes)).raw == 0;
-}
-
 /* Everything is validated once, here: 20 <= data offset <= segment (bug 2). */
 static bool parse(struct stack *s, struct rx_packet *p, struct tcp_segment *g)
 {
@@ -25,7 +15,7 @@ static bool parse(struct stack *s, struct rx_packet *p, struct tcp_segment *g)
         reason = STACK_DROP_TCP_SHORT;
     else if (p->flags & (RX_MULTICAST | RX_LINK_MULTICAST))
         reason = STACK_DROP_TCP_BROADCAST;
-    else if (!checksum_is_right(p))
+    else if (!l4_checksum_is_right(s, p, IP_TCP, p->length_bytes))
         reason = STACK_DROP_TCP_CHECKSUM;
     else {
         *g = (struct tcp_segment){.p = p,

@@ -97,6 +97,12 @@ static unsigned syn_options(const struct stack_tcp *t, struct tcp_conn *c, uint8
                                  c->ts_recent);
 }
 
+/* After a second timeout nothing is left to the port: perhaps it is to blame. */
+static bool is_doubtful(const struct tcp_conn *c)
+{
+    return c->work != NULL && c->work->backoff >= 2;
+}
+
 /* One segment, or several that the hardware cuts. Returns the payload bytes sent, or -1: no room.
  */
 static int64_t emit(struct stack_tcp *t, struct tcp_conn *c, seq32 seq, uint32_t length,
@@ -111,6 +117,7 @@ static int64_t emit(struct stack_tcp *t, struct tcp_conn *c, seq32 seq, uint32_t
     uint8_t *options = (uint8_t *)(h + 1);
     struct path path;
     tcp_path(c, &path);
+    path.by_software = length == 0 || is_doubtful(c);
     unsigned option_bytes =
         flags & TCP_SYN ? syn_options(t, c, options) : tcp_write_options(t, c, options);
     unsigned header = (unsigned)sizeof(*h) + option_bytes;
@@ -178,20 +185,31 @@ void tcp_send_reset(struct stack_tcp *t, struct tcp_conn *c)
 
 /* ---- what was sent is remembered ---- */
 
+/* What the port had to do for it; flags of a range. */
+static uint32_t sent_by(const struct stack *s, const struct tcp_conn *c, seq32 from, seq32 to)
+{
+    uint32_t span = seq_span(from, to);
+    bool is_ports = (s->can & LEAT_PORT_CAN_TX_L4_CHECKSUM) && !c->is_local && span > 1;
+    if (!is_ports || is_doubtful(c))
+        return 0;
+    return SENT_BY_PORT | (span > c->mss + 1u ? SENT_CUT_BY_PORT : 0u);
+}
+
 void tcp_push_sent(struct stack_tcp *t, struct tcp_conn *c, seq32 from, seq32 to)
 {
     struct tcp_work *w = c->work;
     struct tcp_sent *last = w->sent_last;
     uint64_t now_ns = t->stack->now_ns;
+    uint32_t by = sent_by(t->stack, c, from, to);
     c->snd_nxt = to;
-    if (last != NULL && (last->flags & ~(uint32_t)SENT_APP_LIMITED) == 0 &&
+    if (last != NULL && (last->flags & ~(uint32_t)SENT_APP_LIMITED) == by &&
         last->sent_ns == now_ns) {
         last->to = to;
         return;
     }
     struct tcp_sent *r = tcp_pool_take(&t->sents);
     CHECK(r != NULL); /* tcp_can_push made sure */
-    *r = (struct tcp_sent){.prev = last, .from = from, .to = to, .sent_ns = now_ns};
+    *r = (struct tcp_sent){.prev = last, .from = from, .to = to, .sent_ns = now_ns, .flags = by};
     tcp_rate_sent(w, r, last == NULL);
     if (last != NULL)
         last->next = r;
@@ -259,6 +277,8 @@ bool tcp_resend(struct stack_tcp *t, struct tcp_conn *c, struct tcp_sent *r)
     if (!(r->flags & SENT_RESENT))
         w->resent_bytes += span;
     r->flags |= SENT_RESENT | SENT_EVER_RESENT;
+    if (is_doubtful(c) && (r->flags & SENT_BY_PORT))
+        r->flags |= SENT_BY_SOFTWARE;
     r->sent_ns = t->stack->now_ns;
     tcp_rate_sent(w, r, false);
     tcp_undo_resent(t, c, r);
@@ -449,6 +469,7 @@ void tcp_send_reply(struct stack_tcp *t, const struct tcp_reply *r)
     struct path path;
     if (path_find(s, r->src, r->dst, &path) < 0)
         return;
+    path.by_software = true;
     struct leat_packet *packet = tx_reserve(s, TX_REPLY);
     if (packet == NULL)
         return;

@@ -111,7 +111,10 @@ enum tcp_sent_flag {
     SENT_LOST = 2,
     SENT_RESENT = 4,
     SENT_EVER_RESENT = 8,
-    SENT_APP_LIMITED = 16, /* there was nothing more to send (rate.h) */
+    SENT_APP_LIMITED = 16,  /* there was nothing more to send (rate.h) */
+    SENT_BY_PORT = 32,      /* its checksum was the port's to fill in */
+    SENT_CUT_BY_PORT = 64,  /* and it was cut into segments there */
+    SENT_BY_SOFTWARE = 128, /* later, when it was sent again, neither */
 };
 
 /* What was accepted and has no sequence numbers yet: file.c. */
