@@ -1,8 +1,10 @@
-/* `leat ping`: how long connecting takes, one connection after the other. */
+/* `leat ping`: how long connecting takes, one connection after the other; or an echo over UDP. */
 #include <leat/leat.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "apps/commands.h"
 #include "runtime/base/histogram.h"
@@ -21,7 +23,9 @@ struct ping {
     struct leat_timer next;
     uint64_t begun_count, answered_count, begun_ns;
     leat_conn conn;
-    bool is_open, is_over;
+    leat_udp udp;
+    struct leat_timer patience; /* over UDP */
+    bool is_open, is_over, is_udp;
     uint64_t sum_ns, min_ns, max_ns;
 };
 
@@ -30,7 +34,9 @@ static void ping_finish(struct ping *ping)
     if (!ping->is_over) {
         ping->is_over = true;
         leat_timer_stop(&ping->next);
+        leat_timer_stop(&ping->patience);
         (void)leat_conn_abort(ping->conn); /* -ESTALE when none is under way */
+        (void)leat_udp_close(ping->udp);
         leat_run_release(ping->loop);
     }
 }
@@ -44,17 +50,21 @@ static void ping_settled(struct ping *ping)
         leat_timer_start_at(&ping->next, ping->begun_ns + ping->interval_ns);
 }
 
-static void on_open(leat_conn conn, void *user)
+static void ping_answered(struct ping *ping, const char *what)
 {
-    struct ping *ping = user;
     uint64_t took_ns = leat_loop_clock(ping->loop) - ping->begun_ns;
     ping->is_open = true;
     ping->answered_count++;
     ping->sum_ns += took_ns;
     ping->min_ns = took_ns < ping->min_ns ? took_ns : ping->min_ns;
     ping->max_ns = took_ns > ping->max_ns ? took_ns : ping->max_ns;
-    printf("%s: connected in %.3f ms\n", ping->text, (double)took_ns / 1e6);
+    printf("%s: %s in %.3f ms\n", ping->text, what, (double)took_ns / 1e6);
     fflush(stdout);
+}
+
+static void on_open(leat_conn conn, void *user)
+{
+    ping_answered(user, "connected");
     (void)leat_conn_close(conn);
 }
 
@@ -70,11 +80,81 @@ static void on_close(leat_conn conn, void *user, enum leat_close_reason reason)
 
 static const struct leat_conn_ops ping_ops = {.on_open = on_open, .on_close = on_close};
 
+/* ---- over UDP ---- */
+
+/* What was sent is settled, once. */
+static void udp_settled(struct ping *ping, const char *why)
+{
+    if (ping->is_open || ping->is_over)
+        return;
+    leat_timer_stop(&ping->patience);
+    if (why != NULL)
+        printf("%s: %s\n", ping->text, why);
+    else
+        ping_answered(ping, "answered");
+    fflush(stdout);
+    ping->is_open = true;
+    ping_settled(ping);
+}
+
+static void on_datagrams(leat_udp udp, void *user, const struct leat_datagram *datagrams,
+                         unsigned count)
+{
+    struct ping *ping = user;
+    for (unsigned i = 0; i < count; i++) {
+        const struct leat_buf *data = &datagrams[i].data;
+        if (data->length_bytes == sizeof(ping->begun_count) &&
+            memcmp(data->data, &ping->begun_count, sizeof(ping->begun_count)) == 0)
+            udp_settled(ping, NULL);
+    }
+}
+
+static void on_udp_error(leat_udp udp, void *user, const struct leat_addr *peer,
+                         enum leat_close_reason reason)
+{
+    udp_settled(user, reason == LEAT_CLOSE_REFUSED ? "nobody listens on that port"
+                                                   : leat_close_reason_sentence(reason));
+}
+
+static void on_patience(struct leat_timer *timer, void *arg)
+{
+    udp_settled(arg, "no answer in the time allowed");
+}
+
+static void on_udp_close(leat_udp udp, void *user, enum leat_close_reason reason)
+{
+}
+
+static const struct leat_udp_ops udp_ops = {.on_datagrams = on_datagrams,
+                                            .on_error = on_udp_error,
+                                            .on_close = on_udp_close};
+
+static void udp_once(struct ping *ping)
+{
+    int result =
+        leat_udp_send_bytes(ping->udp, NULL, &ping->begun_count, sizeof(ping->begun_count));
+    leat_timer_start(&ping->patience, ping->timeout_ns, 0);
+    if (result < 0)
+        udp_settled(ping, leat_errno_name(result));
+}
+
+static int udp_start(struct ping *ping)
+{
+    leat_timer_init(&ping->patience, ping->loop, on_patience, ping);
+    return ping->is_udp
+               ? leat_udp_connect(ping->loop, &ping->to, NULL, NULL, &udp_ops, ping, &ping->udp)
+               : 0;
+}
+
 static void ping_once(struct ping *ping)
 {
     ping->begun_count++;
     ping->is_open = false;
     ping->begun_ns = leat_loop_clock(ping->loop);
+    if (ping->is_udp) {
+        udp_once(ping);
+        return;
+    }
     int result =
         leat_connect(ping->loop, &ping->to, NULL, &ping->options, &ping_ops, ping, &ping->conn);
     if (result < 0) {
@@ -102,6 +182,9 @@ static int start(struct leat_loop *loop)
     if (result < 0)
         return result;
     ping->loop = loop;
+    result = udp_start(ping);
+    if (result < 0)
+        return result;
     leat_run_hold(loop);
     leat_timer_init(&ping->next, loop, on_next, ping);
     ping_once(ping);
@@ -145,12 +228,14 @@ int ping_main(int argc, char **argv)
          UINT64_C(1) << 32},
         {"i|interval", LEAT_OPTION_DURATION, &ping.interval_ns, "TIME",
          "from one to the next (default: 1s)", LEAT_NS_PER_MS, 0},
+        {"udp", LEAT_OPTION_FLAG, &ping.is_udp, NULL,
+         "send datagrams to a server that sends them back (leat echo --udp)", 0, 0},
         {"timeout", LEAT_OPTION_DURATION, &ping.timeout_ns, "TIME", "for each (default: 5s)",
          LEAT_NS_PER_MS, 0},
     };
     const struct leat_program program = {
         .name = "leat ping",
-        .summary = "Connects over TCP, and says how long that took.",
+        .summary = "Connects over TCP, and says how long that took; or waits for an echo over UDP.",
         .operands = "ADDR:PORT",
         .operand_count_max = 1,
         .options = options,
@@ -164,8 +249,8 @@ int ping_main(int argc, char **argv)
     int code = leat_program_main(&program, argc, argv);
     if (ping.begun_count == 0)
         return code;
-    printf("%llu of %llu connected", (unsigned long long)ping.answered_count,
-           (unsigned long long)ping.begun_count);
+    printf("%" PRIu64 " of %" PRIu64 " %s", ping.answered_count, ping.begun_count,
+           ping.is_udp ? "answered" : "connected");
     if (ping.answered_count > 0) {
         printf(": min %.3f ms, mean %.3f ms, max %.3f ms", (double)ping.min_ns / 1e6,
                (double)ping.sum_ns / (double)ping.answered_count / 1e6, (double)ping.max_ns / 1e6);

@@ -9,14 +9,7 @@
 
 #include "buffers/heap.h"
 
-struct echo_client {
-    struct echo_core *core;
-    leat_conn conn;
-    uint64_t sent_ns, received_bytes; /* of the message under way */
-    bool is_open;
-};
-
-static void core_finish(struct echo_core *core)
+void echo_core_finish(struct echo_core *core)
 {
     if (core->is_over)
         return;
@@ -27,6 +20,10 @@ static void core_finish(struct echo_core *core)
     for (uint32_t i = 0; i < core->clients_count; i++) {
         struct echo_client *client = &core->clients[i];
         struct leat_conn_info info;
+        if (core->echo->is_udp) {
+            echo_udp_close(client);
+            continue;
+        }
         if (core->echo->mode == ECHO_SOURCE && leat_conn_info(client->conn, &info) == 0)
             core->bytes += info.sent_bytes;
         (void)leat_conn_abort(client->conn); /* -ESTALE for those that have ended */
@@ -36,15 +33,15 @@ static void core_finish(struct echo_core *core)
 
 static void on_drain(void *arg)
 {
-    core_finish(arg);
+    echo_core_finish(arg);
 }
 
 static void on_stop(struct leat_timer *timer, void *arg)
 {
-    core_finish(arg);
+    echo_core_finish(arg);
 }
 
-static void core_fail(struct echo_core *core, int code, const char *what, const char *why)
+void echo_core_fail(struct echo_core *core, int code, const char *what, const char *why)
 {
     char text[LEAT_ADDR_TEXT_BYTES_MAX];
     core->errors_count++;
@@ -55,14 +52,27 @@ static void core_fail(struct echo_core *core, int code, const char *what, const 
     leat_run_exit(core->loop, 1);
 }
 
+void echo_core_begin(struct echo_core *core)
+{
+    if (core->begin_ns == 0) {
+        core->begin_ns = leat_loop_clock(core->loop);
+        leat_timer_start(&core->stop, core->echo->duration_ns, 0);
+    }
+}
+
+void echo_core_leave(struct echo_core *core)
+{
+    core->open_count--;
+    if (core->open_count == 0)
+        echo_core_finish(core);
+}
+
 /* Sends a message, unless all have been sent. */
 static void client_ask(struct echo_client *client, uint64_t now_ns)
 {
     struct echo_core *core = client->core;
     if (core->budget_count == 0) {
-        core->open_count--;
-        if (core->open_count == 0)
-            core_finish(core);
+        echo_core_leave(core);
         return;
     }
     struct leat_buf message = leat_buf_from_static(core->echo->block, core->echo->bytes);
@@ -71,7 +81,7 @@ static void client_ask(struct echo_client *client, uint64_t now_ns)
     client->received_bytes = 0;
     int result = leat_conn_send(client->conn, &message, 1);
     if (result < 0)
-        core_fail(core, result, "cannot send to", leat_errno_name(result));
+        echo_core_fail(core, result, "cannot send to", leat_errno_name(result));
 }
 
 static void on_open(leat_conn conn, void *user)
@@ -81,10 +91,7 @@ static void on_open(leat_conn conn, void *user)
     uint64_t now_ns = leat_loop_clock(core->loop);
     client->conn = conn;
     client->is_open = true;
-    if (core->begin_ns == 0) {
-        core->begin_ns = now_ns;
-        leat_timer_start(&core->stop, core->echo->duration_ns, 0);
-    }
+    echo_core_begin(core);
     if (core->echo->mode == ECHO_BACK)
         client_ask(client, now_ns);
     else if (core->echo->mode == ECHO_SOURCE)
@@ -114,7 +121,8 @@ static void on_data(leat_conn conn, void *user, const struct leat_buf *slices, u
     if (core->is_over || core->echo->mode != ECHO_BACK)
         return;
     if (!is_right) {
-        core_fail(core, -EPROTO, "no echo came from", "the bytes are not those that were sent");
+        echo_core_fail(core, -EPROTO, "no echo came from",
+                       "the bytes are not those that were sent");
     } else if (client->received_bytes == core->echo->bytes) {
         uint64_t now_ns = leat_loop_clock(core->loop);
         histogram_record(&core->trips, now_ns - client->sent_ns);
@@ -138,9 +146,9 @@ static void on_close(leat_conn conn, void *user, enum leat_close_reason reason)
 {
     struct echo_client *client = user;
     if (!client->core->is_over) {
-        core_fail(client->core, -ECONNABORTED,
-                  client->is_open ? "the connection ended to" : "cannot connect to",
-                  leat_close_reason_sentence(reason));
+        echo_core_fail(client->core, -ECONNABORTED,
+                       client->is_open ? "the connection ended to" : "cannot connect to",
+                       leat_close_reason_sentence(reason));
     }
 }
 
@@ -188,13 +196,14 @@ int echo_client_start(struct leat_loop *loop, struct echo *echo)
         return result;
     leat_run_hold(loop);
     if (count == 0) {
-        core_finish(core);
+        echo_core_finish(core);
         return 0;
     }
-    return clients_start(core);
+    return echo->is_udp ? echo_udp_clients_start(core) : clients_start(core);
 }
 
-static void say_trips(const struct echo *echo, const struct histogram *trips, double seconds)
+static void say_trips(const struct echo *echo, const struct histogram *trips, uint64_t lost_count,
+                      double seconds)
 {
     static const double percents[] = {50, 90, 99, 99.9, 100};
     static const char *const names[] = {"p50", "p90", "p99", "p99.9", "max"};
@@ -215,6 +224,10 @@ static void say_trips(const struct echo *echo, const struct histogram *trips, do
             printf("%s%s %.1f us", i > 0 ? ", " : "", names[i], us);
     }
     printf("%s", echo->is_json ? "}, " : "\n");
+    if (echo->is_udp && echo->is_json)
+        printf("\"lost\": %" PRIu64 ", ", lost_count);
+    else if (echo->is_udp)
+        printf("%" PRIu64 " lost\n", lost_count);
 }
 
 static void say(const struct echo *echo, const struct echo_core *sum)
@@ -224,7 +237,7 @@ static void say(const struct echo *echo, const struct echo_core *sum)
     if (echo->is_json)
         printf("{");
     if (echo->mode == ECHO_BACK)
-        say_trips(echo, &sum->trips, seconds);
+        say_trips(echo, &sum->trips, sum->lost_count, seconds);
     if (echo->is_json) {
         printf("\"bytes\": %" PRIu64 ", \"bytes_per_second\": %.0f, \"duration_s\": %.6f, "
                "\"message_bytes\": %" PRIu64 ", \"connections\": %" PRIu64 ", \"errors\": %" PRIu64
@@ -242,6 +255,7 @@ static void core_add(struct echo_core *sum, const struct echo_core *core)
 {
     sum->bytes += core->bytes;
     sum->errors_count += core->errors_count;
+    sum->lost_count += core->lost_count;
     histogram_merge(&sum->trips, &core->trips);
     if (sum->error.code == 0)
         sum->error = core->error;

@@ -47,6 +47,18 @@ static int check(const struct leat_command_line *line, const struct leat_run_opt
         fprintf(stderr, "leat echo: --count counts round trips: leave out --sink and --source\n");
         return 2;
     }
+    if (echo->is_udp && (echo->connect != NULL ? echo->is_sink : echo->is_source)) {
+        fprintf(stderr,
+                "leat echo: over UDP only a client is a --source, and only a server a --sink\n");
+        return 2;
+    }
+    if (echo->is_udp && echo->bytes == 0)
+        echo->bytes = echo->mode == ECHO_BACK ? ECHO_BYTES : ECHO_UDP_BYTES;
+    if (echo->is_udp && echo->bytes > LEAT_UDP_BYTES_MAX_V4) {
+        fprintf(stderr, "leat echo: a datagram has at most %d bytes: use fewer --bytes\n",
+                LEAT_UDP_BYTES_MAX_V4);
+        return 2;
+    }
     if (echo->connect != NULL && leat_addr_parse(&echo->to, echo->connect, ECHO_PORT, &error) < 0) {
         fprintf(stderr, "leat echo: %s\n", error.sentence);
         return 2;
@@ -72,11 +84,13 @@ int echo_main(int argc, char **argv)
          "how long a client measures (default: 5s)", LEAT_NS_PER_MS, 0},
         {"n|count", LEAT_OPTION_COUNT, &echo.trips_count, "N",
          "round trips after which a client ends", 1, UINT64_C(1) << 62},
+        {"udp", LEAT_OPTION_FLAG, &echo.is_udp, NULL,
+         "datagrams: a client says how many were lost (no echo for a second)", 0, 0},
         {"json", LEAT_OPTION_FLAG, &echo.is_json, NULL, "a client's report as JSON", 0, 0},
     };
     const struct leat_program program = {
         .name = "leat echo",
-        .summary = "Sends back what it receives over TCP, on " ECHO_ADDRESS
+        .summary = "Sends back what it receives over TCP or UDP, on " ECHO_ADDRESS
                    " unless --listen says otherwise;\nor, with --connect, measures.",
         .options = options,
         .option_count = sizeof(options) / sizeof(options[0]),

@@ -134,6 +134,8 @@ static int listen_at(struct leat_loop *loop, struct echo *echo, const char *text
     int result = leat_addr_parse(&addr, text, ECHO_PORT, &error);
     if (result < 0)
         return leat_run_fail(loop, result, "%s", error.sentence);
+    if (echo->is_udp)
+        return echo_udp_listen(loop, echo, &addr);
     result =
         leat_listen(loop, &addr, &options, ops, echo->mode == ECHO_SOURCE ? echo : NULL, &listener);
     if (result < 0)

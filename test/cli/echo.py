@@ -19,7 +19,7 @@ def server(*flags):
     """A running `leat echo`; .address is (host, port)."""
     program = Program(LEAT, "echo", "--listen", "127.0.0.1:0", *flags)
     try:
-        match = program.until(r"^listening on tcp://(\S+):(\d+)")
+        match = program.until(r"^listening on (?:tcp|udp)://(\S+):(\d+)")
     except BaseException:
         program.__exit__()
         raise
@@ -171,6 +171,66 @@ class Ping(unittest.TestCase):
         for words in ((), ("127.0.0.1",), ("nonsense:x",)):
             code, out, err = finish(LEAT, "ping", *words)
             self.assertEqual((code, out, err.count("\n")), (2, "", 1))
+
+
+class Udp(unittest.TestCase):
+    def test_sends_datagrams_back(self):
+        for net in ("epoll", "uring"):
+            with server("--udp", "--net", net) as program, socket.socket(
+                    socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.settimeout(30)
+                client.connect(program.address)
+                for length in (0, 1, 1400, 9000, 65507):
+                    sent = os.urandom(length)
+                    client.send(sent)
+                    self.assertEqual(client.recv(70000), sent)
+                self.assertEqual(program.end(TERM), 0)
+
+    def test_counts_round_trips_and_losses(self):
+        with server("--udp") as program:
+            for flags in (("--bytes", "1"), ("-c", "5"), ("--bytes", "60k", "--net", "epoll")):
+                code, report, err = measure(program, "--udp", "-n", "50", *flags)
+                self.assertEqual((code, err, report["errors"]), (0, "", 0))
+                self.assertEqual(report["round_trips"] + report["lost"], 50)
+                self.assertEqual(report["bytes"], report["round_trips"] * report["message_bytes"])
+        with server("--udp", "--sink") as program:
+            code, report, err = measure(program, "--udp", "-n", "2")
+            self.assertEqual((code, report["round_trips"], report["lost"]), (1, 0, 2))
+            code, report, err = measure(program, "--udp", "--source", "-d", "100ms")
+            self.assertEqual((code, err), (0, ""))
+            self.assertGreater(report["bytes"], 1_000)
+
+    def test_nobody_there(self):
+        port = free_port()
+        code, out, err = finish(LEAT, "echo", QUIET, "--udp", "--connect", f"127.0.0.1:{port}")
+        self.assertEqual(code, 1)
+        self.assertIn("the peer refuses", err)
+
+    def test_ping(self):
+        with server("--udp") as program:
+            code, out, err = finish(LEAT, "ping", QUIET, "--udp", program.text_address, "-n", "3",
+                                    "-i", "10ms")
+            self.assertEqual((code, err), (0, ""))
+            self.assertEqual(len(re.findall(r": answered in \d+\.\d{3} ms\n", out)), 3)
+            self.assertIn("3 of 3 answered: min ", out)
+        code, out, err = finish(LEAT, "ping", QUIET, "--udp", f"127.0.0.1:{free_port()}", "-n", "2",
+                                "-i", "10ms")
+        self.assertEqual((code, err), (1, ""))
+        self.assertEqual(out.count("nobody listens on that port\n"), 2)
+
+    def test_refusals(self):
+        for flags in (("--source",), ("--sink", "--connect", ":1"), ("--bytes", "65508")):
+            code, out, err = finish(LEAT, "echo", "--udp", QUIET, *flags)
+            self.assertEqual((code, out, err.count("\n")), (2, "", 1))
+
+    def test_the_example_tells_the_time(self):
+        with Program(BUILD / "examples" / "udp-time", "--listen", "127.0.0.1:0", "--cores",
+                     "2") as program, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            match = program.until(r"^listening on udp://(\S+):(\d+)")
+            client.settimeout(30)
+            client.sendto(b"", (match[1], int(match[2])))
+            self.assertRegex(client.recv(100), rb"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\n$")
+            self.assertEqual(program.end(TERM), 0)
 
 
 if __name__ == "__main__":
