@@ -53,7 +53,7 @@ void owner_init(struct owner_map *map, const struct leat_port_info *info, uint32
         entries = OWNER_TABLE_MAX;
     map->mask = entries - 1;
     for (uint32_t i = 0; i < entries; i++) {
-        map->queues[i] = map->is_hashed ? info->rss_table[i] : (uint16_t)(i % map->queue_count);
+        map->queues[i] = (uint16_t)(map->is_hashed ? info->rss_table[i] : i % map->queue_count);
         map->cores[i] = (uint16_t)(i % core_count);
     }
     if (map->is_hashed)
