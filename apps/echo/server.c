@@ -110,8 +110,14 @@ static void on_stream_close(leat_conn conn, void *user, enum leat_close_reason r
 {
 }
 
+/* Nothing is left to send: there is nothing to linger for. */
+static void on_sink_end(leat_conn conn, void *user)
+{
+    (void)leat_conn_end(conn);
+}
+
 static const struct leat_conn_ops back_ops = {on_open, on_data, on_writable, on_end, on_close};
-static const struct leat_conn_ops sink_ops = {.on_end = on_stream_end, .on_close = on_stream_close};
+static const struct leat_conn_ops sink_ops = {.on_end = on_sink_end, .on_close = on_stream_close};
 static const struct leat_conn_ops source_ops = {.on_open = on_source_ready,
                                                 .on_writable = on_source_ready,
                                                 .on_end = on_stream_end,
