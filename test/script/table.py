@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The scripts by the clause they show: `./dev scripts`, with --write into README.md.
 
-A clause stands at the end of a script's name, or at its beginning: rfc7323_4_3, 1122_4_2_3_9 (RFC 1122), c19 (of
-net/api/conn.h), or plain numbers for RFC 9293. With --check the exit code says whether README.md
-holds this table; --names prints the names alone, file by file.
+A clause stands at the end of a script's name, or at its beginning: rfc7323_4_3, 1122_4_2_3_9 (RFC
+1122), c19 (of net/api/conn.h), or plain numbers for RFC 9293. With --check the exit code says
+whether README.md holds this table; --names prints the names alone, file by file.
 """
 import collections
 import pathlib
