@@ -386,6 +386,42 @@ static void a_scale_beyond_14_is_14_rfc7323_2_3(void **state)
     talk_end(t);
 }
 
+/* Hashes are keyed; here the script knows the key, as nobody should. */
+static void handshakes_that_clump_in_the_table_get_another_key_rfc4987_2(void **state)
+{
+    enum { FLOWS = 100 };
+    struct talk *t = talk_listen(NULL);
+    struct tcp_table *table = &sim_stack(t->host)->tcp->table;
+    struct tcp_flow flow = {t->ends.host, t->ends.peer, be16_put(80), {0}};
+    uint32_t mask = table->mask, count = 0, iss[FLOWS];
+    uint16_t ports[FLOWS];
+    uint64_t key = table->key[1];
+    for (uint32_t port = 1; port < 65536 && count < FLOWS; port++) {
+        flow.remote_port = be16_put((uint16_t)port);
+        if ((table_hash(table, &flow) & mask) == 0)
+            ports[count++] = (uint16_t)port;
+    }
+    assert_int_equal(count, FLOWS);
+    for (uint32_t i = 0; i < FLOWS; i++) {
+        t->peer_port = ports[i];
+        t->host_iss_known = false;
+        say(t, "S", 0, 0, 0);
+        hear(t, "SA", 0, 1, 0);
+        iss[i] = t->host_iss;
+    }
+    assert_int_equal(sim_stack(t->host)->tcp->count.rekeys, 1);
+    assert_int_not_equal(table->key[1], key);
+    assert_true(table->chain_longest <= TABLE_CHAIN_MAX);
+    assert_int_equal(table->count, FLOWS);
+    for (uint32_t i = 0; i < FLOWS; i++) { /* nobody was lost */
+        t->peer_port = ports[i];
+        t->host_iss = iss[i];
+        say(t, "A", 1, 1, 0);
+    }
+    assert_int_equal(t->opens, FLOWS);
+    talk_end(t);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -417,6 +453,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_mss_leaves_room_for_the_headers_rfc6691),
         cmocka_unit_test(a_tiny_mss_is_not_believed_1122_4_2_2_6),
         cmocka_unit_test(a_scale_beyond_14_is_14_rfc7323_2_3),
+        cmocka_unit_test(handshakes_that_clump_in_the_table_get_another_key_rfc4987_2),
     };
     return run_scripts(tests, argc, argv);
 }

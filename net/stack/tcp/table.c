@@ -31,11 +31,16 @@ static struct table_bucket *new_buckets(uint32_t count)
     return leat_heap_calloc_aligned(count * sizeof(struct table_bucket), 64);
 }
 
+static void set_key(struct tcp_table *t, const uint64_t key[4])
+{
+    memcpy(t->key, key, sizeof(t->key));
+    t->key[0] |= 1;
+}
+
 int table_init(struct tcp_table *t, const uint64_t key[4])
 {
     *t = (struct tcp_table){.mask = BUCKETS_MIN - 1};
-    memcpy(t->key, key, sizeof(t->key));
-    t->key[0] |= 1;
+    set_key(t, key);
     t->buckets = new_buckets(BUCKETS_MIN);
     return t->buckets == NULL ? -ENOMEM : 0;
 }
@@ -209,6 +214,27 @@ void table_replace(struct tcp_table *t, uint32_t hash, uint32_t from, uint32_t t
     CHECK(pair != NULL);
     t->change_count++;
     pair->reference = to;
+}
+
+int table_rekey(struct tcp_table *t, const uint64_t key[4])
+{
+    /* an overflow bucket is made for at least seven pairs */
+    uint32_t overflow_count = t->count / 7 + 1;
+    struct table_bucket *buckets = new_buckets(t->mask + 1);
+    struct table_bucket *overflow = new_buckets(overflow_count);
+    if (buckets == NULL || overflow == NULL) {
+        leat_heap_free(buckets);
+        leat_heap_free(overflow);
+        return -ENOMEM;
+    }
+    table_fini(t);
+    *t = (struct tcp_table){.buckets = buckets,
+                            .overflow = overflow,
+                            .overflow_capacity = overflow_count,
+                            .mask = t->mask,
+                            .change_count = t->change_count + 1};
+    set_key(t, key);
+    return 0;
 }
 
 static uint32_t recount_bucket(const struct tcp_table *t, const struct table_bucket *b)

@@ -3,8 +3,8 @@
  * Buckets of one cache line hold eight {hash, reference} pairs; a full bucket's last pair becomes a
  * link to an overflow bucket. The table doubles when it is three quarters full, two buckets a step,
  * so that no insertion pays for all. The hash is keyed: who does not know the key cannot make
- * chains; a chain that grows past TABLE_CHAIN_MAX all the same is counted, and the owner may give
- * another key (table_rekey). One core's. */
+ * chains. One that grows past TABLE_CHAIN_MAX buckets all the same shows that somebody does: the
+ * owner gives the table another key. One core's. */
 #ifndef LEAT_TCP_TABLE_H
 #define LEAT_TCP_TABLE_H
 
@@ -21,7 +21,7 @@ enum tcp_kind { KIND_NONE, KIND_CONN, KIND_EMBRYO, KIND_TIME_WAIT };
 
 struct table_pair {
     uint32_t hash;
-    uint32_t reference; /* 0: empty; kind in the upper two bits, index below; TABLE_LINK */
+    uint32_t reference; /* 0: empty; kind in the upper two bits, index below */
 };
 
 struct table_bucket {
@@ -71,6 +71,14 @@ int table_insert(struct tcp_table *table, uint32_t hash, uint32_t reference);
 void table_remove(struct tcp_table *table, uint32_t hash, uint32_t reference);
 /* Another reference takes its place. */
 void table_replace(struct tcp_table *table, uint32_t hash, uint32_t from, uint32_t to);
+/* Whether the hashes no longer spread. */
+static inline bool table_is_clumped(const struct tcp_table *table)
+{
+    return table->chain_longest > TABLE_CHAIN_MAX && table->count < (table->mask + 1) * 8;
+}
+/* Empties the table and gives it another key. As many references as it had can be inserted again
+ * without failing. Returns 0, or -ENOMEM: all is as it was. */
+int table_rekey(struct tcp_table *table, const uint64_t key[4]);
 /* Counts by walking over all. */
 uint32_t table_recount(const struct tcp_table *table);
 

@@ -159,6 +159,8 @@ void tcp_flush(struct stack_tcp *t)
 {
     struct tcp_work *w = t->dirty_first, *next, **last = t->dirty_last;
     bool is_blocked = false;
+    if (unlikely(table_is_clumped(&t->table)))
+        tcp_rekey(t);
     t->dirty_first = NULL;
     t->dirty_last = &t->dirty_first;
     for (; w != NULL && !is_blocked; w = next) {

@@ -371,6 +371,7 @@ struct tcp_pool {
     X(dup_acks)                                                                                    \
     X(slow_readers)                                                                                \
     X(time_waits)                                                                                  \
+    X(rekeys)                                                                                      \
     X(time_wait_reused)                                                                            \
     X(icmp_too_big)
 
@@ -388,6 +389,7 @@ struct stack_tcp {
     uint32_t now_ms;
     struct slots conns;
     struct tcp_table table;
+    uint32_t rekeyed_ms;
     struct tcp_work *dirty_first, **dirty_last;
     struct tcp_work *deliver_first, **deliver_last; /* those that want it: all are dirty, too */
     bool in_burst, pended, close_pended;
@@ -587,6 +589,9 @@ void tcp_later_drop(struct stack_tcp *t, struct tcp_work *w);
 void tcp_later_advance(struct stack_tcp *t, struct tcp_conn *c);
 bool tcp_has_numbers_for(const struct tcp_conn *c, uint64_t bytes);
 int tcp_reader_ready(struct stack_tcp *t); /* 0, or -errno with a sentence */
+
+/* rekey.c */
+void tcp_rekey(struct stack_tcp *t);
 
 /* listen.c: listeners, embryos, cookies */
 struct tcp_listener *tcp_find_listener(struct stack_tcp *t, const struct ip_addr *ip,
