@@ -25,8 +25,10 @@ static void check(struct sim *sim, void *arg)
     if (++p->instants % CHECK_EVERY != 0)
         return;
     (void)sim;
-    sim_check_host(p->server);
-    sim_check_host(p->client);
+    for (uint32_t i = 0; i < p->core_count; i++) {
+        sim_check_host(sim_core(p->server, i));
+        sim_check_host(sim_core(p->client, i));
+    }
     check_work(p);
 }
 
@@ -67,12 +69,17 @@ static void check_finished(struct play *p)
 static struct sim_host *make_host(struct play *p, const struct sim_link *named)
 {
     struct sim_host_options o = {.kind = SIM_STACK,
+                                 .core_count = p->core_count,
                                  .mtu_bytes = p->mtu_bytes,
                                  .buffer_bytes_max = p->shape.buffer_bytes_max};
     if (p->shape.mark_ppm != 0)
         o.ecn = (enum stack_ecn)below(p, 3);
     faults_draw_link(p, &o.link);
     faults_draw_port(p, &o.port);
+    if (p->core_count > 1) {
+        o.port.queue_count = 1 + (uint32_t)below(p, p->core_count);
+        o.port.rss = (enum sim_rss)below(p, 4);
+    }
     if (p->has_named_faults) {
         memcpy(o.link.list, named->list, sizeof(named->list));
         o.link.list_count = named->list_count;
@@ -88,6 +95,12 @@ static void listen_at(struct play *p, struct sim_host *host)
     sim_enter(host);
     CHECK(leat_listen(sim_loop(host), &at, &listen, &flow_server_ops, p, &listener) == 0);
     sim_leave(host);
+}
+
+static void listen_on_cores(struct play *p, struct sim_host *host)
+{
+    for (uint32_t i = 0; i < p->core_count; i++)
+        listen_at(p, sim_core(host, i));
 }
 
 static void draw_pattern(struct play *p)
@@ -111,6 +124,7 @@ static void begin(struct play *p, const char *faults)
     if (p->v6 && p->mtu_bytes < 1280)
         p->mtu_bytes = 1280;
     draw_pattern(p);
+    p->core_count = p->shape.cores_max > 1 ? 2 + (uint32_t)below(p, p->shape.cores_max - 1) : 1;
     p->server = make_host(p, &server);
     p->client = make_host(p, &client);
     p->options = (struct leat_conn_options){.linger_ns = 1000 * LEAT_NS_PER_S,
@@ -121,8 +135,8 @@ static void begin(struct play *p, const char *faults)
                                                                 ? p->shape.keepalive_ns
                                                                 : 60 * LEAT_NS_PER_S,
                                             .nagle = sim_chance(p->sim, 300000)};
-    listen_at(p, p->server);
-    listen_at(p, p->client);
+    listen_on_cores(p, p->server);
+    listen_on_cores(p, p->client);
     p->flow_count = p->shape.flow_count;
     CHECK(p->flow_count >= PLAY_FLOWS_MIN && p->flow_count <= FLOWS_MAX);
     for (unsigned i = 0; i < p->flow_count; i++)
@@ -133,8 +147,9 @@ static void begin(struct play *p, const char *faults)
 
 static void collect(struct play *p, struct play_result *r)
 {
-    for (unsigned i = 0; i < 2; i++) {
-        const struct tcp_counters *n = &sim_stack(i ? p->client : p->server)->tcp->count;
+    for (unsigned i = 0; i < 2 * p->core_count; i++) {
+        struct sim_host *host = sim_core(i % 2 ? p->client : p->server, i / 2);
+        const struct tcp_counters *n = &sim_stack(host)->tcp->count;
         r->retransmitted += n->retransmitted;
         r->rtos += n->rtos;
         r->undone += n->undone;
@@ -162,8 +177,10 @@ static void rest(struct play *p)
 {
     sim_set_check(p->sim, NULL, NULL);
     sim_run_for(p->sim, LEAT_NS_PER_S + 2 * TCP_TIME_WAIT_NS);
-    sim_check_rest(p->server);
-    sim_check_rest(p->client);
+    for (uint32_t i = 0; i < p->core_count; i++) {
+        sim_check_rest(sim_core(p->server, i));
+        sim_check_rest(sim_core(p->client, i));
+    }
 }
 
 static void run(struct play *p, struct play_result *r)

@@ -229,7 +229,7 @@ static struct ip_addr extra_ip(const struct play *p)
 
 enum door play_door(const struct flow *f)
 {
-    if (f->server.host == f->client.host)
+    if (f->is_looped)
         return DOOR_LOOPED;
     return f->uses_extra ? DOOR_EXTRA : DOOR_SERVER;
 }

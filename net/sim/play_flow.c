@@ -282,6 +282,7 @@ static void on_accept(leat_conn conn, void *user)
         (void)leat_conn_abort(conn);
         return;
     }
+    f->server.host = sim_core_now(p->sim);
     (void)leat_conn_set(conn, NULL, &f->server);
     on_open(conn, &f->server);
 }
@@ -319,15 +320,15 @@ void flow_start(struct sim *sim, void *flow)
     if (f->is_simultaneous)
         to.port = from.port;
     f->port = from.port;
-    sim_enter(p->client);
-    int result = leat_connect(sim_loop(p->client), &to, from.port != 0 ? &from : NULL, &p->options,
-                              &flow_client_ops, &f->client, &f->client.conn);
+    sim_enter(f->client.host);
+    int result = leat_connect(sim_loop(f->client.host), &to, from.port != 0 ? &from : NULL,
+                              &p->options, &flow_client_ops, &f->client, &f->client.conn);
     if (result == 0) {
         CHECK(leat_conn_local(f->client.conn, &local) == 0);
         f->port = local.port;
         p->by_port[play_door(f)][local.port] = (uint16_t)(f->number + 1);
     }
-    sim_leave(p->client);
+    sim_leave(f->client.host);
     if (result == -EADDRINUSE && p->shape.reuse) /* TIME_WAIT */
         sim_at(sim, sim_now(sim) + LEAT_NS_PER_S, flow_start, f);
     else if (result != 0)
@@ -354,8 +355,10 @@ static void draw_ends(struct play *p, struct flow *f)
     if (sim_chance(p->sim, p->shape.close_ppm))
         f->client.style = f->server.style = END_CLOSE;
     f->is_simultaneous = sim_chance(p->sim, p->shape.simultaneous_ppm);
-    if (!f->is_simultaneous && sim_chance(p->sim, p->shape.looped_ppm))
+    if (!f->is_simultaneous && sim_chance(p->sim, p->shape.looped_ppm)) {
+        f->is_looped = true;
         f->server.host = p->client;
+    }
     f->may_die = p->shape.vanish;
     f->uses_extra = p->shape.moves && sim_chance(p->sim, 500000);
     f->may_die |= f->uses_extra;
@@ -392,8 +395,9 @@ void flow_init(struct play *p, unsigned number)
     if (sim_chance(p->sim, 100000))
         down = 0;
     f->pattern = (uint32_t)below(p, PATTERN_PERIOD);
+    uint32_t core = p->core_count > 1 ? (uint32_t)below(p, p->core_count) : 0;
     f->client = (struct side){.flow = f,
-                              .host = p->client,
+                              .host = sim_core(p->client, core),
                               .is_client = true,
                               .to_send = up,
                               .to_receive = down};

@@ -49,6 +49,7 @@ struct flow {
     bool is_simultaneous; /* both ends connect */
     bool uses_extra;      /* the server's second address */
     bool is_slow_reader;
+    bool is_looped; /* the client's host is the server's too */
     uint32_t pause_ppm, hold_ppm, chunk_max, pattern;
     uint64_t pause_ns, think_ns;
     struct flow *next; /* of a chain that uses one port: begins when this one has closed */
@@ -61,6 +62,7 @@ enum door { DOOR_SERVER, DOOR_EXTRA, DOOR_LOOPED, DOOR_COUNT };
 struct shape {
     const char *name;
     unsigned flow_count;
+    uint32_t cores_max; /* of each host; 0: 1 */
     uint64_t up_max, down_max;
     uint32_t loss_ppm, burst_ppm, reorder_ppm, duplicate_ppm, corrupt_ppm, tamper_ppm;
     uint32_t mark_ppm, forge_ppm, forge_inside_ppm;
@@ -83,7 +85,7 @@ struct play {
     struct sim_host *server, *client;
     struct shape shape;
     bool v6, is_healed, has_named_faults;
-    uint32_t mtu_bytes;
+    uint32_t mtu_bytes, core_count;
     struct flow flows[FLOWS_MAX];
     unsigned flow_count, closed_count;
     uint16_t by_port[DOOR_COUNT][65536]; /* flow's number + 1, by the client's port */

@@ -213,6 +213,18 @@ static const struct shape shapes[] = {
      .mark_ppm = 300000,
      .rate = 200000000,
      .offload = true},
+    {.name = "cores", /* misdelivery: the port's queues, its hash, or both are wrong */
+     .flow_count = 80,
+     .cores_max = SIM_CORES_MAX,
+     .up_max = 40000,
+     .down_max = 40000,
+     .loss_ppm = 20000,
+     .any_order_ppm = 300000,
+     .looped_ppm = 150000,
+     .abort_ppm = 50000,
+     .tx_refuse_ppm = 20000,
+     .grant_refuse_ppm = 10000,
+     .hold_ppm = 50000},
     {.name = "many", .flow_count = 400, .up_max = 500, .down_max = 500, .loss_ppm = 20000},
 };
 

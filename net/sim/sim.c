@@ -89,6 +89,8 @@ static uint64_t host_next(const struct sim_host *host)
         return UINT64_MAX;
     if (host->is_kicked)
         return 0;
+    if (host->stack->steer != NULL && steer_has_work(host->stack))
+        return 0;
     uint64_t next = sim_port_next(host), nap = leat_loop_nap_ns(host->loop);
     uint64_t loop = nap == UINT64_MAX ? nap : host->sim->now_ns + nap;
     return next < loop ? next : loop;
@@ -105,6 +107,16 @@ uint64_t sim_next(const struct sim *sim)
     return next < sim->now_ns ? sim->now_ns : next;
 }
 
+/* What waits for another core to send it is offered again, as by a loop's nap. */
+static void note_relay(struct sim_host *host)
+{
+    const struct stack *s = host->stack;
+    bool is_waiting =
+        s->steer != NULL && (s->port != s->steer->port ? s->tx.queued > 0 : relay_is_blocked(s));
+    if (is_waiting && host->retry_ns > host->sim->now_ns + SIM_RETRY_NS)
+        host->retry_ns = host->sim->now_ns + SIM_RETRY_NS;
+}
+
 static bool run_host(struct sim_host *host)
 {
     struct sim *sim = host->sim;
@@ -114,6 +126,7 @@ static bool run_host(struct sim_host *host)
             host->retry_ns = UINT64_MAX;
         host->is_kicked = false;
         leat_loop_turn(host->loop, 0);
+        note_relay(host);
         if (++turns > SIM_TURNS_MAX) {
             sim_violation(sim, "host %u does not come to rest", host->number);
             return false;
@@ -184,14 +197,14 @@ static uint64_t clock_now(const struct leat_clock *clock)
 
 struct mac_addr sim_mac(const struct sim_host *host)
 {
-    return (struct mac_addr){{2, 0, 0, 0, 0, (uint8_t)host->number}};
+    return (struct mac_addr){{2, 0, 0, 0, 0, (uint8_t)host->leader->number}};
 }
 
 struct ip_addr sim_ip(const struct sim_host *host, bool v6)
 {
     if (v6)
-        return (struct ip_addr){{0xfd, [15] = (uint8_t)host->number}};
-    return ip_addr_v4(be32_put(0x0a000000u + host->number));
+        return (struct ip_addr){{0xfd, [15] = (uint8_t)host->leader->number}};
+    return ip_addr_v4(be32_put(0x0a000000u + host->leader->number));
 }
 
 struct leat_addr sim_addr(const struct sim_host *host, bool v6, uint16_t port)
@@ -218,14 +231,12 @@ static void port_init(struct sim_host *host)
     };
     struct mac_addr mac = sim_mac(host);
     memcpy(host->port.info.mac, &mac, sizeof(mac));
-    host->arrived_last = &host->arrived;
-    host->flights_last = &host->flights;
-    host->retry_ns = UINT64_MAX;
 }
 
-static bool start_stack(struct sim_host *host)
+static void start_stack(struct sim_host *host, const uint64_t seed[4])
 {
     struct sim *sim = host->sim;
+    struct steer *steer = host->leader->steer;
     struct leat_error error = {0};
     const struct leat_loop_options loop_options = {.index = host->number,
                                                    .clock = &sim->clock,
@@ -240,11 +251,16 @@ static bool start_stack(struct sim_host *host)
                               .autoconfigure = host->options.autoconfigure,
                               .ecn = host->options.ecn,
                               .reads_inline = true};
-    for (unsigned i = 0; i < 4; i++)
-        o.seed[i] = sim_random(sim);
+    memcpy(o.seed, seed, sizeof(o.seed));
     host->outer = leat_core_now;
     host->loop = leat_loop_new(&loop_options, &error);
     CHECK(host->loop != NULL);
+    if (steer != NULL) {
+        o.steer = steer;
+        o.core = host->core_index;
+        o.seed[2] += host->core_index;
+        o.port = steer_join(steer, o.core, host->loop, &o.queue, &error);
+    }
     host->source = stack_source_new(host->loop, &o, &error);
     CHECK(host->source != NULL);
     host->core = leat_core_now;
@@ -253,33 +269,71 @@ static bool start_stack(struct sim_host *host)
     CHECK(stack_add_address(host->stack, &v4, 24) == 0);
     CHECK(stack_add_address(host->stack, &v6, 64) == 0);
     leat_core_now = host->outer;
-    return true;
 }
 
-struct sim_host *sim_add_host(struct sim *sim, const struct sim_host_options *options)
+static struct sim_host *add_core(struct sim *sim, const struct sim_host_options *options)
 {
     CHECK(sim->host_count < SIM_HOSTS_MAX);
     struct sim_host *host = calloc(1, sizeof(*host));
     CHECK(host != NULL);
     host->sim = sim;
+    host->leader = host;
     host->options = *options;
     if (host->options.mtu_bytes == 0)
         host->options.mtu_bytes = 1500;
     host->number = sim->host_count + 1;
+    host->arrived_last = &host->arrived;
+    host->flights_last = &host->flights;
+    host->retry_ns = UINT64_MAX;
     sim->hosts[sim->host_count++] = host;
-    port_init(host);
-    if (options->kind == SIM_STACK)
-        start_stack(host);
     return host;
 }
 
-void sim_stop_host(struct sim_host *host)
+struct sim_host *sim_add_host(struct sim *sim, const struct sim_host_options *options)
+{
+    struct sim_host *host = add_core(sim, options);
+    uint64_t seed[4];
+    host->core_count = options->core_count != 0 ? options->core_count : 1;
+    CHECK(host->core_count <= SIM_CORES_MAX);
+    host->mates[0] = host;
+    for (uint32_t i = 1; i < host->core_count; i++) {
+        host->mates[i] = add_core(sim, options);
+        host->mates[i]->leader = host;
+        host->mates[i]->core_index = i;
+    }
+    port_init(host);
+    if (host->core_count > 1)
+        sim_cores_init(host);
+    for (unsigned i = 0; i < 4; i++)
+        seed[i] = options->kind == SIM_STACK ? sim_random(sim) : 0;
+    for (uint32_t i = 0; i < host->core_count && options->kind == SIM_STACK; i++)
+        start_stack(host->mates[i], seed);
+    return host;
+}
+
+struct sim_host *sim_core(struct sim_host *host, uint32_t i)
+{
+    CHECK(i < host->core_count);
+    return host->mates[i];
+}
+
+struct sim_host *sim_core_now(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->host_count; i++)
+        if (sim->hosts[i]->core == leat_core_now)
+            return sim->hosts[i];
+    return NULL;
+}
+
+static void stop_core(struct sim_host *host)
 {
     struct leat_buf_stats stats = {0};
     bool has_stack = host->source != NULL;
     sim_enter(host);
     if (has_stack)
         stack_source_free(host->source);
+    if (has_stack && host->leader->steer != NULL)
+        steer_leave(host->leader->steer, host->core_index);
     host->source = NULL;
     host->stack = NULL;
     sim_port_fini(host);
@@ -292,6 +346,32 @@ void sim_stop_host(struct sim_host *host)
         sim_violation(host->sim, "host %u keeps %u frames, %u heads and %llu buffers", host->number,
                       host->lent_count, host->head_count, (unsigned long long)stats.live_count);
     host->loop = NULL;
+}
+
+static void on_each_core(struct sim_host *host, void (*fn)(struct stack_source *source))
+{
+    for (uint32_t i = 0; i < host->core_count; i++) {
+        struct sim_host *core = host->mates[i];
+        if (core->source == NULL)
+            continue;
+        sim_enter_quietly(core);
+        fn(core->source);
+        sim_leave_quietly(core);
+    }
+}
+
+void sim_stop_host(struct sim_host *host)
+{
+    if (host != host->leader || host->core_count < 2) {
+        stop_core(host);
+        return;
+    }
+    on_each_core(host, stack_source_end);
+    on_each_core(host, stack_source_settle);
+    for (uint32_t i = 0; i < host->core_count; i++)
+        stop_core(host->mates[i]);
+    steer_free(host->steer);
+    host->steer = NULL;
 }
 
 void sim_kick(struct sim_host *host)
@@ -383,11 +463,14 @@ struct sim *sim_new(uint64_t seed, const char *pcap_path, struct leat_error *err
 
 unsigned sim_free(struct sim *sim)
 {
-    for (uint32_t i = 0; i < sim->host_count; i++) {
-        struct leat_loop *loop = sim->hosts[i]->loop;
-        sim_stop_host(sim->hosts[i]);
-        leat_loop_free(loop);
-    }
+    struct leat_loop *loops[SIM_HOSTS_MAX];
+    for (uint32_t i = 0; i < sim->host_count; i++)
+        loops[i] = sim->hosts[i]->loop;
+    for (uint32_t i = 0; i < sim->host_count; i++)
+        if (sim->hosts[i] == sim->hosts[i]->leader)
+            sim_stop_host(sim->hosts[i]);
+    for (uint32_t i = 0; i < sim->host_count; i++)
+        leat_loop_free(loops[i]);
     for (uint32_t i = 0; i < sim->host_count; i++)
         free(sim->hosts[i]);
     for (uint32_t i = 0; i < sim->event_count; i++)
@@ -411,8 +494,10 @@ void sim_heal(struct sim *sim)
         o->link = (struct sim_link){.delay_ns = o->link.delay_ns,
                                     .bits_per_second = o->link.bits_per_second,
                                     .queue_bytes_max = o->link.queue_bytes_max};
-        o->port =
-            (struct sim_port_options){.can = o->port.can, .completion_ns = o->port.completion_ns};
+        o->port = (struct sim_port_options){.can = o->port.can,
+                                            .completion_ns = o->port.completion_ns,
+                                            .queue_count = o->port.queue_count,
+                                            .rss = o->port.rss};
     }
 }
 

@@ -12,6 +12,9 @@
  * The clock jumps to the next event: a frame's arrival, a timer, a callback of sim_at. The same
  * seed and the same calls give the same world, bit for bit.
  *
+ * A host may have several cores, which share its port: each is a struct sim_host of its own, to be
+ * entered and looked at as such; link and port are the first one's, which is the host.
+ *
  * Every host's port obeys struct sim_link (what happens to frames that it sends) and struct
  * sim_port_options (what the port claims and how it misbehaves). The port checks that nothing in
  * flight is edited, and counts what it lent out; sim_free reports what never came back. */
@@ -24,7 +27,8 @@
 #include "net/port/port.h"
 #include "net/stack/stack.h"
 
-#define SIM_HOSTS_MAX      16
+#define SIM_HOSTS_MAX      16 /* cores counted */
+#define SIM_CORES_MAX      4  /* of a host */
 #define SIM_FAULT_LIST_MAX 64
 #define SIM_FRAME_BYTES    (9000 + 18)
 #define SIM_TURNS_MAX      100000 /* of one host at one instant: more is a livelock */
@@ -69,6 +73,14 @@ enum sim_lie {
     SIM_LIE_SCATTER = 32,    /* the last piece of a frame never comes */
 };
 
+/* What the port says of receive-side scaling, and what it does. */
+enum sim_rss {
+    SIM_RSS_NONE, /* it claims nothing, and puts each frame into any queue */
+    SIM_RSS_TRUE,
+    SIM_RSS_OTHER_KEY,   /* it claims it, and hashes with another key */
+    SIM_RSS_OTHER_QUEUE, /* ... and puts each frame into any queue */
+};
+
 struct sim_port_options {
     uint32_t can;              /* enum leat_port_can, honoured but for lies */
     uint32_t lies;             /* enum sim_lie */
@@ -77,11 +89,14 @@ struct sim_port_options {
     uint32_t tx_refuse_ppm;    /* transmit takes nothing */
     uint32_t grant_refuse_ppm; /* grant gives nothing */
     uint64_t completion_ns;    /* how long the hardware keeps references */
+    uint32_t queue_count;      /* of a host with several cores; 0: one for each */
+    enum sim_rss rss;
 };
 
 struct sim_host_options {
     enum sim_kind kind;
-    uint32_t mtu_bytes; /* 0: 1500 */
+    uint32_t core_count; /* 0: 1 */
+    uint32_t mtu_bytes;  /* 0: 1500 */
     uint64_t buffer_bytes_max;
     struct sim_link link;
     struct sim_port_options port;
@@ -105,6 +120,10 @@ struct sim *sim_new(uint64_t seed, const char *pcap_path, struct leat_error *err
 unsigned sim_free(struct sim *sim);
 
 struct sim_host *sim_add_host(struct sim *sim, const struct sim_host_options *options);
+/* Core number i of a host; 0 is the host. */
+struct sim_host *sim_core(struct sim_host *host, uint32_t i);
+/* The core that is entered, or whose turn it is. */
+struct sim_host *sim_core_now(struct sim *sim);
 struct leat_loop *sim_loop(struct sim_host *host);
 struct stack *sim_stack(struct sim_host *host);
 struct sim_link *sim_link(struct sim_host *host); /* may be changed at any time */
@@ -123,7 +142,8 @@ void sim_leave_quietly(struct sim_host *host);
 
 /* Its loop has a turn next, even if it seems idle. */
 void sim_kick(struct sim_host *host);
-/* Ends its stack and its port; its loop is the caller's from now on, to be freed. */
+/* Ends its stack and its port, on all of its cores or on one that is not the first; the loops are
+ * the caller's from now on, to be freed. */
 void sim_stop_host(struct sim_host *host);
 
 /* A frame reaches host now, past every link. */

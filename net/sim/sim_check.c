@@ -7,12 +7,17 @@
 static const char *invalid_port(const struct sim_host *host)
 {
     const struct stack *s = host->stack;
-    if (s->count.rx_packets != host->stats.rx_count)
+    struct leat_port_stats stats;
+    s->port->ops->stats(s->port, s->queue, &stats);
+    if (s->count.rx_packets != stats.rx_count)
         return "the stack and its port count different numbers of frames received";
-    if (s->count.tx_packets != host->stats.tx_count + s->tx.queued)
+    if (s->count.tx_packets != stats.tx_count + s->tx.queued)
         return "packets were committed and neither sent nor kept";
-    /* between bursts a frame is kept for a connection, or not at all */
-    if (host->lent_count > s->tcp->rxs.live_count)
+    /* between bursts a frame is kept for a connection, is at another core, or not at all */
+    uint32_t kept = s->tcp->rxs.live_count;
+    for (uint32_t i = 0; i < host->leader->core_count && s->steer != NULL; i++)
+        kept += s->steer->cores[host->core_index].lent[i];
+    if (host->lent_count > kept)
         return "frames of the port were kept by nobody";
     return NULL;
 }
@@ -33,6 +38,8 @@ void sim_check_host(struct sim_host *host)
     const char *sentence = tcp_invalid_counts(t);
     if (sentence == NULL)
         sentence = invalid_port(host);
+    if (sentence == NULL)
+        sentence = sim_cores_invalid(host);
     if (sentence != NULL)
         sim_violation(host->sim, "host %u: %s", host->number, sentence);
     sim_leave_quietly(host);
@@ -52,7 +59,10 @@ static const char *restless(const struct sim_host *host, const struct leat_buf_s
         return "works, chunks, ranges or received buffers are left";
     if (host->lent_count != 0)
         return "frames of the port were not given back";
-    if (host->head_count != s->tx.granted + s->tx.queued + s->tx.spared_count)
+    if (s->steer != NULL && steer_has_work(s))
+        return "something lies in a ring between cores";
+    uint32_t heads = s->tx.granted + s->tx.queued + s->tx.spared_count;
+    if (s->port == &host->leader->port && host->head_count != heads)
         return "heads of the port were not given back";
     return buffers->live_count != 0 ? "buffers are left" : NULL;
 }

@@ -5,12 +5,15 @@
 
 #include "net/sim/sim.h"
 #include "net/stack/source.h"
+#include "net/stack/steer.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/rng.h"
 
-#define SIM_QUEUES   2
-#define SIM_BURST_NS (100 * LEAT_NS_PER_MS) /* of losses: no longer, whoever sends */
-#define SIM_QUEUE    1 /* the stack's: not the one that a forgotten number names */
+#define SIM_QUEUES    2
+#define SIM_RSS_TABLE 128
+#define SIM_RETRY_NS  (20 * LEAT_NS_PER_US)  /* until refused output is tried again */
+#define SIM_BURST_NS  (100 * LEAT_NS_PER_MS) /* of losses: no longer, whoever sends */
+#define SIM_QUEUE     1 /* the stack's: not the one that a forgotten number names */
 
 struct sim_event {
     uint64_t at_ns, order;
@@ -31,7 +34,8 @@ struct sim_flight {
 struct sim_arrived {
     struct sim_arrived *next;
     uint64_t at_ns;
-    uint32_t length_bytes;
+    uint32_t length_bytes, rss_hash;
+    bool is_hashed;
     uint8_t *bytes;
 };
 
@@ -39,7 +43,14 @@ struct sim_host {
     struct leat_port port; /* first */
     struct sim *sim;
     struct sim_host_options options;
-    uint32_t number; /* from 1 */
+    uint32_t number;         /* from 1 */
+    struct sim_host *leader; /* the host: the first core's, which has the rest of this paragraph */
+    struct sim_host *mates[SIM_CORES_MAX];
+    uint32_t core_count, core_index;
+    struct steer *steer; /* NULL: one core */
+    uint8_t rss_key[OWNER_KEY_BYTES];
+    uint16_t rss_table[SIM_RSS_TABLE];
+
     struct leat_loop *loop;
     struct leat_core *core, *outer;
     struct stack *stack;
@@ -79,6 +90,12 @@ extern const struct leat_port_ops sim_port_ops;
 void sim_port_deliver(struct sim_host *host, const uint8_t *bytes, uint32_t length_bytes);
 void sim_port_fini(struct sim_host *host);
 uint64_t sim_port_next(const struct sim_host *host);
+
+/* sim_cores.c */
+void sim_cores_init(struct sim_host *leader);
+struct sim_host *sim_cores_receiver(struct sim_host *leader, struct sim_arrived *arrived);
+void sim_cores_check_sent(struct sim_host *host, const uint8_t *frame, uint32_t length_bytes);
+const char *sim_cores_invalid(const struct sim_host *host); /* NULL: all is well */
 
 /* sim_wire.c */
 void sim_wire_send(struct sim_host *from, const uint8_t *bytes, uint32_t length_bytes);

@@ -8,9 +8,11 @@
 
 #define PIECE_BYTES 500 /* of a scattered frame */
 
-static struct sim_host *host_of(struct leat_port *port)
+/* The port is the host's; each queue's state is its core's. */
+static struct sim_host *host_of(struct leat_port *port, unsigned queue)
 {
-    return (struct sim_host *)port;
+    struct sim_host *leader = (struct sim_host *)port;
+    return leader->core_count > 1 && queue < leader->core_count ? leader->mates[queue] : leader;
 }
 
 /* ---- receiving ---- */
@@ -18,16 +20,20 @@ static struct sim_host *host_of(struct leat_port *port)
 void sim_port_deliver(struct sim_host *host, const uint8_t *bytes, uint32_t length)
 {
     const struct sim_port_options *o = &host->options.port;
-    if (o->rx_buffers_max != 0 && host->lent_count + host->arrived_count >= o->rx_buffers_max) {
-        host->stats.drops[LEAT_PORT_DROP_RX_NO_BUFFER]++;
-        return;
-    }
     struct sim_arrived *a = malloc(sizeof(*a));
     CHECK(a != NULL);
     *a = (struct sim_arrived){.at_ns = host->sim->now_ns, .length_bytes = length};
     a->bytes = malloc(length);
     CHECK(a->bytes != NULL);
     memcpy(a->bytes, bytes, length);
+    if (host->core_count > 1)
+        host = sim_cores_receiver(host, a);
+    if (o->rx_buffers_max != 0 && host->lent_count + host->arrived_count >= o->rx_buffers_max) {
+        host->stats.drops[LEAT_PORT_DROP_RX_NO_BUFFER]++;
+        free(a->bytes);
+        free(a);
+        return;
+    }
     *host->arrived_last = a;
     host->arrived_last = &a->next;
     host->arrived_count++;
@@ -106,7 +112,10 @@ static void judge(const struct sim_host *host, struct leat_frame *f)
 /* Bug 19: each queue is one core's, and what one queue gave goes back to it. */
 static void check_queue(struct sim_host *host, unsigned queue)
 {
-    if (queue != SIM_QUEUE)
+    bool is_own = host->leader->core_count > 1
+                      ? queue == host->core_index && leat_core_now == host->core
+                      : queue == SIM_QUEUE;
+    if (!is_own)
         sim_violation(host->sim, "host %u used queue %u, which is not its own", host->number,
                       queue);
 }
@@ -142,7 +151,7 @@ static unsigned pieces_of(const struct sim_host *host, const struct sim_arrived 
 static unsigned sim_poll(struct leat_port *port, unsigned queue, struct leat_frame *frames,
                          unsigned count)
 {
-    struct sim_host *host = host_of(port);
+    struct sim_host *host = host_of(port, queue);
     unsigned taken = 0;
     check_queue(host, queue);
     while (host->arrived != NULL && taken < count) {
@@ -154,6 +163,8 @@ static unsigned sim_poll(struct leat_port *port, unsigned queue, struct leat_fra
                                .handle = a->bytes,
                                .length_bytes = a->length_bytes,
                                .buffer_bytes = 2048,
+                               .rss_hash = a->rss_hash,
+                               .flags = a->is_hashed ? LEAT_FRAME_HASHED : 0,
                                .queue = (uint8_t)queue};
         judge(host, &f);
         host->stats.rx_count++;
@@ -170,11 +181,12 @@ static unsigned sim_poll(struct leat_port *port, unsigned queue, struct leat_fra
 static void sim_release(struct leat_port *port, unsigned queue, void *const *handles,
                         unsigned count)
 {
-    check_queue(host_of(port), queue);
+    struct sim_host *host = host_of(port, queue);
+    check_queue(host, queue);
     for (unsigned i = 0; i < count; i++)
         free(handles[i]);
-    CHECK(host_of(port)->lent_count >= count);
-    host_of(port)->lent_count -= count;
+    CHECK(host->lent_count >= count);
+    host->lent_count -= count;
 }
 
 bool sim_take(struct sim_host *host, struct sim_frame *frame)
@@ -194,12 +206,12 @@ bool sim_take(struct sim_host *host, struct sim_frame *frame)
 static unsigned sim_grant(struct leat_port *port, unsigned queue, struct leat_packet *packets,
                           unsigned count)
 {
-    struct sim_host *host = host_of(port);
+    struct sim_host *host = host_of(port, queue);
     const struct sim_port_options *o = &host->options.port;
     unsigned given = 0;
     check_queue(host, queue);
     if (o->grant_refuse_ppm != 0 && sim_chance(host->sim, o->grant_refuse_ppm)) {
-        host->retry_ns = host->sim->now_ns + 20 * LEAT_NS_PER_US;
+        host->retry_ns = host->sim->now_ns + SIM_RETRY_NS;
         return 0;
     }
     while (given < count && (o->heads_max == 0 || host->head_count < o->heads_max)) {
@@ -214,10 +226,11 @@ static unsigned sim_grant(struct leat_port *port, unsigned queue, struct leat_pa
 static void sim_revoke(struct leat_port *port, unsigned queue, struct leat_packet *packets,
                        unsigned count)
 {
-    check_queue(host_of(port), queue);
+    struct sim_host *host = host_of(port, queue);
+    check_queue(host, queue);
     for (unsigned i = 0; i < count; i++)
         free(packets[i].handle);
-    host_of(port)->head_count -= count;
+    host->head_count -= count;
 }
 
 /* Eight bytes a step: any change of one of them changes the sum. */
@@ -257,7 +270,7 @@ static void complete(struct sim_host *host, struct sim_flight *f)
 
 static unsigned sim_reclaim(struct leat_port *port, unsigned queue)
 {
-    struct sim_host *host = host_of(port);
+    struct sim_host *host = host_of(port, queue);
     unsigned left = 0;
     check_queue(host, queue);
     while (host->flights != NULL && host->flights->done_ns <= host->sim->now_ns) {
@@ -296,7 +309,8 @@ static void put_on_wire(struct sim_host *host, const uint8_t *frame, uint32_t le
     bool lies = (host->options.port.lies & (SIM_LIE_TX_CHECKSUM | SIM_LIE_TX_IP)) != 0;
     if (!lies && l4_verdict(frame, length) == LEAT_VERDICT_BAD)
         sim_violation(host->sim, "host %u sent a wrong checksum", host->number);
-    sim_wire_send(host, frame, length);
+    sim_cores_check_sent(host, frame, length);
+    sim_wire_send(host->leader, frame, length);
 }
 
 static void send_plain(struct sim_host *host, const struct leat_packet *p, uint8_t *frame,
@@ -365,7 +379,7 @@ static void send(struct sim_host *host, const struct leat_packet *p)
         send_segments(host, p, bytes, length);
     else if (p->flags & LEAT_PACKET_TSO)
         ; /* swallowed */
-    else if (length > host->port.info.mtu_bytes_max + 18u)
+    else if (length > host->leader->port.info.mtu_bytes_max + 18u)
         sim_violation(host->sim, "host %u sent a frame of %u bytes", host->number, length);
     else
         send_plain(host, p, bytes, length);
@@ -387,13 +401,13 @@ static void check_backlog(struct sim_host *host)
 static unsigned sim_transmit_burst(struct leat_port *port, unsigned queue,
                                    struct leat_packet *packets, unsigned count)
 {
-    struct sim_host *host = host_of(port);
+    struct sim_host *host = host_of(port, queue);
     const struct sim_port_options *o = &host->options.port;
     check_queue(host, queue);
     check_backlog(host);
     if (o->tx_refuse_ppm != 0 && sim_chance(host->sim, o->tx_refuse_ppm)) {
         count = (unsigned)sim_random_below(host->sim, count);
-        host->retry_ns = host->sim->now_ns + 20 * LEAT_NS_PER_US;
+        host->retry_ns = host->sim->now_ns + SIM_RETRY_NS;
     }
     for (unsigned i = 0; i < count; i++) {
         struct sim_flight *f = malloc(sizeof(*f));
@@ -419,24 +433,24 @@ uint64_t sim_port_next(const struct sim_host *host)
 
 static void sim_arm(struct leat_port *port, unsigned queue, struct leat_port_nap *nap)
 {
-    check_queue(host_of(port), queue);
-    *nap = (struct leat_port_nap){host_of(port)->arrived != NULL, -1, UINT64_MAX};
+    struct sim_host *host = host_of(port, queue);
+    check_queue(host, queue);
+    *nap = (struct leat_port_nap){host->arrived != NULL, -1, UINT64_MAX};
 }
 
 static void sim_disarm(struct leat_port *port, unsigned queue)
 {
-    check_queue(host_of(port), queue);
-    (void)port;
+    check_queue(host_of(port, queue), queue);
 }
 
 static void sim_get_link(struct leat_port *port, struct leat_link *link)
 {
-    *link = (struct leat_link){.up = !host_of(port)->options.link.down};
+    *link = (struct leat_link){.up = !host_of(port, 0)->options.link.down};
 }
 
 static void sim_stats(struct leat_port *port, unsigned queue, struct leat_port_stats *stats)
 {
-    struct sim_host *host = host_of(port);
+    struct sim_host *host = host_of(port, queue);
     check_queue(host, queue);
     *stats = host->stats;
     stats->rx_held_count = host->lent_count;

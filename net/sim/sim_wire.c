@@ -111,7 +111,8 @@ void sim_wire_deliver(struct sim_host *from, const uint8_t *bytes, uint32_t leng
     for (uint32_t i = 0; i < sim->host_count; i++) {
         struct sim_host *to = sim->hosts[i];
         struct mac_addr mac = sim_mac(to);
-        if (to != from && ((bytes[0] & 1) != 0 || memcmp(bytes, &mac, sizeof(mac)) == 0))
+        if (to == to->leader && to != from &&
+            ((bytes[0] & 1) != 0 || memcmp(bytes, &mac, sizeof(mac)) == 0))
             sim_wire_arrive(to, bytes, length, at);
     }
 }

@@ -217,6 +217,8 @@ static bool send_copy(struct stack *s, const struct leat_packet *from)
 
 void relay_serve(struct stack *s)
 {
+    bool *is_blocked = &s->steer->cores[s->core].is_blocked;
+    *is_blocked = false;
     for (uint32_t core = s->core + s->steer->queue_count; core < s->steer->core_count;
          core += s->steer->queue_count) {
         struct relay *r = client(s, core);
@@ -224,15 +226,20 @@ void relay_serve(struct stack *s)
         while (done < ready &&
                send_copy(s, &r->packets[(r->ring.head_local + done) & r->ring.mask]))
             done++;
+        *is_blocked |= done < ready;
         if (done > 0)
             ring_release(&r->ring, done);
     }
 }
 
-/* Not while there is no room: then the backlog is tried again. */
+bool relay_is_blocked(const struct stack *s)
+{
+    return s->steer->cores[s->core].is_blocked;
+}
+
 bool relay_is_waiting(const struct stack *s)
 {
-    if (tx_room(s, TX_DATA) == 0)
+    if (relay_is_blocked(s))
         return false;
     for (uint32_t core = s->core + s->steer->queue_count; core < s->steer->core_count;
          core += s->steer->queue_count) {

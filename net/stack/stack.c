@@ -271,6 +271,8 @@ bool stack_flush(struct stack *s, uint64_t now_ns)
     remains = udp_flushed(s) || remains;
     send_released(s);
     s->port->ops->reclaim(s->port, s->queue);
+    if (unlikely(s->steer != NULL))
+        remains = relay_is_blocked(s) || remains;
     return remains || s->looped_count > 0 || (s->tcp != NULL && s->tcp->dirty_first != NULL);
 }
 

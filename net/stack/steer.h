@@ -79,6 +79,7 @@ struct steer_core {
     _Alignas(RING_LINE_BYTES) uint32_t lent[STEER_CORES_MAX]; /* its own: buffers at others */
     uint32_t next_from;                                       /* its own: who is looked at first */
     uint32_t rss_right_count;                                 /* its own */
+    bool is_blocked; /* its own: there was no room for what others want sent */
 };
 
 struct steer {
@@ -153,6 +154,8 @@ void relay_free(struct relay *relay);
 struct leat_port *relay_port(struct relay *relay);
 /* On the core of a queue: sends what others have left. */
 void relay_serve(struct stack *s);
+/* Something waits that could be sent; something waits that could not: to be tried again soon. */
 bool relay_is_waiting(const struct stack *s);
+bool relay_is_blocked(const struct stack *s);
 
 #endif

@@ -33,6 +33,7 @@ struct udp_peer;
 struct contract_transport {
     const char *name;
     const char *skips; /* names of clauses that mean nothing to it: left out; NULL: none */
+    const char *only;  /* names of the clauses that it is for; NULL: all */
     int (*open)(struct world *w);
     void (*close)(struct world *w); /* again: nothing happens */
     void (*free_shared)(void *shared);
@@ -64,6 +65,8 @@ struct contract_transport {
 };
 
 extern const struct contract_transport contract_epoll, contract_uring, contract_stack;
+/* The stack on a host of two cores: what world_beside is for. */
+extern const struct contract_transport contract_stack_cores;
 
 struct world {
     const struct contract_transport *transport;

@@ -11,6 +11,7 @@
 struct net {
     struct sim *sim;
     struct sim_host *host, *far;
+    uint32_t core_count; /* of host */
     struct peer *peers;
     struct udp_peer *udp_peers;
 };
@@ -180,15 +181,18 @@ static void stack_udp_close(struct udp_peer *p)
 
 /* ---- the world ---- */
 
-static int stack_open(struct world *w)
+static int open_host(struct world *w, uint32_t core_count)
 {
     struct net *net = calloc(1, sizeof(*net));
     assert_non_null(net);
     struct sim_host_options options = {.kind = SIM_STACK,
+                                       .core_count = core_count,
                                        .link.delay_ns = 1000,
                                        .buffer_bytes_max = CONTRACT_BUFFER_BYTES};
     net->sim = sim_new(1, NULL, NULL);
+    net->core_count = core_count;
     net->host = sim_add_host(net->sim, &options);
+    options.core_count = 1;
     net->far = sim_add_host(net->sim, &options);
     w->shared = net;
     w->loop = sim_loop(net->host);
@@ -200,6 +204,24 @@ static int stack_open(struct world *w)
     return 0;
 }
 
+static int stack_open(struct world *w)
+{
+    return open_host(w, 1);
+}
+
+/* The second world is the second core. */
+static int cores_open(struct world *w)
+{
+    struct net *net = w->shared;
+    if (net == NULL)
+        return open_host(w, 2);
+    w->loop = sim_loop(sim_core(net->host, 1));
+    w->any = sim_addr(net->host, false, 0);
+    w->any6 = sim_addr(net->host, true, 0);
+    sim_enter(sim_core(net->host, 1));
+    return 0;
+}
+
 static struct net *net_of(struct world *w)
 {
     return w->shared;
@@ -208,7 +230,8 @@ static struct net *net_of(struct world *w)
 static void stack_step(struct world *w, uint64_t nap_ns)
 {
     struct net *net = net_of(w);
-    sim_kick(net->host);
+    for (uint32_t i = 0; i < net->core_count; i++)
+        sim_kick(sim_core(net->host, i));
     sim_kick(net->far);
     sim_run_for(net->sim, nap_ns + 10 * LEAT_NS_PER_US);
 }
@@ -354,30 +377,42 @@ static void stack_stall(struct world *w, bool stalls)
     sim_port(net_of(w)->host)->grant_refuse_ppm = stalls ? 1000000 : 0;
 }
 
+/* Of a host of two cores: one core ends alone, or the host with all that is left. */
+static void cores_close(struct world *w)
+{
+    struct net *net = net_of(w);
+    if (w->core_index != 0)
+        sim_stop_host(sim_core(net->host, 1));
+    else
+        stack_close(w);
+}
+
+#define STACK_FUNCTIONS                                                                            \
+    .free_shared = stack_free_shared, .step = stack_step, .peer_connect = stack_peer_connect,      \
+    .peer_listen = stack_peer_listen, .peer_accept = stack_peer_accept,                            \
+    .peer_send = stack_peer_send, .peer_receive = stack_peer_receive, .peer_end = stack_peer_end,  \
+    .peer_reset = stack_peer_reset, .peer_close = stack_peer_close,                                \
+    .black_hole = stack_black_hole, .udp_peer = stack_udp_peer, .udp_send = stack_udp_send,        \
+    .udp_receive = stack_udp_receive, .udp_close = stack_udp_close, .stall = stack_stall,          \
+    .second_address = "10.0.0.77:0"
+
 const struct contract_transport contract_stack = {
     .name = "stack",
-    /* c22: a handshake that nobody accepted is no connection yet; c24, c25: cores of one host;
+    /* c22: a handshake that nobody accepted is no connection yet; c24, c25, u05: see stack-cores;
      * c26: its peers listen on another host's addresses */
     .skips = "c22_a_closed_listener_leaves_its_connections c24_each_core_listens_once "
              "c25_a_free_port_is_the_same_for_all_cores c26_addresses_that_cannot_be "
              "u05_each_core_binds_once u05_a_free_port_is_the_same_for_all_cores",
     .open = stack_open,
     .close = stack_close,
-    .free_shared = stack_free_shared,
-    .step = stack_step,
-    .peer_connect = stack_peer_connect,
-    .peer_listen = stack_peer_listen,
-    .peer_accept = stack_peer_accept,
-    .peer_send = stack_peer_send,
-    .peer_receive = stack_peer_receive,
-    .peer_end = stack_peer_end,
-    .peer_reset = stack_peer_reset,
-    .peer_close = stack_peer_close,
-    .black_hole = stack_black_hole,
-    .udp_peer = stack_udp_peer,
-    .udp_send = stack_udp_send,
-    .udp_receive = stack_udp_receive,
-    .udp_close = stack_udp_close,
-    .stall = stack_stall,
-    .second_address = "10.0.0.77:0",
+    STACK_FUNCTIONS,
+};
+
+const struct contract_transport contract_stack_cores = {
+    .name = "stack-cores",
+    .only = "c24_each_core_listens_once c25_a_free_port_is_the_same_for_all_cores "
+            "u05_a_free_port_is_the_same_for_all_cores",
+    .open = cores_open,
+    .close = cores_close,
+    STACK_FUNCTIONS,
 };
