@@ -1,0 +1,400 @@
+/* Conversations with a host of several cores whose port puts each frame into any queue. */
+#include "net/sim/sim_internal.h"
+#include "test/script/frame.h"
+#include "test/script/scripts.h"
+
+#include <leat/conn.h>
+#include <leat/udp.h>
+
+#define CORES 4
+
+struct world {
+    struct sim *sim;
+    struct sim_host *host, *peer;
+    struct ends v4;
+};
+
+static struct world begin(enum sim_rss rss, bool probe)
+{
+    struct world w = {0};
+    w.sim = sim_new(1, NULL, NULL);
+    w.host = sim_add_host(w.sim, &(struct sim_host_options){.kind = SIM_STACK,
+                                                            .core_count = CORES,
+                                                            .port.queue_count = 3,
+                                                            .port.rss = rss,
+                                                            .probe_addresses = probe});
+    w.peer = sim_add_host(w.sim, &(struct sim_host_options){.kind = SIM_PUPPET});
+    w.v4 = ends_of(w.host, w.peer, false);
+    return w;
+}
+
+static void forget(struct world *w)
+{
+    struct sim_frame f;
+    while (sim_take(w->peer, &f)) {
+    }
+}
+
+static void end(struct world *w)
+{
+    for (uint32_t i = 0; i < CORES; i++)
+        sim_check_host(sim_core(w->host, i));
+    assert_string_equal(sim_violation_sentence(w->sim), "");
+    assert_int_equal(sim_free(w->sim), 0);
+}
+
+static void say(struct world *w, const struct frame *f)
+{
+    sim_transmit(w->peer, f->bytes, f->length);
+    sim_run_for(w->sim, LEAT_NS_PER_MS);
+}
+
+static struct stack *stack_of(struct world *w, uint32_t core)
+{
+    return sim_stack(sim_core(w->host, core));
+}
+
+/* The next frame of a type; others are passed over. */
+static struct sim_frame hear(struct world *w, uint16_t type)
+{
+    struct sim_frame f;
+    do
+        assert_true(sim_take(w->peer, &f));
+    while (!is_type(&f, type));
+    return f;
+}
+
+static void introduce(struct world *w)
+{
+    struct frame f;
+    frame_arp(&f, ARP_REQUEST, &w->v4);
+    say(w, &f);
+    (void)hear(w, ETHERTYPE_ARP);
+    forget(w);
+}
+
+/* ---- the application: one connection of each core ---- */
+
+struct app {
+    unsigned opens, closes;
+    enum leat_close_reason reason;
+};
+
+static void app_on_open(leat_conn conn, void *user)
+{
+    (void)conn;
+    ((struct app *)user)->opens++;
+}
+
+static void app_on_close(leat_conn conn, void *user, enum leat_close_reason reason)
+{
+    struct app *app = user;
+    (void)conn;
+    app->closes++;
+    app->reason = reason;
+}
+
+static const struct leat_conn_ops app_ops = {.on_open = app_on_open, .on_close = app_on_close};
+
+static leat_conn app_connect(struct world *w, uint32_t core, const struct leat_addr *to,
+                             struct app *app)
+{
+    struct sim_host *host = sim_core(w->host, core);
+    leat_conn conn;
+    sim_enter(host);
+    assert_int_equal(leat_connect(sim_loop(host), to, NULL, NULL, &app_ops, app, &conn), 0);
+    sim_leave(host);
+    return conn;
+}
+
+/* ---- neighbours and addresses ---- */
+
+static void what_one_core_hears_of_a_neighbour_all_know(void **state)
+{
+    struct world w = begin(SIM_RSS_NONE, false);
+    (void)state;
+    introduce(&w);
+    for (uint32_t i = 0; i < CORES; i++) {
+        const struct neighbour *n = neighbour_find(stack_of(&w, i), &w.v4.peer);
+        assert_non_null(n);
+        assert_memory_equal(&n->mac, &w.v4.peer_mac, sizeof(n->mac));
+    }
+    end(&w);
+}
+
+static void every_core_sends_at_once_to_a_neighbour_of_another(void **state)
+{
+    struct world w = begin(SIM_RSS_NONE, false);
+    struct leat_addr to = sim_addr(w.peer, false, 80);
+    struct app apps[CORES] = {0};
+    (void)state;
+    introduce(&w);
+    for (uint32_t i = 0; i < CORES; i++) {
+        struct sim_frame f;
+        app_connect(&w, i, &to, &apps[i]);
+        sim_run_for(w.sim, LEAT_NS_PER_MS);
+        assert_true(sim_take(w.peer, &f));
+        assert_true(is_type(&f, ETHERTYPE_IPV4));
+    }
+    end(&w);
+}
+
+/* Whichever core the answer comes to: the one that asked sends what waits, and all know. */
+static void an_answer_that_comes_to_another_core_is_passed_on(void **state)
+{
+    (void)state;
+    for (uint32_t core = 0; core < CORES; core++)
+        for (unsigned tries = 0; tries < 6; tries++) {
+            struct world w = begin(SIM_RSS_NONE, false);
+            struct leat_addr to = sim_addr(w.peer, false, 80);
+            struct app app = {0};
+            struct frame f;
+            sim_run_for(w.sim, 5 * LEAT_NS_PER_S);
+            for (unsigned skip = 0; skip < tries; skip++)
+                (void)sim_random(w.sim); /* another queue */
+            forget(&w);
+            app_connect(&w, core, &to, &app);
+            sim_run_for(w.sim, LEAT_NS_PER_MS);
+            (void)hear(&w, ETHERTYPE_ARP);
+            frame_arp(&f, ARP_REPLY, &w.v4);
+            say(&w, &f);
+            (void)hear(&w, ETHERTYPE_IPV4);
+            for (uint32_t i = 0; i < CORES; i++)
+                assert_non_null(neighbour_find(stack_of(&w, i), &w.v4.peer));
+            end(&w);
+        }
+}
+
+static void a_duplicate_address_is_used_by_no_core(void **state)
+{
+    struct world w = begin(SIM_RSS_NONE, true);
+    struct ip_addr own = sim_ip(w.host, false);
+    struct ends twin = w.v4;
+    struct frame f;
+    (void)state;
+    twin.peer = own;
+    frame_arp(&f, ARP_REPLY, &twin);
+    say(&w, &f);
+    sim_run_for(w.sim, 10 * LEAT_NS_PER_S);
+    for (uint32_t i = 0; i < CORES; i++)
+        assert_int_equal(addr_find(stack_of(&w, i), &own)->state, ADDR_DUPLICATE);
+    end(&w);
+}
+
+static void one_core_probes_and_all_use_the_address(void **state)
+{
+    struct world w = begin(SIM_RSS_NONE, true);
+    struct ip_addr own = sim_ip(w.host, false);
+    struct sim_frame f;
+    unsigned probes = 0;
+    (void)state;
+    sim_run_for(w.sim, 20 * LEAT_NS_PER_S);
+    while (sim_take(w.peer, &f)) {
+        const struct arp_packet *arp = (const void *)(f.bytes + 14);
+        probes += is_type(&f, ETHERTYPE_ARP) && arp->sender_ip.raw == 0;
+    }
+    assert_int_equal(probes, 3);
+    for (uint32_t i = 0; i < CORES; i++)
+        assert_int_equal(addr_find(stack_of(&w, i), &own)->state, ADDR_VALID);
+    end(&w);
+}
+
+/* ---- fragments, ICMP ---- */
+
+/* Each datagram in two fragments, each into any queue; nobody listens on the port. */
+static void fragments_meet_wherever_they_come_in(void **state)
+{
+    enum { DATAGRAMS = 32, LENGTH = 1200, CUT = 800 };
+    struct world w = begin(SIM_RSS_NONE, false);
+    (void)state;
+    introduce(&w);
+    for (uint16_t i = 0; i < DATAGRAMS; i++) {
+        uint8_t datagram[LENGTH] = {0};
+        struct udp_header udp = {.src_port = be16_put((uint16_t)(5000 + i)),
+                                 .dst_port = be16_put(9),
+                                 .length = be16_put(LENGTH)};
+        struct frame f;
+        memcpy(datagram, &udp, sizeof(udp));
+        frame_ip(&f, &w.v4, IP_UDP, datagram, CUT);
+        frame_set_fragment(&f, IPV4_MF, (uint16_t)(100 + i));
+        say(&w, &f);
+        frame_ip(&f, &w.v4, IP_UDP, datagram + CUT, LENGTH - CUT);
+        frame_set_fragment(&f, CUT / 8, (uint16_t)(100 + i));
+        say(&w, &f);
+        struct sim_frame answer = hear(&w, ETHERTYPE_IPV4);
+        const struct icmp_header *icmp = payload_of(&answer);
+        assert_int_equal(icmp->type, ICMP_UNREACHABLE);
+        assert_int_equal(icmp->code, ICMP_CODE_PORT);
+    }
+    uint64_t joined = 0, passed = 0;
+    for (uint32_t i = 0; i < CORES; i++) {
+        joined += stack_of(&w, i)->count.reassembled;
+        passed += stack_of(&w, i)->count.steered_out;
+    }
+    assert_int_equal(joined, DATAGRAMS);
+    assert_true(passed > 0);
+    end(&w);
+}
+
+/* RFC 792: an error about a segment of a connection reaches that connection. */
+static void an_icmp_error_follows_what_it_quotes(void **state)
+{
+    struct world w = begin(SIM_RSS_NONE, false);
+    struct leat_addr to = sim_addr(w.peer, false, 80);
+    (void)state;
+    introduce(&w);
+    for (unsigned i = 0; i < 4 * CORES; i++) {
+        struct app app = {0};
+        app_connect(&w, i % CORES, &to, &app);
+        sim_run_for(w.sim, LEAT_NS_PER_MS);
+        struct sim_frame syn = hear(&w, ETHERTYPE_IPV4);
+        uint8_t message[8 + 28] = {ICMP_UNREACHABLE, ICMP_CODE_PORT};
+        struct frame f;
+        memcpy(message + 8, syn.bytes + 14, 28);
+        icmp_sum(message, sizeof(message), &w.v4);
+        frame_ip(&f, &w.v4, IP_ICMP, message, sizeof(message));
+        say(&w, &f);
+        assert_int_equal(app.closes, 1);
+        assert_int_equal(app.reason, LEAT_CLOSE_REFUSED);
+    }
+    end(&w);
+}
+
+/* ---- connections to ourselves ---- */
+
+static void connections_to_own_addresses_cross_the_cores(void **state)
+{
+    struct world w = begin(SIM_RSS_NONE, false);
+    struct leat_addr at = sim_addr(w.host, false, 80);
+    struct app servers[CORES] = {0}, clients[8 * CORES] = {0};
+    leat_conn conns[8 * CORES];
+    struct leat_listener *listener;
+    unsigned accepted = 0;
+    (void)state;
+    for (uint32_t i = 0; i < CORES; i++) {
+        struct sim_host *core = sim_core(w.host, i);
+        sim_enter(core);
+        assert_int_equal(leat_listen(sim_loop(core), &at, NULL, &app_ops, &servers[i], &listener),
+                         0);
+        sim_leave(core);
+    }
+    for (unsigned i = 0; i < 8 * CORES; i++)
+        conns[i] = app_connect(&w, i % CORES, &at, &clients[i]);
+    sim_run_for(w.sim, LEAT_NS_PER_S);
+    for (unsigned i = 0; i < 8 * CORES; i++) {
+        assert_int_equal(clients[i].opens, 1);
+        sim_enter(sim_core(w.host, i % CORES));
+        assert_int_equal(leat_conn_abort(conns[i]), 0);
+        sim_leave(sim_core(w.host, i % CORES));
+    }
+    for (uint32_t i = 0; i < CORES; i++) {
+        assert_true(servers[i].opens > 0);
+        accepted += servers[i].opens;
+    }
+    assert_int_equal(accepted, 8 * CORES);
+    sim_run_for(w.sim, LEAT_NS_PER_S);
+    end(&w);
+}
+
+/* ---- UDP ---- */
+
+static void count_datagrams(leat_udp udp, void *user, const struct leat_datagram *datagrams,
+                            unsigned count)
+{
+    (void)udp, (void)datagrams;
+    *(unsigned *)user += count;
+}
+
+static void datagrams_come_to_the_core_whose_port_it_is(void **state)
+{
+    static const struct leat_udp_ops ops = {.on_datagrams = count_datagrams};
+    static const struct leat_udp_options alone = {.exclusive = true};
+    static const uint32_t places[] = {0x0a000001, 0x0a0000ff}; /* the host's, all hosts' */
+    struct world w = begin(SIM_RSS_NONE, false);
+    struct leat_addr any = {.family = LEAT_FAMILY_IPV4, .port = 5000};
+    struct sim_host *core = sim_core(w.host, CORES - 1);
+    unsigned received = 0;
+    leat_udp udp;
+    (void)state;
+    introduce(&w);
+    sim_enter(core);
+    assert_int_equal(leat_udp_bind(sim_loop(core), &any, &alone, &ops, &received, &udp), 0);
+    sim_leave(core);
+    for (unsigned i = 0; i < 40; i++) {
+        struct udp_header datagram = {.src_port = be16_put((uint16_t)(2000 + i)),
+                                      .dst_port = be16_put(5000),
+                                      .length = be16_put(sizeof(datagram))};
+        struct ends e = w.v4;
+        struct frame f;
+        e.host = ip_addr_v4(be32_put(places[i % 2]));
+        frame_ip(&f, &e, IP_UDP, &datagram, sizeof(datagram));
+        say(&w, &f);
+        assert_int_equal(received, i + 1);
+    }
+    sim_enter(core);
+    assert_int_equal(leat_udp_close(udp), 0);
+    sim_leave(core);
+    sim_run_for(w.sim, LEAT_NS_PER_S);
+    end(&w);
+}
+
+/* ---- what the card says ---- */
+
+static enum steer_rss judged(enum sim_rss rss, uint64_t *passed)
+{
+    struct world w = begin(rss, false);
+    introduce(&w);
+    *passed = 0;
+    for (unsigned i = 0; i < 4 * CORES * STEER_RSS_PROOF; i++) {
+        struct tcp_header h = {.src_port = be16_put((uint16_t)(1000 + i)),
+                               .dst_port = be16_put(80),
+                               .offset = 5 << 4,
+                               .flags = TCP_RST};
+        struct frame f;
+        frame_ip(&f, &w.v4, IP_TCP, &h, sizeof(h));
+        say(&w, &f);
+    }
+    for (uint32_t i = 0; i < CORES; i++)
+        *passed += stack_of(&w, i)->count.steered_out;
+    enum steer_rss now = (enum steer_rss)atomic_load(&w.host->steer->rss);
+    end(&w);
+    return now;
+}
+
+/* Core 3 has no queue: a quarter or so of one queue's packets is passed on in any case. */
+static void a_card_that_hashes_right_is_found_out(void **state)
+{
+    uint64_t passed, packets = UINT64_C(4) * CORES * STEER_RSS_PROOF;
+    (void)state;
+    assert_int_equal(judged(SIM_RSS_TRUE, &passed), STEER_RSS_TRUE);
+    assert_in_range(passed, 1, packets / 3);
+}
+
+static void a_card_that_lies_is_found_out(void **state)
+{
+    uint64_t passed, packets = UINT64_C(4) * CORES * STEER_RSS_PROOF;
+    (void)state;
+    assert_int_equal(judged(SIM_RSS_OTHER_KEY, &passed), STEER_RSS_FALSE);
+    assert_in_range(passed, packets / 2, packets);
+    assert_int_equal(judged(SIM_RSS_OTHER_QUEUE, &passed), STEER_RSS_FALSE);
+    assert_in_range(passed, packets / 2, packets);
+    assert_int_equal(judged(SIM_RSS_NONE, &passed), STEER_RSS_NONE);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_one_core_hears_of_a_neighbour_all_know),
+        cmocka_unit_test(every_core_sends_at_once_to_a_neighbour_of_another),
+        cmocka_unit_test(an_answer_that_comes_to_another_core_is_passed_on),
+        cmocka_unit_test(a_duplicate_address_is_used_by_no_core),
+        cmocka_unit_test(one_core_probes_and_all_use_the_address),
+        cmocka_unit_test(fragments_meet_wherever_they_come_in),
+        cmocka_unit_test(an_icmp_error_follows_what_it_quotes),
+        cmocka_unit_test(connections_to_own_addresses_cross_the_cores),
+        cmocka_unit_test(datagrams_come_to_the_core_whose_port_it_is),
+        cmocka_unit_test(a_card_that_hashes_right_is_found_out),
+        cmocka_unit_test(a_card_that_lies_is_found_out),
+    };
+    return run_scripts(tests, argc, argv);
+}
