@@ -235,7 +235,9 @@ void counters_add(struct counters_core *core, const struct counters_block *block
 
 void counters_remove(struct counters_core *core, void *arg)
 {
-    for (unsigned i = 0; core != NULL && i < core->block_count; i++) {
+    if (core == NULL || core->values == NULL) /* closed: nobody reads them any more */
+        return;
+    for (unsigned i = 0; i < core->block_count; i++) {
         if (core->blocks[i].arg != arg)
             continue;
         core->blocks[i].block->collect(arg, core->values + core->blocks[i].first);
