@@ -27,7 +27,7 @@ static const struct port_kind kinds[] = {
     {"dpdk", "dpdk:net_ring0", dpdk_port_open}, {"memif", "memif:/run/leat.sock", dpdk_port_open},
     {"packet", "packet:eth1", dpdk_port_open},  {"pci", "pci:0000:03:00.0", dpdk_port_open},
     {"tap", "tap:leat0", dpdk_port_open},       {"tun", "tun:leat0", tun_port_open},
-    {"xdp", "xdp:eth1", dpdk_port_open},
+    {"xdp", "xdp:eth1", dpdk_port_open},        {"sim", "sim:7", simulator_port_open},
 };
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -41,6 +41,7 @@ struct bypass {
     struct steer *steer; /* NULL: one loop */
     struct bypass_lease lease;
     _Atomic unsigned loop_count; /* that have the port open */
+    bool is_unsound;             /* what the port watched was not right */
     struct stack_source *sources[LEAT_PORT_QUEUES_MAX];
 
     pthread_mutex_t lock;
@@ -68,13 +69,6 @@ static const struct port_kind *kind_of(const char *net, struct leat_error *error
             return NULL;
         }
     }
-    if (length == 3 && memcmp(net, "sim", 3) == 0) {
-        leat_fail(error, -EINVAL,
-                  "--net %s: programs cannot be run in the simulated world yet; choose tun:NAME or "
-                  "kernel sockets",
-                  net);
-        return NULL;
-    }
     snprintf(word, sizeof(word), "%.*s", (int)length, net);
     const char *near = leat_nearest(word, names, KIND_COUNT);
     leat_fail(error, -EINVAL, "--net %s: there is no kind of port called \"%s\"%s%s%s", net, word,
@@ -83,8 +77,12 @@ static const struct port_kind *kind_of(const char *net, struct leat_error *error
     return NULL;
 }
 
-static int cores_check(const struct leat_net_options *o, struct leat_error *error)
+static int cores_check(const struct port_kind *kind, const struct leat_net_options *o,
+                       struct leat_error *error)
 {
+    if (kind->open == simulator_port_open && o->cores_count > 1)
+        return leat_fail(error, -EINVAL, "--net %s plays a program of one loop: leave out --cores",
+                         o->net);
     if (o->cores_count > STEER_CORES_MAX)
         return leat_fail(error, -EINVAL, "--net %s serves at most %d loops: use fewer --cores",
                          o->net, STEER_CORES_MAX);
@@ -146,7 +144,7 @@ static int steer_open(struct bypass *b, uint32_t cores_count, struct leat_error 
 struct bypass *bypass_new(const struct leat_net_options *options, struct leat_error *error)
 {
     const struct port_kind *kind = kind_of(options->net, error);
-    if (kind == NULL || cores_check(options, error) < 0)
+    if (kind == NULL || cores_check(kind, options, error) < 0)
         return NULL;
     struct bypass *b = calloc(1, sizeof(*b));
     if (b == NULL) {
@@ -157,14 +155,30 @@ struct bypass *bypass_new(const struct leat_net_options *options, struct leat_er
     b->kind = kind;
     bypass_lease_init(&b->lease, b->name, &b->flags);
     CHECK(getrandom(b->seed, sizeof(b->seed), 0) == (ssize_t)sizeof(b->seed));
+    struct leat_net_options o = *options;
+    if (kind->open == simulator_port_open && o.ips.count == 0)
+        o.ips = (struct leat_option_list){.items = {"10.0.0.1/24", "fd00::1/64"}, .count = 2};
     pthread_mutex_init(&b->lock, NULL);
     pthread_cond_init(&b->changed, NULL);
-    if (bypass_flags_parse(&b->flags, options, error) < 0 || port_open(b, options, error) < 0 ||
+    if (bypass_flags_parse(&b->flags, &o, error) < 0 || port_open(b, &o, error) < 0 ||
         steer_open(b, options->cores_count, error) < 0) {
         bypass_free(b);
         return NULL;
     }
+    if (b->info.clock != NULL) /* a world that is played: the same again is the same */
+        for (unsigned i = 0; i < 4; i++)
+            b->seed[i] = b->info.seed + i;
     return b;
+}
+
+const struct leat_clock *bypass_clock(const struct bypass *b)
+{
+    return b->info.clock;
+}
+
+bool bypass_is_sound(const struct bypass *b)
+{
+    return !b->is_unsound;
 }
 
 static void port_close(struct bypass *b)
@@ -249,7 +263,10 @@ static void port_leave(struct bypass *b)
 {
     if (b->port->ops->leave != NULL)
         b->port->ops->leave(b->port);
-    if (atomic_fetch_sub(&b->loop_count, 1) == 1)
+    if (atomic_fetch_sub(&b->loop_count, 1) > 1)
+        return;
+    b->is_unsound = b->port->ops->is_sound != NULL && !b->port->ops->is_sound(b->port);
+    if (b->info.clock == NULL) /* loops read the port's own clock to their end */
         port_close(b);
 }
 

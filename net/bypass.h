@@ -2,7 +2,7 @@
  * flags give, and a stack on each loop. Internal: not installed.
  *
  * bypass_new and bypass_free are the set-up thread's; bypass_open and bypass_close are each loop's
- * own. The port is closed by the last loop that leaves it. */
+ * own. The port is closed by the last loop that leaves it; a simulated world by bypass_free. */
 #ifndef LEAT_BYPASS_H
 #define LEAT_BYPASS_H
 
@@ -20,6 +20,11 @@ void bypass_free(struct bypass *bypass);
 
 int bypass_open(struct bypass *bypass, struct leat_loop *loop, struct leat_error *error);
 void bypass_close(struct bypass *bypass, struct leat_loop *loop);
+
+/* NULL: the machine's. Of a simulated world: the loops' clock as well. */
+const struct leat_clock *bypass_clock(const struct bypass *bypass);
+/* After every loop has closed: false when what the port watched was not right. */
+bool bypass_is_sound(const struct bypass *bypass);
 
 /* One line about the port and its addresses. Returns text. */
 char *bypass_banner(struct bypass *bypass, char *text, size_t size);

@@ -99,6 +99,16 @@ void leat_net_close(struct leat_net *net, struct leat_loop *loop)
     leat_sockets_close(loop);
 }
 
+const struct leat_clock *leat_net_clock(const struct leat_net *net)
+{
+    return net->bypass != NULL ? bypass_clock(net->bypass) : NULL;
+}
+
+bool leat_net_is_sound(const struct leat_net *net)
+{
+    return net->bypass == NULL || bypass_is_sound(net->bypass);
+}
+
 const char *leat_net_name(struct leat_loop *loop)
 {
     const char *name = leat_sockets_name(loop);

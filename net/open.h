@@ -33,6 +33,10 @@ uint32_t leat_net_cores_default(const char *name);
 int leat_net_open(struct leat_net *net, struct leat_loop *loop, struct leat_error *error);
 /* Closes listeners and connections; without leat_net_open it does nothing. */
 void leat_net_close(struct leat_net *net, struct leat_loop *loop);
+/* What the loops' clock must be; NULL: the machine's. */
+const struct leat_clock *leat_net_clock(const struct leat_net *net);
+/* After every loop has closed: false when a simulated world saw what must not be. */
+bool leat_net_is_sound(const struct leat_net *net);
 /* "uring" or "epoll"; "" when nothing is open. */
 const char *leat_net_name(struct leat_loop *loop);
 /* One line about the port: its driver, offloads and addresses; NULL without one. */

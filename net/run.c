@@ -449,6 +449,8 @@ int leat_run(const struct leat_run_options *options)
         threads_join(run);
         if (code < 0)
             code = say_error(options, &error, EXIT_FAILED);
+        else if (code == EXIT_OK && !leat_net_is_sound(run->net))
+            code = EXIT_FAILED;
     }
     run_free(run);
     leat_crash_stack_free(crash_stack);

@@ -52,6 +52,7 @@ static int core_start(struct leat_run_core *core, struct leat_error *error)
     struct leat_loop_options options = {
         .index = core->index,
         .busy_poll = run->options->busy_poll,
+        .clock = leat_net_clock(run->net),
         .buffer_bytes_max = run->options->buffer_bytes_max,
         .mesh = run->mesh,
     };

@@ -26,4 +26,29 @@ struct dpdk_module {
                               struct leat_error *error);
 };
 
+/* The simulator's module (net/sim/world.c) has a copy of the library inside, and calls back only
+ * for what belongs to the program. */
+#define SIM_MODULE_FILE "leat-simulator.so"
+#define SIM_MODULE_ABI  1
+
+struct sim_module_host {
+    void (*buf_unref)(struct leat_buf buf);
+    uint64_t (*nap_ns)(void); /* how long the loop of this thread could sleep; UINT64_MAX */
+};
+
+struct sim_module {
+    uint32_t abi;
+    /* The host must live as long as the process. */
+    struct leat_port *(*open)(const struct sim_module_host *host,
+                              const struct port_options *options, struct leat_error *error);
+};
+
+/* Loads a module, once and for ever, and finds its symbol. NULL: it was not found (*path is empty),
+ * or not loaded: error has the loader's words. */
+#define MODULE_PATH_BYTES 4096
+#define MODULE_OTHER_VERSION                                                                       \
+    "%s belongs to another version of Leat: build and install both together"
+const void *module_load(const char *file, const char *symbol, char path[MODULE_PATH_BYTES],
+                        struct leat_error *error);
+
 #endif

@@ -94,6 +94,8 @@ enum leat_port_can {
     LEAT_PORT_CAN_RELEASE_ANYWHERE = 128, /* release may be called on any core */
 };
 
+struct leat_clock;
+
 /* What the port says of itself. Constant while it is open; claims are checked by the stack. */
 struct leat_port_info {
     const char *driver; /* static: "tun", "sim", "net_memif" */
@@ -109,6 +111,9 @@ struct leat_port_info {
     uint8_t link_kind;         /* enum leat_link_kind */
     uint8_t mac[6];
     uint8_t rss_key[52];
+    const struct leat_clock
+        *clock;                /* NULL: the machine's; else read until close, and after leave */
+    uint64_t seed;             /* ... and what all that is random begins with */
     uint16_t rss_table_count;  /* 0: no RSS; else entries of rss_table, a power of two */
     const uint16_t *rss_table; /* queue of each */
 };
@@ -177,6 +182,9 @@ struct leat_port_ops {
 
     void (*link)(struct leat_port *port, struct leat_link *link);
     void (*stats)(struct leat_port *port, unsigned queue, struct leat_port_stats *stats);
+    /* After the last leave: whether all that the port watched was right; false makes the program's
+     * exit code 1. NULL: it watches nothing. */
+    bool (*is_sound)(struct leat_port *port);
     /* Every queue must be idle, every frame and head back, every thread left. Payload that the
      * hardware still holds is dropped here, on the calling core. */
     void (*close)(struct leat_port *port);

@@ -25,6 +25,10 @@ struct leat_port *tun_port_open(const struct port_options *options, struct leat_
  * in a process. NULL with error filled: also when the module or DPDK is not installed. */
 struct leat_port *dpdk_port_open(const struct port_options *options, struct leat_error *error);
 
+/* A simulated world, its seed behind the colon; not installed, but beside the command where that
+ * was built. NULL with error filled. */
+struct leat_port *simulator_port_open(const struct port_options *options, struct leat_error *error);
+
 /* Whether dpdk_port_open would find the module and DPDK; loads them. 0, or -errno with a sentence.
  */
 int dpdk_module_check(struct leat_error *error) LEAT_MUST_CHECK;

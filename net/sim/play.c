@@ -74,8 +74,8 @@ static struct sim_host *make_host(struct play *p, const struct sim_link *named)
                                  .buffer_bytes_max = p->shape.buffer_bytes_max};
     if (p->shape.mark_ppm != 0)
         o.ecn = (enum stack_ecn)below(p, 3);
-    faults_draw_link(p, &o.link);
-    faults_draw_port(p, &o.port);
+    play_draw_link(p, &o.link);
+    play_draw_port(p, &o.port);
     if (p->core_count > 1) {
         o.port.queue_count = 1 + (uint32_t)below(p, p->core_count);
         o.port.rss = (enum sim_rss)below(p, 4);
@@ -118,7 +118,7 @@ static void begin(struct play *p, const char *faults)
     struct sim_link client = {0}, server = {0};
     p->has_named_faults = faults != NULL;
     if (faults != NULL)
-        CHECK(faults_parse(faults, &client, &server));
+        CHECK(play_faults_parse(faults, &client, &server));
     p->v6 = sim_chance(p->sim, 400000);
     p->mtu_bytes = mtus[below(p, 6)];
     if (p->v6 && p->mtu_bytes < 1280)
@@ -141,7 +141,7 @@ static void begin(struct play *p, const char *faults)
     CHECK(p->flow_count >= PLAY_FLOWS_MIN && p->flow_count <= FLOWS_MAX);
     for (unsigned i = 0; i < p->flow_count; i++)
         flow_init(p, i);
-    faults_begin(p);
+    play_faults_begin(p);
     sim_set_check(p->sim, check, p);
 }
 
@@ -188,7 +188,7 @@ static void run(struct play *p, struct play_result *r)
     bool is_all = sim_run_until_done(p->sim, is_done, p, p->fault_until_ns - sim_now(p->sim));
     if (!is_all && p->shape.vanish)
         check_finished(p); /* that the peer is gone was to be noticed long ago */
-    faults_end(p);
+    play_faults_end(p);
     if (!is_all)
         (void)sim_run_until_done(p->sim, is_done, p, FINISH_NS);
     check_finished(p);

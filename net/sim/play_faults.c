@@ -31,7 +31,7 @@ static bool add_fault(struct sim_link *link, int kind, const char *word)
     return true;
 }
 
-bool faults_parse(const char *text, struct sim_link *client, struct sim_link *server)
+bool play_faults_parse(const char *text, struct sim_link *client, struct sim_link *server)
 {
     char copy[1024], *rest = copy;
     struct sim_link *link = NULL;
@@ -57,7 +57,7 @@ bool faults_parse(const char *text, struct sim_link *client, struct sim_link *se
 bool play_faults_are_good(const char *faults)
 {
     struct sim_link client = {0}, server = {0};
-    return faults == NULL || faults_parse(faults, &client, &server);
+    return faults == NULL || play_faults_parse(faults, &client, &server);
 }
 
 /* ---- drawing ---- */
@@ -71,7 +71,7 @@ static void draw_list(struct play *p, struct sim_link *link)
     link->list_count = LISTED_FAULTS;
 }
 
-void faults_draw_link(struct play *p, struct sim_link *link)
+void play_draw_link(struct play *p, struct sim_link *link)
 {
     const struct shape *s = &p->shape;
     *link = (struct sim_link){.delay_ns =
@@ -98,7 +98,7 @@ void faults_draw_link(struct play *p, struct sim_link *link)
     draw_list(p, link);
 }
 
-void faults_draw_port(struct play *p, struct sim_port_options *port)
+void play_draw_port(struct play *p, struct sim_port_options *port)
 {
     const struct shape *s = &p->shape;
     if (s->offload && sim_chance(p->sim, 500000))
@@ -265,7 +265,7 @@ static void move(struct sim *sim, void *arg)
 
 /* ---- beginning and end ---- */
 
-void faults_begin(struct play *p)
+void play_faults_begin(struct play *p)
 {
     const struct shape *s = &p->shape;
     p->fault_until_ns = sim_now(p->sim) + (s->fault_ns != 0 ? s->fault_ns : 20 * LEAT_NS_PER_S);
@@ -287,7 +287,7 @@ void faults_begin(struct play *p)
         again(p, move, 3 * LEAT_NS_PER_S);
 }
 
-void faults_end(struct play *p)
+void play_faults_end(struct play *p)
 {
     struct sim_host *hosts[2] = {p->client, p->server};
     uint32_t mtus[2];

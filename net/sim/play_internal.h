@@ -109,11 +109,11 @@ void flow_init(struct play *p, unsigned number);
 void flow_start(struct sim *sim, void *flow);
 
 /* play_faults.c */
-void faults_draw_link(struct play *p, struct sim_link *link);
-void faults_draw_port(struct play *p, struct sim_port_options *port);
-void faults_begin(struct play *p);
-void faults_end(struct play *p); /* the world is whole from now on */
-bool faults_parse(const char *text, struct sim_link *client, struct sim_link *server);
+void play_draw_link(struct play *p, struct sim_link *link);
+void play_draw_port(struct play *p, struct sim_port_options *port);
+void play_faults_begin(struct play *p);
+void play_faults_end(struct play *p); /* the world is whole from now on */
+bool play_faults_parse(const char *text, struct sim_link *client, struct sim_link *server);
 enum door play_door(const struct flow *f);
 struct leat_addr play_addr(const struct play *p, enum door door);
 

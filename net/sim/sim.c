@@ -85,7 +85,7 @@ static void run_event(struct sim *sim)
 
 static uint64_t host_next(const struct sim_host *host)
 {
-    if (host->options.kind == SIM_PUPPET)
+    if (host->options.kind != SIM_STACK)
         return UINT64_MAX;
     if (host->is_kicked)
         return 0;
@@ -232,6 +232,11 @@ static void port_init(struct sim_host *host)
     };
     struct mac_addr mac = sim_mac(host);
     memcpy(host->port.info.mac, &mac, sizeof(mac));
+    host->queue = SIM_QUEUE;
+    if (host->options.kind == SIM_GUEST) {
+        host->queue = 0;
+        host->port.info.rx_queue_count = host->port.info.tx_queue_count = 1;
+    }
 }
 
 static void start_stack(struct sim_host *host, const uint64_t seed[4])
@@ -420,6 +425,23 @@ struct leat_loop *sim_loop(struct sim_host *host)
 struct stack *sim_stack(struct sim_host *host)
 {
     return host->stack;
+}
+
+struct leat_port *sim_guest_port(struct sim_host *guest)
+{
+    return &guest->port;
+}
+
+uint64_t sim_guest_next(struct sim_host *guest)
+{
+    if (guest->retry_ns <= guest->sim->now_ns) /* a turn has come since */
+        guest->retry_ns = UINT64_MAX;
+    return sim_port_next(guest);
+}
+
+void sim_guest_close(struct sim_host *guest)
+{
+    sim_port_fini(guest);
 }
 
 struct sim_link *sim_link(struct sim_host *host)

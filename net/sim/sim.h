@@ -2,9 +2,10 @@
  * one thread. The hosts run the real stack on real loops; only the wire, the clock and the random
  * seed are the simulator's. A library for tests and tools; it is no part of libleat.
  *
- * Hosts are of two kinds. SIM_STACK runs the stack: enter its core with sim_enter, call the
+ * Hosts are of three kinds. SIM_STACK runs the stack: enter its core with sim_enter, call the
  * transport API as a program would, leave. SIM_PUPPET runs nothing: the caller injects and takes
- * its frames, for scripts and other harnesses.
+ * its frames, for scripts and other harnesses. SIM_GUEST is a host whose stack somebody else runs
+ * on the port that sim_guest_port gives; net/sim/world.c is how a program gets one.
  *
  * Host number n (from 1) has the MAC 02:00:00:00:00:n and, if it is a SIM_STACK, the addresses
  * 10.0.0.n/24 and fd00::n/64.
@@ -34,7 +35,7 @@
 #define SIM_TURNS_MAX      100000 /* of one host at one instant: more is a livelock */
 #define SIM_SENTENCE_BYTES 512
 
-enum sim_kind { SIM_STACK, SIM_PUPPET };
+enum sim_kind { SIM_STACK, SIM_PUPPET, SIM_GUEST };
 
 /* One fault by name: "drop the 3rd and the 7th". */
 enum sim_fault_kind { SIM_DROP, SIM_DOUBLE, SIM_DELAY, SIM_DAMAGE };
@@ -101,6 +102,8 @@ struct sim_host_options {
     struct sim_link link;
     struct sim_port_options port;
     bool probe_addresses, autoconfigure;
+    void *user;                               /* the caller's */
+    void (*guest_unref)(struct leat_buf buf); /* drops what a SIM_GUEST's packets carry */
     enum stack_ecn ecn;
 };
 
@@ -124,6 +127,12 @@ struct sim_host *sim_add_host(struct sim *sim, const struct sim_host_options *op
 struct sim_host *sim_core(struct sim_host *host, uint32_t i);
 /* The core that is entered, or whose turn it is. */
 struct sim_host *sim_core_now(struct sim *sim);
+/* Its one queue is number 0. */
+struct leat_port *sim_guest_port(struct sim_host *guest);
+/* When the port alone gives the guest something to do; 0: now, UINT64_MAX: never. */
+uint64_t sim_guest_next(struct sim_host *guest);
+/* Drops what the guest's hardware still holds. */
+void sim_guest_close(struct sim_host *guest);
 struct leat_loop *sim_loop(struct sim_host *host);
 struct stack *sim_stack(struct sim_host *host);
 struct sim_link *sim_link(struct sim_host *host); /* may be changed at any time */

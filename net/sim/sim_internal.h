@@ -50,6 +50,7 @@ struct sim_host {
     struct steer *steer; /* NULL: one core */
     uint8_t rss_key[OWNER_KEY_BYTES];
     uint16_t rss_table[SIM_RSS_TABLE];
+    uint32_t queue; /* of a host of one core: the one that it may use */
 
     struct leat_loop *loop;
     struct leat_core *core, *outer;

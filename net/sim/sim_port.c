@@ -114,7 +114,7 @@ static void check_queue(struct sim_host *host, unsigned queue)
 {
     bool is_own = host->leader->core_count > 1
                       ? queue == host->core_index && leat_core_now == host->core
-                      : queue == SIM_QUEUE;
+                      : queue == host->queue;
     if (!is_own)
         sim_violation(host->sim, "host %u used queue %u, which is not its own", host->number,
                       queue);
@@ -256,13 +256,21 @@ static uint64_t sum_packet(const struct leat_packet *p)
     return sum;
 }
 
+static void drop_slice(const struct sim_host *host, struct leat_buf slice)
+{
+    if (host->options.guest_unref != NULL)
+        host->options.guest_unref(slice);
+    else
+        leat_buf_unref(slice);
+}
+
 static void complete(struct sim_host *host, struct sim_flight *f)
 {
     if (sum_packet(&f->packet) != f->sum)
         sim_violation(host->sim, "host %u changed a packet while the hardware was reading it",
                       host->number);
     for (unsigned i = 0; i < f->packet.slice_count; i++)
-        leat_buf_unref(f->packet.slices[i]);
+        drop_slice(host, f->packet.slices[i]);
     free(f->packet.handle);
     host->head_count--;
     free(f);

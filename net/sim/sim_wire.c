@@ -185,7 +185,7 @@ void sim_wire_send(struct sim_host *from, const uint8_t *bytes, uint32_t length)
     struct sim *sim = from->sim;
     uint8_t copy[SIM_FRAME_BYTES];
     capture(sim, bytes, length);
-    if (from->options.kind == SIM_STACK)
+    if (from->options.kind != SIM_PUPPET)
         sim_observe(from, bytes, length);
     sim->frame_count++;
     from->sent_count++;
