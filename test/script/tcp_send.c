@@ -174,6 +174,27 @@ static void the_windows_edge_stays_when_an_old_segment_acknowledges_3_10_7_4(voi
     talk_end(t);
 }
 
+/* Found by seed 1010447: text that was sent before a retransmission and came after it brought a
+ * window that began at its old ACK. */
+static void an_ack_before_snd_una_does_not_change_the_window_3_10_7_4(void **state)
+{
+    struct talk *t = talk_open(&(struct talk_options){.no_scale = true, .window = 5000});
+    t->window = 5000;
+    say(t, "A", 1, 1, 100);
+    app_send(t, 1, 10000);
+    for (uint32_t i = 0; i < 3; i++)
+        hear(t, "A", 1 + 1448 * i, 101, 1448);
+    t->window = 656;
+    say(t, "A", 101, 4345, 0);
+    assert_int_equal(conn_of(t)->snd_wnd, 656);
+    t->window = 5000;
+    say(t, "A", 201, 1, 100);
+    assert_int_equal(conn_of(t)->snd_wnd, 656);
+    hear(t, "A", 4345, 101, 0);
+    quiet(t);
+    talk_end(t);
+}
+
 static void psh_is_on_what_ends_the_queue_3_9_1_2(void **state)
 {
     struct talk *t = talk_open(NULL);
@@ -299,6 +320,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_closed_window_is_probed_3_8_6_1),
         cmocka_unit_test(an_old_segment_does_not_move_the_window_3_10_7_4),
         cmocka_unit_test(the_windows_edge_stays_when_an_old_segment_acknowledges_3_10_7_4),
+        cmocka_unit_test(an_ack_before_snd_una_does_not_change_the_window_3_10_7_4),
         cmocka_unit_test(psh_is_on_what_ends_the_queue_3_9_1_2),
         cmocka_unit_test(a_small_window_is_used_after_a_while_3_8_6_2_1),
         cmocka_unit_test(an_idle_connection_is_probed_3_8_4),

@@ -208,9 +208,12 @@ static void advance(struct stack_tcp *t, struct tcp_conn *c, seq32 ack, struct d
         tcp_want_deliver(t, c);
 }
 
-/* RFC 9293: SND.WL1 and SND.WL2 keep old segments from changing the window. */
+/* RFC 9293 3.10.7.4: SND.WL1 and SND.WL2 keep old segments from changing the window, and so does an
+ * ACK before SND.UNA: its window begins there, and would end too late. */
 static void update_window(struct tcp_conn *c, const struct tcp_segment *g)
 {
+    if (seq_lt(g->ack, c->snd_una))
+        return;
     bool is_newer =
         seq_lt(c->snd_wl1, g->seq) || (seq_eq(c->snd_wl1, g->seq) && seq_le(c->snd_wl2, g->ack));
     if (!is_newer)
