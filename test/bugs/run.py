@@ -119,11 +119,11 @@ def failing_script(tree, expected, seconds):
     return None
 
 
-def failing_seed(tree, seeds, seconds):
+def failing_seed(tree, seeds, seconds, jobs=0):
     """What the simulator says of the first seed that it finds failing, or None; and how many were
     played. leat-sim itself bounds the processor time of a seed and survives its crash."""
     play = [str(tree.folder / "build/leat-sim"), "--seeds", str(seeds), "--from", "1",
-            "--stop", "1"]
+            "--stop", "1"] + (["--jobs", str(jobs)] if jobs else [])
     code, output = tree.run(play, seconds, SEEDS_CPU_SECONDS_MAX)
     found = re.search(r"^seed (\d+): (.*)$", output, re.M)
     if found:
@@ -142,7 +142,7 @@ def judge(tree, expected, options):
             return True, said
     if options.scripts:
         return False, "every script passes"
-    said, played = failing_seed(tree, options.seeds, options.seconds)
+    said, played = failing_seed(tree, options.seeds, options.seconds, options.jobs)
     passed = f"{played} seeds pass" if options.sim else f"every script and {played} seeds pass"
     return (True, said) if said else (False, passed)
 
@@ -184,6 +184,7 @@ def arguments():
     parser = argparse.ArgumentParser(prog="./dev bugs", description=__doc__.split("\n")[0])
     parser.add_argument("numbers", nargs="*", metavar="NN", help="only these; default: all")
     parser.add_argument("--seeds", type=int, default=10000, help="at most, of the simulator")
+    parser.add_argument("--jobs", type=int, default=0, help="processes that play; 0: each CPU")
     parser.add_argument("--seconds", type=int, default=600, help="at most, for a bug")
     parser.add_argument("--sim", action="store_true", help="without the scripts")
     parser.add_argument("--scripts", action="store_true", help="without the simulator")
