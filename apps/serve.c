@@ -17,7 +17,7 @@
 #define SERVE_CONNECTIONS_MAX (UINT32_C(1) << 24) /* transports have no room for more */
 
 struct serve { /* set up before the cores start, read by all of them */
-    bool hello, access_log, list_directories;
+    bool hello, access_log, list_directories, profile;
     const char *directory;                  /* NULL: none was given */
     uint64_t connections_max, keepalive_ns; /* 0: the default */
 };
@@ -54,6 +54,23 @@ static void status(struct leat_request *req)
              (unsigned long long)stats.connections_now_count, peer_text);
     leat_response_header(req, "Cache-Control", "no-store");
     leat_respond_json(req, 200, json);
+}
+
+/* At the end, once a core: where the cycles of each request went. */
+static void say_profile(void *http)
+{
+    struct leat_loop_metrics metrics;
+    struct leat_http_stats stats;
+    struct leat_loop *loop = leat_http_loop(http);
+    leat_loop_metrics(loop, &metrics);
+    leat_http_stats(http, &stats);
+    double requests = stats.requests_count > 0 ? (double)stats.requests_count : 1;
+    fprintf(stderr, "core %u: %llu requests, cycles for each by layer\n", leat_loop_index(loop),
+            (unsigned long long)stats.requests_count);
+    for (unsigned i = 0; i < LEAT_LAYER_COUNT; i++)
+        fprintf(stderr, "  %-12s%10.1f\n", leat_layer_name(i),
+                (double)metrics.layer_cycles[i] / requests);
+    fprintf(stderr, "  %-12s%10.1f\n", "all", (double)metrics.work_cycles / requests);
 }
 
 static void free_files(void *files)
@@ -99,6 +116,11 @@ static int start(struct leat_loop *loop)
     } else {
         leat_http_get(http, "/", welcome);
         leat_http_get(http, "/leat/status", status);
+    }
+    if (serve->profile) {
+        int result = leat_run_on_end(loop, say_profile, http);
+        if (result < 0)
+            return result;
     }
     return leat_http_listen(http, SERVE_ADDRESS);
 }
@@ -161,6 +183,8 @@ int serve_main(int argc, char **argv)
          "list folders that have no index.html", 0, 0},
         {"max-connections", LEAT_OPTION_COUNT, &serve.connections_max, "N",
          "per core; one more gets a 503 (default: 100000)", 1, SERVE_CONNECTIONS_MAX},
+        {"profile", LEAT_OPTION_FLAG, &serve.profile, NULL,
+         "at the end, the cycles of a request by layer, on standard error", 0, 0},
         {"keepalive", LEAT_OPTION_DURATION, &serve.keepalive_ns, "TIME",
          "how long an idle connection is kept (default: 75s)", LEAT_NS_PER_MS, 0},
     };

@@ -73,6 +73,9 @@ static void core_measure(struct load_core *core, uint64_t now_ns)
     struct load_results *results = &core->results;
     struct load_cpu cpu = load_cpu_now(core->loop);
     double wall_ns = (double)(now_ns - results->begin_ns);
+    for (unsigned i = 0; i < LEAT_LAYER_COUNT; i++)
+        if (cpu.layer_cycles[i] > core->cpu.layer_cycles[i]) /* estimates may fall */
+            results->layer_cycles[i] = cpu.layer_cycles[i] - core->cpu.layer_cycles[i];
     if (wall_ns > 0) {
         double awake_ns = (double)(cpu.awake_ns - core->cpu.awake_ns);
         double work_ns = (double)(cpu.work_ns - core->cpu.work_ns);

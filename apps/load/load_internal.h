@@ -111,9 +111,10 @@ enum load_stage {
 };
 
 /* What the scheduler gave this thread: nanoseconds run, and waited for a processor; and of its
- * loop, those awake and, of these, those of turns that did something. */
+ * loop, those awake and, of these, those of turns that did something, whose cycles by layer. */
 struct load_cpu {
     uint64_t run_ns, wait_ns, awake_ns, work_ns;
+    uint64_t layer_cycles[LEAT_LAYER_COUNT];
 };
 
 struct load_results {
@@ -124,6 +125,7 @@ struct load_results {
     uint64_t ramp_ns;          /* from the first connection until the last had its answer */
     uint64_t begin_ns, end_ns; /* from the first connection to the last answer, or the end asked */
     double busy, wait;         /* shares of that time */
+    uint64_t layer_cycles[LEAT_LAYER_COUNT];
     struct histogram latency, late;
     struct load_answer answer;
     struct leat_error error; /* the first that ended or hindered it; code 0: none */

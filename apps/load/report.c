@@ -34,6 +34,7 @@ struct load_cpu load_cpu_now(struct leat_loop *loop)
     struct leat_loop_metrics metrics;
     leat_loop_metrics(loop, &metrics);
     struct load_cpu cpu = {.awake_ns = metrics.busy_ns, .work_ns = metrics.work_ns};
+    memcpy(cpu.layer_cycles, metrics.layer_cycles, sizeof(cpu.layer_cycles));
     struct timespec now;
     if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0)
         cpu.run_ns = (uint64_t)now.tv_sec * LEAT_NS_PER_S + (uint64_t)now.tv_nsec;
@@ -90,6 +91,8 @@ static void total_add(struct total *total, const struct load_results *from)
     sum->ramp_ns = from->ramp_ns > sum->ramp_ns ? from->ramp_ns : sum->ramp_ns;
     for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++)
         sum->errors[i] += from->errors[i];
+    for (unsigned i = 0; i < LEAT_LAYER_COUNT; i++)
+        sum->layer_cycles[i] += from->layer_cycles[i];
     histogram_merge(&sum->latency, &from->latency);
     histogram_merge(&sum->late, &from->late);
     sum->busy += from->busy;
@@ -174,7 +177,12 @@ static void say_json(const struct load *load, const struct total *total, bool is
            sum->received_bytes, sum->sent_bytes, total->seconds);
     printf(", \"busy\": %.4f, \"busy_max\": %.4f, \"cpu_wait\": %.4f, \"client_limited\": %s",
            sum->busy, total->busy_max, sum->wait, is_client_limited ? "true" : "false");
-    printf(", \"connections\": %" PRIu64 ", \"connects\": %" PRIu64 ", \"cores\": %u",
+    printf(", \"cycles_per_request\": {");
+    for (unsigned i = 0; i < LEAT_LAYER_COUNT; i++)
+        printf("%s\"%s\": %.1f", i > 0 ? ", " : "", leat_layer_name(i),
+               sum->requests_count > 0 ? (double)sum->layer_cycles[i] / (double)sum->requests_count
+                                       : 0);
+    printf("}, \"connections\": %" PRIu64 ", \"connects\": %" PRIu64 ", \"cores\": %u",
            load->connections_count, sum->connects_count, load->cores_count);
     if (load->is_ramp)
         printf(", \"ramp_s\": %.6f", (double)sum->ramp_ns / (double)LEAT_NS_PER_S);

@@ -3,6 +3,7 @@
 #include "net/api/handle.h"
 #include "net/api/transport.h"
 #include "runtime/base/core.h"
+#include "runtime/loop/profile.h"
 
 #include <errno.h>
 
@@ -148,7 +149,14 @@ int leat_connect(struct leat_loop *loop, const struct leat_addr *to, const struc
 
 int leat_conn_send(leat_conn conn, const struct leat_buf *bufs, unsigned count)
 {
-    DISPATCH(conn, send, bufs, count);
+    int result;
+    struct leat_transport *transport = transport_of(conn, &result);
+    if (unlikely(transport == NULL))
+        return result;
+    enum leat_layer outer = profile_enter(LEAT_LAYER_NET_OUT);
+    result = transport->ops->send(transport, conn, bufs, count);
+    profile_leave(outer);
+    return result;
 }
 
 int leat_conn_send_bytes(leat_conn conn, const void *bytes, size_t length_bytes)

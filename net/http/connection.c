@@ -11,6 +11,7 @@
  * came from outside of it. Requests are handled one after another; bytes behind one that is in
  * progress wait in the backlog. */
 #include "net/http/http_internal.h"
+#include "runtime/loop/profile.h"
 
 #define OUT_COUNT_HIGH (HTTP_OUT_MAX - 6) /* room for one whole response is left */
 
@@ -626,7 +627,9 @@ static void conn_on_data(leat_conn handle, void *user, const struct leat_buf *sl
         http_conn_settle(conn);
         return;
     }
+    enum leat_layer outer = profile_enter(LEAT_LAYER_HTTP);
     http_pump(req, slices, count);
+    profile_leave(outer);
 }
 
 static void conn_on_writable(leat_conn handle, void *user)

@@ -1,6 +1,7 @@
 /* Whose turn it is with a request: middleware, the route, and what answers when there is none. */
 #include "net/http/http_internal.h"
 #include "net/http/message/url.h"
+#include "runtime/loop/profile.h"
 
 #include <leat/log.h>
 #include <stdarg.h>
@@ -169,7 +170,9 @@ static void run_route(struct leat_request *req)
         return;
     }
     req->x.user = match->route->user;
+    enum leat_layer outer = profile_enter(LEAT_LAYER_HANDLER);
     match->route->handler(req);
+    profile_leave(outer);
 }
 
 static bool prefix_matches(const struct http_middleware *middleware, struct leat_view path)
@@ -192,7 +195,9 @@ static __attribute__((noinline)) bool run_middleware(struct leat_request *req)
         if (!prefix_matches(middleware, x->path))
             continue;
         x->user = middleware->user;
+        enum leat_layer outer = profile_enter(LEAT_LAYER_HANDLER);
         middleware->handler(req);
+        profile_leave(outer);
         return true;
     }
     return false;

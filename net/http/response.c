@@ -1,6 +1,7 @@
 /* Responses: a head from ready-made pieces, then a body that was given whole, as a file, or piece
  * by piece. Nothing on this path divides, measures constant text, or formats with printf. */
 #include "net/http/http_internal.h"
+#include "runtime/loop/profile.h"
 
 #include <leat/log.h>
 #include <errno.h>
@@ -348,7 +349,7 @@ static inline bool is_plain(const struct leat_request *req, const struct reply *
            !(req->conn->flags & HTTP_CONN_ENDED);
 }
 
-static int respond_bytes(struct leat_request *req, const struct reply *reply, const void *bytes)
+static int write_reply(struct leat_request *req, const struct reply *reply, const void *bytes)
 {
     size_t length = reply->length_bytes;
     struct http_exchange *x = &req->x;
@@ -367,6 +368,15 @@ static int respond_bytes(struct leat_request *req, const struct reply *reply, co
     req->core->stats.status_counts[reply->status / 100]++;
     http_response_finish(req);
     return 0;
+}
+
+static int respond_bytes(struct leat_request *req, const struct reply *reply, const void *bytes)
+{
+    enum leat_layer outer = profile_enter(LEAT_LAYER_HTTP);
+    int result = write_reply(req, reply, bytes);
+
+    profile_leave(outer);
+    return result;
 }
 
 int leat_respond_text(struct leat_request *req, int status, const char *text)

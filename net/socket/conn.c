@@ -1,6 +1,7 @@
 /* The life of a connection: made, opened, delivering, finished, closed, freed. The states and who
  * changes them are drawn in README.md. */
 #include "net/socket/socket_internal.h"
+#include "runtime/loop/profile.h"
 
 #include <errno.h>
 #include <string.h>
@@ -182,7 +183,9 @@ void sock_received(struct sock_conn *c, const struct leat_buf *slices, unsigned 
     sock_moved(c);
     c->received_bytes += bytes;
     if ((c->flags & SOCK_CLOSING) == 0 && c->ops->on_data != NULL) {
+        enum leat_layer outer = profile_enter(LEAT_LAYER_HANDLER);
         c->ops->on_data((leat_conn){c->id}, c->user, slices, count);
+        profile_leave(outer);
         leat_loop_gate(c->transport->loop);
     }
 }

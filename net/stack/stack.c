@@ -7,6 +7,7 @@
 
 #include "buffers/heap.h"
 #include "runtime/base/siphash.h"
+#include "runtime/loop/profile.h"
 
 #define INLINE_BYTES (LEAT_PORT_HEAD_BYTES - 128)
 
@@ -89,8 +90,11 @@ int stack_init(struct stack *s, const struct stack_options *o, uint64_t now_ns,
 
 static void send_released(struct stack *s)
 {
-    if (s->released_count > 0)
-        s->port->ops->release(s->port, s->queue, s->released, s->released_count);
+    if (s->released_count == 0)
+        return;
+    enum leat_layer outer = profile_enter(LEAT_LAYER_DRIVER_IN);
+    s->port->ops->release(s->port, s->queue, s->released, s->released_count);
+    profile_leave(outer);
     s->released_count = 0;
 }
 
@@ -229,7 +233,9 @@ unsigned stack_poll(struct stack *s, uint64_t now_ns)
     if (unlikely(s->steer != NULL)) /* half of the burst at most: the port's are not to starve */
         steer_poll(s, (LEAT_PORT_BURST - s->rx_count + 1) / 2);
     unsigned room = LEAT_PORT_BURST - s->rx_count;
+    enum leat_layer outer = profile_enter(LEAT_LAYER_DRIVER_IN);
     unsigned count = poll_port(s, frames, room);
+    profile_leave(outer);
     for (unsigned i = 0; i < count;) {
         struct rx_packet *p = &s->rx[s->rx_count++];
         i += take_frame(s, &frames[i], count - i, p);

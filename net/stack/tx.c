@@ -5,6 +5,8 @@
  * STACK_BACKLOG_SPARED places of their own. */
 #include "net/stack/stack.h"
 
+#include "runtime/loop/profile.h"
+
 #define RING(s, i) (&(s)->tx.packets[(i) & (STACK_BACKLOG - 1)])
 
 uint32_t tx_room(const struct stack *s, enum tx_class class)
@@ -25,7 +27,9 @@ static bool grant(struct stack *s)
         count = STACK_BACKLOG - s->tx.queued;
     if (count > STACK_GRANT)
         count = STACK_GRANT;
+    enum leat_layer outer = profile_enter(LEAT_LAYER_DRIVER_OUT);
     s->tx.granted = s->port->ops->grant(s->port, s->queue, &s->tx.packets[at], count);
+    profile_leave(outer);
     return s->tx.granted > 0;
 }
 
@@ -127,8 +131,10 @@ bool tx_flush(struct stack *s)
             count = s->tx.queued;
         if (count > LEAT_PORT_BURST)
             count = LEAT_PORT_BURST;
+        enum leat_layer outer = profile_enter(LEAT_LAYER_DRIVER_OUT);
         uint32_t taken =
             s->port->ops->transmit(s->port, s->queue, &s->tx.packets[s->tx.first], count);
+        profile_leave(outer);
         s->tx.first = (s->tx.first + taken) & (STACK_BACKLOG - 1);
         s->tx.queued -= taken;
         if (taken < count)

@@ -29,6 +29,7 @@ struct leat_transport;
 struct leat_udp_transport;
 struct leat_rng;
 struct leat_run_core;
+struct profile;
 
 struct leat_core {
     struct leat_loop *loop;
@@ -36,6 +37,7 @@ struct leat_core {
     struct leat_heap *heap;   /* buffers/: everything else, on mimalloc */
     struct leat_rng *rng;     /* runtime/base: this core's random numbers */
     struct leat_log *log;
+    struct profile *profile;               /* runtime/loop: set in a turn that is sampled */
     struct leat_run_core *run;             /* net/run: the program's life, NULL outside leat_run */
     struct leat_transport *transports[16]; /* net/api: by the handle's transport bits */
     struct leat_udp_transport *udp_sockets, *udp_stack; /* net/api: of datagrams */

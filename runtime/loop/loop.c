@@ -34,6 +34,7 @@ struct leat_loop *leat_loop_new(const struct leat_loop_options *options, struct 
     rng_init(&loop->rng, options->seed);
     loop->core.rng = &loop->rng;
     clock_machine_init(&loop->machine_clock);
+    profile_init(&loop->profile);
     loop->now_ns = loop->started_ns = loop->turn_ns = loop_clock(loop);
     wheel_init(&loop->wheel, loop->now_ns);
     list_init(&loop->immediates);
@@ -169,15 +170,20 @@ static void loop_poll(struct leat_loop *loop)
 {
     loop->core.phase = "poll";
     unsigned count = 0;
+    enum leat_layer outer = profile_enter(LEAT_LAYER_NET_IN);
     for (struct leat_source *source = loop->sources; source != NULL; source = loop->source_next) {
         loop->source_next = source->next;
         if (source->ops->poll != NULL)
             count += source->ops->poll(source);
     }
+    profile_leave(outer);
     loop->source_next = NULL;
     count += loop_run_watches(loop);
     loop->metrics.event_count += count;
-    if (count + loop_run_posts(loop) > 0) {
+    outer = profile_enter(LEAT_LAYER_MAILBOX);
+    count += loop_run_posts(loop);
+    profile_leave(outer);
+    if (count > 0) {
         loop->active_ns = loop->turn_ns;
         loop->has_worked = true;
     }
@@ -186,9 +192,11 @@ static void loop_poll(struct leat_loop *loop)
 static void loop_flush(struct leat_loop *loop)
 {
     loop->core.phase = "flush";
+    enum leat_layer outer = profile_enter(LEAT_LAYER_NET_OUT);
     for (struct leat_source *source = loop->sources; source != NULL; source = source->next)
         if (source->ops->flush != NULL)
             source->ops->flush(source);
+    profile_leave(outer);
 }
 
 static void loop_turn(struct leat_loop *loop, uint64_t nap_ns_max)
@@ -197,6 +205,7 @@ static void loop_turn(struct leat_loop *loop, uint64_t nap_ns_max)
     loop_count_work(loop, now_ns); /* of the turn before this one */
     loop->is_turning = true;
     loop->now_ns = loop->turn_ns = now_ns;
+    profile_turn_begin(&loop->core, &loop->profile);
     if (loop->pending.count > 0)
         loop_run_pending(loop);
     if (loop->hooks[LEAT_PHASE_IDLE] != NULL)
@@ -210,7 +219,9 @@ static void loop_turn(struct leat_loop *loop, uint64_t nap_ns_max)
         loop_run_hooks(loop, LEAT_PHASE_CHECK);
     if (loop->closing.count > 0)
         loop_run_closing(loop);
+    enum leat_layer outer = profile_enter(LEAT_LAYER_TIMERS);
     loop_run_timers(loop);
+    profile_leave(outer);
     leat_loop_gate(loop); /* microtasks that were queued outside of any callback */
     loop_flush(loop);
     leat_pools_turn(&loop->core);

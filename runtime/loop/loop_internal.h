@@ -17,6 +17,7 @@
 #include "runtime/base/list.h"
 #include "runtime/base/ring.h"
 #include "runtime/base/rng.h"
+#include "runtime/loop/profile.h"
 #include "runtime/loop/wheel.h"
 
 #define LOOP_EVENTS_PER_TURN      256
@@ -111,6 +112,7 @@ struct leat_loop {
     struct leat_rng rng;
     struct leat_loop_metrics metrics; /* busy_ns is filled in when asked */
     struct histogram delays;
+    struct profile profile;
 };
 
 /* queue.c */

@@ -79,11 +79,58 @@ bool leat_loop_has_worked(const struct leat_loop *loop)
     return loop->has_worked;
 }
 
+/* ---- layers ---- */
+
+#define STAMPS 64
+
+void profile_init(struct profile *p)
+{
+    *p = (struct profile){.stamp_cycles = UINT64_MAX};
+    for (unsigned i = 0; i < STAMPS; i++) {
+        uint64_t from = clock_tsc(), took = clock_tsc() - from;
+        p->stamp_cycles = took < p->stamp_cycles ? took : p->stamp_cycles;
+    }
+}
+
+void profile_turn_end(struct leat_core *core, bool has_worked)
+{
+    struct profile *p = core->profile;
+    if (p == NULL)
+        return;
+    profile_stamp(p, LEAT_LAYER_LOOP);
+    core->profile = NULL;
+    for (unsigned i = 0; i < LEAT_LAYER_COUNT; i++) {
+        p->cycles[i] += has_worked ? p->turn[i] : 0;
+        p->turn[i] = 0;
+    }
+}
+
+const char *leat_layer_name(enum leat_layer layer)
+{
+    static const char *const names[] = {
+#define LEAT_X(name, text) text,
+        LEAT_LAYERS(LEAT_X)
+#undef LEAT_X
+    };
+    return names[layer];
+}
+
+/* The shares of what was sampled, laid on what was counted. */
+static void layers_estimate(const struct profile *p, struct leat_loop_metrics *m)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < LEAT_LAYER_COUNT; i++)
+        sum += p->cycles[i];
+    for (unsigned i = 0; i < LEAT_LAYER_COUNT && sum > 0; i++)
+        m->layer_cycles[i] = (uint64_t)((unsigned __int128)m->work_cycles * p->cycles[i] / sum);
+}
+
 void leat_loop_metrics(struct leat_loop *loop, struct leat_loop_metrics *metrics)
 {
     *metrics = loop->metrics;
     metrics->work_cycles =
         loop->clock == NULL ? clock_machine_counts(&loop->machine_clock, metrics->work_ns) : 0;
+    layers_estimate(&loop->profile, metrics);
     metrics->busy_ns = loop_clock(loop) - loop->started_ns - metrics->idle_ns;
 }
 

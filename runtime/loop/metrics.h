@@ -9,6 +9,29 @@ LEAT_BEGIN
 
 struct leat_loop;
 
+/* Where the cycles of turns that did work go; each is counted without what it calls of the others.
+ * The loop itself with its hooks and microtasks; the driver, which takes and gives frames; the
+ * stack, or the sockets, on the way in and out; HTTP; the application's callbacks and handlers; the
+ * kernel, which is asked at the end of a turn. */
+#define LEAT_LAYERS(X)                                                                             \
+    X(LOOP, "loop")                                                                                \
+    X(DRIVER_IN, "driver_in")                                                                      \
+    X(NET_IN, "net_in")                                                                            \
+    X(HTTP, "http")                                                                                \
+    X(HANDLER, "handler")                                                                          \
+    X(NET_OUT, "net_out")                                                                          \
+    X(DRIVER_OUT, "driver_out")                                                                    \
+    X(TIMERS, "timers")                                                                            \
+    X(MAILBOX, "mailbox")                                                                          \
+    X(KERNEL, "kernel")
+
+enum leat_layer {
+#define LEAT_X(name, text) LEAT_LAYER_##name,
+    LEAT_LAYERS(LEAT_X)
+#undef LEAT_X
+        LEAT_LAYER_COUNT
+};
+
 struct leat_loop_metrics {
     uint64_t busy_ns, idle_ns; /* idle: asleep for want of work; their sum is the loop's age */
     /* Of busy_ns, what turns took that did work: their poll, a callback or a flush handled
@@ -16,6 +39,9 @@ struct leat_loop_metrics {
      * and in counts of the time-stamp counter; no cycles where the clock does not follow that. */
     uint64_t work_ns, work_cycles;
     uint64_t work_turn_count;
+    /* work_cycles by layer, estimated from one turn in 64; their sum is work_cycles. All 0 while
+     * no turn that did work was sampled. */
+    uint64_t layer_cycles[LEAT_LAYER_COUNT];
     uint64_t turn_count;
     uint64_t event_count; /* of sources and watches */
     uint64_t timer_count; /* fired */
@@ -26,6 +52,9 @@ struct leat_loop_metrics {
     uint64_t slow_turn_count;       /* turns of more than 100 ms: a callback kept I/O waiting */
     uint64_t microtask_storm_count; /* 100,000 microtasks in one drain */
 };
+
+/* "http": static. */
+LEAT_API const char *leat_layer_name(enum leat_layer layer);
 
 LEAT_API void leat_loop_metrics(struct leat_loop *loop, struct leat_loop_metrics *metrics);
 

@@ -92,7 +92,9 @@ static void loop_glance(struct leat_loop *loop, uint64_t now_ns)
     if (may_wait && now_ns - loop->kernel_ns < LOOP_KERNEL_NS)
         return;
     loop->kernel_ns = now_ns;
+    enum leat_layer outer = profile_enter(LEAT_LAYER_KERNEL);
     loop_wait(loop, 0);
+    profile_leave(outer);
 }
 
 static bool is_spinning(struct leat_loop *loop, uint64_t now_ns)
@@ -165,9 +167,11 @@ void loop_sleep(struct leat_loop *loop, uint64_t nap_ns_max)
         uint64_t timers_ns = loop_timers_nap(loop, now_ns);
         nap_ns = timers_ns < nap_ns ? timers_ns : nap_ns;
     }
-    if (nap_ns == 0 || loop->busy_poll || loop->refs == 0 || loop_has_work(loop) ||
-        is_spinning(loop, now_ns))
+    bool is_idle = nap_ns > 0 && !loop->busy_poll && loop->refs > 0 && !loop_has_work(loop) &&
+                   !is_spinning(loop, now_ns);
+    if (!is_idle)
         loop_glance(loop, now_ns);
-    else
+    profile_turn_end(&loop->core, loop->has_worked);
+    if (is_idle)
         loop_doze(loop, nap_ns, now_ns);
 }

@@ -3,6 +3,7 @@
 #include "net/stack/tcp/tcp.h"
 
 #include "buffers/heap.h"
+#include "runtime/loop/profile.h"
 
 #define WINDOW_LOW_BYTES 32768 /* with more than this promised nobody waits */
 #define COPY_BYTES       2048  /* what is copied out is gathered in buffers of this size */
@@ -406,8 +407,10 @@ static void call_data(struct stack_tcp *t, struct tcp_conn *c)
         w->rx_last = NULL;
     t->delivered_count = count;
     if (c->ops->on_data != NULL) {
+        enum leat_layer outer = profile_enter(LEAT_LAYER_HANDLER);
         c->ops->on_data((leat_conn){c->id}, c->user, slices, count);
         leat_loop_gate(t->loop);
+        profile_leave(outer);
     }
     t->delivered_count = 0;
     for (unsigned i = 0; i < count; i++)
@@ -423,8 +426,10 @@ static void deliver_open(struct stack_tcp *t, struct tcp_conn *c)
 {
     c->flags |= TCP_OPENED;
     if (c->ops->on_open != NULL) {
+        enum leat_layer outer = profile_enter(LEAT_LAYER_HANDLER);
         c->ops->on_open((leat_conn){c->id}, c->user);
         leat_loop_gate(t->loop);
+        profile_leave(outer);
     }
 }
 
@@ -432,8 +437,10 @@ static void deliver_end(struct stack_tcp *t, struct tcp_conn *c)
 {
     c->flags |= TCP_END_DELIVERED;
     if (c->ops->on_end != NULL) {
+        enum leat_layer outer = profile_enter(LEAT_LAYER_HANDLER);
         c->ops->on_end((leat_conn){c->id}, c->user);
         leat_loop_gate(t->loop);
+        profile_leave(outer);
     }
 }
 
@@ -444,8 +451,10 @@ static void deliver_writable(struct stack_tcp *t, struct tcp_conn *c)
         return;
     c->flags &= (uint16_t)~TCP_WANTS_WRITABLE;
     if (c->ops->on_writable != NULL) {
+        enum leat_layer outer = profile_enter(LEAT_LAYER_HANDLER);
         c->ops->on_writable((leat_conn){c->id}, c->user);
         leat_loop_gate(t->loop);
+        profile_leave(outer);
     }
 }
 
