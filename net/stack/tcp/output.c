@@ -2,6 +2,8 @@
 #include "net/stack/tcp/rate.h"
 #include "net/stack/tcp/tcp.h"
 
+#define SUMMED_BYTES_MIN 256
+
 void tcp_path(const struct tcp_conn *c, struct path *path)
 {
     *path = (struct path){.src = c->local,
@@ -24,14 +26,19 @@ static struct tcp_chunk *chunk_of(const struct tcp_work *w, seq32 seq)
     return k;
 }
 
+/* Sums on the way where the payload is so long that this costs less than coming back to it. */
 static csum copy_payload(const struct tcp_work *w, uint8_t *to, seq32 seq, uint32_t length)
 {
     csum sum = CSUM_ZERO;
     uint32_t done = 0;
+    bool is_summed = length >= SUMMED_BYTES_MIN;
     for (const struct tcp_chunk *k = chunk_of(w, seq); length > 0; k = k->next) {
         uint32_t at = seq_span(k->seq, seq), part = (uint32_t)k->buf.length_bytes - at;
         part = part < length ? part : length;
-        sum = csum_append(sum, csum_copy(to + done, k->buf.data + at, part), done);
+        if (is_summed)
+            sum = csum_append(sum, csum_copy(to + done, k->buf.data + at, part), done);
+        else
+            memcpy(to + done, k->buf.data + at, part);
         done += part;
         seq = seq_add(seq, part);
         length -= part;
@@ -133,7 +140,7 @@ static int64_t emit(struct stack_tcp *t, struct tcp_conn *c, seq32 seq, uint32_t
     uint32_t wanted = length;
     if (length > 0 && length <= s->inline_bytes_max) {
         path.inline_sum = copy_payload(c->work, packet->head + packet->head_bytes, seq, length);
-        path.inline_bytes = (uint16_t)length;
+        path.inline_bytes = length >= SUMMED_BYTES_MIN ? (uint16_t)length : 0;
         packet->head_bytes = (uint16_t)(packet->head_bytes + length);
     } else if (length > 0) {
         length = slice_payload(c->work, packet, seq, length, s->port->info.slices_max);
