@@ -1,14 +1,14 @@
-"""Turns what run_bypass.py measured into docs/benchmarks-bypass.md."""
+"""Turns what run_bypass.py measured into a section of docs/benchmarks.md."""
 import machine
 import report
 
-HEAD = """# Benchmarks of the bypass path
+HEAD = """## Without the kernel: `./dev bench bypass`
 
-Written by `./dev bench bypass`; do not edit by hand. Figures count on the machine that is named,
-and ratios more than absolute values: everything was taken side by side, in interleaved rounds;
-medians, with the lowest and the highest round. Cycles are counts of the time-stamp counter in turns
-of the server's loop that did work, the driver's share of the link included (`leat_loop_metrics`).
+Cycles are counts of the time-stamp counter in turns of the server's loop that did work, the
+driver's share of the link included (`leat_loop_metrics`).
 """
+STACK_BYTES_TARGET = 320
+HTTP_BYTES = 64  # of struct http_conn, above the transport
 CLIENT_LIMIT = 0.9
 GBITS_TARGET, GBITS_LINK_SHARE = 20.0, 0.8
 
@@ -72,12 +72,22 @@ def request_text(link, verdicts):
     verdicts.add("connect, one request, close: busy cycles", connect.median("cycles"), 5000,
                  why_not=connect.why_not)
     turn = hello.median("requests_per_turn")
-    return ("## Requests\n\n" + report.table(
+    return ("### Requests\n\n" + report.table(
         ["", "server's cycles each, median", "lowest .. highest", "by bare frames",
          "thousands per second, median", "lowest .. highest", "server busy", "client busy"], rows)
         + f"\n`--hello` handled {turn:.1f} requests in a turn that did work. A bare frame is "
           "taken, copied into a new one and sent: what the link costs each request, once in and "
-          "once out.\n")
+          "once out.\n" + layers_text(link))
+
+
+def layers_text(link):
+    """Where the cycles of a request go, as the server samples them."""
+    names = [field for field in link["hello"].rounds[0] if field.startswith("layer_")]
+    rows = [(field[len("layer_"):], *(f"{link[of].median(field):.0f}" for of in
+                                      ("hello", "connect"))) for field in names]
+    return ("\n### By layer: the server's cycles for each request\n\n" + report.table(
+        ["layer", "`--hello`", "connect, one request, close"], rows)
+        + "\nOne turn in 64 is sampled; the shares are laid on the cycles above.\n")
 
 
 def trip_text(link, verdicts):
@@ -89,21 +99,22 @@ def trip_text(link, verdicts):
                  echo.median("p50") / bare.median("p50"), 3, why_not=why)
     verdicts.add("round trip of an echo, p99 by p50", echo.median("p99") / echo.median("p50"), 2,
                  why_not=echo.why_not)
-    return ("## Round trip, one connection, µs\n\n" + report.table(
+    return ("### Round trip, one connection, µs\n\n" + report.table(
         ["", "p50, median", "lowest .. highest", "p99, median", "lowest .. highest"], rows))
 
 
 def bulk_text(link, verdicts):
     rows = []
     for way, title in (("in", "to the server"), ("out", "from the server")):
-        bare, tcp = link[f"bare_{way}"], link[f"bulk_{way}"]
-        for what, m in ((f"bare frames {title}", bare), (f"one connection {title}", tcp)):
+        bare, tcp, many = link[f"bare_{way}"], link[f"bulk_{way}"], link[f"many_{way}"]
+        for what, m in ((f"bare frames {title}", bare), (f"one connection {title}", tcp),
+                        (f"64 connections {title}", many)):
             rows.append((what, *m.cell("gbits", "{:.2f}"), m.cell("sender", "{:.3f}")[0],
                          m.cell("receiver", "{:.3f}")[0]))
         target = min(GBITS_TARGET, GBITS_LINK_SHARE * bare.median("gbits"))
         verdicts.add(f"payload through one connection {title}", tcp.median("gbits"), target,
                      " Gbit/s", why_not=both_why(bare, tcp), least=True)
-    return ("## Bulk: standard frames, payload\n\n" + report.table(
+    return ("### Bulk: standard frames, payload\n\n" + report.table(
         ["", "Gbit/s, median", "lowest .. highest", "sender's cycles per byte",
          "receiver's cycles per byte"], rows))
 
@@ -111,6 +122,23 @@ def bulk_text(link, verdicts):
 def link_text(link, verdicts):
     return "\n".join([request_text(link, verdicts), trip_text(link, verdicts),
                       bulk_text(link, verdicts)])
+
+
+def connections_text(connections, verdicts):
+    m = connections["idle"]
+    count, heap = int(m.median("count")), m.median("heap")
+    verdicts.add(f"memory of the stack for each of {count:,} idle connections",
+                 heap - HTTP_BYTES, STACK_BYTES_TARGET, " bytes")
+    verdicts.add("timer events for each idle connection in 0.3 s", m.median("timers"),
+                 0.001)
+    return (f"### {count:,} idle connections\n\n" + report.table(
+        ["", "for each connection"],
+        [("heap of the server, bytes", f"{heap:.1f}"),
+         (f"of that the stack, without HTTP's {HTTP_BYTES}", f"{heap - HTTP_BYTES:.1f}"),
+         ("resident set of the server, bytes", f"{m.median('rss'):.1f}"),
+         ("timer events in 0.3 s", f"{m.median('timers'):.6f}"),
+         ("to open it and to have one answer, µs",
+          f"{m.median('ramp_s') * 1e6 / count:.1f}")]))
 
 
 def rest_text(rest, verdicts):
@@ -122,7 +150,7 @@ def rest_text(rest, verdicts):
                      why_not=m.why_not)
         verdicts.add(f"first answer after a rest of a second, {kind}", slowest / 1000, 2, " ms",
                      m.why_not)
-    return ("## At rest: one request a second, default idle strategy\n\n" + report.table(
+    return ("### At rest: one request a second, default idle strategy\n\n" + report.table(
         ["link", "of a core", "answer after a second, µs, median", "slowest"], rows))
 
 
@@ -133,7 +161,7 @@ def kernel_text(kernel, _verdicts):
         rows.append((kind, *m.cell("us", "{:.2f}"), f"{by:.2f}", m.cell("per_second")[0],
                      f"{m.median('server_busy'):.0%}", f"{m.median('client_busy'):.0%}"))
     disturbed = both_why(*kernel.values())
-    return ("## The same server over a kernel device and over sockets\n\n" + report.table(
+    return ("### The same server over a kernel device and over sockets\n\n" + report.table(
         ["server over", "CPU µs per request, median", "lowest .. highest", "by sockets",
          "requests per second", "server busy", "client busy"], rows)
         + "\nUser and system time of the server; its client is `leat load` on the kernel's "
@@ -142,7 +170,7 @@ def kernel_text(kernel, _verdicts):
         + (f"\nDisturbed: {disturbed}.\n" if disturbed else ""))
 
 
-TEXTS = {"link": link_text, "rest": rest_text, "kernel": kernel_text}
+TEXTS = {"link": link_text, "connections": connections_text, "rest": rest_text, "kernel": kernel_text}
 
 
 def text(result):
@@ -159,9 +187,10 @@ def text(result):
              f"{result['hugepages']} hugepages of 2 MiB; {result['rounds']} rounds of "
              f"{result['seconds']} s, of {result['bare_seconds']} s for bare frames and kernel "
              f"devices. {kept} of {rounds} rounds were undisturbed and count.\n")
-    if result["driver_crashes"]:
-        about += (f"\n{result['driver_crashes']} more were repeated: memif's driver crashed in the "
-                  "server when the client had gone.\n")
     document = "\n".join([HEAD, report.about(result), about,
                           *filter(None, [verdicts.text()]), *texts])
     return document, not any(m.why_not for m in every)
+
+
+def section(result):
+    return text(result)[0]

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """`./dev bench bypass [--quick] [--only SECTION]`: what a packet and a request cost without the
-kernel.
+kernel. Eight minutes at most.
 
 Two processes on one memif link: the server on core 0, the client on core 1, never sleeping, with
 hugepages that are reserved for the run and given back. Every round has the link alone (bare frames,
 bench/forward.c) beside what is measured; rounds in which time was stolen or used by others are
-left out. Sections: link, rest, kernel. Results go to docs/benchmarks-bypass.md and
+left out. Sections: link, connections, rest, kernel. Results go to docs/benchmarks.md and
 docs/benchmarks/bypass.json, unless --quick or --only is given or the machine was disturbed. Root.
 """
 import argparse
@@ -25,11 +25,11 @@ sys.path[1:1] = [str(ROOT / "test/cli"), str(ROOT / "test/interop")]
 import hugepages  # noqa: E402
 import machine  # noqa: E402
 import process  # noqa: E402
+import report  # noqa: E402
 import report_bypass  # noqa: E402
 import world  # noqa: E402
 
 LEAT, FORWARD = BUILD / "leat", BUILD / "bench/forward"
-MARKDOWN, KEPT = ROOT / "docs/benchmarks-bypass.md", ROOT / "docs/benchmarks/bypass.json"
 HUGEPAGES = 512
 OWN, PEER = "10.9.0.2", "10.9.0.1"
 TRIP_BYTES = 64
@@ -38,8 +38,10 @@ FULL_FRAME_BYTES, FULL_PAYLOAD_BYTES = 1514, 1448
 CONNECTIONS = 64
 ROUNDS_KEPT_MIN = 3
 ROUNDS_EXTRA_MAX = 2
-CRASHES_MAX = 3
+LIMIT_S, EXTRA_UNTIL_S = 480, 360  # of all; rounds in place of disturbed ones begin before that
 SERVER_SECONDS = 30  # it is told to end before
+MANY, MANY_QUICK = 1000000, 20000  # idle connections
+MANY_FROM = "10.9.1.1-10.9.1.40"  # 28,000 from each
 
 
 def json_line(text):
@@ -55,7 +57,8 @@ class Run:
         self.seconds = 1 if options.quick else 2
         self.bare_seconds = 1
         self.rounds_extra = 0 if options.quick else ROUNDS_EXTRA_MAX
-        self.crashes = 0
+        self.began = time.monotonic()
+        self.many = MANY_QUICK if options.quick else MANY
         self.path = os.path.join(folder, "memif.sock")
 
     def net(self, *more):
@@ -72,10 +75,6 @@ class Run:
         return ["taskset", "-c", str(core), FORWARD, f"memif:{self.path}{side}", *words]
 
 
-class DriverCrashed(Exception):
-    """The server died of the driver's race with a client that goes (bench/forward.c tells it)."""
-
-
 def both(server, client):
     """What the server and the client said at their end. A client that holds the link goes last."""
     environment = dict(os.environ, LEAT_MODULES=str(BUILD))
@@ -87,8 +86,6 @@ def both(server, client):
             elif asking.end() != 0:
                 raise RuntimeError(f"{client[1]}: {asking.text['stderr'].strip()[-300:]}")
             code = program.end(process.TERM)
-            if code == 128 + signal.SIGSEGV:
-                raise DriverCrashed
             if code != 0 or asking.end(process.TERM) != 0:
                 raise RuntimeError(f"{code}: {program.text} {asking.text}")
             return program.text["stdout"] + program.text["stderr"], \
@@ -137,7 +134,8 @@ def loaded(run, *flags):
             "per_second": said["requests_per_second"], "client_busy": said["busy"],
             "server_busy": stats["work_ns"] * 1e-9 / said["duration_s"],
             "p50_us": said["latency_us"]["p50"], "p99_us": said["latency_us"]["p99"],
-            "requests_per_turn": said["requests"] / max(1, stats["work_turns"])}
+            "requests_per_turn": said["requests"] / max(1, stats["work_turns"]),
+            **layers_of(stats, said["requests"])}
 
 
 def echoed(run):
@@ -148,14 +146,19 @@ def echoed(run):
     return json_line(client[:client.rindex('{"core"')])["round_trip_us"]
 
 
-def bulk(run, modes):
+def bulk(run, modes, connections=1):
     server, client = both(
         run.leat("echo", 0, f"--{modes[0]}", "--listen", f"{OWN}:7"),
-        run.leat("echo", 1, f"--{modes[1]}", "--connect", f"{OWN}:7", "-d", run.seconds, "--json"))
+        run.leat("echo", 1, f"--{modes[1]}", "--connect", f"{OWN}:7", "-d", run.seconds, "--json",
+                 "-c", connections))
     said = json_line(client[:client.rindex('{"core"')])
     cycles = {mode: json_line(text)["work_cycles"] for mode, text in zip(modes, (server, client))}
     return {"gbits": said["bytes_per_second"] * 8e-9,
             "sender": cycles["source"] / said["bytes"], "receiver": cycles["sink"] / said["bytes"]}
+
+
+def layers_of(stats, requests):
+    return {f"layer_{name}": cycles / requests for name, cycles in stats["layer_cycles"].items()}
 
 
 LINK = {
@@ -169,6 +172,8 @@ LINK = {
     "bulk_in": lambda run: bulk(run, ("sink", "source")),
     "bare_out": lambda run: bare_bulk(run, ("pour", "sink")),
     "bulk_out": lambda run: bulk(run, ("source", "sink")),
+    "many_in": lambda run: bulk(run, ("sink", "source"), CONNECTIONS),
+    "many_out": lambda run: bulk(run, ("source", "sink"), CONNECTIONS),
 }
 
 
@@ -183,22 +188,61 @@ def interleaved(run, measurements, rounds):
     needed = min(rounds, ROUNDS_KEPT_MIN)
     for number in range(rounds + run.rounds_extra):
         for name, measure in measurements.items():
-            if number < rounds or sum(map(is_undisturbed, results[name])) < needed:
+            is_late = time.monotonic() - run.began > EXTRA_UNTIL_S
+            if number < rounds or (sum(map(is_undisturbed, results[name])) < needed
+                                   and not is_late):
                 results[name].append(measured(run, measure))
     return {"needed": needed, "results": results}
 
 
 def measured(run, measure):
     disturbance = machine.Disturbance(lambda: 0.0)  # all that is started has ended then
-    try:
-        result = measure(run)
-    except DriverCrashed:
-        run.crashes += 1
-        if run.crashes > CRASHES_MAX:
-            raise
-        return measured(run, measure)
+    result = measure(run)
     result["steal"], result["foreign"] = disturbance.shares()
     return result
+
+
+# ---- connections that are idle ----
+
+def stats_now(program, number):
+    """What the only core of a program says of itself, for the number-th time."""
+    program.send(signal.SIGUSR1)
+    said = program.until(r'^\{"core":0.*\}$', where="stderr", count=number)
+    return json.loads(said[0]), machine.memory_kib(program.process.pid)
+
+
+def idle_connections(run):
+    """Memory and timer events of connections that are open and had one answer each."""
+    environment = dict(os.environ, LEAT_MODULES=str(BUILD))
+    server = [word.replace("/24", "/16") if isinstance(word, str) else word for word in
+              run.leat("serve", 0, "--hello", "--listen", f"{OWN}:80", "--max-connections",
+                       run.many + 1000, "--keepalive", "10m")]
+    client = [word.replace("/24", "/16") if isinstance(word, str) else word for word in
+              run.leat("load", 1, f"http://{OWN}/", "-c", run.many, "--ramp", "--in-flight",
+                       CONNECTIONS * 4, "--timeout", "60s", "-d", 1, "--json", "--ip",
+                       f"{MANY_FROM}/16", "--from", MANY_FROM)]
+    with process.Program(*server, env=environment) as program:
+        program.until(r"^listening")
+        before, before_kib = stats_now(program, 1)
+        with process.Program(*client, env=environment) as asking:
+            asking.until(r"connections are open", where="stderr")
+            time.sleep(0.5)  # of the second for which the client lets all rest
+            open_stats, open_kib = stats_now(program, 2)
+            time.sleep(0.3)
+            later, _ = stats_now(program, 3)
+            if asking.end() != 0:
+                raise RuntimeError(f"leat load: {asking.text['stderr'].strip()[-300:]}")
+        if program.end(process.TERM) != 0:
+            raise RuntimeError(program.text["stderr"].strip()[-300:])
+    said = json_line(asking.text["stdout"])
+    return {"count": run.many,
+            "heap": (open_stats["heap_bytes"] - before["heap_bytes"]) / run.many,
+            "rss": (open_kib - before_kib) * 1024 / run.many, "ramp_s": said["ramp_s"],
+            "timers": (later["timers"] - open_stats["timers"]) / run.many}
+
+
+def section_connections(run):
+    return interleaved(run, {"idle": idle_connections}, 1)
 
 
 # ---- rest, and the kernel's side ----
@@ -283,7 +327,8 @@ def section_kernel(run):
                        run.rounds)
 
 
-SECTIONS = {"link": lambda run: interleaved(run, LINK, run.rounds), "rest": section_rest,
+SECTIONS = {"link": lambda run: interleaved(run, LINK, run.rounds),
+            "connections": section_connections, "rest": section_rest,
             "kernel": section_kernel}
 
 
@@ -302,7 +347,6 @@ def measure(options):
                 if options.only in (None, name):
                     print(f"measuring {name} ...", file=sys.stderr, flush=True)
                     result["sections"][name] = section(run)
-        result["driver_crashes"] = run.crashes
     return result
 
 
@@ -320,6 +364,10 @@ def on_term(number, _frame):
     sys.exit(128 + number)  # what was started is ended, and the hugepages are given back
 
 
+def on_limit(_number, _frame):
+    raise SystemExit(f"bench: not done after {LIMIT_S} seconds: the machine is busy")
+
+
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench bypass")
     parser.add_argument("--quick", action="store_true", help="a sanity run; nothing is written")
@@ -330,6 +378,8 @@ def main():
         print(f"bench: {why}")
         return 1
     signal.signal(signal.SIGTERM, on_term)
+    signal.signal(signal.SIGALRM, on_limit)
+    signal.alarm(LIMIT_S)
     result = measure(options)
     result["machine"] = machine.describe()
     result["limits"] = {"disturbed": machine.DISTURBED_SHARE_MAX}
@@ -340,10 +390,7 @@ def main():
     if not is_whole:
         print("bench: the machine was disturbed: nothing was written", file=sys.stderr)
         return 1
-    KEPT.parent.mkdir(parents=True, exist_ok=True)
-    KEPT.write_text(json.dumps(result, indent=1) + "\n")
-    MARKDOWN.write_text(text)
-    print(f"written to {MARKDOWN.relative_to(ROOT)} and {KEPT.relative_to(ROOT)}", file=sys.stderr)
+    report.keep(ROOT, "bypass", result)
     return 0
 
 

@@ -18,7 +18,7 @@ import run_connections  # noqa: E402
 
 QUIET = {"steal": 0.0, "foreign": 0.0}
 REQUESTS = {"cycles": 1000.0, "per_second": 2.5e6, "client_busy": 0.8, "server_busy": 0.9,
-            "requests_per_turn": 30.0, **QUIET}
+            "requests_per_turn": 30.0, "layer_http": 400.0, **QUIET}
 TRIP = {"p50": 2.0, "p99": 3.0, **QUIET}
 BULK = {"gbits": 30.0, "sender": 0.3, "receiver": 0.4, **QUIET}
 MACHINE = {"date": "", "commit": "", "cpu": "", "cores": 2, "memory_gib": 1, "virtual": "",
@@ -34,8 +34,7 @@ def verdicts(**changed):
         rounds[name] = [{**r, **c} for r, c in zip(rounds[name], change)]
     document, is_whole = report_bypass.text(
         {"sections": {"link": {"needed": 3, "results": rounds}}, "limits": {"disturbed": 0.02},
-         "machine": MACHINE, "rounds": 3, "seconds": 1, "bare_seconds": 1, "hugepages": 0,
-         "driver_crashes": 0})
+         "machine": MACHINE, "rounds": 3, "seconds": 1, "bare_seconds": 1, "hugepages": 0})
     cells = [line.split(" | ") for line in document.splitlines()
              if line.startswith(("| PASS", "| MISSED", "| no verdict"))]
     return {c[1]: (c[0][2:], c[4].rstrip(" |")) for c in cells}, is_whole
@@ -150,10 +149,16 @@ class Link(unittest.TestCase):
         self.assertGreater(result["cycles"], 100)
         self.assertGreater(result["heap_bytes"], 256)
 
+    def test_idle_connections_cost_memory_and_no_timers(self):
+        self.run_once.many = 2000
+        result = run_bypass.idle_connections(self.run_once)
+        self.assertTrue(200 < result["heap"] < 2000, result)
+        self.assertLess(result["timers"], 0.5)
+
     def test_round_trips_and_streams(self):
         for name in ("bare_trip", "echo"):
             self.assertGreater(self.measure(name)["p99"], 0)
-        for name in ("bare_in", "bulk_in", "bare_out", "bulk_out"):
+        for name in ("bare_in", "bulk_in", "bare_out", "bulk_out", "many_in", "many_out"):
             result = self.measure(name)
             self.assertGreater(min(result["gbits"], result["sender"], result["receiver"]), 0)
 
