@@ -170,7 +170,8 @@ def kernel_text(kernel, _verdicts):
         + (f"\nDisturbed: {disturbed}.\n" if disturbed else ""))
 
 
-TEXTS = {"link": link_text, "connections": connections_text, "rest": rest_text, "kernel": kernel_text}
+TEXTS = {"link": link_text, "connections": connections_text, "rest": rest_text,
+         "kernel": kernel_text}
 
 
 def text(result):
