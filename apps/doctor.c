@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
+#include <glob.h>
 #include <linux/io_uring.h>
 #include <netinet/in.h>
 #include <stdarg.h>
@@ -213,13 +214,100 @@ static void check_tun(void)
                    "NAME mode tap user $USER && sudo ip link set NAME up");
 }
 
+/* A driver of DPDK's lies beside the others; where there are none, DPDK may have all in one. */
+static bool has_driver(const char *file)
+{
+    static const char *const folders[] = {"/usr/lib/*/dpdk/pmds-*/",
+                                          "/usr/local/lib/*/dpdk/pmds-*/",
+                                          "/usr/lib64/dpdk/pmds-*/"};
+    bool has_folder = false, has_file = false;
+    for (unsigned i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+        char pattern[128];
+        glob_t found;
+        snprintf(pattern, sizeof(pattern), "%s%s*", folders[i], file);
+        has_file = glob(pattern, 0, NULL, &found) == 0 || has_file;
+        globfree(&found);
+        has_folder = glob(folders[i], 0, NULL, &found) == 0 || has_folder;
+        globfree(&found);
+    }
+    return has_file || !has_folder;
+}
+
+static bool may_open(int family)
+{
+    int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC, 0);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+static const char *rights_for_frames(void)
+{
+    return may_open(AF_PACKET) ? NULL
+                               : "needs rights for raw frames; mend: run as root, or sudo setcap "
+                                 "cap_net_raw,cap_net_admin+ep PATH-OF-leat";
+}
+
+static const char *rights_for_xdp(void)
+{
+    if (rights_for_frames() != NULL)
+        return rights_for_frames();
+    return may_open(AF_XDP) || errno != EAFNOSUPPORT
+               ? NULL
+               : "the kernel has no AF_XDP; mend: run one with CONFIG_XDP_SOCKETS, or use packet:";
+}
+
+static const char *rights_for_tap(void)
+{
+    if (access("/dev/net/tun", F_OK) < 0)
+        return "there is no /dev/net/tun; mend: sudo modprobe tun";
+    return geteuid() == 0 ? NULL : "needs root; mend: use tun:NAME on a device that root has made";
+}
+
+static const char *rights_for_pci(void)
+{
+    if (number_in("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages") <= 0)
+        return "needs hugepages; mend: sudo sysctl vm.nr_hugepages=256";
+    if (access("/dev/vfio/vfio", F_OK) < 0)
+        return "needs vfio, unless the card is NVIDIA's; mend: sudo modprobe vfio-pci";
+    return geteuid() == 0 ? NULL : "needs root; mend: sudo";
+}
+
+static const char *nothing_missing(void)
+{
+    return NULL;
+}
+
+/* The kinds of --net that DPDK drives, each with what it lacks. */
 static void check_dpdk(void)
 {
+    static const struct {
+        const char *kind, *example, *driver, *package;
+        const char *(*lacks)(void);
+    } kinds[] = {
+        {"memif", "memif:PATH", "librte_net_memif.so", "librte-net-memif23", nothing_missing},
+        {"packet", "packet:IFACE", "librte_net_af_packet.so", "librte-net-af-packet23",
+         rights_for_frames},
+        {"xdp", "xdp:IFACE", "librte_net_af_xdp.so", "librte-net-af-xdp23", rights_for_xdp},
+        {"tap", "tap:NAME", "librte_net_tap.so", "librte-net-tap23", rights_for_tap},
+        {"pci", "pci:ADDR", NULL, NULL, rights_for_pci},
+    };
     struct leat_error error = {0};
-    if (dpdk_module_check(&error) < 0)
+    if (dpdk_module_check(&error) < 0) {
         say("note", "dpdk", "%s", error.sentence);
-    else
-        say("ok", "dpdk", "pci, xdp, packet, tap and memif ports can be opened");
+        return;
+    }
+    say("ok", "dpdk", "installed");
+    for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        const char *lack = kinds[i].lacks();
+        if (kinds[i].driver != NULL && !has_driver(kinds[i].driver))
+            say("note", kinds[i].kind, "--net %s lacks its driver; mend: sudo apt install %s",
+                kinds[i].example, kinds[i].package);
+        else if (lack != NULL)
+            say("note", kinds[i].kind, "--net %s: %s", kinds[i].example, lack);
+        else
+            say("ok", kinds[i].kind, "--net %s can be opened", kinds[i].example);
+    }
 }
 
 /* Groups appear when the kernel uses an IOMMU; cards are given away through vfio-pci. */

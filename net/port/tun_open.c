@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if_tun.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -60,8 +62,24 @@ static int fail_open(int code, struct leat_error *error)
     return leat_fail(error, code, "cannot open /dev/net/tun: %s", leat_errno_name(code));
 }
 
+/* The kernel has it, and as something else. */
+static bool is_other_device(const char *name)
+{
+    struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
+    struct ifreq request = {.ifr_data = (char *)&info};
+    snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool is_known = fd >= 0 && ioctl(fd, SIOCETHTOOL, &request) == 0;
+    if (fd >= 0)
+        close(fd);
+    return if_nametoindex(name) != 0 && (!is_known || strcmp(info.driver, "tun") != 0);
+}
+
 static int fail_attach(const char *name, int code, struct leat_error *error)
 {
+    if (code == -EINVAL && is_other_device(name))
+        return leat_fail(error, -EEXIST, "%s is an interface of another kind: choose another name",
+                         name);
     switch (code) {
     case -EPERM:
     case -EACCES:
@@ -76,7 +94,7 @@ static int fail_attach(const char *name, int code, struct leat_error *error)
                          name);
     case -EINVAL:
     case -E2BIG:
-        return leat_fail(error, code,
+        return leat_fail(error, -EBUSY,
                          "%s cannot be opened as a TAP device of this many queues: choose another "
                          "name, or delete it with sudo ip link del %s",
                          name, name);

@@ -1,5 +1,9 @@
 """The `leat` command itself, and `leat doctor`."""
+import os
+import pathlib
+import re
 import sys
+import tempfile
 import unittest
 
 from process import BUILD, finish
@@ -49,6 +53,33 @@ class Doctor(unittest.TestCase):
             resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
         out = finish(LEAT, "doctor", preexec_fn=few_files)[1]
         self.assertRegex(out, r"(?m)^note +open files .*at most 256, .*mend: ulimit -n 65536")
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can become somebody else")
+    def test_says_for_each_kind_of_port_what_another_user_lacks(self):
+        def become_nobody():
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+        code, out, err = finish(LEAT, "doctor", preexec_fn=become_nobody)
+        self.assertEqual((code, err), (0, ""))
+        if not re.search(r"(?m)^ok +dpdk ", out):
+            self.assertRegex(out, r"(?m)^note +dpdk .*(sudo apt install|\./dev deps)")
+            return
+        for kind in ("packet", "xdp", "tap", "pci"):
+            self.assertRegex(out, rf"(?m)^note +{kind} .*mend: ")
+        self.assertRegex(out, r"(?m)^(ok|note) +memif ")
+
+    def test_tells_that_dpdk_is_missing_and_how_to_get_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            broken = pathlib.Path(folder, "leat-dpdk.so")
+            broken.write_bytes(b"no library")
+            environment = dict(os.environ, LEAT_MODULES=folder)
+            out = finish(LEAT, "doctor", env=environment)[1]
+            self.assertRegex(out, r"(?m)^note +dpdk .*sudo apt install libdpdk-dev")
+            code, out, err = finish(LEAT, "serve", "--net", "memif:x", "--ip", "10.9.0.2/24",
+                                    env=environment)
+            self.assertEqual((code, out, err.count("\n")), (1, "", 1))
+            self.assertIn("sudo apt install libdpdk-dev", err)
 
     def test_refuses_flags_it_does_not_know(self):
         self.assertEqual(finish(LEAT, "doctor", "--fix"),

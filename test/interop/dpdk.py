@@ -142,15 +142,30 @@ def check_refusals(folder):
     """What is wrong is one sentence, and never DPDK's own words."""
     for net, words in (("pci:zebra", "lspci"), ("pci:ffff:ff:1f.7", "no PCI device"),
                        ("packet:nosuch0", "no interface nosuch0"), ("xdp:nosuch0", "no interface"),
-                       ("tap:va", "exists"), ("tap:a-name-that-is-too-long", "1 to 15"),
+                       ("tap:va", "exists"), ("tun:va", "another kind"),
+                       ("packet:down0", "sudo ip link set down0 up"),
+                       ("xdp:down0", "is down"), ("packet:lo", "kernel sockets"),
+                       ("xdp:outside0", "default route"),
+                       ("tap:a-name-that-is-too-long", "1 to 15"),
                        (f"memif:{folder}/none/x,server", "cannot be in"),
                        (f"memif:{folder}/x,sever", ",server"),
                        (f"memif:{folder}/x", "nobody serves"),
-                       ("dpdk:net_nosuch0", "is not installed")):
+                       ("dpdk:net_nosuch0", "mind the spelling"),
+                       ("dpdk:net_null0,nosuch=1", "mind its arguments")):
         code, _, sentence = process.finish(process.BUILD / "leat", "serve", "--hello", "--listen",
                                            "127.0.0.1:0", "--net", net, "--ip", f"{OWN}/24")
         assert code in (1, 2) and words in sentence and sentence.count("\n") == 1, \
             (net, code, sentence)
+        assert "link del" not in sentence, sentence  # it may be the way to the machine
+
+
+def check_taken():
+    """Two programs cannot have the same frames by AF_XDP."""
+    with serve("xdp:vb") as program:
+        code, _, sentence = process.finish(process.BUILD / "leat", "serve", "--hello", "--listen",
+                                           "127.0.0.1:0", "--net", "xdp:vb", "--ip", f"{OWN}/24")
+        assert code == 1 and "another program takes" in sentence, (code, sentence)
+        end(program)
 
 
 def main():
@@ -161,8 +176,15 @@ def main():
     for interface in ("va", "vb"):
         world.ip("link", "set", interface, "up")
     world.finish_checksums("va")
+    world.ip("link", "add", "down0", "type", "veth", "peer", "name", "down1")
+    world.ip("link", "add", "outside0", "type", "veth", "peer", "name", "outside1")
+    for interface in ("outside0", "outside1"):
+        world.ip("link", "set", interface, "up")
+    world.ip("addr", "add", "10.7.0.1/24", "dev", "outside0")
+    world.ip("route", "add", "default", "via", "10.7.0.2")
     with tempfile.TemporaryDirectory() as folder:
         check_refusals(folder)
+        check_taken()
         check_memif(folder)
     # The driver lets the kernel put fragments together, and cuts off what then is too long.
     check_kernel_peer("packet:vb", "va", "net_af_packet", (0, 56, 1472))

@@ -99,6 +99,10 @@ struct dpdk_device {
 int dpdk_device_of(const struct dpdk_host *host, const struct port_options *options,
                    struct dpdk_device *device, struct leat_error *error);
 
+/* interface.c: 0, or -errno with a sentence. */
+int dpdk_interface_check(const struct dpdk_host *host, const struct port_options *options,
+                         const char *kind, struct leat_error *error);
+
 /* eal.c. wanted_bytes: what the pools will need. The calling thread's affinity is restored. */
 int dpdk_eal_start(const struct dpdk_host *host, const struct dpdk_device *device,
                    uint64_t wanted_bytes, struct leat_error *error);

@@ -95,6 +95,9 @@ static const struct {
      "the kernel offers no VFIO: sudo modprobe vfio-pci, and start the machine with an IOMMU "
      "(intel_iommu=on or amd_iommu=on)"},
     {"cannot set up DMA remapping", "raise the limit on locked memory: ulimit -l unlimited"},
+    {"Failed to configure xdp socket",
+     "another program takes this interface's frames by AF_XDP, or the kernel has none of it: end "
+     "that program, or use packet: instead"},
     {"rte_service_init() failed",
      "the memory that was free a moment ago is taken: start again, or see what takes hugepages"},
     {"Operation not permitted", "run as root, or with CAP_NET_ADMIN and CAP_NET_RAW"},
@@ -103,12 +106,16 @@ static const struct {
     {"Device or resource busy", "another program has it: end that, or choose another name"},
     {"Cannot allocate memory", "there is not enough memory: free some, or use fewer queues"},
     {"No such file or directory", "a file or folder of it does not exist"},
+    {"Failed to attach device",
+     "the driver refuses it: mind its arguments, which are in DPDK's guide to its drivers"},
 };
 
 int dpdk_fail(const struct dpdk_host *host, struct leat_error *error, int code, const char *what)
 {
     const char *text = dpdk_log_text();
     char line[160];
+    if (code == -EINVAL)
+        code = -EIO; /* the command line was right as far as we know */
     for (unsigned i = 0; i < sizeof(riddles) / sizeof(riddles[0]); i++)
         if (strstr(text, riddles[i].words) != NULL)
             return host->fail(error, code, "%s: %s", what, riddles[i].sentence);

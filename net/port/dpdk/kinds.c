@@ -92,27 +92,12 @@ static int device_pci(const struct request *r)
 
 /* ---- interfaces of the kernel's ---- */
 
-static int interface_check(const struct request *r, const char *kind)
+static int interface_take(const struct request *r, const char *kind)
 {
-    const char *name = r->options->where;
-    if (strlen(name) >= IFNAMSIZ || strchr(name, ',') != NULL || if_nametoindex(name) == 0)
-        return r->host->fail(r->error, -ENODEV, "there is no interface %s: ip -br link lists them",
-                             name);
-    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return r->host->fail(r->error, -EPERM,
-                             "--net %s:%s reads and writes raw frames: run as root, or with "
-                             "CAP_NET_RAW and CAP_NET_ADMIN",
-                             kind, name);
-    close(fd);
-    if (r->options->is_mac_given)
-        return r->host->fail(r->error, -EINVAL,
-                             "--mac cannot be given with %s:, which uses the interface's address; "
-                             "change that with: sudo ip link set %s address ...",
-                             kind, name);
+    int result = dpdk_interface_check(r->host, r->options, kind, r->error);
     r->device->is_hearing_all = true;
-    r->device->interface = name;
-    return 0;
+    r->device->interface = r->options->where;
+    return result;
 }
 
 static int device_xdp(const struct request *r)
@@ -123,7 +108,7 @@ static int device_xdp(const struct request *r)
     snprintf(d->name, sizeof(d->name), "net_af_xdp0");
     snprintf(d->args, sizeof(d->args), "iface=%s,start_queue=0,queue_count=%u", r->options->where,
              r->options->queue_count);
-    return interface_check(r, "xdp");
+    return interface_take(r, "xdp");
 }
 
 static int device_packet(const struct request *r)
@@ -135,7 +120,7 @@ static int device_packet(const struct request *r)
     snprintf(d->args, sizeof(d->args),
              "iface=%s,qpairs=%u,framesz=2048,blocksz=4096,framecnt=1024,qdisc_bypass=1",
              r->options->where, r->options->queue_count);
-    return interface_check(r, "packet");
+    return interface_take(r, "packet");
 }
 
 static int device_tap(const struct request *r)
@@ -160,9 +145,8 @@ static int device_tap(const struct request *r)
                              name, name);
     if (if_nametoindex(name) != 0)
         return r->host->fail(r->error, -EBUSY,
-                             "the device %s exists: choose another name, or delete it with sudo ip "
-                             "link del %s",
-                             name, name);
+                             "the device %s exists, and tap: makes its own: choose another name",
+                             name);
     snprintf(d->name, sizeof(d->name), "net_tap0");
     snprintf(d->args, sizeof(d->args), "iface=%s", name);
     d->has_own_mac = true;
@@ -245,7 +229,9 @@ static int device_memif(const struct request *r)
     if (slash != NULL)
         slash[slash == folder] = '\0';
     if (access(slash != NULL ? folder : ".", is_server ? W_OK : X_OK) < 0)
-        return r->host->fail(r->error, -errno, "memif's socket cannot be in %s: %s",
+        return r->host->fail(r->error, -errno,
+                             "memif's socket cannot be in %s (%s): choose a folder that exists and "
+                             "that this user may write to",
                              slash != NULL ? folder : "this folder", strerror(errno));
     int result = is_server ? stale_socket_remove(r, path) : 0;
     if (result < 0 || (result = sockets_name(r, path, is_server)) < 0)

@@ -58,6 +58,19 @@ static uint64_t pool_bytes(const struct port_options *o)
 
 /* ---- device ---- */
 
+static int fail_no_driver(const struct opening *o)
+{
+    const struct dpdk_device *d = &o->device;
+    if (d->package != NULL)
+        return o->host->fail(o->error, -ENOENT,
+                             "DPDK's driver %s is not installed: sudo apt install %s", d->driver,
+                             d->package);
+    return o->host->fail(o->error, -ENOENT,
+                         "DPDK has no driver for %s, or it is not installed: mind the spelling "
+                         "(net_ring0, net_tap1 ...); apt search librte-net lists the packages",
+                         d->name);
+}
+
 static int device_add(struct opening *o)
 {
     const struct dpdk_device *d = &o->device;
@@ -70,9 +83,7 @@ static int device_add(struct opening *o)
     if (!d->is_pci) {
         int result = rte_eal_hotplug_add(port->bus, d->name, d->args);
         if (result < 0 && strstr(dpdk_log_text(), "failed to parse device") != NULL)
-            return o->host->fail(o->error, -ENOENT, "DPDK's driver %s is not installed%s%s",
-                                 d->driver, d->package != NULL ? ": sudo apt install " : "",
-                                 d->package != NULL ? d->package : "");
+            return fail_no_driver(o);
         if (result < 0)
             return dpdk_fail(o->host, o->error, result, what);
         port->is_added = true;
