@@ -61,6 +61,21 @@ class Program:
     def send(self, number):
         self.process.send_signal(number)
 
+    def send_taken(self, number):
+        """Sends it, and waits until the program has taken it and will not count the next as the
+        same: what comes within 20 ms does."""
+        self.send(number)
+        deadline = time.monotonic() + LIMIT_S
+        while self._is_pending(number):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"it does not take signal {number}: {self.text}")
+            time.sleep(0.01)
+        time.sleep(0.05)
+
+    def _is_pending(self, number):
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"ShdPnd:\s*(\w+)", status)[1], 16) >> (number - 1) & 1
+
     def end(self, number=None):
         """(exit code) after a signal, if one is given; 128 + n for a death by signal n."""
         if number is not None:
