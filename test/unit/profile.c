@@ -13,7 +13,7 @@
 
 struct world {
     struct leat_source source; /* first */
-    unsigned sampled_count;
+    unsigned turn_count, sampled_count;
     uint64_t busy_cycles; /* spent in the inner layer, in each turn */
     bool is_idle;
 };
@@ -32,6 +32,11 @@ static unsigned world_poll(struct leat_source *source)
 
 static const struct leat_source_ops ops = {.name = "test", .poll = world_poll};
 
+static bool is_learning(const struct clock_machine *clock)
+{
+    return clock->has_tsc && clock_machine_counts(clock, 1000) == 0;
+}
+
 static struct leat_loop_metrics play(struct world *world)
 {
     struct leat_loop *loop = leat_loop_new(NULL, NULL);
@@ -39,8 +44,11 @@ static struct leat_loop_metrics play(struct world *world)
     assert_non_null(loop);
     world->source.ops = &ops;
     assert_int_equal(leat_source_add(loop, &world->source), 0);
-    for (unsigned i = 0; i < TURNS; i++)
+    /* Cycles are known once the clock has learnt how fast they come. */
+    while (world->turn_count < TURNS || is_learning(&loop->machine_clock)) {
         leat_loop_turn(loop, 0);
+        world->turn_count++;
+    }
     leat_source_remove(loop, &world->source);
     leat_loop_metrics(loop, &metrics);
     assert_null(loop->core.profile);
@@ -60,7 +68,9 @@ static void layers_add_up_to_the_work(void **state)
 {
     struct world world = {.busy_cycles = 20000};
     struct leat_loop_metrics metrics = play(&world);
-    assert_int_equal(world.sampled_count, TURNS / PROFILE_TURNS);
+    assert_int_equal(world.sampled_count, world.turn_count / PROFILE_TURNS);
+    if (metrics.work_cycles == 0)
+        skip(); /* this machine has no counter to measure by */
     assert_in_range(metrics.work_cycles - sum_of(&metrics), 0, LEAT_LAYER_COUNT);
     assert_true(metrics.layer_cycles[LEAT_LAYER_HANDLER] > 0);
     assert_int_equal(metrics.layer_cycles[LEAT_LAYER_DRIVER_IN], 0);
@@ -71,7 +81,7 @@ static void turns_that_did_nothing_do_not_count(void **state)
 {
     struct world world = {.busy_cycles = 1000, .is_idle = true};
     struct leat_loop_metrics metrics = play(&world);
-    assert_int_equal(world.sampled_count, TURNS / PROFILE_TURNS);
+    assert_int_equal(world.sampled_count, world.turn_count / PROFILE_TURNS);
     assert_int_equal(sum_of(&metrics), 0);
 }
 
