@@ -189,6 +189,7 @@ def main():
                         help="beside these alone; may be repeated; nothing is written")
     options = parser.parse_args()
     os.chdir(ROOT)
+    servers.end_on_term()
     os.environ["LEAT_MODULES"] = str(BUILD)
     if os.cpu_count() < 2:
         print("bench: needs two cores, one for the server and one for the client")

@@ -231,6 +231,7 @@ def main():
     parser.add_argument("--only", choices=list(SECTIONS), help="one section; nothing is written")
     options = parser.parse_args()
     os.chdir(ROOT)
+    servers.end_on_term()
     if os.cpu_count() < 2:
         print("bench: needs two cores, one for the server and one for the client")
         return 1

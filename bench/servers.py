@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 import machine
@@ -124,6 +125,11 @@ def receive_answer(client):
     return head + b"\r\n\r\n" + body
 
 
+def end_on_term():
+    """What was started is ended, too, when the benchmark is told to end."""
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+
+
 class Server:
     """One server process (with its children), pinned to core 0, ended by its own pid."""
 
@@ -142,7 +148,15 @@ class Server:
         self.process = subprocess.Popen(
             [*(["taskset", "-c", "0"] if pinned else []), *self.command], stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
-        self.launched()
+        try:
+            self.launched()
+            return self.answers()
+        except BaseException:  # nobody else knows of it yet
+            self.stop()
+            raise
+
+    def answers(self):
+        """Itself, once it does; else why not."""
         end = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < end and self.process.poll() is None:
             try:
@@ -153,6 +167,7 @@ class Server:
             except (OSError, TypeError):
                 time.sleep(0.05)
         self.process.kill()
+        self.process.wait(5)
         said = self.process.stderr.read().decode(errors="replace").strip().splitlines()
         raise RuntimeError("did not start: " + (said[-1] if said else "it says nothing"))
 
