@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "net/counters_read.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/core.h"
 
@@ -102,6 +103,7 @@ struct counters *counters_new(const char *program, const char *net, uint32_t cor
     snprintf(header.program, sizeof(header.program), "%s", program);
     snprintf(header.net, sizeof(header.net), "%s", net != NULL ? net : "auto");
     c->bytes = header.cores_offset + (size_t)header.core_bytes * core_count;
+    counters_sweep();
     if (file_open(c, error) < 0) {
         free(c);
         return NULL;

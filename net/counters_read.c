@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,6 +106,30 @@ static int pid_in(const char *name)
         return 0;
     long pid = strtol(name + prefix, &end, 10);
     return *end == '\0' && end != name + prefix && pid > 0 && pid <= INT_MAX ? (int)pid : 0;
+}
+
+/* A number that no process has here: one of another name space, whose file is held, has one too. */
+static bool is_gone(int pid)
+{
+    return kill(pid, 0) < 0 && errno == ESRCH;
+}
+
+void counters_sweep(void)
+{
+    DIR *folder = opendir(counters_folder());
+    unsigned count = 0;
+    for (struct dirent *entry;
+         folder != NULL && count < COUNTERS_SWEEP_MAX && (entry = readdir(folder)) != NULL;) {
+        struct counters_view view;
+        int pid = pid_in(entry->d_name);
+        if (pid == 0 || !is_gone(pid))
+            continue;
+        count++;
+        if (view_map(&view, pid) == 0)
+            counters_view_close(&view);
+    }
+    if (folder != NULL)
+        closedir(folder);
 }
 
 static int compare_pids(const void *a, const void *b)

@@ -27,6 +27,12 @@ struct counters_program {
 unsigned counters_programs(struct counters_program programs[COUNTERS_PROGRAMS_MAX],
                            unsigned *denied_count);
 
+#define COUNTERS_SWEEP_MAX 64
+
+/* Removes what programs that were killed have left, COUNTERS_SWEEP_MAX of them at a time: each
+ * program does so when it starts. */
+void counters_sweep(void);
+
 /* pid 0: the only one, or the only one that listens. Returns 0, or -errno with a sentence: -ESRCH
  * (none, or not this one), -EACCES, -EPROTO (of another version), -ENOTUNIQ (which one?). */
 int counters_view_open(struct counters_view *view, int pid,

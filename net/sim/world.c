@@ -26,7 +26,7 @@ struct world {
     struct sim_host *guest;
     struct peers peers;
     struct play *play;
-    uint64_t seed, began_ns;
+    uint64_t seed, began_ns, end_ns;
     unsigned quiet_polls;
     bool has_said_end, is_sound;
     char sentence[SIM_SENTENCE_BYTES]; /* of the first violation */
@@ -68,6 +68,8 @@ static void say_end(struct world *w)
     if (!is_over || w->has_said_end)
         return;
     w->has_said_end = true;
+    w->end_ns =
+        sim_now(w->sim); /* what comes until the program hears of it depends on its threads */
     kill(getpid(), SIGTERM);
 }
 
@@ -96,11 +98,12 @@ static unsigned world_poll(struct leat_port *port, unsigned queue, struct leat_f
 static void report(const struct world *w)
 {
     const struct peers *p = &w->peers;
+    uint64_t end_ns = w->has_said_end ? w->end_ns : sim_now(w->sim);
     printf("sim %" PRIu64 ", %s: %.3f s, %" PRIu64 " frames, %" PRIu64
            " faults; visitors asked %" PRIu64 " times and were answered %" PRIu64 ", %" PRIu64
            " with an error; %" PRIu64 " answers were cut off; the program asked %" PRIu64
            " times\n",
-           w->seed, w->play->shape.name, (double)(sim_now(w->sim) - w->began_ns) / 1e9,
+           w->seed, w->play->shape.name, (double)(end_ns - w->began_ns) / 1e9,
            sim_frame_count(w->sim), sim_fault_count(w->sim), p->asked, p->answered, p->refused,
            p->cut, p->served);
     fflush(stdout);

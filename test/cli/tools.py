@@ -161,6 +161,13 @@ class Files(Tools):
         self.assertIn("no Leat program is running", self.tool("top")[2])
         self.assertEqual(self.names(), [])
 
+    def test_the_next_program_clears_it_away_too(self):
+        with serve("--hello", env=self.env) as program:
+            program.end(signal.SIGKILL)
+        with serve("--hello", env=self.env) as program:
+            pid = program.process.pid
+            self.assertEqual(self.names(), [f"leat.{pid}", f"leat.{pid}.sock"])
+
     def test_files_of_others_stay(self):
         for name in ("leat.conf", "leat.", "leat.0", "other"):
             (self.folder / name).write_text("mine")
