@@ -22,6 +22,10 @@ static void answer(struct evhttp_request *request, void *arg)
     struct stat info;
     (void)arg;
     evhttp_add_header(headers, "Content-Type", "text/plain");
+    if (path == NULL) {
+        evhttp_send_error(request, 400, NULL);
+        return;
+    }
     if (strcmp(path, "/hello") == 0) {
         evbuffer_add(body, "Hello, World!", 13);
         evhttp_send_reply(request, 200, "OK", NULL);

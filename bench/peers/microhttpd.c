@@ -22,6 +22,8 @@ static enum MHD_Result answer(void *arg, struct MHD_Connection *connection, cons
     char name[512];
     struct stat info;
     (void)arg, (void)method, (void)version, (void)upload, (void)upload_bytes, (void)state;
+    if (path == NULL)
+        return MHD_NO;
     if (strcmp(path, "/hello") == 0)
         return MHD_queue_response(connection, MHD_HTTP_OK, hello);
     snprintf(name, sizeof(name), "%s%s", folder, path);

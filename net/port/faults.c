@@ -246,7 +246,7 @@ static bool treat_packet(struct faults_port *p, unsigned queue, struct leat_pack
     case IS_DOUBLED:
         send_copy(p, queue, packet);
         q->fate = PASSES;
-        /* fall through */
+        __attribute__((fallthrough));
     default:
         if (p->inner->ops->transmit(p->inner, queue, packet, 1) == 0)
             return false;

@@ -94,7 +94,7 @@ static int fail_attach(const char *name, int code, struct leat_error *error)
                          name);
     case -EINVAL:
     case -E2BIG:
-        return leat_fail(error, -EBUSY,
+        return leat_fail(error, -E2BIG,
                          "%s cannot be opened as a TAP device of this many queues: choose another "
                          "name, or delete it with sudo ip link del %s",
                          name, name);
@@ -200,7 +200,7 @@ static int device_open(struct tun_port *tun, const struct port_options *o, struc
 {
     for (unsigned i = 0; i < tun->queue_count; i++) {
         int result = queue_attach(tun, &tun->queues[i].fd, error);
-        if (i == 0 && result == -EINVAL && !o->is_queue_count_given && tun->queue_count > 1) {
+        if (i == 0 && result == -E2BIG && !o->is_queue_count_given && tun->queue_count > 1) {
             tun->queue_count = 1; /* a device that was made for one */
             close(tun->queues[i].fd);
             result = queue_attach(tun, &tun->queues[i].fd, error);

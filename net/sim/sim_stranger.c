@@ -142,7 +142,7 @@ void sim_tamper(struct sim_host *from, uint8_t *bytes, uint32_t length)
     struct tcp_header *tcp = (void *)(bytes + 14 + at.ip_bytes);
     switch (sim_random_below(sim, 4)) {
     case 0: /* reserved bits */
-        tcp->offset |= (uint8_t)(1 + sim_random_below(sim, 7)) << 1;
+        tcp->offset |= (uint8_t)((1 + sim_random_below(sim, 7)) << 1);
         break;
     case 1:
         tcp->flags ^= TCP_PSH;

@@ -45,8 +45,10 @@ int main(void)
     CHECK(leat_connect(sim_loop(b), &at, NULL, &(struct leat_conn_options){0}, &ops, &back,
                        &conn) == 0);
     sim_leave(b);
-    for (; back < 50; steps++) /* the clock jumps from event to event */
+    while (back < 50) { /* the clock jumps from event to event */
         sim_run_until(sim, sim_next(sim));
+        steps++;
+    }
     while (sim_take(puppet, &frame)) /* what was sent to all: ARP, neighbour discovery */
         sim_inject(a, frame.bytes, frame.length_bytes); /* ... once more, past every link */
     sim_run_for(sim, LEAT_NS_PER_MS);
