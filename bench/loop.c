@@ -1,6 +1,7 @@
 /* What the loop itself costs: a turn without work, a callback of each kind, a post; beside libuv.
  */
 #include "bench/harness.h"
+#include "bench/settle.h"
 
 #include <leat/loop.h>
 
@@ -35,6 +36,8 @@ static void *loop_setup(uint64_t argument)
     bench->loop = leat_loop_new(&options, NULL); /* the current one */
     if (bench->other == NULL || bench->loop == NULL)
         abort();
+    bench_settle_clock(bench->other);
+    bench_settle_clock(bench->loop);
     leat_loop_ref(bench->loop);
     return bench;
 }

@@ -2,6 +2,7 @@
  * their users do: Leat when a timer is started, libuv once per turn of its loop, so that its cases
  * have no clock in them. */
 #include "bench/harness.h"
+#include "bench/settle.h"
 
 #include <leat/loop.h>
 #include <leat/timer.h>
@@ -38,6 +39,7 @@ static void *wheel_setup(uint64_t pending)
         return NULL;
     if ((bench->loop = leat_loop_new(NULL, NULL)) == NULL)
         abort();
+    bench_settle_clock(bench->loop);
     bench->timers = calloc(pending + 1, sizeof(*bench->timers));
     if (bench->timers == NULL)
         abort();
