@@ -91,6 +91,7 @@ static unsigned relay_transmit(struct leat_port *port, unsigned queue, struct le
     if (count == 0)
         return 0;
     for (unsigned i = 0; i < count; i++) {
+        CHECK(packets[i].head_bytes <= LEAT_PORT_HEAD_BYTES);
         r->packets[(r->ring.tail_local + i) & r->ring.mask] = packets[i];
         r->stats.tx_bytes += packets[i].head_bytes + packets[i].slice_bytes;
     }
@@ -148,6 +149,7 @@ struct relay *relay_new(struct steer *steer, uint32_t core, struct leat_error *e
     r->server = core % steer->queue_count;
     r->port.ops = &relay_ops;
     r->port.info = steer->port->info;
+    r->port.info.inline_bytes_max = 0; /* heads are ours here, and no larger than the least */
     ring_init(&r->ring, RELAY_PACKETS);
     while (r->free_count < RELAY_HEADS) {
         r->free[r->free_count] = r->heads[r->free_count];
