@@ -60,7 +60,7 @@ static enum leat_verdict l4_verdict(const uint8_t *frame, uint32_t length)
     struct ip_addr src, dst;
     uint32_t header, bytes;
     uint8_t protocol;
-    if (be16_get(eth->type) == ETHERTYPE_IPV4 && length >= 34) {
+    if (length >= 34 && be16_get(eth->type) == ETHERTYPE_IPV4) {
         header = (ip4->version_ihl & 15u) * 4u;
         bytes = be16_get(ip4->length);
         src = ip_addr_v4(ip4->src);
@@ -68,7 +68,7 @@ static enum leat_verdict l4_verdict(const uint8_t *frame, uint32_t length)
         protocol = ip4->protocol;
         if ((be16_get(ip4->fragment) & (IPV4_MF | IPV4_OFFSET)) != 0)
             return LEAT_VERDICT_UNKNOWN;
-    } else if (be16_get(eth->type) == ETHERTYPE_IPV6 && length >= 54) {
+    } else if (length >= 54 && be16_get(eth->type) == ETHERTYPE_IPV6) {
         header = 40;
         bytes = 40u + be16_get(ip6->length);
         src = ip6->src;
@@ -88,7 +88,7 @@ static enum leat_verdict ip_verdict(const uint8_t *frame, uint32_t length)
 {
     const struct eth_header *eth = (const void *)frame;
     const struct ipv4_header *ip = (const void *)(frame + 14);
-    if (be16_get(eth->type) != ETHERTYPE_IPV4 || length < 34 ||
+    if (length < 34 || be16_get(eth->type) != ETHERTYPE_IPV4 ||
         14u + (ip->version_ihl & 15u) * 4u > length)
         return LEAT_VERDICT_UNKNOWN;
     csum sum = csum_add(CSUM_ZERO, ip, (ip->version_ihl & 15u) * 4u);
