@@ -127,6 +127,7 @@ static int port_open(struct bypass *b, const struct leat_net_options *o, struct 
         return error->code;
     if (o->faults != NULL && faults_wrap(b, &faults, error) < 0)
         return error->code;
+    CHECK(b->port != NULL);
     b->info = b->port->info;
     return 0;
 }

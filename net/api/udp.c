@@ -61,6 +61,7 @@ static int open_socket(struct leat_loop *loop, const struct leat_addr *addr,
     if (core == NULL || core->loop != loop)
         return -EXDEV;
     const struct leat_addr *decides = to != NULL ? to : addr;
+    CHECK(decides != NULL);
     if (to != NULL && check_peer(core, to) < 0)
         return -EINVAL;
     if (addr != NULL && !is_ip(addr))

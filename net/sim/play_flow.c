@@ -267,7 +267,7 @@ static void on_accept(leat_conn conn, void *user)
 {
     struct play *p = user;
     struct leat_addr peer, local;
-    CHECK(leat_conn_peer(conn, &peer) == 0 && leat_conn_local(conn, &local) == 0);
+    CHECK(p != NULL && leat_conn_peer(conn, &peer) == 0 && leat_conn_local(conn, &local) == 0);
     uint16_t number = 0;
     for (unsigned door = 0; door < DOOR_COUNT; door++) {
         struct leat_addr at = play_addr(p, (enum door)door);

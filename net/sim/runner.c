@@ -66,8 +66,8 @@ static void say_violation(const struct runner_options *o, uint64_t seed, const c
     if (o->faults != NULL)
         length +=
             snprintf(line + length, sizeof(line) - (size_t)length, " --faults '%.200s'", o->faults);
-    length += snprintf(line + length, sizeof(line) - (size_t)length, " --pcap seed-%llu.pcap\n",
-                       (unsigned long long)seed);
+    snprintf(line + length, sizeof(line) - (size_t)length, " --pcap seed-%llu.pcap\n",
+             (unsigned long long)seed);
     fflush(stdout);
     ssize_t written = write(STDOUT_FILENO, line, strlen(line));
     (void)written;
@@ -237,10 +237,11 @@ bool runner_run(const struct runner_options *o, struct runner_tally *total)
     sigset_t set, before;
     bool is_started = false;
     r.failed_max = o->failed_max != 0 ? o->failed_max : RUNNER_FAILED_MAX;
-    r.board =
+    void *board =
         mmap(NULL, sizeof(*r.board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (r.board == MAP_FAILED)
+    if (board == MAP_FAILED)
         return false;
+    r.board = board;
     clock_gettime(CLOCK_MONOTONIC, &r.began);
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);

@@ -30,6 +30,7 @@ static void make_nibbles(struct owner_map *map, const uint8_t key[OWNER_KEY_BYTE
 static void share_queues(struct owner_map *map)
 {
     uint32_t next[LEAT_PORT_QUEUES_MAX];
+    CHECK(map->queue_count > 0);
     for (uint32_t q = 0; q < map->queue_count; q++)
         next[q] = q;
     for (uint32_t i = 0; i <= map->mask; i++) {

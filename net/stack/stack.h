@@ -418,7 +418,7 @@ void neighbour_learn(struct stack *s, const struct ip_addr *ip, const struct mac
 void neighbour_answer(struct stack *s, const struct ip_addr *ip, const struct mac_addr *mac,
                       bool solicited, bool override, bool is_router);
 /* Another core says so. */
-void neighbour_hear(struct stack *s, const struct steer_news *news);
+void neighbour_hear(struct stack *s, const struct steer_news *heard);
 /* TCP made progress: the path works in both directions. */
 void neighbour_confirm(struct stack *s, struct neighbour_ref ref);
 /* Fills the link header of a finished packet and sends it, or parks it until the MAC is known.

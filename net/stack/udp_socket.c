@@ -23,7 +23,7 @@ static struct udp_socket *find(struct leat_udp_transport *transport, leat_udp ud
 
 struct ip_addr udp_to_ip(const struct leat_addr *addr)
 {
-    struct ip_addr ip;
+    struct ip_addr ip = {0};
     be32 v4;
     memcpy(ip.b, addr->ip, sizeof(ip.b));
     memcpy(&v4, addr->ip, sizeof(v4));

@@ -208,7 +208,7 @@ static void fragments_meet_wherever_they_come_in(void **state)
     struct world w = begin(SIM_RSS_NONE, false);
     (void)state;
     introduce(&w);
-    for (uint16_t i = 0; i < DATAGRAMS; i++) {
+    for (unsigned i = 0; i < DATAGRAMS; i++) {
         uint8_t datagram[LENGTH] = {0};
         struct udp_header udp = {.src_port = be16_put((uint16_t)(5000 + i)),
                                  .dst_port = be16_put(9),

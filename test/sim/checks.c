@@ -133,7 +133,7 @@ static void what_is_in_flight(void **state)
     BREAKS(w.c->snd_una.n, w.c->snd_una.n + 1, "gap, overlap");
     BREAKS(r->to.n, r->to.n + 1, "do not end at SND.NXT");
     BREAKS(r->to.n, r->from.n, "gap, overlap");
-    BREAKS(r->prev, r, "linked wrongly");
+    breaks(&w, &r->prev, sizeof(uintptr_t), (uintptr_t)r, "linked wrongly");
     BREAKS(r->flags, SENT_SACKED | SENT_LOST, "sacked and lost at once");
     BREAKS(r->flags, SENT_RESENT, "not lost");
     BREAKS(w.w->sent_count, w.w->sent_count + 1, "do not end at SND.NXT");
@@ -142,7 +142,7 @@ static void what_is_in_flight(void **state)
     BREAKS(w.w->resent_bytes, w.w->resent_bytes + 1, "sacked, lost or sent again");
     BREAKS(w.w->send_end.n, w.w->send_end.n + 1, "does not end where it should");
     BREAKS(w.w->send_first->seq.n, w.w->send_first->seq.n + 1, "does not end where it should");
-    BREAKS(w.w->conn, 0, "another connection's");
+    breaks(&w, &w.w->conn, sizeof(uintptr_t), 0, "another connection's");
     end(&w);
 }
 
