@@ -1,5 +1,6 @@
-/* A loop whose clock has learnt the rate of the processor's counter, and asks the kernel no more:
- * what a read costs must not depend on how long the machine took to get here. */
+/* A loop whose clock knows the rate of the processor's counter, and asks the kernel no more: what a
+ * read costs must not depend on how long the machine took to get here, nor on what its kernel keeps
+ * time by. */
 #ifndef BENCH_SETTLE_H
 #define BENCH_SETTLE_H
 
@@ -8,8 +9,12 @@
 static inline void bench_settle_clock(struct leat_loop *loop)
 {
     struct clock_machine *clock = &loop->machine_clock;
-    while (clock->has_tsc && clock_machine_counts(clock, LEAT_NS_PER_S) == 0)
+    while (clock->counts && clock_machine_counts(clock, LEAT_NS_PER_S) == 0)
         (void)clock_machine_now(clock);
+    clock->anchor_ns = clock_machine_now(clock);
+    clock->anchor_tsc = clock_tsc();
+    if (clock->counts)
+        clock->rate = (LEAT_NS_PER_S << 32) / clock_machine_counts(clock, LEAT_NS_PER_S);
     clock->tsc_age_max = UINT64_MAX;
 }
 

@@ -28,16 +28,19 @@ static bool kernel_keeps_time_by_tsc(void)
     return length == 4 && memcmp(text, "tsc\n", 4) == 0;
 }
 
-static bool is_tsc_usable(void)
+/* Intel SDM volume 3, 18.17.1; AMD APM volume 3, E.4.6. */
+static bool is_tsc_invariant(void)
 {
     unsigned a, b, c, d;
-    /* Invariant TSC: Intel SDM volume 3, 18.17.1; AMD APM volume 3, E.4.6. */
-    if (__get_cpuid(0x80000007, &a, &b, &c, &d) == 0 || (d & (1u << 8)) == 0)
-        return false;
-    return kernel_keeps_time_by_tsc();
+    return __get_cpuid(0x80000007, &a, &b, &c, &d) != 0 && (d & (1u << 8)) != 0;
 }
 #else
-static bool is_tsc_usable(void)
+static bool kernel_keeps_time_by_tsc(void)
+{
+    return false;
+}
+
+static bool is_tsc_invariant(void)
 {
     return false;
 }
@@ -60,7 +63,11 @@ static void read_pair(uint64_t *tsc, uint64_t *kernel_ns)
 
 void clock_machine_init(struct clock_machine *clock)
 {
-    *clock = (struct clock_machine){.has_tsc = is_tsc_usable()};
+    bool is_invariant = is_tsc_invariant();
+    *clock = (struct clock_machine){
+        .counts = is_invariant,
+        .has_tsc = is_invariant && kernel_keeps_time_by_tsc(),
+    };
     read_pair(&clock->first_tsc, &clock->first_ns);
     clock->middle_tsc = clock->first_tsc;
     clock->middle_ns = clock->first_ns;
@@ -129,7 +136,12 @@ uint64_t clock_machine_slow(struct clock_machine *clock)
 
 uint64_t clock_machine_counts(const struct clock_machine *clock, uint64_t ns)
 {
-    if (!clock->has_tsc || clock->rate == 0)
+    uint64_t tsc, kernel_ns;
+    if (!clock->counts)
         return 0;
-    return (uint64_t)(((unsigned __int128)ns << 32) / clock->rate);
+    read_pair(&tsc, &kernel_ns);
+    uint64_t span_ns = kernel_ns - clock->first_ns;
+    if (span_ns < CLOCK_CALIBRATE_NS)
+        return 0;
+    return (uint64_t)((unsigned __int128)ns * (tsc - clock->first_tsc) / span_ns);
 }

@@ -29,14 +29,16 @@ struct clock_machine {
     uint64_t last_ns;
     uint64_t first_tsc, first_ns;   /* the rate is measured from here, */
     uint64_t middle_tsc, middle_ns; /* and after CLOCK_RATE_NS from here */
-    bool has_tsc;
+    bool counts;                    /* the counter is invariant: it can tell how much was done, */
+    bool has_tsc;                   /* and the kernel keeps time by it too: it can tell the time */
 };
 
 void clock_machine_init(struct clock_machine *clock);
 uint64_t clock_machine_slow(struct clock_machine *clock);
 
-/* How many counts of the time-stamp counter so many nanoseconds are; 0 when the clock does not
- * follow it, or does not know its rate yet. */
+/* How many counts of the time-stamp counter so many nanoseconds are, measured over the time since
+ * the rate was last begun to be measured; 0 without an invariant counter, or in the first
+ * CLOCK_CALIBRATE_NS. */
 uint64_t clock_machine_counts(const struct clock_machine *clock, uint64_t ns);
 
 /* CLOCK_MONOTONIC as the kernel tells it. */
