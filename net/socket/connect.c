@@ -48,6 +48,8 @@ int sock_settings_apply(int fd, uint8_t family, const struct leat_conn_options *
     int on = 1;
     if (family == LEAT_FAMILY_UNIX)
         return 0;
+    if (setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on)) < 0) /* RFC 6093 */
+        return -errno;
     if (!options->nagle && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
         return -errno;
     if (options->keepalive_ns != 0) {

@@ -1,8 +1,9 @@
-/* Readiness by epoll: level-triggered watches on the loop's own descriptor.
+/* Readiness by epoll: edge-triggered watches on the loop's own descriptor.
  *
- * A connection at rest is watched for EPOLLIN and nothing else. What it takes to stop watching is
- * done when an event comes that nobody wants, not when the reason arises: a connection that is
- * paused and resumed with nothing arriving in between costs no system call. */
+ * A connection is added once, and what the kernel said is remembered: pausing, holding, starving
+ * and going on cost no system call, and the kernel does not look again at a socket that was just
+ * read. The price: whoever stops before the socket is empty must come back by himself
+ * (SOCK_READABLE). */
 #include "net/socket/socket_internal.h"
 
 #include <errno.h>
@@ -10,23 +11,7 @@
 #include <unistd.h>
 
 #define EPOLL_BLOCK_BYTES (UINT32_C(64) << 10)
-/* No readiness is asked for: EPOLLERR and EPOLLHUP remain. */
-#define ERRORS_ONLY ((uint32_t)EPOLLET)
-
-static void watch_for(struct sock_conn *c, uint32_t events)
-{
-    if (c->watch.events != events) {
-        int result = leat_watch_start(&c->watch, events);
-        if (result < 0)
-            sock_conn_fail(c, -result);
-    }
-}
-
-static void stop_reading(struct sock_conn *c)
-{
-    uint32_t events = c->watch.events & ~(uint32_t)(EPOLLIN | EPOLLET);
-    watch_for(c, events != 0 ? events : ERRORS_ONLY);
-}
+#define CONN_EVENTS       ((uint32_t)EPOLLET | EPOLLIN | EPOLLPRI | EPOLLRDHUP)
 
 static bool epoll_has_buffers(struct sock_transport *t)
 {
@@ -44,12 +29,19 @@ static void recycle_block(struct sock_transport *t)
     }
 }
 
+/* A read that came out short has emptied the socket: what arrives later is an edge of its own. Not
+ * so where more than bytes was seen (their end, an error, urgent data, at which reads stop), and
+ * between pieces of a unix stream that have other credentials. */
+static bool has_emptied(const struct sock_conn *c)
+{
+    return (c->flags & SOCK_READ_ON) == 0 && c->family != LEAT_FAMILY_UNIX;
+}
+
 static void conn_receive(struct sock_conn *c)
 {
     struct sock_transport *t = c->transport;
     for (unsigned i = 0; i < SOCK_READS_PER_TURN && sock_may_read(c); i++) {
         if (unlikely(!epoll_has_buffers(t))) {
-            stop_reading(c);
             sock_conn_starve(c);
             return;
         }
@@ -57,18 +49,23 @@ static void conn_receive(struct sock_conn *c)
         ssize_t bytes = recv(c->fd, t->block.data, room, MSG_DONTWAIT);
         if (bytes > 0) {
             struct leat_buf slice = {t->block.data, (size_t)bytes, t->block.block};
+            bool is_empty = (size_t)bytes < room && has_emptied(c);
+            c->flags &= ~(is_empty ? (uint32_t)SOCK_READABLE : 0);
             sock_received(c, &slice, 1, (size_t)bytes);
             recycle_block(t);
-            if ((size_t)bytes < room)
+            if (likely(is_empty))
                 return;
         } else if (bytes == 0) {
             sock_peer_ended(c);
         } else if (errno == EAGAIN) {
+            c->flags &= ~(uint32_t)(SOCK_READABLE | SOCK_READ_ON);
             return;
         } else if (errno != EINTR) {
             sock_conn_fail(c, errno);
         }
     }
+    if (sock_may_read(c))
+        sock_conn_ready(c); /* others come first */
 }
 
 static int socket_error(int fd)
@@ -87,23 +84,24 @@ static void conn_connected(struct sock_conn *c, uint32_t events)
         sock_conn_established(c);
 }
 
-/* Somebody asked not to read, or everything was read: bytes wait in the kernel, and only the
- * connection's death is of interest. */
-static void conn_unwanted(struct sock_conn *c, uint32_t events)
+/* Answers leave as soon as their connection has been read, while it is in the processor's caches;
+ * in one system call all the same, because HTTP has gathered what the burst asked for. */
+static void conn_answer(struct sock_conn *c)
 {
-    if ((events & EPOLLERR) != 0) {
-        int error = socket_error(c->fd);
-        sock_conn_fail(c, error != 0 ? error : ECONNRESET);
-    } else if ((events & EPOLLHUP) != 0 && (c->flags & SOCK_BLOCKED) == 0) {
-        leat_watch_stop(&c->watch); /* both directions have ended: nothing more can happen */
-    } else if ((events & EPOLLIN) != 0) {
-        stop_reading(c);
+    struct sock_transport *t = c->transport;
+    if (t->dirty == c) {
+        t->dirty = c->next_dirty;
+        sock_conn_flush(c);
     }
 }
 
 static void conn_ready(struct leat_watch *watch, uint32_t events, void *arg)
 {
     struct sock_conn *c = arg;
+    if (likely((events & ~(uint32_t)EPOLLOUT) != 0))
+        c->flags |= SOCK_READABLE;
+    if (unlikely((events & ~(uint32_t)(EPOLLIN | EPOLLOUT)) != 0))
+        c->flags |= SOCK_READ_ON;
     if (unlikely((c->flags & (SOCK_CONNECTING | SOCK_OPEN_DUE)) != 0)) {
         if ((c->flags & SOCK_CONNECTING) != 0)
             conn_connected(c, events);
@@ -113,45 +111,52 @@ static void conn_ready(struct leat_watch *watch, uint32_t events, void *arg)
         c->flags &= ~(uint32_t)SOCK_BLOCKED;
         sock_conn_dirty(c);
     }
-    if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) == 0)
-        return;
-    if (likely(sock_may_read(c)))
-        conn_receive(c);
-    else
-        conn_unwanted(c, events);
+    if (likely(sock_may_read(c))) {
+        if (likely((c->flags & SOCK_READABLE) != 0))
+            conn_receive(c);
+        conn_answer(c);
+    } else if ((events & EPOLLERR) != 0) { /* of one that nobody reads only this is of interest */
+        int error = socket_error(c->fd);
+        sock_conn_fail(c, error != 0 ? error : ECONNRESET);
+    }
 }
 
 static int epoll_conn_start(struct sock_conn *c)
 {
     leat_watch_init(&c->watch, c->transport->loop, c->fd, conn_ready, c);
     leat_watch_unref(&c->watch);
-    return leat_watch_start(&c->watch, (c->flags & SOCK_CONNECTING) != 0 ? EPOLLOUT : EPOLLIN);
+    return leat_watch_start(&c->watch, (c->flags & SOCK_CONNECTING) != 0 ? CONN_EVENTS | EPOLLOUT
+                                                                         : CONN_EVENTS);
 }
 
 static void epoll_conn_read(struct sock_conn *c)
 {
-    if ((c->watch.events & EPOLLIN) == 0)
-        watch_for(c, EPOLLIN | (c->watch.events & EPOLLOUT));
+    if ((c->flags & SOCK_READABLE) != 0)
+        sock_conn_ready(c);
 }
 
-static void epoll_conn_established(struct sock_conn *c)
+static void epoll_conn_deliver(struct sock_conn *c)
 {
-    watch_for(c, EPOLLIN | ((c->flags & SOCK_BLOCKED) != 0 ? (uint32_t)EPOLLOUT : 0));
+    if ((c->flags & SOCK_READABLE) != 0)
+        conn_receive(c);
 }
 
 static void epoll_conn_flush(struct sock_conn *c)
 {
     switch (sock_send_now(c)) {
-    case SOCK_WOULD_BLOCK:
+    case SOCK_WOULD_BLOCK: {
+        /* Asked anew each time: the kernel says at once if there is room by now, and whether it
+         * was room that ended a short write does not matter. */
+        int result = leat_watch_start(&c->watch, CONN_EVENTS | EPOLLOUT);
         c->flags |= SOCK_BLOCKED;
-        watch_for(c, (c->watch.events & EPOLLIN) | EPOLLOUT);
+        if (result < 0)
+            sock_conn_fail(c, -result);
         break;
+    }
     case SOCK_MORE:
         sock_conn_dirty(c);
         break;
     case SOCK_DRAINED:
-        if (unlikely((c->watch.events & EPOLLOUT) != 0))
-            watch_for(c, (c->watch.events & EPOLLIN) != 0 ? EPOLLIN : ERRORS_ONLY);
         break;
     case SOCK_FAILED:
         return;
@@ -242,11 +247,11 @@ const struct sock_backend sock_epoll = {
     .listener_stop = epoll_listener_stop,
     .listener_is_idle = epoll_listener_is_idle,
     .conn_start = epoll_conn_start,
-    .conn_established = epoll_conn_established,
+    .conn_established = epoll_conn_read,
     .conn_read = epoll_conn_read,
     .conn_flush = epoll_conn_flush,
     .conn_stop = epoll_conn_stop,
     .conn_is_idle = epoll_conn_is_idle,
-    .conn_deliver_parked = epoll_conn_read, /* it is parked in the kernel */
+    .conn_deliver_parked = epoll_conn_deliver, /* it is parked in the kernel */
     .has_buffers = epoll_has_buffers,
 };

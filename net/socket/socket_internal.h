@@ -91,6 +91,8 @@ enum sock_flags {
     SOCK_COPIES = 1 << 20,   /* io_uring: memory lent for sending is copied, as far as is known */
     SOCK_LENDS = 1 << 21,    /* io_uring: the kernel said that it did not copy */
     SOCK_OUTGOING = 1 << 19, /* by leat_connect: its user has the handle from the start */
+    SOCK_READABLE = 1 << 22, /* epoll: the kernel may have more: bytes, their end, an error */
+    SOCK_READ_ON = 1 << 23,  /* epoll: a short read says nothing: on until the kernel has no more */
 };
 
 struct sock_conn {
@@ -203,6 +205,7 @@ extern const struct sock_backend sock_uring;
 
 /* transport.c: what each backend's source does alike */
 void sock_flush(struct sock_transport *t);
+void sock_conn_flush(struct sock_conn *c); /* one that was taken off transport.dirty */
 void sock_arm(struct sock_transport *t, struct leat_nap *nap);
 
 /* conn.c: the life of a connection */

@@ -241,17 +241,22 @@ static const struct leat_transport_ops transport_ops = {
     .info = sock_info,
 };
 
+void sock_conn_flush(struct sock_conn *c)
+{
+    c->flags &= ~(uint32_t)SOCK_ON_DIRTY;
+    if (unlikely((c->flags & SOCK_FINISHED) != 0))
+        sock_conn_try_free(c);
+    else if (likely((c->flags & (SOCK_BLOCKED | SOCK_CONNECTING)) == 0))
+        c->transport->backend->conn_flush(c);
+}
+
 void sock_flush(struct sock_transport *t)
 {
     struct sock_conn *c = t->dirty;
     t->dirty = NULL;
     while (c != NULL) {
         struct sock_conn *next = c->next_dirty;
-        c->flags &= ~(uint32_t)SOCK_ON_DIRTY;
-        if (unlikely((c->flags & SOCK_FINISHED) != 0))
-            sock_conn_try_free(c);
-        else if (likely((c->flags & (SOCK_BLOCKED | SOCK_CONNECTING)) == 0))
-            t->backend->conn_flush(c);
+        sock_conn_flush(c);
         c = next;
     }
     if (unlikely(t->dead_listeners != NULL))

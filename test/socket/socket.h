@@ -31,6 +31,8 @@ void in_child(void (*test)(void));
     X(a_file_truncated_while_it_is_sent_aborts)                                                    \
     X(a_file_that_refuses_sendfile_is_copied)                                                      \
     X(few_receive_blocks_starve_nobody)                                                            \
+    X(urgent_bytes_are_in_line_and_hide_nothing)                                                   \
+    X(pieces_of_unix_streams_hide_nothing)                                                         \
     X(unix_sockets_carry_and_clean_up)                                                             \
     X(ipv6_alone_dual_and_with_zones)                                                              \
     X(a_port_in_use_is_found_out_despite_reuseport)                                                \
