@@ -236,7 +236,10 @@ unsigned ring_ready_count(const struct ring *r)
 
 bool ring_is_quiet(const struct ring *r)
 {
-    return r->loop_is_polled && io_uring_sq_ready(&r->io) == 0 && io_uring_cq_ready(&r->io) == 0;
+    const unsigned calls = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
+    unsigned flags = __atomic_load_n(r->io.sq.kflags, __ATOMIC_RELAXED);
+    return r->loop_is_polled && (flags & calls) == 0 && io_uring_sq_ready(&r->io) == 0 &&
+           io_uring_cq_ready(&r->io) == 0;
 }
 
 unsigned ring_collect(struct ring *r, struct ring_event *events, unsigned max)
@@ -337,7 +340,7 @@ static int ring_try(struct ring *r)
 static int ring_init(struct ring *r, struct leat_error *error)
 {
     static const unsigned flags[] = {
-        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
         IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
     };
     int result = -EINVAL;

@@ -51,7 +51,8 @@ bool ring_refill(struct ring *ring);
 
 unsigned ring_ready_count(const struct ring *ring);
 
-/* Nothing is waiting to be submitted or collected. */
+/* Nothing is waiting to be submitted or collected: the kernel raises a flag in shared memory when
+ * it wants to be called (IORING_SETUP_TASKRUN_FLAG). */
 bool ring_is_quiet(const struct ring *ring);
 unsigned ring_collect(struct ring *ring, struct ring_event *events, unsigned max);
 /* Submits, sleeps at most timeout_ns or until there is an event or readable_fd is readable, which

@@ -160,7 +160,7 @@ static bool uring_wait(struct leat_source *source, int readable_fd, uint64_t tim
 static bool uring_is_quiet(const struct leat_source *source)
 {
     const struct sock_transport *t = container_of(source, const struct sock_transport, source);
-    return t->slots.live_count == 0 && ring_is_quiet(t->uring->ring);
+    return ring_is_quiet(t->uring->ring);
 }
 
 static bool uring_has_buffers(struct sock_transport *t)

@@ -30,6 +30,7 @@
 #define LOOP_TRIM_NS              LEAT_NS_PER_S         /* between trims of an idle core */
 #define LOOP_NAP_NS_MAX           LEAT_NS_PER_MS
 #define LOOP_KERNEL_NS            (50 * LEAT_NS_PER_US) /* between looks at the kernel, spinning */
+#define LOOP_KERNEL_QUIET_NS      LEAT_NS_PER_MS        /* the same, by a waiter that would tell */
 
 struct loop_callback {
     leat_callback *fn;

@@ -82,14 +82,21 @@ static void loop_disarm(struct leat_loop *loop)
             source->ops->disarm(source);
 }
 
-/* Polling sources only: the kernel is looked at now and then, not each time round. */
-static void loop_glance(struct leat_loop *loop, uint64_t now_ns)
+/* How long the kernel may be left alone. While other sources are polled it is looked at now and
+ * then, not each time round: seldom, if the waiter can tell by itself that there is something. */
+static uint64_t kernel_pause_ns(const struct leat_loop *loop)
 {
     const struct leat_source *waiter = loop->waiter;
-    bool may_wait = waiter == NULL ? loop->is_napping
-                                   : loop->polled_count > 0 && waiter->ops->is_quiet != NULL &&
-                                         waiter->ops->is_quiet(waiter);
-    if (may_wait && now_ns - loop->kernel_ns < LOOP_KERNEL_NS)
+    if (loop->polled_count == 0)
+        return 0;
+    if (waiter == NULL || waiter->ops->is_quiet == NULL)
+        return LOOP_KERNEL_NS;
+    return waiter->ops->is_quiet(waiter) ? LOOP_KERNEL_QUIET_NS : 0;
+}
+
+static void loop_glance(struct leat_loop *loop, uint64_t now_ns)
+{
+    if (now_ns - loop->kernel_ns < kernel_pause_ns(loop))
         return;
     loop->kernel_ns = now_ns;
     enum leat_layer outer = profile_enter(LEAT_LAYER_KERNEL);

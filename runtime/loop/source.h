@@ -51,8 +51,9 @@ struct leat_source_ops {
      * refused by leat_source_add. */
     bool (*wait)(struct leat_source *source, int readable_fd, uint64_t timeout_ns);
 
-    /* For a source with wait: nothing is to be submitted and nobody waits for it, so that a loop
-     * which polls other sources may leave the kernel alone for a while. NULL: never. */
+    /* For a source with wait: there is nothing to submit and, as the kernel has said without being
+     * asked, nothing to collect, so that a loop which polls other sources may leave it alone. NULL:
+     * that cannot be told. */
     bool (*is_quiet)(const struct leat_source *source);
 
     bool is_polled; /* its work shows in no descriptor: while it is busy the loop polls for it */

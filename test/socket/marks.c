@@ -1,6 +1,8 @@
-/* Places at which one read of the kernel stops although more has come: what follows must not be
- * forgotten until yet more comes. */
+/* What the kernel does not say twice: places at which one read stops although more has come, and
+ * what it says in passing to a loop that seldom asks. */
 #include "socket.h"
+
+#include "runtime/loop/loop_internal.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -114,4 +116,41 @@ void pieces_of_unix_streams_hide_nothing(void **state)
     records_free(s);
     world_free(w);
     assert_int_equal(rmdir(folder), 0);
+}
+
+static uint64_t frozen_now(const struct leat_clock *clock)
+{
+    return LEAT_NS_PER_S;
+}
+
+/* Time stands still: were the kernel not looked at when it has something, it never would be. */
+void a_loop_that_polls_hears_of_its_sockets(void **state)
+{
+    static const struct leat_source_ops polled_ops = {.name = "polled", .is_polled = true};
+    static const struct leat_clock frozen = {frozen_now};
+    struct leat_source polled = {.ops = &polled_ops};
+    struct world *w = world_with(NULL);
+    struct records *s = serve(w, NULL);
+    int fd = raw_connect(&s->addr);
+    UNTIL(w, s->count == 1);
+    settle(w);
+    assert_int_equal(leat_source_add(w->loop, &polled), 0);
+    if (which_now() == LEAT_SOCKETS_URING)
+        w->loop->clock = &frozen;
+    w->loop->busy_poll = true;
+    for (unsigned i = 1; i <= 3; i++) {
+        uint64_t end_ns = clock_monotonic() + CONTRACT_PATIENCE_NS;
+        assert_int_equal(send(fd, "bytes", 5, 0), 5);
+        while (s->record[0].length < i * 5 && clock_monotonic() < end_ns)
+            leat_loop_turn(w->loop, 0);
+        assert_int_equal(s->record[0].length, i * 5);
+    }
+    w->loop->clock = NULL;
+    leat_source_remove(w->loop, &polled);
+    close(fd);
+    UNTIL(w, s->record[0].ends == 1);
+    assert_int_equal(leat_conn_end(s->record[0].conn), 0);
+    UNTIL(w, s->record[0].closes == 1);
+    records_free(s);
+    world_free(w);
 }

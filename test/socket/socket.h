@@ -33,6 +33,7 @@ void in_child(void (*test)(void));
     X(few_receive_blocks_starve_nobody)                                                            \
     X(urgent_bytes_are_in_line_and_hide_nothing)                                                   \
     X(pieces_of_unix_streams_hide_nothing)                                                         \
+    X(a_loop_that_polls_hears_of_its_sockets)                                                      \
     X(unix_sockets_carry_and_clean_up)                                                             \
     X(ipv6_alone_dual_and_with_zones)                                                              \
     X(a_port_in_use_is_found_out_despite_reuseport)                                                \

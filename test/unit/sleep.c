@@ -26,6 +26,7 @@ struct world {
     uint64_t waits_ns[WAITS_MAX];
     unsigned wait_count;
     bool is_readable;    /* what wait says of the loop's descriptor */
+    bool is_quiet;       /* what the waiter says of the kernel */
     unsigned poll_count; /* what poll says */
     struct leat_nap nap; /* what arm says */
     struct leat_timer timer;
@@ -78,6 +79,11 @@ static bool world_wait(struct leat_source *source, int readable_fd, uint64_t tim
     return world->is_readable;
 }
 
+static bool world_is_quiet(const struct leat_source *source)
+{
+    return container_of(source, const struct world, source)->is_quiet;
+}
+
 static const struct leat_source_ops waiting_ops = {
     .name = "test",
     .poll = world_poll,
@@ -85,7 +91,9 @@ static const struct leat_source_ops waiting_ops = {
     .arm = world_arm,
     .disarm = world_disarm,
     .wait = world_wait,
+    .is_quiet = world_is_quiet,
 };
+static const struct leat_source_ops polled_ops = {.name = "polled", .is_polled = true};
 static const struct leat_source_ops plain_ops = {.name = "plain", .arm = world_arm};
 
 static uint64_t world_now(const struct leat_clock *clock)
@@ -207,6 +215,35 @@ static void test_busy_poll_never_sleeps(void **state)
     for (int i = 0; i < 3; i++)
         assert_int_equal(turn(world), 0);
     assert_null(strstr(world->trace, "arm"));
+    void *to_end = world;
+    tear_down(&to_end);
+}
+
+/* Beside a source that must be polled the kernel is visited when the waiter knows of something, and
+ * after a millisecond in any case; without such a source in every turn. */
+static void test_a_busy_loop_leaves_a_quiet_kernel_alone(void **state)
+{
+    struct world *world = world_new(true);
+    struct leat_source polled = {.ops = &polled_ops};
+    world->is_quiet = true;
+    for (unsigned i = 1; i <= 3; i++) {
+        turn(world);
+        assert_int_equal(world->wait_count, i);
+    }
+    assert_int_equal(leat_source_add(world->loop, &polled), 0);
+    for (unsigned i = 0; i < 9; i++) {
+        world->now_ns += 100 * LEAT_NS_PER_US;
+        turn(world);
+    }
+    assert_int_equal(world->wait_count, 3);
+    world->now_ns += 100 * LEAT_NS_PER_US;
+    turn(world);
+    assert_int_equal(world->wait_count, 4);
+    world->is_quiet = false;
+    turn(world);
+    turn(world);
+    assert_int_equal(world->wait_count, 6);
+    leat_source_remove(world->loop, &polled);
     void *to_end = world;
     tear_down(&to_end);
 }
@@ -446,6 +483,7 @@ int main(void)
         TEST(test_no_sleep_with_work),
         TEST(test_no_sleep_before_what_is_queued),
         cmocka_unit_test(test_busy_poll_never_sleeps),
+        cmocka_unit_test(test_a_busy_loop_leaves_a_quiet_kernel_alone),
         TEST(test_a_source_without_descriptor_naps),
         TEST(test_an_idle_loop_trims_its_pools),
         TEST(test_the_waiter_reports_watches),
