@@ -9,15 +9,16 @@ bool l4_checksum_is_right(struct stack *s, const struct rx_packet *p, uint8_t pr
         return true;
     if ((p->flags & RX_HEAP) && p->l4_verdict == LEAT_VERDICT_NONE)
         return true; /* from ourselves: never summed */
-    unsigned at = protocol == IP_TCP ? offsetof(struct tcp_header, checksum)
-                                     : offsetof(struct udp_header, checksum);
     csum pseudo = csum_pseudo(&p->src, &p->dst, protocol, length);
-    be16 partial = csum_seed(pseudo);
-    enum offload_sum sum = SUM_WRONG;
-    if (csum_finish(csum_add(pseudo, p->data, length)).raw == 0)
-        sum = SUM_RIGHT;
-    else if (memcmp(p->data + at, &partial, sizeof(partial)) == 0)
-        sum = SUM_PARTIAL;
+    enum offload_sum sum = SUM_RIGHT;
+    if (unlikely(csum_finish(csum_add(pseudo, p->data, length)).raw != 0)) {
+        unsigned at = protocol == IP_TCP ? offsetof(struct tcp_header, checksum)
+                                         : offsetof(struct udp_header, checksum);
+        be16 partial = csum_seed(pseudo);
+        sum = memcmp(p->data + at, &partial, sizeof(partial)) == 0 ? SUM_PARTIAL : SUM_WRONG;
+    } else if (p->l4_verdict == LEAT_VERDICT_UNKNOWN) {
+        return true;
+    }
     return offload_judge(s, OFFLOAD_RX_L4, p->l4_verdict, sum);
 }
 
@@ -79,12 +80,14 @@ static void write_ipv6(uint8_t *at, const struct path *path, uint8_t protocol, u
     memcpy(at, &ip, sizeof(ip));
 }
 
-/* Sum over the transport header, inline payload and slices. */
-static csum payload_sum(const uint8_t *l4, uint32_t inline_bytes, const struct leat_packet *packet,
-                        const struct path *path)
+/* sum, and the transport header, inline payload and slices. */
+static csum payload_sum(csum sum, const uint8_t *l4, uint32_t inline_bytes,
+                        const struct leat_packet *packet, const struct path *path)
 {
     uint32_t known = path->inline_bytes, header = inline_bytes - known;
-    csum sum = csum_append(csum_add(CSUM_ZERO, l4, header), path->inline_sum, header);
+    sum = csum_add(sum, l4, header);
+    if (known != 0)
+        sum = csum_append(sum, path->inline_sum, header);
     size_t at = inline_bytes;
     for (unsigned i = 0; i < packet->slice_count; i++) {
         const struct leat_buf *slice = &packet->slices[i];
@@ -110,8 +113,7 @@ static void settle_checksum(struct stack *s, struct leat_packet *packet, const s
         value = csum_seed(sum);
     } else {
         memset(l4 + checksum_at, 0, sizeof(value));
-        sum = csum_append(sum, payload_sum(l4, inline_bytes, packet, path), 0);
-        value = csum_finish(sum);
+        value = csum_finish(payload_sum(sum, l4, inline_bytes, packet, path));
         if (protocol == IP_UDP && value.raw == 0)
             value.raw = 0xffff;
     }

@@ -32,8 +32,9 @@ static bool checksum_is_right(struct stack *s, const struct rx_packet *p, uint32
         return true;
     csum sum = header == sizeof(struct ipv4_header) ? csum_ipv4(p->data)
                                                     : csum_add(CSUM_ZERO, p->data, header);
-    return offload_judge(s, OFFLOAD_RX_IP, p->ip_verdict,
-                         csum_finish(sum).raw == 0 ? SUM_RIGHT : SUM_WRONG);
+    bool is_right = csum_finish(sum).raw == 0;
+    return (is_right && p->ip_verdict == LEAT_VERDICT_UNKNOWN) ||
+           offload_judge(s, OFFLOAD_RX_IP, p->ip_verdict, is_right ? SUM_RIGHT : SUM_WRONG);
 }
 
 /* Version, lengths and checksum; trims what the link padded. */
