@@ -10,6 +10,7 @@
 /* A world with options of the test's own; which is set by it. */
 struct world *world_with(const struct leat_sockets_options *options);
 enum leat_sockets_which which_now(void);
+int begin_connect(const struct leat_addr *to); /* a client that does not block */
 
 /* Runs test(w) in a process of its own, where limits can be lowered; its exit code must be 0. */
 void in_child(void (*test)(void));
@@ -25,6 +26,7 @@ void in_child(void (*test)(void));
     X(running_out_of_descriptors_pauses_and_recovers)                                              \
     X(the_limit_on_connections_leaves_the_rest_in_the_backlog)                                     \
     X(a_storm_of_connections_is_accepted)                                                          \
+    X(completions_beyond_the_queue_are_served)                                                     \
     X(clients_that_vanish_leave_nothing_behind)                                                    \
     X(tiny_send_buffers_deliver_everything)                                                        \
     X(sixty_four_mebibytes_to_slow_readers)                                                        \

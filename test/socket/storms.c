@@ -60,7 +60,7 @@ static struct leat_listener *tally_listen(struct world *w, struct tally *tally)
     return listener;
 }
 
-static int begin_connect(const struct leat_addr *to)
+int begin_connect(const struct leat_addr *to)
 {
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(to->port)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
