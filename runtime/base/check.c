@@ -14,9 +14,10 @@ void leat_panic(const char *file, int line, const char *function, const char *fo
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
     const struct leat_core *core = leat_core_now;
+    leat_crash_begin(SIGABRT);
     dprintf(STDERR_FILENO, "leat: %s:%d: %s: check failed: %s (core %d, phase %s)\n", file, line,
             function, message, core != NULL ? (int)core->index : -1,
             core != NULL && core->phase != NULL ? core->phase : "none");
-    leat_crash_backtrace(STDERR_FILENO, __builtin_return_address(0), SIGABRT);
+    leat_crash_backtrace(STDERR_FILENO, __builtin_return_address(0));
     abort();
 }

@@ -6,6 +6,7 @@
 #include <execinfo.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,46 +33,68 @@ static void say(int fd, const char *format, ...)
     (void)written;
 }
 
-/* The kernel sends signal_number, whose action is not on_crash by now, when the time is up. The
- * system calls are made directly: glibc's wrapper may allocate. */
-static void bound_time(int signal_number)
+/* The thread that reports; 0: none. The handlers belong to the process, and so does this. */
+static atomic_int crash_reporter;
+
+/* The system calls are made directly: glibc's wrapper may allocate. The signal goes to thread: any
+ * other would wait for it. */
+static void bound_time(int thread, int signal_number)
 {
-    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = signal_number};
-    struct itimerspec when = {.it_value = {.tv_sec = LEAT_CRASH_SYMBOLS_S}};
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = signal_number};
+    struct itimerspec when = {.it_value = {.tv_sec = LEAT_CRASH_REPORT_S}};
     int timer;
+    event._sigev_un._tid = thread;
     if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) == 0)
         syscall(SYS_timer_settime, timer, 0, &when, NULL);
 }
 
-static void restore_default(int signal_number)
+static void unblock(int signal_number)
 {
-    struct sigaction action = {.sa_handler = SIG_DFL};
-    sigaction(signal_number, &action, NULL);
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, signal_number);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-static void on_crash(int signal_number, siginfo_t *info, void *context);
-
-/* A handler that is not ours, such as a fuzzer's, which saves its input there. */
-static bool has_other_handler(int signal_number)
+static _Noreturn void die(int signal_number)
 {
-    struct sigaction action;
-    return sigaction(signal_number, NULL, &action) == 0 && action.sa_handler != SIG_DFL &&
-           action.sa_handler != SIG_IGN && action.sa_sigaction != on_crash;
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigaction(signal_number, &action, NULL);
+    unblock(signal_number);
+    raise(signal_number);
+    _exit(128 + signal_number);
 }
 
-static void backtrace_from(int fd, void *const *frames, unsigned count, int signal_number)
+/* The reporting thread ends the process; this one does when even its timer could not be had. */
+static _Noreturn void wait_for_report(int signal_number)
+{
+    struct timespec left = {.tv_sec = LEAT_CRASH_REPORT_S + 1};
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+    while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
+        continue;
+    die(signal_number);
+}
+
+void leat_crash_begin(int signal_number)
+{
+    int self = (int)syscall(SYS_gettid), reporter = 0;
+    if (!atomic_compare_exchange_strong(&crash_reporter, &reporter, self)) {
+        if (reporter != self)
+            wait_for_report(signal_number);
+        die(signal_number);
+    }
+    unblock(signal_number);
+    bound_time(self, signal_number);
+}
+
+static void backtrace_from(int fd, void *const *frames, unsigned count)
 {
     say(fd, "leat: addresses:");
     for (unsigned i = 0; i < count; i++)
         say(fd, " %p", frames[i]);
     say(fd, "\n");
-    if (!has_other_handler(signal_number))
-        restore_default(signal_number);
-    bound_time(signal_number);
     leat_crash_symbols(fd, frames, count);
 }
 
@@ -84,7 +107,7 @@ static int frame_find(void *const *frames, int count, const void *at)
     return 0;
 }
 
-void leat_crash_backtrace(int fd, const void *from, int signal_number)
+void leat_crash_backtrace(int fd, const void *from)
 {
     void *frames[LEAT_CRASH_FRAMES_MAX];
     int count = backtrace(frames, LEAT_CRASH_FRAMES_MAX);
@@ -92,7 +115,7 @@ void leat_crash_backtrace(int fd, const void *from, int signal_number)
     if (count > 0) {
         /* A return address; that of a call which never returns may belong to the next function. */
         frames[first] = (char *)frames[first] - 1;
-        backtrace_from(fd, frames + first, (unsigned)(count - first), signal_number);
+        backtrace_from(fd, frames + first, (unsigned)(count - first));
     }
 }
 
@@ -112,6 +135,7 @@ static void on_crash(int signal_number, siginfo_t *info, void *context)
 {
     const struct leat_core *core = leat_core_now;
     int fd = STDERR_FILENO;
+    leat_crash_begin(signal_number);
     if (core != NULL)
         leat_log_flush(core->log); /* the last lines before the crash */
     if (info->si_code > 0 && signal_number != SIGABRT)
@@ -127,9 +151,8 @@ static void on_crash(int signal_number, siginfo_t *info, void *context)
     void *frames[LEAT_CRASH_FRAMES_MAX];
     int count = backtrace(frames, LEAT_CRASH_FRAMES_MAX);
     int first = frame_find(frames, count, interrupted_at(context)); /* a jump to nowhere has none */
-    backtrace_from(fd, frames + first, (unsigned)(count - first), signal_number);
-    restore_default(signal_number);
-    raise(signal_number);
+    backtrace_from(fd, frames + first, (unsigned)(count - first));
+    die(signal_number);
 }
 
 int leat_crash_install(void)
@@ -138,8 +161,7 @@ int leat_crash_install(void)
     void *frame;
     backtrace(&frame, 1);
     for (size_t i = 0; i < sizeof(crash_signals) / sizeof(crash_signals[0]); i++) {
-        struct sigaction action = {.sa_sigaction = on_crash,
-                                   .sa_flags = SA_SIGINFO | SA_ONSTACK | (int)SA_RESETHAND};
+        struct sigaction action = {.sa_sigaction = on_crash, .sa_flags = SA_SIGINFO | SA_ONSTACK};
         if (sigaction(crash_signals[i], &action, NULL) < 0)
             return -errno;
     }

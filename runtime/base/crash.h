@@ -4,13 +4,17 @@
  *
  * The report goes to standard error. Raw addresses come first, by means that neither allocate nor
  * lock. Names come after them, by libdw, which does both: when the crash lies inside the allocator,
- * a timer ends the attempt after LEAT_CRASH_SYMBOLS_S seconds. Internal: not installed. */
+ * or nobody reads what is written, a timer ends the attempt after LEAT_CRASH_REPORT_S seconds.
+ *
+ * One thread reports, the first that crashes or fails a check. Others that do so meanwhile wait
+ * without a word until the process has died of the first one's signal; a crash within the report
+ * ends it at once. Internal: not installed. */
 #ifndef LEAT_CRASH_H
 #define LEAT_CRASH_H
 
 #include "runtime/base/core.h"
 
-#define LEAT_CRASH_SYMBOLS_S   5
+#define LEAT_CRASH_REPORT_S    5
 #define LEAT_CRASH_FRAMES_MAX  64
 #define LEAT_CRASH_STACK_BYTES 262144
 
@@ -23,11 +27,14 @@ int leat_crash_install(void);
 void *leat_crash_stack_new(void);
 void leat_crash_stack_free(void *stack); /* the same thread's */
 
+/* Before the first word of a report, of which the process is to die by signal_number. Returns in
+ * the one thread that is to write it, once, and bounds its time from now on: the signal is raised
+ * in it. Any thread. */
+void leat_crash_begin(int signal_number);
+
 /* Writes the backtrace of the calling thread to fd, addresses, then names, beginning with the frame
- * that returns to from (__builtin_return_address) where it is found. signal_number is raised when
- * the names do not come in time; its action is the default from now on, unless a handler of
- * somebody else, such as a fuzzer's, was installed. */
-void leat_crash_backtrace(int fd, const void *from, int signal_number);
+ * that returns to from (__builtin_return_address) where it is found. */
+void leat_crash_backtrace(int fd, const void *from);
 
 /* Writes frames as "  #0 function (file:line)"; where names are not known, as module+offset. */
 void leat_crash_symbols(int fd, void *const *frames, unsigned count);
