@@ -28,7 +28,7 @@
 
 #define OPEN_FILES_WANTED  65536
 #define BACKLOG_WANTED     4096
-#define LOCKED_BYTES_ASKED (UINT64_C(64) << 20) /* what io_uring's rings may take below 5.12 */
+#define LOCKED_BYTES_ASKED (UINT64_C(64) << 20) /* io_uring: its rings, and what is lent to it */
 
 struct doctor {
     bool has_failed;

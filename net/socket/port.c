@@ -17,6 +17,7 @@
 #include <netinet/tcp.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -36,6 +37,7 @@ struct sock_port {
 struct leat_sockets_shared {
     pthread_mutex_t lock;
     struct sock_port *first;
+    atomic_uint told; /* enum sock_told */
 };
 
 struct leat_sockets_shared *leat_sockets_shared_new(void)
@@ -53,6 +55,11 @@ void leat_sockets_shared_free(struct leat_sockets_shared *shared)
         pthread_mutex_destroy(&shared->lock);
         free(shared);
     }
+}
+
+bool sock_tells_first(struct leat_sockets_shared *shared, enum sock_told what)
+{
+    return (atomic_fetch_or(&shared->told, what) & what) == 0;
 }
 
 static bool port_has_core(const struct sock_port *port, uint32_t core)

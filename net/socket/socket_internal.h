@@ -294,6 +294,9 @@ int sock_port_open(struct sock_transport *t, const struct leat_addr *addr,
                    struct leat_error *error);
 struct leat_addr sock_port_addr(const struct sock_port *port);
 void sock_port_close(struct sock_transport *t, struct sock_port *port, int fd);
+/* What one log line of the first core that meets it tells for all. Returns whether this is it. */
+enum sock_told { SOCK_TOLD_EPOLL = 1, SOCK_TOLD_COPYING = 2 };
+bool sock_tells_first(struct leat_sockets_shared *shared, enum sock_told what);
 
 /* udp.c: sockets for datagrams */
 struct sock_udp_core *sock_udp_new(struct sock_transport *t);

@@ -297,7 +297,8 @@ static int open_backend(struct sock_transport *t, const struct leat_sockets_opti
         int result = t->backend->open(t, options, &refused);
         if (result == 0 || options->which == LEAT_SOCKETS_URING)
             return result == 0 ? 0 : leat_fail(error, result, "%s", refused.sentence);
-        LEAT_LOG_INFO("using epoll: %s", refused.sentence);
+        if (sock_tells_first(t->shared, SOCK_TOLD_EPOLL))
+            LEAT_LOG_INFO("using epoll: %s", refused.sentence);
     }
 #else
     if (options->which == LEAT_SOCKETS_URING) {

@@ -2,6 +2,8 @@
  */
 #include "net/socket/uring_internal.h"
 
+#include <leat/log.h>
+
 #include <errno.h>
 #include <poll.h>
 #include <unistd.h>
@@ -148,6 +150,10 @@ void uring_on_lent(struct sock_transport *t, struct uring_lent *lent,
     if (result == -EINVAL || result == -EOPNOTSUPP || result == -ENOMEM) {
         /* An older kernel, such a socket, or too little locked memory: an ordinary send may do. */
         t->uring->cannot_lend = t->uring->cannot_lend || result == -EINVAL;
+        if (result == -ENOMEM && sock_tells_first(t->shared, SOCK_TOLD_COPYING)) {
+            LEAT_LOG_INFO("large sends are copied: the kernel lends no more memory; raise the "
+                          "limit on locked memory (ulimit -l)");
+        }
         c->flags = (c->flags & ~(uint32_t)SOCK_LENDS) | SOCK_COPIES;
         result = -EAGAIN;
     }

@@ -5,8 +5,10 @@
 #include "runtime/base/core.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -119,6 +121,83 @@ void sixty_four_mebibytes_to_slow_readers(void **state)
     }
     records_free(s);
     world_free(w);
+}
+
+/* What is locked counts per user, and root may lock without a limit: a user that nobody else is. */
+static void lock_at_most(rlim_t bytes)
+{
+    uid_t user = 100000 + (uid_t)getpid();
+    CHILD_CHECK(geteuid() != 0 || setresuid(user, user, user) == 0);
+    CHILD_CHECK(setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){bytes, bytes}) == 0);
+}
+
+static unsigned lines_with(int fd, const char *text)
+{
+    static char said[65536];
+    unsigned count = 0;
+    ssize_t length = pread(fd, said, sizeof(said) - 1, 0);
+    said[length > 0 ? length : 0] = '\0';
+    for (const char *at = said; (at = strstr(at, text)) != NULL; at++)
+        count++;
+    return count;
+}
+
+static void send_much(struct world *w, unsigned seed)
+{
+    enum { BYTES = 1 << 20 };
+    static uint8_t received[BYTES + 1];
+    struct pair p = pair_open(w, NULL);
+    struct leat_buf bytes = pattern(BYTES, seed);
+    CHILD_CHECK(leat_conn_send(p.r->conn, &bytes, 1) == 0);
+    CHILD_CHECK(leat_conn_end(p.r->conn) == 0);
+    CHILD_CHECK(peer_receive_all(w, p.peer, received, sizeof(received)) == BYTES);
+    for (unsigned i = 0; i < BYTES; i++)
+        CHILD_CHECK(received[i] == pattern_byte(i, seed));
+    w->transport->peer_end(p.peer);
+    UNTIL(w, p.r->closes == 1);
+    CHILD_CHECK(p.r->reason == LEAT_CLOSE_DONE);
+    pair_free(&p);
+}
+
+/* Some kernels count the rings themselves as locked memory, and all what is lent to them. */
+static void send_where_little_may_be_locked(rlim_t bytes)
+{
+    enum { PEERS = 3 };
+    struct leat_sockets_options options = {
+        .which = which_now() == LEAT_SOCKETS_URING ? LEAT_SOCKETS_AUTO : LEAT_SOCKETS_EPOLL};
+    int log = memfd_create("log", MFD_CLOEXEC), standard_error = dup(STDERR_FILENO);
+    lock_at_most(bytes);
+    CHILD_CHECK(dup2(log, STDERR_FILENO) >= 0);
+    struct world *w = world_as(&options);
+    bool is_uring = strcmp(leat_sockets_name(w->loop), "uring") == 0;
+    for (unsigned i = 0; i < PEERS; i++)
+        send_much(w, i);
+    struct leat_sockets_stats stats;
+    leat_sockets_stats(w->loop, &stats);
+    world_free(w); /* checks that buffers are conserved */
+    CHILD_CHECK(dup2(standard_error, STDERR_FILENO) >= 0);
+    CHILD_CHECK(stats.accepted_count == PEERS && stats.closed_count == PEERS);
+    bool is_lending = is_uring && stats.lent_count != 1; /* before 6.2 it does without */
+    CHILD_CHECK(stats.lent_count == (is_lending ? PEERS : is_uring));
+    bool is_told = which_now() == LEAT_SOCKETS_URING && (is_lending || !is_uring);
+    CHILD_CHECK(lines_with(log, "\n") == is_told);
+    CHILD_CHECK(lines_with(log, "locked memory (ulimit -l)") == is_told);
+}
+
+static void send_where_nothing_may_be_locked(void)
+{
+    send_where_little_may_be_locked(0);
+}
+
+static void send_where_only_the_rings_may_be_locked(void)
+{
+    send_where_little_may_be_locked(UINT32_C(512) << 10);
+}
+
+void too_little_locked_memory_is_done_without(void **state)
+{
+    in_child(send_where_nothing_may_be_locked);
+    in_child(send_where_only_the_rings_may_be_locked);
 }
 
 void a_file_truncated_while_it_is_sent_aborts(void **state)

@@ -15,21 +15,26 @@ enum leat_sockets_which which_now(void)
     return which;
 }
 
-struct world *world_with(const struct leat_sockets_options *options)
+struct world *world_as(const struct leat_sockets_options *options)
 {
-    static const struct leat_sockets_options defaults;
-    struct leat_sockets_options own = options != NULL ? *options : defaults;
     struct leat_error error = {0};
     struct world *w = calloc(1, sizeof(*w));
     assert_non_null(w);
-    own.which = which;
-    w->transport = which == LEAT_SOCKETS_EPOLL ? &contract_epoll : &contract_uring;
+    w->transport = options->which == LEAT_SOCKETS_EPOLL ? &contract_epoll : &contract_uring;
     w->loop = leat_loop_new(NULL, &error);
-    if (w->loop == NULL || leat_sockets_open(w->loop, &own, &error) != 0)
+    if (w->loop == NULL || leat_sockets_open(w->loop, options, &error) != 0)
         fail_msg("%s", error.sentence);
     w->core = leat_core_now;
     assert_int_equal(leat_addr_parse(&w->any, "127.0.0.1:0", 0, NULL), 0);
     return w;
+}
+
+struct world *world_with(const struct leat_sockets_options *options)
+{
+    static const struct leat_sockets_options defaults;
+    struct leat_sockets_options own = options != NULL ? *options : defaults;
+    own.which = which;
+    return world_as(&own);
 }
 
 void in_child(void (*test)(void))

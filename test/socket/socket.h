@@ -7,8 +7,10 @@
 
 #include "net/socket/sockets.h"
 
-/* A world with options of the test's own; which is set by it. */
+/* A world with options of the test's own, but for which, that the program's argument says. */
 struct world *world_with(const struct leat_sockets_options *options);
+struct world *world_as(
+    const struct leat_sockets_options *options); /* which is the test's as well */
 enum leat_sockets_which which_now(void);
 int begin_connect(const struct leat_addr *to); /* a client that does not block */
 
@@ -30,6 +32,7 @@ void in_child(void (*test)(void));
     X(clients_that_vanish_leave_nothing_behind)                                                    \
     X(tiny_send_buffers_deliver_everything)                                                        \
     X(sixty_four_mebibytes_to_slow_readers)                                                        \
+    X(too_little_locked_memory_is_done_without)                                                    \
     X(a_file_truncated_while_it_is_sent_aborts)                                                    \
     X(a_file_that_refuses_sendfile_is_copied)                                                      \
     X(few_receive_blocks_starve_nobody)                                                            \
