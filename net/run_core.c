@@ -2,6 +2,7 @@
  * that code on a core calls. */
 #include "net/run_internal.h"
 
+#include <leat/buf.h>
 #include <leat/metrics.h>
 
 #include <errno.h>
@@ -45,6 +46,25 @@ static void log_quota(const struct leat_run *run)
                                               : "as --cores says may be throttled");
 }
 
+/* What is done without, a line each for all cores; called by the cores in turn. */
+static void log_refusals(struct leat_run_core *core)
+{
+    struct leat_run *run = core->run;
+    struct leat_buf_stats buffers;
+    if (core->index == 0 && run->is_quota_cut)
+        log_quota(run);
+    leat_buf_stats(&buffers);
+    if (core->index == 0 && strcmp(buffers.pages, "plain") == 0) {
+        LEAT_LOG_INFO("buffers use plain pages: this system offers no transparent huge pages "
+                      "(/sys/kernel/mm/transparent_hugepage/enabled)");
+    }
+    if (core->is_memory_refused && !run->has_told_memory) {
+        LEAT_LOG_INFO("memory comes from the node that the kernel chooses: set_mempolicy is "
+                      "refused; allow it in the container's seccomp profile");
+        run->has_told_memory = true;
+    }
+}
+
 /* Everything up to the application's start, and that. */
 static int core_start(struct leat_run_core *core, struct leat_error *error)
 {
@@ -67,8 +87,7 @@ static int core_start(struct leat_run_core *core, struct leat_error *error)
     pthread_mutex_lock(&run->lock);
     core->loop = loop;
     pthread_mutex_unlock(&run->lock);
-    if (core->index == 0 && run->is_quota_cut)
-        log_quota(run);
+    log_refusals(core);
     int result = leat_net_open(run->net, loop, error);
     if (result < 0)
         return result;
@@ -167,9 +186,8 @@ void *run_core_main(void *run_core)
     struct leat_run_core *core = run_core;
     struct leat_run *run = core->run;
     struct leat_error error = {0};
-    bool is_memory_bound;
     core->crash_stack = leat_crash_stack_new();
-    int pinned = leat_topology_pin(&run->topology, &core->cpu, &is_memory_bound);
+    int pinned = leat_topology_pin(&run->topology, &core->cpu, &core->is_memory_refused);
 
     pthread_mutex_lock(&run->lock);
     while (run->turn != core->index && run->stage != RUN_FAILED)

@@ -54,6 +54,7 @@ struct leat_run_core {
     /* The waiting thread's. */
     pthread_t thread;
     bool is_thread, owes_drain, owes_reload, owes_stats;
+    bool is_memory_refused; /* its policy */
 };
 
 struct run_line {
@@ -82,6 +83,7 @@ struct leat_run {
     struct run_line lines[LEAT_RUN_LISTENING_MAX];
     unsigned lines_count;
     bool has_reload_hooks;
+    bool has_told_memory; /* whose turn it is to start, touches it */
 
     _Atomic bool is_exit_asked;
     _Atomic int exit_code;

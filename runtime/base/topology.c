@@ -310,18 +310,18 @@ int leat_topology_choose(const struct leat_topology *topology, const char *spec,
 }
 
 int leat_topology_pin(const struct leat_topology *topology, const struct leat_cpu *cpu,
-                      bool *is_memory_bound)
+                      bool *is_memory_refused)
 {
     struct cpu_mask mask = {0};
     cpu_mask_set(&mask, cpu->number);
-    *is_memory_bound = false;
+    *is_memory_refused = false;
     if (syscall(SYS_sched_setaffinity, 0, sizeof(mask), &mask) < 0)
         return -errno;
     if (topology->nodes_count > 1 && cpu->numa_node < 1024) {
         unsigned long nodes[1024 / (8 * sizeof(unsigned long))] = {0};
         nodes[cpu->numa_node / (8 * sizeof(nodes[0]))] |=
             1UL << (cpu->numa_node % (8 * sizeof(nodes[0])));
-        *is_memory_bound = syscall(SYS_set_mempolicy, MPOL_PREFERRED, nodes, 1024) == 0;
+        *is_memory_refused = syscall(SYS_set_mempolicy, MPOL_PREFERRED, nodes, 1024) < 0;
     }
     return 0;
 }

@@ -53,9 +53,9 @@ int leat_topology_choose(const struct leat_topology *topology, const char *spec,
 char *leat_topology_list(const struct leat_topology *topology, char *text, size_t size);
 
 /* Pins the calling thread, and asks for memory on the CPU's node where there are several. Returns 0
- * or -errno of the pinning; a refused memory policy is no failure (*is_memory_bound tells). */
+ * or -errno of the pinning; a refused memory policy is no failure (*is_memory_refused tells). */
 int leat_topology_pin(const struct leat_topology *topology, const struct leat_cpu *cpu,
-                      bool *is_memory_bound);
+                      bool *is_memory_refused);
 
 /* The quota that applies to this process by its cgroup files, in thousandths of a CPU; 0: none. */
 uint64_t leat_cgroup_quota_milli(const char *root);

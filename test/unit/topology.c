@@ -99,15 +99,15 @@ static void reads_this_machine(void **state)
 
 static void *pin_here(void *arg)
 {
-    bool is_bound;
+    bool is_refused;
     cpu_set_t set;
     const struct leat_cpu *cpu = &topology.cpus[topology.cpus_count - 1];
-    assert_int_equal(leat_topology_pin(&topology, cpu, &is_bound), 0);
+    assert_int_equal(leat_topology_pin(&topology, cpu, &is_refused), 0);
     assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
     assert_int_equal(CPU_COUNT(&set), 1);
     assert_true(CPU_ISSET(cpu->number, &set));
     struct leat_cpu absent = {.number = LEAT_CPUS_MAX - 1};
-    assert_int_equal(leat_topology_pin(&topology, &absent, &is_bound), -EINVAL);
+    assert_int_equal(leat_topology_pin(&topology, &absent, &is_refused), -EINVAL);
     return arg;
 }
 
