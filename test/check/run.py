@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 
+import dev
 import docs
 import files
 import layering
@@ -209,7 +210,7 @@ def check_dev():
     for name in ("deps", "build", "run", "test", "check", "bench", "fuzz", "clean", "help"):
         if name not in listed:
             lines.append(f"./dev help does not list {name}")
-    return lines
+    return lines + dev.check(ROOT)
 
 
 def check_flags():
