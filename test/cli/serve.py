@@ -28,6 +28,21 @@ def get(address, path="/", method="GET", headers=None):
         connection.close()
 
 
+def become_nobody():
+    if os.getuid() == 0:
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+
+
+def needs_nobody(case):
+    try:
+        subprocess.run([LEAT, "--version"], preexec_fn=become_nobody, check=True,
+                       stdout=subprocess.DEVNULL, timeout=30)
+    except (subprocess.SubprocessError, OSError):
+        case.skipTest("nobody may not run what was built here")
+
+
 class Pages(unittest.TestCase):
     def test_hello_answers_any_get(self):
         with serve("--hello") as program:
@@ -180,17 +195,7 @@ class Refusals(unittest.TestCase):
             first_free = int(file.read())
         if first_free <= 80:
             self.skipTest("every user may listen on port 80 here")
-
-        def become_nobody():
-            if os.getuid() == 0:
-                os.setgroups([])
-                os.setgid(NOBODY)
-                os.setuid(NOBODY)
-        try:
-            subprocess.run([LEAT, "--version"], preexec_fn=become_nobody, check=True,
-                           stdout=subprocess.DEVNULL, timeout=30)
-        except (subprocess.SubprocessError, OSError):
-            self.skipTest("nobody may not run what was built here")
+        needs_nobody(self)
         said = self.refused("--listen", "127.0.0.1:80", preexec_fn=become_nobody)
         self.assertIn("choose a port from 1024 on", said)
 
@@ -203,6 +208,15 @@ class Refusals(unittest.TestCase):
             file.write_text("x")
             self.assertEqual(self.refused(file), f"cannot serve {file}: it is a file: name the "
                                                  "directory that it is in")
+
+    def test_a_folder_that_may_not_be_read(self):
+        needs_nobody(self)
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0)
+            said = self.refused(folder, preexec_fn=become_nobody)
+            os.chmod(folder, 0o700)
+            self.assertEqual(said, f"cannot serve {folder}: this user may not read it: change its "
+                                   "mode or serve as a user who may")
 
     def test_flags_that_do_not_go_together(self):
         self.assertIn("--hello", self.refused("--hello", ".", code=2))
