@@ -421,6 +421,22 @@ static void too_much_to_drain_closes(void **state)
     end();
 }
 
+static void a_body_that_is_streamed_has_a_limit(void **state)
+{
+    begin((struct leat_http_options){.body_bytes_max = 10});
+    struct wire_conn *conn = bench_connect(&bench), *other = bench_connect(&bench);
+    bench_send(&bench, conn, POST("/count", "10") "0123456789");
+    bench_send(&bench, conn, CHUNKED("/count") "5\r\n01234\r\n5\r\n01234\r\n0\r\n\r\n");
+    assert_outcome(conn, "200 10 bytes | 200 10 bytes");
+    assert_int_equal(errors(LEAT_HTTP_ERROR_BODY_TOO_LARGE), 0);
+    bench_send(&bench, conn, POST("/count", "11")); /* said beforehand */
+    assert_outcome(conn, "200 10 bytes | 200 10 bytes | 413 Content Too Large | close");
+    bench_send(&bench, other, CHUNKED("/count") "5\r\n01234\r\n6\r\n012345\r\n");
+    assert_outcome(other, "413 Content Too Large | close");
+    assert_int_equal(errors(LEAT_HTTP_ERROR_BODY_TOO_LARGE), 2);
+    end();
+}
+
 static void many_pipelined_ones_take_turns(void **state)
 {
     begin((struct leat_http_options){.pipeline_count_max = 4});
@@ -720,6 +736,7 @@ int main(void)
         cmocka_unit_test(a_new_request_gets_503_before_buffers_are_out),
         cmocka_unit_test(a_connection_serves_so_many_requests),
         cmocka_unit_test(too_much_to_drain_closes),
+        cmocka_unit_test(a_body_that_is_streamed_has_a_limit),
         cmocka_unit_test(many_pipelined_ones_take_turns),
         cmocka_unit_test(memory_that_fails_harms_one_client),
         cmocka_unit_test(buffers_that_fail_harm_one_client),
