@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <leat/log.h>
+#include <linux/filter.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static void retry_fired(struct leat_timer *timer, void *arg);
@@ -188,6 +190,21 @@ void sock_listener_pause(struct leat_listener *base, bool paused)
         sock_accept_failed(l, -result);
 }
 
+/* From now on a SYN is not heard: its sender asks again, when nobody listens any more, instead of
+ * being reset behind its first request. What else comes belongs to handshakes that have begun. */
+static void deafen(const struct sock_listener *l)
+{
+    struct sock_filter no_syn[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13), /* the flags of TCP's header */
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 1u << 1, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    struct sock_fprog program = {.len = sizeof(no_syn) / sizeof(no_syn[0]), .filter = no_syn};
+    if (l->base.addr.family != LEAT_FAMILY_UNIX)
+        (void)setsockopt(l->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+}
+
 /* Connections that the kernel has accepted for it are taken along: closing the descriptor would
  * reset them. */
 void sock_listener_close(struct leat_listener *base)
@@ -203,6 +220,7 @@ void sock_listener_close(struct leat_listener *base)
     l->exhausted = false;
     leat_timer_stop(&l->retry);
     deliver_waiting(l);
+    deafen(l);
     if (!t->is_shut)
         (void)accept_some(l, SOCK_BACKLOG_COUNT, false);
     sock_port_close(t, l->port, l->fd);

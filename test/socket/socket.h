@@ -26,6 +26,7 @@ void in_child(void (*test)(void));
 
 #define SOCKET_TESTS(X)                                                                            \
     X(running_out_of_descriptors_pauses_and_recovers)                                              \
+    X(a_listener_that_closes_takes_nobody_in)                                                      \
     X(the_limit_on_connections_leaves_the_rest_in_the_backlog)                                     \
     X(a_storm_of_connections_is_accepted)                                                          \
     X(completions_beyond_the_queue_are_served)                                                     \

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -120,6 +121,42 @@ static void starve_of_descriptors(void)
 void running_out_of_descriptors_pauses_and_recovers(void **state)
 {
     in_child(starve_of_descriptors);
+}
+
+/* io_uring keeps the listening socket for a while: whoever connected to it would be reset. */
+void a_listener_that_closes_takes_nobody_in(void **state)
+{
+    enum { BEFORE = 10, AFTER = 10 };
+    struct world *w = world_with(NULL);
+    struct tally tally = {0};
+    struct leat_listener *listener = tally_listen(w, &tally);
+    struct leat_addr addr = *leat_listener_addr(listener);
+    int clients[BEFORE + AFTER];
+    settle(w);
+    for (unsigned i = 0; i < BEFORE + AFTER; i++) {
+        if (i == BEFORE)
+            leat_listener_close(listener);
+        clients[i] = begin_connect(&addr);
+        assert_true(clients[i] >= 0);
+    }
+    for (unsigned i = BEFORE; i < BEFORE + AFTER; i++) {
+        struct tcp_info info = {0};
+        socklen_t length = sizeof(info);
+        assert_int_equal(getsockopt(clients[i], IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+        assert_int_not_equal(info.tcpi_state, TCP_ESTABLISHED);
+    }
+    UNTIL(w, tally.opens == BEFORE);
+    for (unsigned i = 0; i < BEFORE; i++) {
+        char answer;
+        assert_int_equal(send(clients[i], "?", 1, 0), 1);
+        UNTIL(w, tally.bytes == i + 1);
+        settle(w);
+        assert_int_equal(recv(clients[i], &answer, 1, 0), 1);
+    }
+    for (unsigned i = 0; i < BEFORE + AFTER; i++)
+        close(clients[i]);
+    UNTIL(w, tally.closes == BEFORE);
+    world_free(w);
 }
 
 void the_limit_on_connections_leaves_the_rest_in_the_backlog(void **state)
