@@ -18,18 +18,29 @@
 
 static const int crash_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
 
-/* A line of at most 320 bytes. Only %s, %d, %u, %x and %p: glibc formats these without allocating.
- */
-static void say(int fd, const char *format, ...) LEAT_PRINTF(2, 3);
-static void say(int fd, const char *format, ...)
+/* A line goes out by one call: the log's writer may write at the same time. */
+struct line {
+    char text[64 + LEAT_CRASH_FRAMES_MAX * 20];
+    size_t length;
+};
+
+/* Only %s, %d, %u, %x and %p: glibc formats these without allocating. What finds no room is cut. */
+static void say(struct line *line, const char *format, ...) LEAT_PRINTF(2, 3);
+static void say(struct line *line, const char *format, ...)
 {
-    char line[320];
+    size_t room = sizeof(line->text) - line->length;
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(line, sizeof(line), format, args);
+    int n = vsnprintf(line->text + line->length, room, format, args);
     va_end(args);
-    size_t length = n < 0 ? 0 : (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1;
-    ssize_t written = write(fd, line, length);
+    if (n > 0)
+        line->length += (size_t)n < room ? (size_t)n : room - 1;
+}
+
+static void line_end(struct line *line, int fd)
+{
+    say(line, "\n");
+    ssize_t written = write(fd, line->text, line->length);
     (void)written;
 }
 
@@ -91,10 +102,11 @@ void leat_crash_begin(int signal_number)
 
 static void backtrace_from(int fd, void *const *frames, unsigned count)
 {
-    say(fd, "leat: addresses:");
+    struct line line = {.length = 0};
+    say(&line, "leat: addresses:");
     for (unsigned i = 0; i < count; i++)
-        say(fd, " %p", frames[i]);
-    say(fd, "\n");
+        say(&line, " %p", frames[i]);
+    line_end(&line, fd);
     leat_crash_symbols(fd, frames, count);
 }
 
@@ -134,20 +146,20 @@ static void *interrupted_at(const ucontext_t *context)
 static void on_crash(int signal_number, siginfo_t *info, void *context)
 {
     const struct leat_core *core = leat_core_now;
+    struct line line = {.length = 0};
     int fd = STDERR_FILENO;
     leat_crash_begin(signal_number);
     if (core != NULL)
         leat_log_flush(core->log); /* the last lines before the crash */
+    say(&line, "leat: SIG%s", sigabbrev_np(signal_number));
     if (info->si_code > 0 && signal_number != SIGABRT)
-        say(fd, "leat: SIG%s at address %p", sigabbrev_np(signal_number), info->si_addr);
-    else
-        say(fd, "leat: SIG%s", sigabbrev_np(signal_number));
-    if (core != NULL) {
-        say(fd, " on core %u in phase %s\n", core->index,
+        say(&line, " at address %p", info->si_addr);
+    if (core != NULL)
+        say(&line, " on core %u in phase %s", core->index,
             core->phase != NULL ? core->phase : "none");
-    } else {
-        say(fd, " outside of any core\n");
-    }
+    else
+        say(&line, " outside of any core");
+    line_end(&line, fd);
     void *frames[LEAT_CRASH_FRAMES_MAX];
     int count = backtrace(frames, LEAT_CRASH_FRAMES_MAX);
     int first = frame_find(frames, count, interrupted_at(context)); /* a jump to nowhere has none */
