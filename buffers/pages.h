@@ -1,7 +1,7 @@
 /* Where an arena's pages come from.
  *
- * A provider is chosen before the pools are made: plain or transparent huge pages by default,
- * hugetlb pages when asked for, those of a packet driver when a port needs them for DMA. The arena
+ * A provider is chosen before the pools are made: hugetlb pages where they are asked for and some
+ * are free, else transparent huge pages, else plain ones. The arena
  * reserves one range of addresses and commits it chunk by chunk as it grows; committed bytes that
  * were never written read as zeros.
  *

@@ -172,6 +172,11 @@ struct bypass *bypass_new(const struct leat_net_options *options, struct leat_er
     return b;
 }
 
+bool bypass_spares_hugepages(const struct bypass *b)
+{
+    return b->kind->open != tun_port_open;
+}
+
 const struct leat_clock *bypass_clock(const struct bypass *b)
 {
     return b->info.clock;

@@ -21,6 +21,8 @@ void bypass_free(struct bypass *bypass);
 int bypass_open(struct bypass *bypass, struct leat_loop *loop, struct leat_error *error);
 void bypass_close(struct bypass *bypass, struct leat_loop *loop);
 
+/* The port's driver takes hugetlb pages, and others should not. */
+bool bypass_spares_hugepages(const struct bypass *bypass);
 /* NULL: the machine's. Of a simulated world: the loops' clock as well. */
 const struct leat_clock *bypass_clock(const struct bypass *bypass);
 /* After every loop has closed: false when what the port watched was not right. */

@@ -104,6 +104,11 @@ const struct leat_clock *leat_net_clock(const struct leat_net *net)
     return net->bypass != NULL ? bypass_clock(net->bypass) : NULL;
 }
 
+bool leat_net_spares_hugepages(const struct leat_net *net)
+{
+    return net->bypass != NULL && bypass_spares_hugepages(net->bypass);
+}
+
 bool leat_net_is_sound(const struct leat_net *net)
 {
     return net->bypass == NULL || bypass_is_sound(net->bypass);

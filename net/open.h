@@ -35,6 +35,8 @@ int leat_net_open(struct leat_net *net, struct leat_loop *loop, struct leat_erro
 void leat_net_close(struct leat_net *net, struct leat_loop *loop);
 /* What the loops' clock must be; NULL: the machine's. */
 const struct leat_clock *leat_net_clock(const struct leat_net *net);
+/* Whether hugetlb pages are for the port's driver, and buffers should leave them alone. */
+bool leat_net_spares_hugepages(const struct leat_net *net);
 /* After every loop has closed: false when a simulated world saw what must not be. */
 bool leat_net_is_sound(const struct leat_net *net);
 /* "uring" or "epoll"; "" when nothing is open. */

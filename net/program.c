@@ -62,6 +62,8 @@ int leat_program_main(const struct leat_program *program, int argc, char **argv)
          "for tests, what the port does to packets of both directions:\n"
          "loss=1%,reorder=1%,duplicate=0.5%,seed=7",
          0, 0},
+        {"hugepages", LEAT_OPTION_FLAG, &options.takes_hugepages, NULL,
+         "buffers on hugetlb pages that are free; not beside DPDK, which needs them", 0, 0},
         {"busy-poll", LEAT_OPTION_FLAG, &options.busy_poll, NULL,
          "never sleep: lower latency for all of a core", 0, 0},
         {"buffers", LEAT_OPTION_BYTES, &options.buffer_bytes_max, "SIZE",

@@ -56,6 +56,7 @@ struct leat_run_options {
     uint64_t vlan;          /* tag of all frames [none] */
     uint64_t queue_count;   /* of the port [one for each core] */
     const char *net_faults; /* what the port does wrong on purpose: "loss=1%" [nothing] */
+    bool takes_hugepages;   /* of leat_loop_options, unless a port's driver needs them */
     bool busy_poll;
     bool json_log;
     bool stats; /* at the end and on SIGUSR1, what each loop did: a line of JSON a core on standard

@@ -75,6 +75,7 @@ static int core_start(struct leat_run_core *core, struct leat_error *error)
         .clock = leat_net_clock(run->net),
         .buffer_bytes_max = run->options->buffer_bytes_max,
         .mesh = run->mesh,
+        .takes_hugepages = run->options->takes_hugepages && !leat_net_spares_hugepages(run->net),
     };
     struct leat_loop *loop = leat_loop_new(&options, error);
     if (loop == NULL)

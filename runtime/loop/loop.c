@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "buffers/heap.h"
+#include "buffers/pages.h"
 #include "buffers/pools.h"
 
 struct leat_loop *leat_loop_new(const struct leat_loop_options *options, struct leat_error *error)
@@ -44,7 +45,9 @@ struct leat_loop *leat_loop_new(const struct leat_loop_options *options, struct 
         goto free_loop;
     if (leat_heap_init(&loop->core, error) != 0)
         goto fini_watch;
-    if (leat_pools_init(&loop->core, options->buffer_bytes_max, error) != 0)
+    const struct leat_pages *pages = options->takes_hugepages ? leat_pages_hugetlb() : NULL;
+    if (leat_pools_init_on(&loop->core, options->buffer_bytes_max,
+                           pages != NULL ? pages : leat_pages_default(), error) != 0)
         goto fini_heap;
     if (loop_post_init(loop, error) != 0)
         goto fini_pools;

@@ -29,6 +29,7 @@ struct leat_loop_options {
     uint64_t buffer_bytes_max;      /* bound of the core's buffer pools; 0: default */
     struct leat_mesh *mesh;         /* rings between the loops of the process, or NULL */
     uint64_t seed;                  /* of the core's random numbers; 0: from the kernel */
+    bool takes_hugepages; /* buffers lie on hugetlb pages that are free, as long as there are any */
 };
 
 /* The rings between count loops, whose indices are 0 .. count - 1. Give it to each of them; free it

@@ -103,6 +103,24 @@ class Pages(unittest.TestCase):
                              "epoll")
 
 
+    def test_buffers_lie_on_hugepages_that_are_free(self):
+        reserved = pathlib.Path("/proc/sys/vm/nr_hugepages")
+        if os.getuid() != 0 or not os.access(reserved, os.W_OK):
+            self.skipTest("only root reserves hugepages")
+        before = int(reserved.read_text())
+        reserved.write_text(str(before + 8))
+        try:
+            if int(reserved.read_text()) < before + 8:
+                self.skipTest("the kernel has no 8 hugepages to give")
+            with serve("--hello", "--hugepages") as program:
+                self.assertEqual(get(program.address)[0], 200)
+                maps = pathlib.Path(f"/proc/{program.process.pid}/smaps").read_text()
+                self.assertRegex(maps, r"(?m)^Private_Hugetlb: +[1-9]")
+                self.assertEqual(program.end(TERM), 0)
+        finally:
+            reserved.write_text(str(before))
+
+
 class Listening(unittest.TestCase):
     def test_every_core_listens(self):
         cores = len(os.sched_getaffinity(0))
