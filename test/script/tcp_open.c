@@ -163,6 +163,42 @@ static void a_lost_syn_is_sent_again_and_given_up_3_8_3(void **state)
     talk_end(t);
 }
 
+/* MUST-23: for three minutes at least, unless the application says less. */
+static void a_syn_comes_again_for_three_minutes_3_8_3(void **state)
+{
+    static const unsigned waits_s[] = {1, 2, 4, 8, 16, 32, 60, 60};
+    const struct talk_options options = {.conn.connect_timeout_ns = 200 * LEAT_NS_PER_S};
+    struct talk *t = talk_connect(&options);
+    uint64_t first_ns = hear(t, "S", 0, 0, 0)->at_ns;
+    for (unsigned i = 0; i < sizeof(waits_s) / sizeof(waits_s[0]); i++) {
+        pass(t, waits_s[i] * 1000 + 10);
+        hear(t, "S", 0, 0, 0);
+    }
+    assert_true(t->last.at_ns - first_ns >= 180 * LEAT_NS_PER_S);
+    say(t, "SA", 0, 1, 0);
+    hear(t, "A", 1, 1, 0);
+    assert_int_equal(t->opens, 1);
+    talk_end(t);
+}
+
+/* MUST-21: also in a simultaneous open, whose SYN-ACK is a SYN. */
+static void the_application_says_how_long_is_tried_3_8_3(void **state)
+{
+    const struct talk_options options = {.conn.connect_timeout_ns = 200 * LEAT_NS_PER_S};
+    for (unsigned is_simultaneous = 0; is_simultaneous < 2; is_simultaneous++) {
+        struct talk *t = talk_connect(&options);
+        hear(t, "S", 0, 0, 0);
+        if (is_simultaneous)
+            say(t, "S", 0, 0, 0);
+        pass(t, 190000);
+        assert_int_equal(t->closes, 0);
+        pass(t, 11000);
+        assert_int_equal(t->closes, 1);
+        assert_int_equal(t->reason, LEAT_CLOSE_CONNECT_TIMEOUT);
+        talk_end(t);
+    }
+}
+
 /* ---- RST and SYN: 3.10.7.4 third and fourth step, RFC 5961 ---- */
 
 static void ipv6_speaks_the_same_3_1(void **state)
@@ -437,6 +473,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_lost_syn_ack_is_sent_again_rfc6298_2),
         cmocka_unit_test(a_handshake_that_is_not_finished_is_forgotten_rfc4987_3),
         cmocka_unit_test(a_lost_syn_is_sent_again_and_given_up_3_8_3),
+        cmocka_unit_test(a_syn_comes_again_for_three_minutes_3_8_3),
+        cmocka_unit_test(the_application_says_how_long_is_tried_3_8_3),
         cmocka_unit_test(ipv6_speaks_the_same_3_1),
         cmocka_unit_test(syn_cookies_take_over_when_embryos_are_full_rfc4987),
         cmocka_unit_test(a_reset_ends_a_handshake_3_10_7_4),

@@ -176,6 +176,7 @@ static void timers(void **state)
     BREAKS(w.w->xmit_ns, STACK_NEVER, "unacknowledged and has no timer");
     BREAKS(w.w->xmit_ns, 1, "later than what it is for");
     BREAKS(w.c->flags, w.c->flags | TCP_ACK_LATER, "owed and has no timer");
+    BREAKS(w.c->state, TCP_SYN_SENT, "may take for ever");
     end(&w);
 }
 

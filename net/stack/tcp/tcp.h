@@ -50,7 +50,7 @@
 #define TCP_RTO_NS_MIN       (200 * LEAT_NS_PER_MS)
 #define TCP_RTO_NS_MAX       (60 * LEAT_NS_PER_S)
 #define TCP_RETRIES_MAX      12 /* without progress; then the peer is gone */
-#define TCP_SYN_RETRIES_MAX  5
+#define TCP_SYN_RETRIES_MAX  5  /* of an embryo, which is forgotten then */
 #define TCP_DELAYED_ACK_NS   (40 * LEAT_NS_PER_MS)
 #define TCP_TIME_WAIT_NS     (60 * LEAT_NS_PER_S)
 #define TCP_KEEPALIVE_PROBES 5

@@ -107,15 +107,19 @@ void tcp_arm_xmit(struct stack_tcp *t, struct tcp_conn *c)
     }
 }
 
-/* RFC 6298 5.4 to 5.6 */
+static void back_off(struct tcp_work *w)
+{
+    if (w->backoff < UINT8_MAX)
+        w->backoff++;
+}
+
+/* RFC 6298 5.4 to 5.6. RFC 9293 3.8.3: for how long a SYN is sent again the application says, and
+ * end_ns ends it; three minutes must be possible. */
 static void on_rto(struct stack_tcp *t, struct tcp_conn *c)
 {
     struct tcp_work *w = c->work;
-    unsigned most = c->state < TCP_ESTABLISHED ? TCP_SYN_RETRIES_MAX : TCP_RETRIES_MAX;
-    if (w->backoff >= most) {
-        tcp_conn_close(t, c,
-                       c->state == TCP_SYN_SENT ? LEAT_CLOSE_CONNECT_TIMEOUT
-                                                : LEAT_CLOSE_PEER_GONE);
+    if (c->state >= TCP_ESTABLISHED && w->backoff >= TCP_RETRIES_MAX) {
+        tcp_conn_close(t, c, LEAT_CLOSE_PEER_GONE);
         return;
     }
     t->count.rtos++;
@@ -125,7 +129,7 @@ static void on_rto(struct stack_tcp *t, struct tcp_conn *c)
         tcp_ecn_reduced(c);
     }
     c->cwnd = c->mss;
-    w->backoff++;
+    back_off(w);
     w->in_recovery = false;
     w->in_rto_recovery = true;
     w->recovery_end = c->snd_nxt;
@@ -195,7 +199,7 @@ static void on_persist(struct stack_tcp *t, struct tcp_conn *c)
     }
     t->count.persists++;
     w->probes++;
-    w->backoff++;
+    back_off(w);
     if (c->snd_wnd > 0) { /* a window too small to be worth a segment, for too long */
         uint32_t max = c->snd_wnd_max;
         c->snd_wnd_max = c->snd_wnd;

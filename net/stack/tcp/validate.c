@@ -89,6 +89,8 @@ static const char *invalid_timers(const struct tcp_conn *c, const struct tcp_wor
         return "an ACK is owed and has no timer";
     if (tcp_has_unsent(c) && w->xmit_ns == STACK_NEVER)
         return "data waits to be sent and has no timer";
+    if (c->state < TCP_ESTABLISHED && w->end_ns == STACK_NEVER)
+        return "a connection that is being opened may take for ever";
     uint64_t due = tcp_due_ns(w);
     if (due != STACK_NEVER && (!leat_timer_is_started(&w->timer) || w->timer.deadline_ns > due))
         return "the timer is later than what it is for";
