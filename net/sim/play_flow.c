@@ -240,6 +240,14 @@ static bool is_allowed(const struct flow *f, enum leat_close_reason reason)
     }
 }
 
+/* C21: not before the time allowed has passed. */
+static bool is_early(const struct side *s, enum leat_close_reason reason)
+{
+    const struct play *p = s->flow->play;
+    return reason == LEAT_CLOSE_CONNECT_TIMEOUT &&
+           sim_now(p->sim) - s->began_ns < p->options.connect_timeout_ns;
+}
+
 static void on_close(leat_conn conn, void *user, enum leat_close_reason reason)
 {
     struct side *s = user;
@@ -252,6 +260,9 @@ static void on_close(leat_conn conn, void *user, enum leat_close_reason reason)
     p->closed_count++;
     if (!is_allowed(f, reason))
         violation(s, leat_close_reason_sentence(reason), s->received, s->to_receive);
+    if (is_early(s, reason))
+        violation(s, "connecting was given up too early, ns after it began",
+                  sim_now(p->sim) - s->began_ns, p->options.connect_timeout_ns);
     bool is_all = s->sent == s->to_send && (s->received == s->to_receive || s->style == END_EARLY);
     if (reason == LEAT_CLOSE_DONE && !f->any_abort && !f->may_die && !is_all)
         violation(s, "done before everything was sent and received", s->received, s->sent);
@@ -297,6 +308,7 @@ static void connect_server(struct flow *f, const struct leat_addr *from)
     struct play *p = f->play;
     struct leat_addr to = sim_addr(p->client, p->v6, f->port);
     sim_enter(p->server);
+    f->server.began_ns = leat_loop_now(sim_loop(p->server));
     int result = leat_connect(sim_loop(p->server), &to, from, &p->options, &flow_client_ops,
                               &f->server, &f->server.conn);
     sim_leave(p->server);
@@ -321,6 +333,7 @@ void flow_start(struct sim *sim, void *flow)
         to.port = from.port;
     f->port = from.port;
     sim_enter(f->client.host);
+    f->client.began_ns = leat_loop_now(sim_loop(f->client.host));
     int result = leat_connect(sim_loop(f->client.host), &to, from.port != 0 ? &from : NULL,
                               &p->options, &flow_client_ops, &f->client, &f->client.conn);
     if (result == 0) {

@@ -36,6 +36,7 @@ struct side {
     uint64_t answers_per; /* a server that answers each request of so many bytes; 0: at will */
     struct leat_buf held[HELD_MAX];
     unsigned held_count;
+    uint64_t began_ns; /* to connect, by the loop's time */
     enum leat_close_reason reason;
 };
 

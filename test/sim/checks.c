@@ -426,6 +426,13 @@ static void callbacks_of_a_flow(void **state)
     play_end(p, "the peer reset it");
 
     p = play_begin(&s);
+    s->flow->may_die = true;
+    s->began_ns = sim_now(p->sim);
+    p->options.connect_timeout_ns = 1;
+    flow_client_ops.on_close(none, s, LEAT_CLOSE_CONNECT_TIMEOUT);
+    play_end(p, "given up too early");
+
+    p = play_begin(&s);
     s->received = 10;
     s->is_closed = true;
     flow_client_ops.on_close(none, s, LEAT_CLOSE_DONE);
