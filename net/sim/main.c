@@ -15,7 +15,7 @@ static int usage(void)
             "  --pcap FILE      what was on the wire\n"
             "  --jobs N         processes that play (one for each CPU)\n"
             "  --stop N         after so many violations (%d)\n"
-            "  --verbose        a line for each seed\nscenarios:",
+            "  --verbose        a line for each seed, and what its hosts log\nscenarios:",
             RUNNER_FAILED_MAX);
     for (unsigned i = 0; play_scenario(i) != NULL; i++)
         fprintf(stderr, " %s", play_scenario(i));

@@ -211,6 +211,8 @@ void play_seed(const struct play_options *options, struct play_result *r)
         free(p);
         return;
     }
+    if (!options->verbose)
+        sim_log_only_errors(p->sim);
     play_draw_shape(p, options->scenario);
     begin(p, options->faults);
     run(p, r);

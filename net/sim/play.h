@@ -22,6 +22,7 @@ struct play_options {
     const char *scenario;  /* NULL: chosen by the seed */
     const char *faults;    /* NULL: the seed's; else a list: "client drop 3 7, server delay 5" */
     const char *pcap_path; /* NULL: none */
+    bool verbose;          /* what the hosts log is shown; else only errors */
 };
 
 struct play_result {

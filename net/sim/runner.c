@@ -87,7 +87,7 @@ static void say_seed(uint64_t seed, const struct play_result *r)
 void runner_play(const struct runner_options *o, uint64_t seed, struct runner_tally *tally)
 {
     struct play_result r;
-    play_seed(&(struct play_options){seed, o->scenario, o->faults, o->pcap}, &r);
+    play_seed(&(struct play_options){seed, o->scenario, o->faults, o->pcap, o->verbose}, &r);
     if (o->verbose)
         say_seed(seed, &r);
     if (r.violation_count > 0)

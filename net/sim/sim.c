@@ -261,6 +261,8 @@ static void start_stack(struct sim_host *host, const uint64_t seed[4])
     host->outer = leat_core_now;
     host->loop = leat_loop_new(&loop_options, &error);
     CHECK(host->loop != NULL);
+    if (sim->logs_errors_only)
+        leat_log_only_errors();
     if (steer != NULL) {
         o.steer = steer;
         o.core = host->core_index;
@@ -275,6 +277,11 @@ static void start_stack(struct sim_host *host, const uint64_t seed[4])
     CHECK(stack_add_address(host->stack, &v4, 24) == 0);
     CHECK(stack_add_address(host->stack, &v6, 64) == 0);
     leat_core_now = host->outer;
+}
+
+void sim_log_only_errors(struct sim *sim)
+{
+    sim->logs_errors_only = true;
 }
 
 static struct sim_host *add_core(struct sim *sim, const struct sim_host_options *options)

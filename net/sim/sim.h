@@ -122,6 +122,10 @@ struct sim *sim_new(uint64_t seed, const char *pcap_path, struct leat_error *err
  */
 unsigned sim_free(struct sim *sim);
 
+/* Hosts that are added from now on log errors only: what they say of a world full of faults is no
+ * news to who made it. */
+void sim_log_only_errors(struct sim *sim);
+
 struct sim_host *sim_add_host(struct sim *sim, const struct sim_host_options *options);
 /* Core number i of a host; 0 is the host. */
 struct sim_host *sim_core(struct sim_host *host, uint32_t i);

@@ -7,6 +7,7 @@
 #include "net/stack/source.h"
 #include "net/stack/steer.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/logger.h"
 #include "runtime/base/rng.h"
 
 #define SIM_QUEUES    2
@@ -78,7 +79,7 @@ struct sim {
     uint32_t host_count;
     FILE *pcap;
     struct observed *observed;
-    bool is_quiet;
+    bool is_quiet, logs_errors_only;
     void (*check)(struct sim *sim, void *arg);
     void *check_arg;
     uint64_t frame_count, fault_count;

@@ -221,6 +221,7 @@ static struct leat_port *world_open(const struct sim_module_host *program,
     }
     *w = (struct world){.program = program, .sim = sim, .play = p, .seed = seed, .is_sound = true};
     p->sim = sim;
+    sim_log_only_errors(sim); /* the program logs, its peers do not */
     draw_world(p);
     make_hosts(w);
     play_faults_begin(p);

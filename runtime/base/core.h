@@ -45,6 +45,7 @@ struct leat_core {
     const char *phase;      /* static string, for dumps: "poll", "timers", ... */
     uint32_t index;         /* 0 .. LEAT_CORES_MAX - 1, unique in the process */
     uint32_t numa_node;
+    bool logs_errors_only;   /* runtime/base: while log is NULL */
     struct leat_error error; /* the last failure of a synchronous call on this core */
 };
 

@@ -32,10 +32,22 @@ static struct leat_log *log_now(void)
     return leat_core_now != NULL ? leat_core_now->log : NULL;
 }
 
+/* What is written at once: from a thread that is no loop's, from a core without a log. */
+static enum leat_level direct_level(void)
+{
+    bool errors_only = leat_core_now != NULL && leat_core_now->logs_errors_only;
+    return errors_only ? LEAT_LEVEL_ERROR : LEAT_LEVEL_INFO;
+}
+
 bool leat_log_is_on(enum leat_level level)
 {
     const struct leat_log *log = log_now();
-    return level <= (log != NULL ? log->level : LEAT_LEVEL_INFO);
+    return level <= (log != NULL ? log->level : direct_level());
+}
+
+void leat_log_only_errors(void)
+{
+    leat_core_now->logs_errors_only = true;
 }
 
 bool leat_log_is_json(void)

@@ -33,6 +33,9 @@ struct leat_log *leat_logger_open(struct leat_logger *logger, uint32_t index);
  * turn of the loop; async-signal-safe; log may be NULL. */
 void leat_log_flush(struct leat_log *log);
 
+/* For a core without a log, whose lines are written at once: from now on only errors are. */
+void leat_log_only_errors(void);
+
 uint64_t leat_log_dropped_count(const struct leat_log *log);
 
 /* Formats one line with its newline into to; returns its bytes. core < 0: no core. */

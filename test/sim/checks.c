@@ -439,6 +439,29 @@ static void callbacks_of_a_flow(void **state)
     play_end(p, "closed twice");
 }
 
+/* ---- what hosts log ---- */
+
+static bool warns(struct sim_host *host)
+{
+    sim_enter_quietly(host);
+    bool is_on = leat_log_is_on(LEAT_LEVEL_WARN);
+    sim_leave_quietly(host);
+    return is_on;
+}
+
+static void hosts_that_log_errors_only(void **state)
+{
+    const struct sim_host_options o = {.kind = SIM_STACK};
+    struct sim *sim = sim_new(1, NULL, NULL);
+    (void)state;
+    struct sim_host *loud = sim_add_host(sim, &o);
+    sim_log_only_errors(sim);
+    struct sim_host *hushed = sim_add_host(sim, &o);
+    assert_true(warns(loud));
+    assert_false(warns(hushed));
+    assert_int_equal(sim_free(sim), 0);
+}
+
 /* ---- lists of faults ---- */
 
 static void faults_by_name(void **state)
@@ -491,6 +514,7 @@ int main(void)
         cmocka_unit_test(a_packet_edited_in_flight),
         cmocka_unit_test(a_wrong_checksum),
         cmocka_unit_test(callbacks_of_a_flow),
+        cmocka_unit_test(hosts_that_log_errors_only),
         cmocka_unit_test(faults_by_name),
         cmocka_unit_test(the_same_seed_gives_the_same_world),
     };

@@ -177,6 +177,18 @@ static void names_levels(void **state)
     assert_int_equal(leat_level_parse("loud"), -EINVAL);
 }
 
+static void a_core_without_a_log_can_be_hushed(void **state)
+{
+    struct leat_core core = {0};
+    leat_core_now = &core;
+    assert_true(leat_log_is_on(LEAT_LEVEL_INFO));
+    assert_false(leat_log_is_on(LEAT_LEVEL_DEBUG));
+    leat_log_only_errors();
+    assert_true(leat_log_is_on(LEAT_LEVEL_ERROR));
+    assert_false(leat_log_is_on(LEAT_LEVEL_WARN));
+    leat_core_now = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +199,7 @@ int main(void)
         cmocka_unit_test(limits_the_rate_per_site),
         cmocka_unit_test(drops_and_counts_when_nobody_reads),
         cmocka_unit_test(names_levels),
+        cmocka_unit_test(a_core_without_a_log_can_be_hushed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
