@@ -135,6 +135,13 @@ static bool is_free(struct stack_udp *u, struct udp_socket *k, uint16_t port)
     return true;
 }
 
+/* By the tuple, replies to a connected socket come to another core. */
+static bool is_anothers(const struct stack_udp *u, const struct udp_socket *k)
+{
+    return u->stack->steer != NULL && (k->flags & UDP_CONNECTED) != 0 &&
+           !steer_owns(u->stack, &k->peer, k->peer_port, &k->local, k->local_port);
+}
+
 /* Replies come to this core: by the tuple, or because the port is its alone. */
 static bool comes_home(struct stack_udp *u, struct udp_socket *k, bool is_chosen)
 {
@@ -142,7 +149,7 @@ static bool comes_home(struct stack_udp *u, struct udp_socket *k, bool is_chosen
     if (s->steer == NULL)
         return true;
     bool is_connected = (k->flags & UDP_CONNECTED) != 0;
-    if (is_connected && steer_owns(s, &k->peer, k->peer_port, &k->local, k->local_port))
+    if (is_connected && !is_anothers(u, k))
         return true;
     if ((is_connected && is_chosen) || !steer_take_port(s, k->local_port))
         return false;
@@ -151,17 +158,24 @@ static bool comes_home(struct stack_udp *u, struct udp_socket *k, bool is_chosen
 }
 
 /* A shared one is the same on all cores for the same n: it comes from the secret that they share.
- */
+ * Only ports of this core count as tried: there are keys under which thousands in a row are
+ * another's. */
 static bool choose_port(struct stack_udp *u, struct udp_socket *k, bool is_shared)
 {
     const struct siphash_key key = {{u->stack->seed[0], u->stack->seed[1] ^ 6}};
     uint32_t n = u->any_count;
     uint64_t first = is_shared ? siphash(&key, &n, sizeof(n)) : stack_random(u->stack);
     u->any_count += is_shared;
-    for (uint64_t i = 0; i < EPHEMERAL_TRIES; i++)
-        if (is_free(u, k, (uint16_t)(EPHEMERAL_FIRST + (first + i) % EPHEMERAL_COUNT)) &&
-            (is_shared || comes_home(u, k, true)))
+    unsigned tries = EPHEMERAL_TRIES;
+    for (uint64_t i = 0; i < EPHEMERAL_COUNT && tries > 0; i++) {
+        uint16_t port = (uint16_t)(EPHEMERAL_FIRST + (first + i) % EPHEMERAL_COUNT);
+        k->local_port = be16_put(port);
+        if (is_anothers(u, k))
+            continue;
+        if (is_free(u, k, port) && (is_shared || comes_home(u, k, true)))
             return true;
+        tries--;
+    }
     return false;
 }
 

@@ -338,6 +338,56 @@ static void datagrams_come_to_the_core_whose_port_it_is(void **state)
     end(&w);
 }
 
+/* ---- local ports ---- */
+
+/* A key under which 4096 ports in a row belong to one core: of IPv4, only two bits of the local
+ * port move the hash's last two. */
+static void have_long_runs(struct world *w)
+{
+    struct sim_host *host = w->host;
+    memset(host->rss_key, 0, sizeof(host->rss_key));
+    host->rss_key[14] = 0x40;
+    owner_init(&host->steer->owners, &host->port.info, CORES, host->rss_key);
+}
+
+static void a_port_of_its_own_is_found_behind_thousands_of_others_rfc6056_3_3_3(void **state)
+{
+    struct world w = begin(SIM_RSS_NONE, false);
+    struct leat_addr to = sim_addr(w.peer, false, 80);
+    struct app apps[CORES] = {0};
+    (void)state;
+    have_long_runs(&w);
+    introduce(&w);
+    for (uint32_t i = 0; i < CORES; i++)
+        app_connect(&w, i, &to, &apps[i]);
+    sim_run_for(w.sim, LEAT_NS_PER_MS);
+    for (uint32_t i = 0; i < CORES; i++)
+        (void)hear(&w, ETHERTYPE_IPV4);
+    end(&w);
+}
+
+static void a_connected_socket_finds_a_port_of_its_core(void **state)
+{
+    static const struct leat_udp_ops ops = {.on_datagrams = count_datagrams};
+    struct world w = begin(SIM_RSS_NONE, false);
+    struct leat_addr to = sim_addr(w.peer, false, 53);
+    unsigned received = 0;
+    (void)state;
+    have_long_runs(&w);
+    introduce(&w);
+    for (uint32_t i = 0; i < 4 * CORES; i++) {
+        struct sim_host *core = sim_core(w.host, i % CORES);
+        leat_udp udp;
+        sim_enter(core);
+        assert_int_equal(leat_udp_connect(sim_loop(core), &to, NULL, NULL, &ops, &received, &udp),
+                         0);
+        assert_int_equal(leat_udp_close(udp), 0);
+        sim_leave(core);
+    }
+    sim_run_for(w.sim, LEAT_NS_PER_S);
+    end(&w);
+}
+
 /* ---- what the card says ---- */
 
 static enum steer_rss judged(enum sim_rss rss, uint64_t *passed)
@@ -393,6 +443,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_icmp_error_follows_what_it_quotes),
         cmocka_unit_test(connections_to_own_addresses_cross_the_cores),
         cmocka_unit_test(datagrams_come_to_the_core_whose_port_it_is),
+        cmocka_unit_test(a_port_of_its_own_is_found_behind_thousands_of_others_rfc6056_3_3_3),
+        cmocka_unit_test(a_connected_socket_finds_a_port_of_its_core),
         cmocka_unit_test(a_card_that_hashes_right_is_found_out),
         cmocka_unit_test(a_card_that_lies_is_found_out),
     };

@@ -342,21 +342,22 @@ static bool is_home(const struct stack_tcp *t, const struct tcp_flow *flow)
            steer_owns(t->stack, &flow->remote, flow->remote_port, &flow->local, flow->local_port);
 }
 
-/* RFC 6056 3.3.3: a secret offset for each destination, and a counter. Of the ports only every
- * core_count-th is this core's. */
+/* RFC 6056 3.3.3: a secret offset for each destination, and a counter. Only ports of this core
+ * count as tried: there are keys under which thousands in a row are another's. */
 static bool choose_port(struct stack_tcp *t, struct tcp_flow *flow, uint32_t *hash)
 {
     unsigned tries = EPHEMERAL_TRIES;
-    if (t->stack->steer != NULL)
-        tries *= t->stack->steer->core_count;
     const struct siphash_key key = {{t->stack->seed[0], t->stack->seed[1] ^ 4}};
     flow->local_port = (be16){0};
     uint64_t offset = siphash(&key, flow, sizeof(*flow));
-    for (unsigned i = 0; i < tries; i++) {
+    for (unsigned i = 0; i < EPHEMERAL_COUNT && tries > 0; i++) {
         uint64_t port = EPHEMERAL_FIRST + (offset + t->port_counter++) % EPHEMERAL_COUNT;
         flow->local_port = be16_put((uint16_t)port);
-        if (is_home(t, flow) && is_free(t, flow, hash))
+        if (!is_home(t, flow))
+            continue;
+        if (is_free(t, flow, hash))
             return true;
+        tries--;
     }
     return false;
 }
