@@ -82,8 +82,7 @@ static uint32_t owner_of_reply(const struct sim_host *leader, const uint8_t *inp
     memcpy(turned + ip, input, ip);
     memcpy(turned + 2 * ip, input + 2 * ip + 2, 2);
     memcpy(turned + 2 * ip + 2, input + 2 * ip, 2);
-    const uint8_t *key = owners->is_hashed ? leader->port.info.rss_key : leader->rss_key;
-    return owners->cores[toeplitz(key, turned, bytes) & owners->mask];
+    return owners->cores[toeplitz(owners->key, turned, bytes) & owners->mask];
 }
 
 void sim_cores_check_sent(struct sim_host *host, const uint8_t *frame, uint32_t length)

@@ -5,6 +5,14 @@
 #include <string.h>
 
 #include "runtime/base/core.h"
+#include "runtime/base/siphash.h"
+
+#define ENTRY_BITS 9  /* of OWNER_TABLE_MAX */
+#define PORT_BITS  14 /* the lowest bits of ephemeral ports, which take all values */
+#define KEYS_MAX   16 /* one in thousands is of no use */
+
+_Static_assert(OWNER_TABLE_MAX == 1u << ENTRY_BITS, "entries are numbers of that many bits");
+_Static_assert(LEAT_PORT_QUEUES_MAX <= 64, "a set of cores is a word");
 
 /* 32 bits of the key from a bit on. */
 static uint32_t key_window(const uint8_t key[OWNER_KEY_BYTES], unsigned bit)
@@ -42,26 +50,6 @@ static void share_queues(struct owner_map *map)
     }
 }
 
-void owner_init(struct owner_map *map, const struct leat_port_info *info, uint32_t core_count,
-                const uint8_t key[OWNER_KEY_BYTES])
-{
-    uint32_t entries = info->rss_table_count;
-    CHECK(core_count > 0 && core_count >= info->rx_queue_count);
-    *map = (struct owner_map){.core_count = core_count, .queue_count = info->rx_queue_count};
-    map->is_hashed = (info->can & LEAT_PORT_CAN_RSS) != 0 && entries > 0 &&
-                     entries <= OWNER_TABLE_MAX && (entries & (entries - 1)) == 0;
-    if (!map->is_hashed)
-        entries = OWNER_TABLE_MAX;
-    map->mask = entries - 1;
-    for (uint32_t i = 0; i < entries; i++) {
-        map->queues[i] = (uint16_t)(map->is_hashed ? info->rss_table[i] : i % map->queue_count);
-        map->cores[i] = (uint16_t)(i % core_count);
-    }
-    if (map->is_hashed)
-        share_queues(map);
-    make_nibbles(map, map->is_hashed ? info->rss_key : key);
-}
-
 static uint32_t sum_of(const struct owner_map *map, unsigned at, const uint8_t *bytes,
                        unsigned count)
 {
@@ -70,6 +58,100 @@ static uint32_t sum_of(const struct owner_map *map, unsigned at, const uint8_t *
         sum ^= map->nibbles[2 * (at + i)][bytes[i] >> 4] ^
                map->nibbles[2 * (at + i) + 1][bytes[i] & 15];
     return sum;
+}
+
+/* ---- whether every core has local ports ---- */
+
+/* The entry without what the local port's bits can change of it; basis[i] is 0, or has i as its
+ * highest bit. Entries that are equal then are those that the ports of one peer lead to. */
+static uint32_t reduce(const uint32_t basis[ENTRY_BITS], uint32_t entry)
+{
+    for (unsigned bit = ENTRY_BITS; bit-- > 0;)
+        entry ^= entry >> bit & 1 ? basis[bit] : 0;
+    return entry;
+}
+
+static void find_basis(const struct owner_map *map, unsigned at, uint32_t basis[ENTRY_BITS])
+{
+    for (unsigned bit = 0; bit < PORT_BITS; bit++) {
+        const uint8_t port[2] = {(uint8_t)(1u << bit >> 8), (uint8_t)(1u << bit)};
+        uint32_t adds = reduce(basis, sum_of(map, at, port, sizeof(port)) & map->mask);
+        if (adds != 0)
+            basis[31 - __builtin_clz(adds)] = adds;
+    }
+}
+
+/* Whether each core has a local port for whatever peer: there are keys whose bits repeat, so that
+ * all ports lead to a few entries. at: the local port's place in the hash's input. */
+static bool reaches_all(const struct owner_map *map, unsigned at)
+{
+    const uint64_t all = UINT64_MAX >> (64 - map->core_count);
+    uint32_t basis[ENTRY_BITS] = {0};
+    uint64_t cores[OWNER_TABLE_MAX] = {0};
+    find_basis(map, at, basis);
+    for (uint32_t i = 0; i <= map->mask; i++)
+        cores[reduce(basis, i)] |= UINT64_C(1) << map->cores[i];
+    for (uint32_t i = 0; i <= map->mask; i++)
+        if (reduce(basis, i) == i && cores[i] != all)
+            return false;
+    return true;
+}
+
+static bool is_useful(const struct owner_map *map)
+{
+    return reaches_all(map, 10) && reaches_all(map, 34);
+}
+
+/* ---- the map ---- */
+
+static void use_key(struct owner_map *map, const uint8_t key[OWNER_KEY_BYTES])
+{
+    memmove(map->key, key, OWNER_KEY_BYTES);
+    make_nibbles(map, map->key);
+}
+
+/* False: the port does not hash, or in a way that is of no use. */
+static bool take_from_port(struct owner_map *map, const struct leat_port_info *info)
+{
+    uint32_t entries = info->rss_table_count;
+    if ((info->can & LEAT_PORT_CAN_RSS) == 0 || entries == 0 || entries > OWNER_TABLE_MAX ||
+        (entries & (entries - 1)) != 0)
+        return false;
+    map->mask = entries - 1;
+    for (uint32_t i = 0; i < entries; i++)
+        map->queues[i] = (uint16_t)info->rss_table[i];
+    share_queues(map);
+    use_key(map, info->rss_key);
+    return is_useful(map);
+}
+
+static void spread_evenly(struct owner_map *map, const uint8_t key[OWNER_KEY_BYTES])
+{
+    map->mask = OWNER_TABLE_MAX - 1;
+    for (uint32_t i = 0; i < OWNER_TABLE_MAX; i++) {
+        map->queues[i] = (uint16_t)(i % map->queue_count);
+        map->cores[i] = (uint16_t)(i % map->core_count);
+    }
+    use_key(map, key);
+    for (unsigned i = 0; i < KEYS_MAX && !is_useful(map); i++) {
+        struct siphash_key from;
+        uint64_t words[OWNER_KEY_BYTES / 8];
+        memcpy(&from, map->key, sizeof(from));
+        for (uint64_t n = 0; n < OWNER_KEY_BYTES / 8; n++)
+            words[n] = siphash(&from, &n, sizeof(n));
+        use_key(map, (const uint8_t *)words);
+    }
+}
+
+void owner_init(struct owner_map *map, const struct leat_port_info *info, uint32_t core_count,
+                const uint8_t key[OWNER_KEY_BYTES])
+{
+    CHECK(core_count > 0 && core_count >= info->rx_queue_count &&
+          core_count <= LEAT_PORT_QUEUES_MAX);
+    *map = (struct owner_map){.core_count = core_count, .queue_count = info->rx_queue_count};
+    map->is_hashed = take_from_port(map, info);
+    if (!map->is_hashed)
+        spread_evenly(map, key);
 }
 
 uint32_t owner_hash_pair(const struct owner_map *map, const struct ip_addr *src,

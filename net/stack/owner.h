@@ -22,12 +22,14 @@ struct owner_map {
     uint16_t cores[OWNER_TABLE_MAX];
     uint16_t queues[OWNER_TABLE_MAX]; /* where the card delivers, if it hashes */
     bool is_hashed;                   /* by the port: key and table are its own */
-    uint32_t nibbles[2 * 36][16];     /* the hash of each value of each half byte of the input */
+    uint8_t key[OWNER_KEY_BYTES];
+    uint32_t nibbles[2 * 36][16]; /* the hash of each value of each half byte of the input */
 };
 
-/* A port that hashes brings its key and its table: cores share what its queues get. Otherwise the
- * flows are spread evenly by the key that is given, which should be random. core_count is at least
- * the port's queue count. */
+/* A port that hashes brings its key and its table: cores share what its queues get. Otherwise, or
+ * if some core would then have no local port for some peer, the flows are spread evenly by the key
+ * that is given, which should be random, or one made of it that gives each core ports for every
+ * peer. core_count is at least the port's queue count. */
 void owner_init(struct owner_map *map, const struct leat_port_info *info, uint32_t core_count,
                 const uint8_t key[OWNER_KEY_BYTES]);
 

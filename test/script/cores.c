@@ -340,14 +340,15 @@ static void datagrams_come_to_the_core_whose_port_it_is(void **state)
 
 /* ---- local ports ---- */
 
-/* A key under which 4096 ports in a row belong to one core: of IPv4, only two bits of the local
- * port move the hash's last two. */
+/* A key under which 4096 ports in a row belong to one core: only two bits of the local port, of
+ * IPv4 and of IPv6, move the hash's last two. */
 static void have_long_runs(struct world *w)
 {
     struct sim_host *host = w->host;
     memset(host->rss_key, 0, sizeof(host->rss_key));
-    host->rss_key[14] = 0x40;
+    host->rss_key[14] = host->rss_key[38] = 0x40;
     owner_init(&host->steer->owners, &host->port.info, CORES, host->rss_key);
+    assert_memory_equal(host->steer->owners.key, host->rss_key, sizeof(host->rss_key));
 }
 
 static void a_port_of_its_own_is_found_behind_thousands_of_others_rfc6056_3_3_3(void **state)

@@ -146,6 +146,56 @@ static void believes_no_impossible_table(void **state)
     }
 }
 
+static bool has_port(const struct owner_map *map, const struct ip_addr *peer, uint32_t core)
+{
+    for (uint32_t port = 32768; port < 61000; port++) {
+        const uint8_t ports[4] = {0, 80, (uint8_t)(port >> 8), (uint8_t)port};
+        if (owner_of(map, owner_hash(map, peer, peer, ports)) == core)
+            return true;
+    }
+    return false;
+}
+
+static void has_ports_for_all(const struct owner_map *map)
+{
+    for (uint32_t n = 0; n < 16; n++) {
+        struct ip_addr v4 = ip_addr_v4(be32_put(0x0a000000u + n * 0x1357u)), v6 = {{0xfd}};
+        v6.b[15] = (uint8_t)n;
+        for (uint32_t core = 0; core < map->core_count; core++)
+            assert_true(has_port(map, &v4, core) && has_port(map, &v6, core));
+    }
+}
+
+/* A key whose bits repeat leads all local ports to a few entries, in which a core may have none. */
+static void gives_each_core_ports_for_every_peer(void **state)
+{
+    enum { ENTRIES = 128, CORES = 4 };
+    static const uint8_t zeros[OWNER_KEY_BYTES];
+    uint16_t table[ENTRIES];
+    struct leat_port_info info = {.can = LEAT_PORT_CAN_RSS,
+                                  .rx_queue_count = CORES,
+                                  .rss_table_count = ENTRIES,
+                                  .rss_table = table};
+    struct owner_map *map = malloc(sizeof(*map));
+    (void)state;
+    assert_non_null(map);
+    for (unsigned i = 0; i < ENTRIES; i++)
+        table[i] = (uint16_t)(i % CORES);
+    memset(info.rss_key, 0xff, sizeof(info.rss_key)); /* an entry or its complement */
+    owner_init(map, &info, CORES, published_key);
+    assert_false(map->is_hashed);
+    assert_memory_equal(map->key, published_key, sizeof(map->key));
+    has_ports_for_all(map);
+    owner_init(map, &info, CORES, zeros);
+    assert_memory_not_equal(map->key, zeros, sizeof(map->key));
+    has_ports_for_all(map);
+    memcpy(info.rss_key, published_key, sizeof(published_key));
+    owner_init(map, &info, CORES, zeros);
+    assert_true(map->is_hashed);
+    has_ports_for_all(map);
+    free(map);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +203,7 @@ int main(void)
         cmocka_unit_test(spreads_evenly_in_software),
         cmocka_unit_test(shares_what_a_queue_gets),
         cmocka_unit_test(believes_no_impossible_table),
+        cmocka_unit_test(gives_each_core_ports_for_every_peer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
