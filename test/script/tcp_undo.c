@@ -74,6 +74,35 @@ static void a_timeout_that_came_too_early_is_undone_rfc4015(void **state)
     talk_end(t);
 }
 
+/* The duplicate tells that it was the ACK that was lost: nothing was slow. */
+static void a_lost_ack_leaves_the_timeout_as_it_was_rfc4015_3_3(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    uint32_t first = send_full(t, 1, 3, MSS), before = conn_of(t)->rto_us;
+    pass(t, 300);
+    assert_true(conn_of(t)->work->in_rto_recovery);
+    forget(t);
+    const uint32_t edges[] = {1, 1 + MSS};
+    t->ts_echo = first;
+    say_sack(t, 1, 1 + 3 * MSS, 1, edges);
+    assert_int_equal(undone(t), 1);
+    assert_int_equal(conn_of(t)->rto_us, before);
+    talk_end(t);
+}
+
+/* Neither is a sample what was sent once and is acknowledged only after something was resent. */
+static void what_a_timeout_resent_spoils_the_sample_rfc6298_3(void **state)
+{
+    struct talk *t = talk_open(&(struct talk_options){.no_sack = true, .no_ts = true});
+    (void)send_full(t, 1, 3, 1460);
+    uint32_t before = conn_of(t)->srtt_us;
+    pass(t, 300);
+    hear(t, "A", 1, 1, 1460);
+    say(t, "A", 1, 1 + 3 * 1460, 0);
+    assert_int_equal(conn_of(t)->srtt_us, before);
+    talk_end(t);
+}
+
 static void a_timeout_that_was_right_is_not_undone_rfc4015(void **state)
 {
     struct talk *t = talk_open(&(struct talk_options){.no_sack = true});
@@ -244,6 +273,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_late_segment_ends_the_recovery_it_caused_rfc3522),
         cmocka_unit_test(a_loss_that_was_repaired_is_not_undone_rfc3522),
         cmocka_unit_test(a_timeout_that_came_too_early_is_undone_rfc4015),
+        cmocka_unit_test(a_lost_ack_leaves_the_timeout_as_it_was_rfc4015_3_3),
+        cmocka_unit_test(what_a_timeout_resent_spoils_the_sample_rfc6298_3),
         cmocka_unit_test(a_timeout_that_was_right_is_not_undone_rfc4015),
         cmocka_unit_test(without_timestamps_eifel_tells_nothing_rfc3522),
         cmocka_unit_test(a_duplicate_that_is_reported_undoes_the_recovery_rfc3708),

@@ -8,6 +8,7 @@ struct delivery {
     uint32_t delivered_bytes; /* newly acknowledged or sacked */
     uint64_t sample_ns; /* when the newest of them that was sent only once was sent; 0: none */
     bool had_dsack;
+    bool had_resent;
 };
 
 /* ---- the scoreboard ---- */
@@ -77,6 +78,7 @@ static void note_delivered(struct stack_tcp *t, struct tcp_work *w, const struct
     tcp_rate_delivered(w, r, t->stack->now_ns, &d->cc);
     note_offloads(t->stack, r);
     if (r->flags & SENT_EVER_RESENT) {
+        d->had_resent = true;
         if (rtt_us < w->min_rtt_us)
             return; /* the first copy was meant, most likely */
     } else {
@@ -276,7 +278,9 @@ bool tcp_ack(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *
     if ((c->flags & TCP_USES_SACK) && g->sack_count > 0)
         take_sacks(t, c, g, &d);
     update_window(c, g);
-    if (d.sample_ns != 0) {
+    /* Karn's rule, RFC 6298 3: what was resent may have drawn this ACK in place of one that was lost,
+     * and then the time since the rest was sent is the timeout's, not the path's. */
+    if (d.sample_ns != 0 && !d.had_resent) {
         d.cc.rtt_us = (uint32_t)((t->stack->now_ns - d.sample_ns) / 1000);
         tcp_rtt_sample(c, d.cc.rtt_us != 0 ? d.cc.rtt_us : 1);
     }

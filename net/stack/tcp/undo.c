@@ -47,7 +47,8 @@ static bool dsack_detects(struct tcp_work *w, const struct tcp_segment *g)
     return w->undo_bytes == 0;
 }
 
-/* RFC 4015 3.3: the round trip that was longer than the timeout counts. */
+/* RFC 4015 3.3: the round trip that was longer than the timeout counts. Where a duplicate is told of,
+ * what was sent again has drawn the ACK: the one before was lost, and no round trip was long. */
 static void lengthen_rto(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g)
 {
     uint32_t rtt_us = (t->now_ms + c->ts_offset - g->ts_echo) * 1000;
@@ -58,7 +59,8 @@ static void lengthen_rto(struct stack_tcp *t, struct tcp_conn *c, const struct t
     tcp_rto_compute(c);
 }
 
-static void undo(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g)
+static void undo(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g,
+                 bool had_dsack)
 {
     struct tcp_work *w = c->work;
     for (struct tcp_sent *r = w->sent_first; r != NULL; r = r->next) {
@@ -67,9 +69,9 @@ static void undo(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segme
             w->lost_bytes -= seq_span(r->from, r->to);
         }
     }
-    if (w->in_rto_recovery)
+    if (w->in_rto_recovery && !had_dsack)
         lengthen_rto(t, c, g);
-    else
+    else if (!w->in_rto_recovery)
         w->reordering_seen = true; /* what else makes segments late behind later ones */
     cc_undo(c);
     w->can_undo = w->in_recovery = w->in_rto_recovery = false;
@@ -92,5 +94,5 @@ void tcp_undo_check(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_se
     if (acked_bytes > 0 && w->undo_bytes > 0 && seq_ge(c->snd_una, w->undo_first))
         w->undo_waits_for_ack = false;
     if (is_spurious)
-        undo(t, c, g);
+        undo(t, c, g, had_dsack);
 }
