@@ -243,7 +243,8 @@ static void transmit(struct talk *t, uint8_t flags, uint32_t seq, uint32_t ack, 
     frame_ip(&f, &t->ends, IP_TCP, segment, total);
     frame_set_ecn(&f, &t->ends, t->ecn);
     sim_transmit(t->peer, f.bytes, f.length);
-    pass(t, 1);
+    if (!t->holds)
+        pass(t, 1);
 }
 
 static unsigned own_options(struct talk *t, uint8_t flags, uint8_t *to)

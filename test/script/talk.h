@@ -57,6 +57,7 @@ struct talk {
     bool uses_ts;
     uint8_t ecn;         /* of the IP headers of what the peer sends */
     uint8_t offset_bias; /* words by which the data offset lies */
+    bool holds;          /* what is said waits for the next pass, and comes at once */
     struct heard last;
     /* the application on the host */
     leat_conn conn;

@@ -134,6 +134,46 @@ static void recovery_sends_less_than_it_is_told_of_rfc6937_3(void **state)
     talk_end(t);
 }
 
+/* The burst's ACKs count each by itself, also where what was sent again is lost again. */
+static void recovery_answers_each_ack_of_a_burst_rfc6937_3(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    app_send(t, 1, 30 * MSS);
+    for (uint32_t i = 0; i < 10; i++)
+        hear(t, "A", 1 + MSS * i, 1, MSS);
+    const uint32_t last[] = {1 + 7 * MSS, 1 + 10 * MSS};
+    const uint32_t third[] = {1 + 2 * MSS, 1 + 3 * MSS, 1 + 7 * MSS, 1 + 10 * MSS};
+    const uint32_t fourth[] = {1 + 2 * MSS, 1 + 4 * MSS, 1 + 7 * MSS, 1 + 10 * MSS};
+    say_sack(t, 1, 1, 1, last);
+    for (uint32_t i = 0; i < 4; i++) /* three were delivered, and one more goes */
+        hear(t, "A", 1 + MSS * i, 1, MSS);
+    quiet(t);
+    t->holds = true;
+    say_sack(t, 1, 1, 2, third);
+    say_sack(t, 1, 1, 2, fourth);
+    pass(t, 1);
+    hear(t, "A", 1, 1, MSS);
+    hear(t, "A", 1 + MSS, 1, MSS);
+    hear(t, "A", 1 + 4 * MSS, 1, MSS);
+    hear(t, "A", 1 + 5 * MSS, 1, MSS);
+    quiet(t);
+    talk_end(t);
+}
+
+/* It is the window that is reduced, not what the losses have left of it. */
+static void many_losses_are_one_reduction_rfc9438_4_6(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    send_full(t, 1, 10);
+    const uint32_t edges[] = {1 + 3 * MSS, 1 + 6 * MSS};
+    say_sack(t, 1, 1, 1, edges); /* three are lost, three delivered, four on the way */
+    assert_int_equal(conn_of(t)->ssthresh, 7 * MSS);
+    pass(t, 300); /* what was sent again is lost, too: the same window once more */
+    assert_true(conn_of(t)->work->in_rto_recovery);
+    assert_int_equal(conn_of(t)->ssthresh, 7 * MSS);
+    talk_end(t);
+}
+
 static void a_loss_takes_three_tenths_of_the_window_rfc9438_4_6(void **state)
 {
     struct talk *t = talk_open(NULL);
@@ -224,6 +264,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(two_duplicates_send_new_segments_rfc3042),
         cmocka_unit_test(sacked_segments_make_room_for_new_ones_rfc3042),
         cmocka_unit_test(recovery_sends_less_than_it_is_told_of_rfc6937_3),
+        cmocka_unit_test(recovery_answers_each_ack_of_a_burst_rfc6937_3),
+        cmocka_unit_test(many_losses_are_one_reduction_rfc9438_4_6),
         cmocka_unit_test(a_loss_takes_three_tenths_of_the_window_rfc9438_4_6),
         cmocka_unit_test(the_delivery_rate_is_what_came_in_a_round_trip),
         cmocka_unit_test(a_rate_with_nothing_more_to_send_is_the_applications),

@@ -131,17 +131,17 @@ void cc_ack(struct stack_tcp *t, struct tcp_conn *c, const struct cc_sample *sam
         c->cwnd = UINT32_C(1) << 30;
 }
 
-/* RFC 9438 4.6 and 4.7 */
+/* RFC 9438 4.6 and 4.7. From the window itself, since one that is not used does not grow; but during
+ * a recovery it is what PRR lets out, and what is in flight tells more. */
 static void reduce(struct tcp_conn *c)
 {
     struct tcp_cubic *q = &c->work->cubic;
-    double cwnd = (double)c->cwnd / c->mss;
+    uint32_t window = c->work->in_recovery ? seq_span(c->snd_una, c->snd_nxt) : c->cwnd;
+    double cwnd = (double)window / c->mss;
     q->w_max = cwnd < q->w_max ? cwnd * (1 + CUBIC_BETA) / 2 : cwnd;
-    q->prior_cwnd = c->cwnd;
+    q->prior_cwnd = window;
     q->epoch_ns = 0;
-    uint32_t pipe = tcp_pipe(c);
-    uint32_t base = pipe < c->cwnd && pipe > 2u * c->mss ? pipe : c->cwnd;
-    uint32_t ssthresh = (uint32_t)(base * CUBIC_BETA);
+    uint32_t ssthresh = (uint32_t)(window * CUBIC_BETA);
     c->ssthresh = ssthresh > 2u * c->mss ? ssthresh : 2u * c->mss;
 }
 

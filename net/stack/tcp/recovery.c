@@ -108,7 +108,8 @@ void tcp_enter_recovery(struct stack_tcp *t, struct tcp_conn *c)
     tcp_ecn_reduced(c);
     w->in_recovery = true;
     w->recovery_end = c->snd_nxt;
-    w->prr_delivered = w->prr_out = 0;
+    w->prr_delivered = w->prr_out = w->prr_out_before = 0;
+    w->prr_fresh = w->prr_credit = 0;
     w->probe_out = false;
 }
 
@@ -122,20 +123,27 @@ static void leave_recovery(struct tcp_conn *c)
         c->cwnd = c->ssthresh;
 }
 
-/* RFC 6937: cwnd = pipe + what may be sent for this ACK. */
+/* RFC 6937: cwnd = pipe + what may be sent for this ACK, and for those before it in the same burst,
+ * to which no output has come yet: the RFC has each ACK answered at once. */
 static void reduce_proportionally(struct tcp_conn *c, uint32_t delivered)
 {
     struct tcp_work *w = c->work;
     uint32_t pipe = tcp_pipe(c);
     int64_t room;
+    if (w->prr_out != w->prr_out_before) {
+        w->prr_out_before = w->prr_out;
+        w->prr_fresh = w->prr_credit = 0;
+    }
     w->prr_delivered += delivered;
+    w->prr_fresh += delivered;
+    w->prr_credit += c->mss;
     if (pipe > c->ssthresh) {
         uint64_t share =
             ((uint64_t)w->prr_delivered * c->ssthresh + w->prr_flight - 1) / w->prr_flight;
         room = (int64_t)share - w->prr_out;
     } else {
         int64_t owed = (int64_t)w->prr_delivered - w->prr_out;
-        room = (owed > (int64_t)delivered ? owed : (int64_t)delivered) + c->mss;
+        room = (owed > (int64_t)w->prr_fresh ? owed : (int64_t)w->prr_fresh) + w->prr_credit;
         int64_t most = (int64_t)c->ssthresh - pipe;
         room = room < most ? room : most;
     }

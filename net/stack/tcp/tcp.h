@@ -208,6 +208,8 @@ struct tcp_work {
     bool in_recovery, in_rto_recovery;
     seq32 recovery_end;
     uint32_t prr_delivered, prr_out, prr_flight;
+    uint32_t prr_out_before;        /* when the burst of ACKs began that is worked through */
+    uint32_t prr_fresh, prr_credit; /* since then: delivered, and a segment for each ACK */
     /* undo.c */
     bool can_undo, undo_waits_for_ack;
     uint32_t undo_ts;          /* of the first retransmission */
