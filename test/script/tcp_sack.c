@@ -89,6 +89,20 @@ static void a_lost_tail_is_probed_rfc8985_7(void **state)
     talk_end(t);
 }
 
+/* A receiver that has everything else would delay its ACK for what comes alone. */
+static void what_a_timer_sends_asks_for_an_ack_rfc8985_7_3(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    app_send(t, 1, 20 * 1448);
+    for (uint32_t i = 0; i < 10; i++)
+        assert_false(hear(t, "A", 1 + 1448 * i, 1, 1448)->flags & TCP_PSH);
+    pass(t, 100);
+    hear(t, "PA", 1 + 10 * 1448, 1, 1448); /* the probe, new data */
+    pass(t, 300);
+    hear(t, "PA", 1, 1, 1448);
+    talk_end(t);
+}
+
 /* ---- beyond the twenty: found while they were written ---- */
 
 /* RFC 2018 8: the left edge is sent again after a timeout, whether it was sacked or not. */
@@ -122,6 +136,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(three_duplicates_resend_without_sack_rfc6582),
         cmocka_unit_test(sack_resends_the_hole_only_rfc8985),
         cmocka_unit_test(a_lost_tail_is_probed_rfc8985_7),
+        cmocka_unit_test(what_a_timer_sends_asks_for_an_ack_rfc8985_7_3),
         cmocka_unit_test(a_peer_that_reneges_gets_its_data_again_rfc2018_8),
     };
     return run_scripts(tests, argc, argv);

@@ -110,6 +110,13 @@ static bool is_doubtful(const struct tcp_conn *c)
     return c->work != NULL && c->work->backoff >= 2;
 }
 
+/* What a timer sends is alone, and a peer that has all that came before would let its ACK wait for a
+ * second segment. It does not where it is told that no more comes for now. */
+static bool asks_for_ack(const struct tcp_work *w)
+{
+    return w->probe_out || w->in_rto_recovery;
+}
+
 /* One segment, or several that the hardware cuts. Returns the payload bytes sent, or -1: no room.
  */
 static int64_t emit(struct stack_tcp *t, struct tcp_conn *c, seq32 seq, uint32_t length,
@@ -151,7 +158,7 @@ static int64_t emit(struct stack_tcp *t, struct tcp_conn *c, seq32 seq, uint32_t
         packet->flags |= LEAT_PACKET_TSO;
         packet->segment_bytes = c->mss;
     }
-    if (length > 0 && seq_eq(seq_add(seq, length), c->work->send_end))
+    if (length > 0 && (seq_eq(seq_add(seq, length), c->work->send_end) || asks_for_ack(c->work)))
         flags |= TCP_PSH;
     uint16_t window = flags & TCP_SYN ? (uint16_t)(c->receive_max < 65535 ? c->receive_max : 65535)
                                       : take_window(c);
