@@ -92,6 +92,12 @@
  *       connect_timeout_ns: LEAT_CLOSE_CONNECT_TIMEOUT. A lingering one after linger_ns:
  *       LEAT_CLOSE_DONE.
  *
+ *  C27  When bytes that were sent stay unacknowledged for user_timeout_ns, or accepted ones are
+ * kept back by the peer's window for so long, the connection is closed with LEAT_CLOSE_PEER_GONE;
+ *       so it is when the probes of keepalive_ns stay unanswered for so long. Time without anything
+ *       to acknowledge does not count. 0 leaves it to the transport: some minutes of tries
+ *       (RFC 9293 3.8.3), and no end to a window that the peer keeps closed.
+ *
  * Listening
  *
  *  C22  A listener delivers connections through the ops it was given, with on_open. Closing it
@@ -175,6 +181,7 @@ struct leat_conn_options {       /* zero means the default in brackets */
     uint64_t connect_timeout_ns; /* [30 s] */
     bool nagle;                  /* [off]: small segments wait for an ACK, RFC 9293 3.7.4 */
     uint64_t keepalive_ns;       /* [off] idle time before probes, RFC 9293 3.8.4 */
+    uint64_t user_timeout_ns; /* [the transport's] C27; rounded up to seconds, 18 hours at most */
 };
 
 struct leat_listen_options {

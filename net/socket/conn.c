@@ -163,6 +163,8 @@ void sock_conn_open(struct sock_conn *c)
         return;
     }
     c->flags |= SOCK_OPENED;
+    /* fails for a connection that has ended already: then there is nothing to wait for */
+    (void)sock_settings_apply_open(c->fd, c->family, &c->settings->options);
     if (c->ops->on_open != NULL) {
         c->ops->on_open((leat_conn){c->id}, c->user);
         leat_loop_gate(t->loop);

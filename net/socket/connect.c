@@ -25,6 +25,7 @@ static void settings_resolve(struct leat_conn_options *to, const struct leat_con
         from->connect_timeout_ns != 0 ? from->connect_timeout_ns : SOCK_CONNECT_TIMEOUT_NS;
     to->nagle = from->nagle;
     to->keepalive_ns = from->keepalive_ns;
+    to->user_timeout_ns = from->user_timeout_ns;
 }
 
 struct sock_settings *sock_settings_new(const struct leat_conn_options *options)
@@ -60,6 +61,17 @@ int sock_settings_apply(int fd, uint8_t family, const struct leat_conn_options *
             return -errno;
     }
     return 0;
+}
+
+/* C27. Not before: while connecting, it would cut connect_timeout_ns short. */
+int sock_settings_apply_open(int fd, uint8_t family, const struct leat_conn_options *options)
+{
+    uint64_t wait_s = (options->user_timeout_ns + LEAT_NS_PER_S - 1) / LEAT_NS_PER_S;
+    unsigned wait_ms = 1000 * (wait_s < UINT16_MAX ? (unsigned)wait_s : UINT16_MAX);
+    if (wait_ms == 0 || family == LEAT_FAMILY_UNIX)
+        return 0;
+    return setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &wait_ms, sizeof(wait_ms)) < 0 ? -errno
+                                                                                        : 0;
 }
 
 /* Connections with the options of the last one share its settings. */

@@ -314,6 +314,7 @@ int sock_connect(struct leat_transport *, const struct leat_addr *to, const stru
 struct sock_settings *sock_settings_new(const struct leat_conn_options *options);
 void sock_settings_unref(struct sock_settings *settings);
 int sock_settings_apply(int fd, uint8_t family, const struct leat_conn_options *options);
+int sock_settings_apply_open(int fd, uint8_t family, const struct leat_conn_options *options);
 
 /* sockaddr.c */
 /* Room for the longest that an IP or unix address needs. */

@@ -1,4 +1,4 @@
-/* The transport contracts' tests (net/api/conn.h, clauses C1 to C26; net/api/udp.h, U1 to U18):
+/* The transport contracts' tests (net/api/conn.h, clauses C1 to C27; net/api/udp.h, U1 to U18):
  * what they stand on.
  *
  * A world is one loop with one transport, and peers: the other ends of its connections, which are
@@ -192,6 +192,7 @@ typedef void contract_test(struct world *w);
     X(c20_a_reset_is_a_reset_in_every_state)                                                       \
     X(c21_silence_closes)                                                                          \
     X(c21_connecting_has_its_limit)                                                                \
+    X(c27_a_peer_that_takes_nothing_is_gone)                                                       \
     X(c22_a_closed_listener_leaves_its_connections)                                                \
     X(c23_a_paused_listener_accepts_nothing)                                                       \
     X(c24_each_core_listens_once)                                                                  \

@@ -1,4 +1,4 @@
-/* C20, C21: reasons and time limits. */
+/* C20, C21, C27: reasons and time limits. */
 #include "contract.h"
 
 static void set_nothing(struct world *w, struct pair *p)
@@ -139,4 +139,20 @@ void c21_connecting_has_its_limit(struct world *w)
     assert_true(leat_loop_clock(w->loop) - start_ns >= 60 * LEAT_NS_PER_MS);
     assert_string_equal(r.order, "C");
     assert_int_equal(r.reason, LEAT_CLOSE_CONNECT_TIMEOUT);
+}
+
+void c27_a_peer_that_takes_nothing_is_gone(struct world *w)
+{
+    struct leat_conn_options options = {.user_timeout_ns = LEAT_NS_PER_S / 2}; /* a second */
+    struct pair p = pair_open(w, &options), idle = pair_open(w, &options);
+    uint64_t start_ns = leat_loop_clock(w->loop);
+    set_sending(w, &p);
+    UNTIL(w, p.r->closes == 1);
+    assert_true(leat_loop_clock(w->loop) - start_ns >= LEAT_NS_PER_S);
+    assert_int_equal(p.r->reason, LEAT_CLOSE_PEER_GONE);
+    pair_free(&p);
+    assert_int_equal(idle.r->closes, 0); /* nothing was outstanding */
+    peer_send_all(w, idle.peer, "x", 1);
+    UNTIL(w, idle.r->length == 1);
+    pair_free(&idle);
 }

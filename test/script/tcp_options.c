@@ -40,12 +40,37 @@ static void an_option_of_length_zero_is_dropped_3_1(void **state)
     talk_end(t);
 }
 
+/* RFC 5482's own: sent by nobody here, and whatever it says is passed over. */
+static void a_user_timeout_option_is_passed_over_rfc5482_2(void **state)
+{
+    struct talk *t = talk_listen(
+        &(struct talk_options){.no_ts = true, .conn.user_timeout_ns = 10 * LEAT_NS_PER_S});
+    say_raw(t, "S", 0, 0, (const uint8_t[]){28, 4, 0, 1, 2, 4, 5, 180}, 8);
+    struct heard *x = hear(t, "SA", 0, 1, 0);
+    for (unsigned i = 0; i < x->options.option_bytes; i++)
+        assert_int_not_equal(x->options.options[i], 28);
+    static const uint8_t raw[][4] = {{28, 4, 0, 0},
+                                     {28, 4, 255, 255},
+                                     {28, 3, 0, 1},
+                                     {28, 2, 1, 1}};
+    for (unsigned i = 0; i < 4; i++)
+        say_raw(t, "A", 1, 1, raw[i], 4);
+    assert_int_equal(t->opens, 1);
+    assert_int_equal(conn_of(t)->peer_mss, 1460);
+    assert_int_equal(conn_of(t)->user_timeout_s, 10);
+    say_raw(t, "A", 1, 1, (const uint8_t[]){1, 1, 28, 4}, 4); /* cut off */
+    assert_int_equal(dropped(t, STACK_DROP_TCP_OPTIONS), 1);
+    quiet(t);
+    talk_end(t);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_of_every_kind_and_length_do_no_harm_3_1),
         cmocka_unit_test(a_data_offset_beyond_the_segment_is_dropped_3_1),
         cmocka_unit_test(an_option_of_length_zero_is_dropped_3_1),
+        cmocka_unit_test(a_user_timeout_option_is_passed_over_rfc5482_2),
     };
     return run_scripts(tests, argc, argv);
 }

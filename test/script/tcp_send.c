@@ -125,6 +125,126 @@ static void a_peer_that_never_answers_is_given_up_3_8_3(void **state)
     talk_end(t);
 }
 
+/* ---- the user timeout: C27 of net/api/conn.h ---- */
+
+#define WAITS(s) (&(struct talk_options){.conn.user_timeout_ns = (s)*LEAT_NS_PER_S})
+
+static void what_is_not_acknowledged_ends_it_in_time_3_8_3(void **state)
+{
+    struct talk *t = talk_open(WAITS(10));
+    pass(t, 30000); /* nothing is outstanding */
+    app_send(t, 1, 100);
+    pass(t, 9900);
+    assert_int_equal(t->closes, 0);
+    pass(t, 200);
+    assert_int_equal(t->closes, 1);
+    assert_int_equal(t->reason, LEAT_CLOSE_PEER_GONE);
+    talk_end(t);
+}
+
+static void a_long_user_timeout_outlasts_the_tries_3_8_3(void **state)
+{
+    struct talk *t = talk_open(WAITS(20000));
+    app_send(t, 1, 100);
+    pass(t, 19990000);
+    assert_int_equal(t->closes, 0);
+    forget(t);
+    say(t, "A", 1, 101, 0);
+    app_send(t, 101, 100);
+    hear(t, "A", 101, 1, 100);
+    pass(t, 19990000);
+    assert_int_equal(t->closes, 0);
+    pass(t, 20000);
+    assert_int_equal(t->reason, LEAT_CLOSE_PEER_GONE);
+    talk_end(t);
+}
+
+static void each_byte_that_gets_through_begins_the_user_timeout_anew_3_8_3(void **state)
+{
+    struct talk *t = talk_open(WAITS(10));
+    app_send(t, 1, 2896);
+    pass(t, 8000);
+    forget(t);
+    say(t, "A", 1, 1449, 0);
+    pass(t, 9000);
+    assert_int_equal(t->closes, 0);
+    pass(t, 2000);
+    assert_int_equal(t->closes, 1);
+    talk_end(t);
+}
+
+static void the_user_timeout_lets_one_retransmission_timeout_pass_rfc5482_3_1(void **state)
+{
+    struct talk *t = talk_open(WAITS(1));
+    conn_of(t)->rto_us = 3000000;
+    conn_of(t)->srtt_us = 2000000; /* the tail is not probed before */
+    app_send(t, 1, 100);
+    pass(t, 2900);
+    assert_int_equal(t->closes, 0);
+    pass(t, 200);
+    assert_int_equal(t->closes, 1);
+    talk_end(t);
+}
+
+static void a_window_closed_for_the_user_timeout_ends_it_rfc6429_4(void **state)
+{
+    struct talk *t = talk_open(WAITS(10));
+    t->window = 0;
+    say(t, "A", 1, 1, 0);
+    pass(t, 20000);
+    app_send(t, 1, 100);
+    for (unsigned i = 0; i < 99; i++) { /* however the peer answers */
+        forget(t);
+        say(t, "A", 1, 1, 0);
+        pass(t, 99);
+    }
+    assert_int_equal(t->closes, 0);
+    forget(t);
+    pass(t, 200);
+    hear(t, "RA", 1, 1, 0);
+    assert_int_equal(t->reason, LEAT_CLOSE_PEER_GONE);
+    talk_end(t);
+}
+
+static void a_window_that_opens_in_time_ends_the_user_timeout_3_8_6_1(void **state)
+{
+    struct talk *t = talk_open(WAITS(10));
+    for (unsigned i = 0; i < 4; i++) {
+        t->window = 0;
+        say(t, "A", 1, 1 + 100 * i, 0);
+        app_send(t, 1 + 100 * i, 100);
+        pass(t, 8000);
+        forget(t);
+        t->window = 1000;
+        say(t, "A", 1, 1 + 100 * i, 0);
+        hear(t, "A", 1 + 100 * i, 1, 100);
+    }
+    say(t, "A", 1, 401, 0);
+    pass(t, 20000);
+    assert_int_equal(t->closes, 0);
+    talk_end(t);
+}
+
+/* Alive for as long as the user timeout says, be it longer or shorter than five probes. */
+static void keepalive_probes_last_the_user_timeout_rfc5482_4_2(void **state)
+{
+    static const unsigned waits_s[] = {3, 25, 120};
+    for (unsigned i = 0; i < 3; i++) {
+        struct talk *t = talk_open(
+            &(struct talk_options){.conn = {.keepalive_ns = 30 * LEAT_NS_PER_S,
+                                            .user_timeout_ns = waits_s[i] * LEAT_NS_PER_S}});
+        pass(t, 30000 + 1000 * waits_s[i] - 100);
+        assert_int_equal(t->closes, 0);
+        for (unsigned k = 0; k < (waits_s[i] + 9) / 10; k++)
+            hear(t, "A", 0, 1, 0);
+        quiet(t);
+        pass(t, 200);
+        assert_int_equal(t->closes, 1);
+        assert_int_equal(t->reason, LEAT_CLOSE_PEER_GONE);
+        talk_end(t);
+    }
+}
+
 /* Bug 6 */
 static void a_closed_window_is_probed_3_8_6_1(void **state)
 {
@@ -317,6 +437,13 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_unanswered_segment_comes_again_rfc6298_5),
         cmocka_unit_test(a_partial_ack_keeps_the_timer_rfc6298_5_3),
         cmocka_unit_test(a_peer_that_never_answers_is_given_up_3_8_3),
+        cmocka_unit_test(what_is_not_acknowledged_ends_it_in_time_3_8_3),
+        cmocka_unit_test(a_long_user_timeout_outlasts_the_tries_3_8_3),
+        cmocka_unit_test(each_byte_that_gets_through_begins_the_user_timeout_anew_3_8_3),
+        cmocka_unit_test(the_user_timeout_lets_one_retransmission_timeout_pass_rfc5482_3_1),
+        cmocka_unit_test(a_window_closed_for_the_user_timeout_ends_it_rfc6429_4),
+        cmocka_unit_test(a_window_that_opens_in_time_ends_the_user_timeout_3_8_6_1),
+        cmocka_unit_test(keepalive_probes_last_the_user_timeout_rfc5482_4_2),
         cmocka_unit_test(a_closed_window_is_probed_3_8_6_1),
         cmocka_unit_test(an_old_segment_does_not_move_the_window_3_10_7_4),
         cmocka_unit_test(the_windows_edge_stays_when_an_old_segment_acknowledges_3_10_7_4),

@@ -175,10 +175,12 @@ struct tcp_work {
     struct tcp_work *dirty_next, *deliver_next;
     uint64_t xmit_ns, ack_ns, user_ns, pace_wait_ns; /* deadlines; STACK_NEVER */
     uint8_t xmit_timer;                              /* enum tcp_xmit_timer */
-    uint8_t backoff, probes;
+    uint8_t backoff;
+    uint16_t probes;
     uint32_t probed_ms; /* of the last keepalive probe; 0: none */
     bool is_dirty, wants_deliver;
-    uint64_t end_ns; /* when connecting or lingering is over */
+    uint64_t end_ns;   /* when connecting or lingering is over */
+    uint64_t stuck_ns; /* since when the peer takes nothing; of use while backoff is not 0 */
     /* send queue */
     seq32 send_end;
     struct tcp_chunk *send_first, *send_last,
@@ -268,8 +270,9 @@ struct tcp_conn {
     uint16_t mss;   /* payload of a full segment, options taken off */
     uint16_t flags; /* enum tcp_flag */
     uint32_t held_bytes;
-    uint32_t idle_since_ms; /* time of the last byte in either direction */
-    uint8_t ecn;            /* enum tcp_ecn */
+    uint32_t idle_since_ms;  /* time of the last byte in either direction */
+    uint8_t ecn;             /* enum tcp_ecn */
+    uint16_t user_timeout_s; /* 0: R2 counts tries */
 
     /* application */
     const struct leat_conn_ops *ops;

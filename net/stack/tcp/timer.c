@@ -1,6 +1,14 @@
 /* One timer per connection in use, for several deadlines: a later deadline is one store, looked at
- * when the timer fires. RTO by RFC 6298. */
+ * when the timer fires. RTO by RFC 6298.
+ *
+ * The user timeout (C27, RFC 9293 3.8.3) is looked at when something is tried again, and costs
+ * nothing before; so it is never shorter than the first retransmission timeout (RFC 5482 3.1). The
+ * option of RFC 5482 is neither sent nor read: an application's own timeout forbids to take over
+ * the peer's, without one the RFC has it off, no other system speaks it, and it would let strangers
+ * say for how long their memory is ours to keep. */
 #include "net/stack/tcp/tcp.h"
+
+#include <limits.h>
 
 #define PROBE_ACK_DELAY_US 200000 /* RFC 8985 7.2: a single segment's ACK may be delayed */
 
@@ -113,12 +121,46 @@ static void back_off(struct tcp_work *w)
         w->backoff++;
 }
 
-/* RFC 6298 5.4 to 5.6. RFC 9293 3.8.3: for how long a SYN is sent again the application says, and
- * end_ns ends it; three minutes must be possible. */
+static bool has_user_timeout(const struct tcp_conn *c)
+{
+    return c->user_timeout_s != 0 && c->state >= TCP_ESTABLISHED;
+}
+
+/* Since since_ns, unless it is tried already. */
+static bool user_timeout_is_over(const struct stack_tcp *t, struct tcp_conn *c, uint64_t since_ns)
+{
+    struct tcp_work *w = c->work;
+    if (!has_user_timeout(c))
+        return false;
+    if (w->backoff == 0)
+        w->stuck_ns = since_ns;
+    return t->stack->now_ns >= w->stuck_ns + c->user_timeout_s * LEAT_NS_PER_S;
+}
+
+/* The next try, or the end that comes before it. */
+static void wait_for_user_timeout(struct tcp_conn *c)
+{
+    struct tcp_work *w = c->work;
+    uint64_t end_ns = w->stuck_ns + c->user_timeout_s * LEAT_NS_PER_S;
+    if (has_user_timeout(c) && end_ns < w->xmit_ns)
+        w->xmit_ns = end_ns;
+}
+
+/* RFC 9293 3.8.3: for how long a SYN is sent again the application says, and end_ns ends it; three
+ * minutes must be possible. */
+static bool has_tried_enough(const struct stack_tcp *t, struct tcp_conn *c)
+{
+    struct tcp_work *w = c->work;
+    if (has_user_timeout(c))
+        return user_timeout_is_over(t, c, w->sent_first->sent_ns);
+    return c->state >= TCP_ESTABLISHED && w->backoff >= TCP_RETRIES_MAX;
+}
+
+/* RFC 6298 5.4 to 5.6 */
 static void on_rto(struct stack_tcp *t, struct tcp_conn *c)
 {
     struct tcp_work *w = c->work;
-    if (c->state >= TCP_ESTABLISHED && w->backoff >= TCP_RETRIES_MAX) {
+    if (has_tried_enough(t, c)) {
         tcp_conn_close(t, c, LEAT_CLOSE_PEER_GONE);
         return;
     }
@@ -138,6 +180,7 @@ static void on_rto(struct stack_tcp *t, struct tcp_conn *c)
     tcp_mark_all_lost(c);
     w->xmit_timer = XMIT_NONE;
     tcp_arm_rto(t, c);
+    wait_for_user_timeout(c);
 }
 
 /* RFC 8985 7.3: new data if there is any and room for it, else the last range again. */
@@ -189,11 +232,15 @@ static void on_reorder(struct stack_tcp *t, struct tcp_conn *c)
     }
 }
 
-/* RFC 9293 3.8.6.1: for as long as the peer answers. */
+/* RFC 9293 3.8.6.1: for as long as the peer answers, unless the application waits only for so long
+ * (RFC 6429 4). */
 static void on_persist(struct stack_tcp *t, struct tcp_conn *c)
 {
     struct tcp_work *w = c->work;
-    if (w->probes >= TCP_RETRIES_MAX) {
+    bool is_over = user_timeout_is_over(t, c, t->stack->now_ns - backed_off_ns(c, 0));
+    if (is_over)
+        tcp_send_reset(t, c);
+    if (is_over || (!has_user_timeout(c) && w->probes >= TCP_RETRIES_MAX)) {
         tcp_conn_close(t, c, LEAT_CLOSE_PEER_GONE);
         return;
     }
@@ -210,6 +257,7 @@ static void on_persist(struct stack_tcp *t, struct tcp_conn *c)
         tcp_send_probe(t, c);
     if (w->xmit_timer == XMIT_PERSIST)
         w->xmit_ns = t->stack->now_ns + backed_off_ns(c, w->backoff);
+    wait_for_user_timeout(c);
 }
 
 static void on_xmit(struct stack_tcp *t, struct tcp_conn *c)
@@ -271,18 +319,24 @@ void tcp_arm_user(struct stack_tcp *t, struct tcp_conn *c)
     tcp_dirty(c);
 }
 
-/* RFC 9293 3.8.4 */
+/* RFC 9293 3.8.4; for as long as data would be tried, RFC 5482 4.2. */
 static void keep_alive(struct stack_tcp *t, struct tcp_conn *c)
 {
     struct tcp_work *w = c->work;
-    if (w->probes >= TCP_KEEPALIVE_PROBES) {
+    uint64_t waited_ns = w->probes * TCP_KEEPALIVE_GAP_NS;
+    uint64_t most_ns = TCP_KEEPALIVE_PROBES * TCP_KEEPALIVE_GAP_NS;
+    if (has_user_timeout(c))
+        most_ns = c->user_timeout_s * LEAT_NS_PER_S;
+    if (waited_ns >= most_ns) {
         tcp_conn_close(t, c, LEAT_CLOSE_PEER_GONE);
         return;
     }
     w->probes++;
     w->probed_ms = t->now_ms | 1;
     tcp_send_probe(t, c);
-    w->user_ns = t->stack->now_ns + TCP_KEEPALIVE_GAP_NS;
+    uint64_t left_ns = most_ns - waited_ns;
+    w->user_ns =
+        t->stack->now_ns + (left_ns < TCP_KEEPALIVE_GAP_NS ? left_ns : TCP_KEEPALIVE_GAP_NS);
 }
 
 static void on_user(struct stack_tcp *t, struct tcp_conn *c)
