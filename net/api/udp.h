@@ -20,7 +20,9 @@
  *  U5   leat_udp_bind takes an address; port 0 means a free one, the same for all cores (the n-th
  *       bind to port 0 of a core has the port of the n-th of any other). Each core of the process
  *       may bind an address once; the transport spreads peers over them, one peer's datagrams
- *       always to the same core. With options.exclusive the address is this core's alone.
+ *       always to the same core. On the stack a core that has not bound it refuses the peers that
+ *       would be its own (the kernel gives them to the others). With options.exclusive the address
+ *       is this core's alone, and so are all peers.
  *
  *  U6   An address in use, not ours, or not permitted gives -EADDRINUSE, -EADDRNOTAVAIL, -EACCES
  *       and a sentence with the remedy.

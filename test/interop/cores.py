@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import random
+import socket
 import sys
 import tempfile
 import urllib.request
@@ -94,6 +95,30 @@ def check_echo(count, queues):
         end(program)
 
 
+def check_datagrams(count, queues):
+    """Loops that share a UDP port: each peer hears from it what it sent, whatever loop is its own,
+    and large datagrams come in fragments."""
+    words = [process.BUILD / "leat", "echo", "--udp", "--net", "tun:leat0", "--ip", f"{OWN}/24",
+             "--ip", f"{OWN6}/64", "--listen", f"{OWN}:7", "--listen", f"[{OWN6}]:7", "--cores",
+             loops(count), "--queues", queues]
+    with process.Program(*words) as program:
+        program.until(rf"^listening on \S+{OWN}:7")
+        program.until(rf"^listening on \S+\[{OWN6}\]:7")
+        give_addresses("leat0")
+        for address in (OWN, OWN6):
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            peers = [socket.socket(family, socket.SOCK_DGRAM) for _ in range(16 * count)]
+            for size in (0, 1, 1400, 20000):
+                for number, peer in enumerate(peers):
+                    peer.settimeout(20)
+                    message = bytes([number]) * size
+                    peer.sendto(message, (address, 7))
+                    assert peer.recvfrom(65536)[0] == message, (address, size, number)
+            for peer in peers:
+                peer.close()
+        end(program)
+
+
 def check_one_queue_device():
     """A device that was made for one queue is shared by all loops."""
     world.ip("tuntap", "add", "leat1", "mode", "tap")
@@ -128,6 +153,8 @@ def main():
         check_kernel_peer("tun:leat0", "leat0", count, queues)
     check_spread()
     check_echo(4, 2)
+    for count, queues in ((1, 1), (2, 1), (2, 2), (4, 2)):
+        check_datagrams(count, queues)
     check_one_queue_device()
     if not MODULE.exists():
         return

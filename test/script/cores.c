@@ -14,18 +14,23 @@ struct world {
     struct ends v4;
 };
 
-static struct world begin(enum sim_rss rss, bool probe)
+static struct world begin_with(const struct sim_host_options *host)
 {
     struct world w = {0};
     w.sim = sim_new(1, NULL, NULL);
-    w.host = sim_add_host(w.sim, &(struct sim_host_options){.kind = SIM_STACK,
-                                                            .core_count = CORES,
-                                                            .port.queue_count = 3,
-                                                            .port.rss = rss,
-                                                            .probe_addresses = probe});
+    w.host = sim_add_host(w.sim, host);
     w.peer = sim_add_host(w.sim, &(struct sim_host_options){.kind = SIM_PUPPET});
     w.v4 = ends_of(w.host, w.peer, false);
     return w;
+}
+
+static struct world begin(enum sim_rss rss, bool probe)
+{
+    return begin_with(&(struct sim_host_options){.kind = SIM_STACK,
+                                                 .core_count = CORES,
+                                                 .port.queue_count = 3,
+                                                 .port.rss = rss,
+                                                 .probe_addresses = probe});
 }
 
 static void forget(struct world *w)
@@ -35,12 +40,17 @@ static void forget(struct world *w)
     }
 }
 
-static void end(struct world *w)
+static void end_of(struct world *w, uint32_t cores)
 {
-    for (uint32_t i = 0; i < CORES; i++)
+    for (uint32_t i = 0; i < cores; i++)
         sim_check_host(sim_core(w->host, i));
     assert_string_equal(sim_violation_sentence(w->sim), "");
     assert_int_equal(sim_free(w->sim), 0);
+}
+
+static void end(struct world *w)
+{
+    end_of(w, CORES);
 }
 
 static void say(struct world *w, const struct frame *f)
@@ -338,6 +348,191 @@ static void datagrams_come_to_the_core_whose_port_it_is(void **state)
     end(&w);
 }
 
+/* One socket, and who was heard there. */
+struct party {
+    leat_udp udp;
+    unsigned count;
+    uint16_t from_port;
+    bool answers;
+};
+
+static void note_datagrams(leat_udp udp, void *user, const struct leat_datagram *datagrams,
+                           unsigned count)
+{
+    struct party *party = user;
+    for (unsigned i = 0; i < count; i++) {
+        party->count++;
+        party->from_port = datagrams[i].from.port;
+        if (!party->answers)
+            continue;
+        struct leat_buf echo = leat_buf_from_bytes(datagrams[i].data.data, 2);
+        assert_int_equal(leat_udp_reply(udp, &datagrams[i], &echo, 1), 0);
+    }
+}
+
+static const struct leat_udp_ops party_ops = {.on_datagrams = note_datagrams};
+
+static void party_bind(struct world *w, uint32_t core, struct party *party, uint16_t port)
+{
+    struct leat_addr any = {.family = LEAT_FAMILY_IPV4, .port = port};
+    sim_enter(sim_core(w->host, core));
+    assert_int_equal(leat_udp_bind(sim_loop(sim_core(w->host, core)), &any, NULL, &party_ops, party,
+                                   &party->udp),
+                     0);
+    sim_leave(sim_core(w->host, core));
+}
+
+static void party_close(struct world *w, uint32_t core, struct party *party)
+{
+    sim_enter(sim_core(w->host, core));
+    assert_int_equal(leat_udp_close(party->udp), 0);
+    sim_leave(sim_core(w->host, core));
+}
+
+/* Two bytes from the peer's port. */
+static void say_datagram(struct world *w, uint16_t from, uint16_t to)
+{
+    uint8_t datagram[10];
+    struct udp_header h = {.src_port = be16_put(from),
+                           .dst_port = be16_put(to),
+                           .length = be16_put(sizeof(datagram))};
+    struct frame f;
+    memcpy(datagram, &h, sizeof(h));
+    memcpy(datagram + sizeof(h), &h.src_port, 2);
+    frame_ip(&f, &w->v4, IP_UDP, datagram, sizeof(datagram));
+    say(w, &f);
+}
+
+/* The next datagram of the host: two bytes; returns to which port from which. */
+static void hear_datagram(struct world *w, uint16_t *from, uint16_t *to)
+{
+    struct sim_frame f = hear(w, ETHERTYPE_IPV4);
+    const struct udp_header *h = payload_of(&f);
+    assert_int_equal(ip4_of(&f)->protocol, IP_UDP);
+    assert_int_equal(be16_get(h->length), sizeof(*h) + 2);
+    *from = be16_get(h->src_port);
+    *to = be16_get(h->dst_port);
+}
+
+/* Each core has bound it: every peer has one core, and hears from it. */
+static void peers_of_a_shared_port_are_spread(unsigned cores, unsigned queues)
+{
+    struct world w = begin_with(&(struct sim_host_options){.kind = SIM_STACK,
+                                                           .core_count = cores,
+                                                           .port.queue_count = queues});
+    struct party parties[CORES] = {0};
+    unsigned before[CORES];
+    introduce(&w);
+    for (uint32_t i = 0; i < cores; i++) {
+        parties[i].answers = true;
+        party_bind(&w, i, &parties[i], 5000);
+    }
+    for (unsigned k = 0; k < 32 * cores; k++) {
+        uint16_t port = (uint16_t)(2000 + k), from, to;
+        unsigned owners = 0;
+        for (uint32_t i = 0; i < cores; i++)
+            before[i] = parties[i].count;
+        for (unsigned again = 0; again < 3; again++) {
+            say_datagram(&w, port, 5000);
+            hear_datagram(&w, &from, &to);
+            assert_int_equal(from, 5000);
+            assert_int_equal(to, port);
+        }
+        for (uint32_t i = 0; i < cores; i++) {
+            assert_true(parties[i].count == before[i] || parties[i].count == before[i] + 3);
+            owners += parties[i].count != before[i];
+        }
+        assert_int_equal(owners, 1);
+    }
+    for (uint32_t i = 0; i < cores; i++) {
+        assert_true(parties[i].count > 0);
+        party_close(&w, i, &parties[i]);
+    }
+    sim_run_for(w.sim, LEAT_NS_PER_S);
+    end_of(&w, cores);
+}
+
+static void every_peer_of_a_shared_port_has_one_core_u05(void **state)
+{
+    (void)state;
+    peers_of_a_shared_port_are_spread(1, 1);
+    peers_of_a_shared_port_are_spread(2, 1);
+    peers_of_a_shared_port_are_spread(2, 2);
+    peers_of_a_shared_port_are_spread(4, 1);
+    peers_of_a_shared_port_are_spread(4, 3);
+    peers_of_a_shared_port_are_spread(4, 4);
+}
+
+static void party_connect(struct world *w, uint32_t core, struct party *party,
+                          const struct leat_addr *from)
+{
+    struct sim_host *host = sim_core(w->host, core);
+    struct leat_addr to = sim_addr(w->peer, false, 53);
+    sim_enter(host);
+    assert_int_equal(leat_udp_connect(sim_loop(host), &to, from, NULL, &party_ops, party,
+                                      &party->udp),
+                     0);
+    assert_int_equal(leat_udp_send_bytes(party->udp, NULL, "??", 2), 0);
+    sim_leave(host);
+    sim_run_for(w->sim, LEAT_NS_PER_MS);
+}
+
+/* Also where the port was named, and the tuple would belong to another core. */
+static void answers_to_a_connected_socket_come_home_u07(void **state)
+{
+    enum { EACH = 8 };
+    struct world w = begin(SIM_RSS_NONE, false);
+    struct party parties[CORES * EACH * 2] = {0};
+    (void)state;
+    introduce(&w);
+    for (unsigned i = 0; i < CORES * EACH * 2; i++) {
+        struct leat_addr named = sim_addr(w.host, false, (uint16_t)(6000 + i));
+        uint16_t from, to;
+        party_connect(&w, i % CORES, &parties[i], i < CORES * EACH ? NULL : &named);
+        hear_datagram(&w, &from, &to);
+        assert_int_equal(to, 53);
+        assert_true(i < CORES * EACH || from == 6000 + i);
+        say_datagram(&w, 53, from);
+        assert_int_equal(parties[i].count, 1);
+        assert_int_equal(parties[i].from_port, 53);
+    }
+    for (unsigned i = 0; i < CORES * EACH * 2; i++) {
+        assert_int_equal(parties[i].count, 1);
+        party_close(&w, i % CORES, &parties[i]);
+    }
+    sim_run_for(w.sim, LEAT_NS_PER_S);
+    end(&w);
+}
+
+static void peers_of_a_core_that_has_not_bound_are_refused_u05(void **state)
+{
+    struct world w = begin(SIM_RSS_NONE, false);
+    struct party parties[2] = {0};
+    unsigned refused = 0;
+    (void)state;
+    introduce(&w);
+    for (uint32_t i = 0; i < 2; i++)
+        party_bind(&w, i, &parties[i], 5000);
+    for (unsigned k = 0; k < 64; k++) {
+        unsigned before = parties[0].count + parties[1].count;
+        say_datagram(&w, (uint16_t)(2000 + k), 5000);
+        if (parties[0].count + parties[1].count != before)
+            continue;
+        struct sim_frame f = hear(&w, ETHERTYPE_IPV4);
+        const struct icmp_header *icmp = payload_of(&f);
+        assert_int_equal(ip4_of(&f)->protocol, IP_ICMP);
+        assert_int_equal(icmp->type, ICMP_UNREACHABLE);
+        assert_int_equal(icmp->code, ICMP_CODE_PORT);
+        refused++;
+    }
+    assert_int_equal(parties[0].count + parties[1].count + refused, 64);
+    assert_in_range(refused, 10, 54);
+    for (uint32_t i = 0; i < 2; i++)
+        party_close(&w, i, &parties[i]);
+    sim_run_for(w.sim, LEAT_NS_PER_S);
+    end(&w);
+}
+
 /* ---- local ports ---- */
 
 /* A key under which 4096 ports in a row belong to one core: only two bits of the local port, of
@@ -444,6 +639,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_icmp_error_follows_what_it_quotes),
         cmocka_unit_test(connections_to_own_addresses_cross_the_cores),
         cmocka_unit_test(datagrams_come_to_the_core_whose_port_it_is),
+        cmocka_unit_test(every_peer_of_a_shared_port_has_one_core_u05),
+        cmocka_unit_test(answers_to_a_connected_socket_come_home_u07),
+        cmocka_unit_test(peers_of_a_core_that_has_not_bound_are_refused_u05),
         cmocka_unit_test(a_port_of_its_own_is_found_behind_thousands_of_others_rfc6056_3_3_3),
         cmocka_unit_test(a_connected_socket_finds_a_port_of_its_core),
         cmocka_unit_test(a_card_that_hashes_right_is_found_out),

@@ -2,8 +2,8 @@
 """The scripts by the clause they show: `./dev scripts`, with --write into README.md.
 
 A clause stands at the end of a script's name, or at its beginning: rfc7323_4_3, 1122_4_2_3_9 (RFC
-1122), c19 (of net/api/conn.h), or plain numbers for RFC 9293. With --check the exit code says
-whether README.md holds this table; --names prints the names alone, file by file.
+1122), c19 (of net/api/conn.h), u05 (of net/api/udp.h), or plain numbers for RFC 9293. With --check
+the exit code says whether README.md holds this table; --names prints the names alone, file by file.
 """
 import collections
 import pathlib
@@ -11,8 +11,9 @@ import re
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-CLAUSE = re.compile(r"_(?:rfc(\d+)|(1122)|(c\d+))((?:_\d+)*)$|((?:_\d+)+)(?:_figure_(\d+))?$")
+CLAUSE = re.compile(r"_(?:rfc(\d+)|(1122)|([cu]\d+))((?:_\d+)*)$|((?:_\d+)+)(?:_figure_(\d+))?$")
 PREFIX = re.compile(r"^rfc(\d+)((?:_\d+)*)_")
+KIND = {"c": "conn", "u": "udp"}
 HEAD = "| clause | scripts |\n|---|---|\n"
 
 
@@ -32,7 +33,7 @@ def clause_of(name):
             return "", "", name
         return f"RFC {match[1]}", match[2].strip("_").replace("_", "."), name[match.end():]
     rfc, hosts, contract, section, plain, figure = match.groups()
-    document = f"RFC {rfc or hosts}" if rfc or hosts else "conn.h" if contract else "RFC 9293"
+    document = f"RFC {rfc or hosts}" if rfc or hosts else f"{KIND[contract[0]]}.h" if contract else "RFC 9293"
     number = contract.upper() if contract else (section or plain or "").strip("_").replace("_", ".")
     if figure:
         number += f", figure {figure}"
