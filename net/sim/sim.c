@@ -256,6 +256,7 @@ static void start_stack(struct sim_host *host, const uint64_t seed[4])
                               .probe_addresses = host->options.probe_addresses,
                               .autoconfigure = host->options.autoconfigure,
                               .ecn = host->options.ecn,
+                              .vlan = host->options.vlan,
                               .reads_inline = true};
     memcpy(o.seed, seed, sizeof(o.seed));
     host->outer = leat_core_now;

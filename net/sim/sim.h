@@ -105,6 +105,7 @@ struct sim_host_options {
     void *user;                               /* the caller's */
     void (*guest_unref)(struct leat_buf buf); /* drops what a SIM_GUEST's packets carry */
     enum stack_ecn ecn;
+    uint16_t vlan; /* 0: untagged */
 };
 
 struct sim;

@@ -39,6 +39,27 @@ static void one_ack_of_much_opens_by_eight_segments_rfc9406_4_2(void **state)
     talk_end(t);
 }
 
+/* Eight samples of a round that are all later than those of the last: a queue builds up. */
+static void a_longer_round_trip_slows_slow_start_down_rfc9406_4_2(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    conn_of(t)->srtt_us = 40000; /* so that the tail is not probed before */
+    app_send(t, 1, 60 * MSS);
+    pass(t, 9);
+    for (uint32_t i = 1; i <= 10; i++)
+        say(t, "A", 1, 1 + i * MSS, 0);
+    pass(t, 25);
+    for (uint32_t i = 11; i < 18; i++)
+        say(t, "A", 1, 1 + i * MSS, 0);
+    uint32_t before = conn_of(t)->cwnd;
+    say(t, "A", 1, 1 + 18 * MSS, 0);
+    assert_true(conn_of(t)->work->cubic.in_css);
+    assert_int_equal(conn_of(t)->cwnd, before + MSS);
+    say(t, "A", 1, 1 + 19 * MSS, 0);
+    assert_int_equal(conn_of(t)->cwnd, before + MSS + MSS / 4);
+    talk_end(t);
+}
+
 static void a_window_that_is_not_used_does_not_grow_rfc9438_5_8(void **state)
 {
     struct talk *t = talk_open(NULL);
@@ -258,6 +279,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slow_start_doubles_the_window_rfc5681_3_1),
         cmocka_unit_test(one_ack_of_much_opens_by_eight_segments_rfc9406_4_2),
+        cmocka_unit_test(a_longer_round_trip_slows_slow_start_down_rfc9406_4_2),
         cmocka_unit_test(a_window_that_is_not_used_does_not_grow_rfc9438_5_8),
         cmocka_unit_test(after_idleness_the_window_is_small_again_rfc5681_4_1),
         cmocka_unit_test(after_a_timeout_the_window_is_one_segment_rfc5681_3_1),
