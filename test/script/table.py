@@ -33,7 +33,9 @@ def clause_of(name):
             return "", "", name
         return f"RFC {match[1]}", match[2].strip("_").replace("_", "."), name[match.end():]
     rfc, hosts, contract, section, plain, figure = match.groups()
-    document = f"RFC {rfc or hosts}" if rfc or hosts else f"{KIND[contract[0]]}.h" if contract else "RFC 9293"
+    document = f"RFC {rfc or hosts or 9293}"
+    if contract:
+        document = f"{KIND[contract[0]]}.h"
     number = contract.upper() if contract else (section or plain or "").strip("_").replace("_", ".")
     if figure:
         number += f", figure {figure}"

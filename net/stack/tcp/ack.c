@@ -278,8 +278,8 @@ bool tcp_ack(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *
     if ((c->flags & TCP_USES_SACK) && g->sack_count > 0)
         take_sacks(t, c, g, &d);
     update_window(c, g);
-    /* Karn's rule, RFC 6298 3: what was resent may have drawn this ACK in place of one that was lost,
-     * and then the time since the rest was sent is the timeout's, not the path's. */
+    /* Karn's rule, RFC 6298 3: what was resent may have drawn this ACK in place of one that was
+     * lost, and then the time since the rest was sent is the timeout's, not the path's. */
     if (d.sample_ns != 0 && !d.had_resent) {
         d.cc.rtt_us = (uint32_t)((t->stack->now_ns - d.sample_ns) / 1000);
         tcp_rtt_sample(c, d.cc.rtt_us != 0 ? d.cc.rtt_us : 1);

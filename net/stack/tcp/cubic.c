@@ -131,8 +131,8 @@ void cc_ack(struct stack_tcp *t, struct tcp_conn *c, const struct cc_sample *sam
         c->cwnd = UINT32_C(1) << 30;
 }
 
-/* RFC 9438 4.6 and 4.7. From the window itself, since one that is not used does not grow; but during
- * a recovery it is what PRR lets out, and what is in flight tells more. */
+/* RFC 9438 4.6 and 4.7. From the window itself, since one that is not used does not grow; but
+ * during a recovery it is what PRR lets out, and what is in flight tells more. */
 static void reduce(struct tcp_conn *c)
 {
     struct tcp_cubic *q = &c->work->cubic;

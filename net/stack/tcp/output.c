@@ -110,8 +110,8 @@ static bool is_doubtful(const struct tcp_conn *c)
     return c->work != NULL && c->work->backoff >= 2;
 }
 
-/* What a timer sends is alone, and a peer that has all that came before would let its ACK wait for a
- * second segment. It does not where it is told that no more comes for now. */
+/* What a timer sends is alone, and a peer that has all that came before would let its ACK wait for
+ * a second segment. It does not where it is told that no more comes for now. */
 static bool asks_for_ack(const struct tcp_work *w)
 {
     return w->probe_out || w->in_rto_recovery;

@@ -47,8 +47,9 @@ static bool dsack_detects(struct tcp_work *w, const struct tcp_segment *g)
     return w->undo_bytes == 0;
 }
 
-/* RFC 4015 3.3: the round trip that was longer than the timeout counts. Where a duplicate is told of,
- * what was sent again has drawn the ACK: the one before was lost, and no round trip was long. */
+/* RFC 4015 3.3: the round trip that was longer than the timeout counts. Where a duplicate is told
+ * of, what was sent again has drawn the ACK: the one before was lost, and no round trip was long.
+ */
 static void lengthen_rto(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g)
 {
     uint32_t rtt_us = (t->now_ms + c->ts_offset - g->ts_echo) * 1000;
