@@ -9,14 +9,15 @@
  * are the next free slot's index + 1, 0 for none. */
 
 #define TRANSPORT_BITS (~UINT64_C(0) << CONN_TRANSPORT_SHIFT)
+#define CHUNKS_MIN     16 /* that there is room for at first */
 
 int slots_init(struct slots *slots, unsigned transport, size_t slot_bytes, uint32_t limit_count)
 {
     CHECK(transport > 0 && transport < 1u << CONN_TRANSPORT_BITS);
     CHECK(limit_count > 0 && limit_count < SLOTS_COUNT_MAX);
-    uint32_t chunk_count = (limit_count + SLOTS_PER_CHUNK - 1) >> SLOTS_PER_CHUNK_SHIFT;
     *slots = (struct slots){
-        .chunks = leat_heap_calloc(chunk_count, sizeof(*slots->chunks)),
+        .chunks = leat_heap_calloc(CHUNKS_MIN, sizeof(*slots->chunks)),
+        .chunk_max = CHUNKS_MIN,
         .prefix = (uint64_t)transport << CONN_TRANSPORT_SHIFT | (uint64_t)leat_core_now->index
                                                                     << CONN_CORE_SHIFT,
         .slot_bytes = (uint32_t)((slot_bytes + 63) & ~(size_t)63),
@@ -34,13 +35,26 @@ void slots_fini(struct slots *slots)
     *slots = (struct slots){.free_first = SLOTS_NONE};
 }
 
+static bool make_room(struct slots *slots)
+{
+    uint8_t **chunks = leat_heap_realloc(slots->chunks, slots->chunk_max * 2 * sizeof(*chunks));
+    if (chunks == NULL)
+        return false;
+    slots->chunks = chunks;
+    slots->chunk_max *= 2;
+    return true;
+}
+
 static bool slots_grow(struct slots *slots)
 {
+    uint32_t chunk_count = slots->capacity_count >> SLOTS_PER_CHUNK_SHIFT;
+    if (chunk_count == slots->chunk_max && !make_room(slots))
+        return false;
     size_t bytes = (size_t)SLOTS_PER_CHUNK * slots->slot_bytes;
     uint8_t *chunk = leat_heap_calloc_aligned(bytes, 64);
     if (chunk == NULL)
         return false;
-    slots->chunks[slots->capacity_count >> SLOTS_PER_CHUNK_SHIFT] = chunk;
+    slots->chunks[chunk_count] = chunk;
     slots->capacity_count += SLOTS_PER_CHUNK;
     return true;
 }

@@ -22,7 +22,7 @@
 #define SLOTS_COUNT_MAX       (1u << CONN_INDEX_BITS)
 
 struct slots {
-    uint8_t **chunks;        /* room for as many as the limit needs */
+    uint8_t **chunks;        /* room for chunk_max of them; doubled when they are there */
     uint64_t prefix;         /* transport and core bits */
     uint32_t slot_bytes;     /* a multiple of 64 */
     uint32_t capacity_count; /* slots in chunks: index < capacity_count may be looked at */
@@ -30,6 +30,7 @@ struct slots {
     uint32_t live_count;
     uint32_t free_first; /* index, or SLOTS_NONE */
     uint32_t unused;     /* lowest index never taken */
+    uint32_t chunk_max;
 };
 
 #define SLOTS_NONE UINT32_MAX
