@@ -507,7 +507,8 @@ unsigned sim_free(struct sim *sim)
     for (uint32_t i = 0; i < sim->event_count; i++)
         free(sim->events[i].bytes);
     free(sim->events);
-    free(sim->observed);
+    for (uint32_t i = 0; i < OBSERVED_PAGES; i++)
+        free(sim->observed[i]);
     if (sim->pcap != NULL)
         fclose(sim->pcap);
     unsigned violations = sim->violation_count;

@@ -10,11 +10,12 @@
 #include "runtime/base/logger.h"
 #include "runtime/base/rng.h"
 
-#define SIM_QUEUES    2
-#define SIM_RSS_TABLE 128
-#define SIM_RETRY_NS  (20 * LEAT_NS_PER_US)  /* until refused output is tried again */
-#define SIM_BURST_NS  (100 * LEAT_NS_PER_MS) /* of losses: no longer, whoever sends */
-#define SIM_QUEUE     1 /* the stack's: not the one that a forgotten number names */
+#define SIM_QUEUES     2
+#define SIM_RSS_TABLE  128
+#define OBSERVED_PAGES 64                     /* a power of two */
+#define SIM_RETRY_NS   (20 * LEAT_NS_PER_US)  /* until refused output is tried again */
+#define SIM_BURST_NS   (100 * LEAT_NS_PER_MS) /* of losses: no longer, whoever sends */
+#define SIM_QUEUE      1 /* the stack's: not the one that a forgotten number names */
 
 struct sim_event {
     uint64_t at_ns, order;
@@ -78,7 +79,7 @@ struct sim {
     struct sim_host *hosts[SIM_HOSTS_MAX];
     uint32_t host_count;
     FILE *pcap;
-    struct observed *observed;
+    struct observed *observed[OBSERVED_PAGES]; /* a hash table of flows; NULL: none there */
     bool is_quiet, logs_errors_only;
     void (*check)(struct sim *sim, void *arg);
     void *check_arg;

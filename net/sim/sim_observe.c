@@ -5,7 +5,8 @@
 
 #include <stdlib.h>
 
-#define OBSERVED_MAX 8192 /* flows, a power of two; others are not watched */
+#define OBSERVED_MAX (OBSERVED_PAGES * PAGE_FLOWS) /* others are not watched */
+#define PAGE_FLOWS   128
 
 /* One direction: what its sender has sent and promised. */
 struct half {
@@ -76,15 +77,22 @@ static bool parse(const uint8_t *frame, uint32_t length, struct segment *g)
     return true;
 }
 
+/* Most worlds have few flows: pages of the table are made when one comes to them. */
+static struct observed *at_slot(struct sim *sim, uint32_t slot)
+{
+    struct observed **page = &sim->observed[slot / PAGE_FLOWS];
+    if (*page == NULL)
+        *page = calloc(PAGE_FLOWS, sizeof(**page));
+    CHECK(*page != NULL);
+    return &(*page)[slot % PAGE_FLOWS];
+}
+
 /* The flow's entry, made if need be; *from_a tells which end sent. NULL: the table is full. */
 static struct observed *find(struct sim *sim, const struct segment *g, bool *from_a)
 {
     uint32_t slot = (uint32_t)(g->src_port * 31u) ^ (uint32_t)(g->dst_port * 31u);
-    if (sim->observed == NULL)
-        sim->observed = calloc(OBSERVED_MAX, sizeof(*sim->observed));
-    CHECK(sim->observed != NULL);
     for (uint32_t i = 0; i < 64; i++) {
-        struct observed *o = &sim->observed[(slot + i) & (OBSERVED_MAX - 1)];
+        struct observed *o = at_slot(sim, (slot + i) & (OBSERVED_MAX - 1));
         if (!o->used) {
             *o = (struct observed){.a = g->src,
                                    .b = g->dst,
