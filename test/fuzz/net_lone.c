@@ -145,20 +145,29 @@ struct lone *lone_begin(bool autoconfigure, bool probe)
     return l;
 }
 
-void lone_validate(struct lone *l)
+/* It looks at every entry after every turn, within bounds that it checks itself, and its edges tell
+ * the fuzzer nothing: instrumented it took a quarter of the time. */
+#if defined(__clang__)
+#define PLAIN __attribute__((no_sanitize("address", "undefined", "coverage")))
+#else
+#define PLAIN
+#endif
+
+PLAIN void lone_validate(struct lone *l)
 {
     const struct neighbour_table *t = &l->s.neighbours;
     unsigned parked = 0, linked = 0, used = 0, spare = 0;
     for (unsigned i = 0; i < NEIGHBOUR_BUCKETS; i++)
         for (uint16_t k = t->buckets[i]; k != 0; k = t->entries[k - 1].next)
-            CHECK(++linked <= NEIGHBOURS_MAX && t->entries[k - 1].state != NEIGHBOUR_FREE);
+            CHECK(k <= NEIGHBOURS_MAX && ++linked <= NEIGHBOURS_MAX &&
+                  t->entries[k - 1].state != NEIGHBOUR_FREE);
     for (unsigned i = 0; i < NEIGHBOURS_MAX; i++) {
         const struct neighbour *n = &t->entries[i];
         if (n->state == NEIGHBOUR_FREE)
             continue;
         unsigned count = 0;
         for (uint16_t k = n->parked_first; k != 0; k = t->parked_next[k - 1])
-            CHECK(++count <= NEIGHBOUR_PARKED_EACH);
+            CHECK(k <= NEIGHBOUR_PARKED && ++count <= NEIGHBOUR_PARKED_EACH);
         CHECK(count == n->parked_count && !ip_addr_is_multicast(&n->ip));
         CHECK(n->state == NEIGHBOUR_INCOMPLETE || (count == 0 && (n->mac.b[0] & 1) == 0));
         /* one that waits for an answer has a timer */
@@ -168,12 +177,13 @@ void lone_validate(struct lone *l)
         used++;
     }
     for (uint16_t k = t->parked_free; k != 0; k = t->parked_next[k - 1])
-        CHECK(++spare <= NEIGHBOUR_PARKED);
+        CHECK(k <= NEIGHBOUR_PARKED && ++spare <= NEIGHBOUR_PARKED);
     CHECK(used == linked && parked + spare == NEIGHBOUR_PARKED);
     uint64_t bytes = 0;
     for (unsigned i = 0; i < REASM_MAX; i++) {
         const struct reasm *r = &l->s.reasm.entries[i];
         bytes += r->used ? r->capacity_bytes : 0;
+        CHECK(!r->used || r->range_count <= REASM_RANGES_MAX);
         for (unsigned k = 0; r->used && k < r->range_count; k++)
             CHECK(r->ranges[k].from < r->ranges[k].to &&
                   (k == 0 || r->ranges[k - 1].to < r->ranges[k].from));
