@@ -7,9 +7,10 @@
 ./dev fuzz NAME FILE          one input, such as a crash
 ./dev fuzz NAME --merge       chooses from corpus and found inputs what covers all that they cover
 
-One line `ok NAME` or `FAILED NAME` for each. New inputs go to build-fuzz/found/NAME, crashes to
-build-fuzz/crash/NAME-*.
+One line `ok NAME` or `FAILED NAME` for each. With --long, as many at a time as there are cores, two
+at most. New inputs go to build-fuzz/found/NAME, crashes to build-fuzz/crash/NAME-*.
 """
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -26,6 +27,11 @@ DEFAULT_SECONDS = 60
 INPUT_SECONDS = 300  # of wall clock: a machine that stands still for a while is no finding
 LONG_SECONDS = 1200
 LONG_RUNS = 1_000_000
+LONG_AT_ONCE = 2
+INPUT_BYTES = {"net_frames": 2048, "net_reassembly": 1024}  # what their steps take
+# Memory that was given back soon serves again, and is then still in the caches. Few inputs give
+# back as much as this, so that a use after it is found.
+ASAN_OPTIONS = "quarantine_size_mb=8:malloc_context_size=8"
 
 
 def names():
@@ -34,10 +40,12 @@ def names():
     return re.findall(r"'([^']+)'", listed[1])
 
 
-def fail(name, output):
+def fail(name, output, more=()):
     lines = output.splitlines()
     cause = [l for l in lines[:-40] if re.search("check failed|runtime error|ERROR: ", l)]
-    print(f"FAILED {name}\n" + "\n".join("    " + l for l in cause[:4] + lines[-40:]))
+    shown = [f"FAILED {name}", *("    " + l for l in [*cause[:4], *lines[-40:], *more])]
+    # in one piece: another target may run beside it
+    print("\n".join(shown) + "\n", end="", flush=True)
 
 
 def build():
@@ -57,7 +65,9 @@ def build():
 
 def environment():
     """What a sanitizer or a check finds ends the run, and libFuzzer saves the input."""
-    return {**os.environ, "UBSAN_OPTIONS": "halt_on_error=1:abort_on_error=1:print_stacktrace=1"}
+    asan = ":".join(filter(None, [ASAN_OPTIONS, os.environ.get("ASAN_OPTIONS")]))
+    return {**os.environ, "ASAN_OPTIONS": asan,
+            "UBSAN_OPTIONS": "halt_on_error=1:abort_on_error=1:print_stacktrace=1"}
 
 
 def run(name, seconds):
@@ -67,8 +77,10 @@ def run(name, seconds):
     found.mkdir(parents=True, exist_ok=True)
     command = [str(BUILD / "test/fuzz" / name), f"-max_total_time={seconds}", "-entropic=0",
                f"-timeout={INPUT_SECONDS}", "-rss_limit_mb=2048", "-print_final_stats=1",
-               f"-artifact_prefix={crash}/{name}-", str(found), str(CORPUS / name)]
-    before = set(crash.iterdir())
+               "-print_funcs=0", f"-artifact_prefix={crash}/{name}-",
+               *([f"-max_len={INPUT_BYTES[name]}"] if name in INPUT_BYTES else []),
+               str(found), str(CORPUS / name)]
+    before = set(crash.glob(f"{name}-*"))
     try:
         done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, errors="replace",
@@ -80,9 +92,9 @@ def run(name, seconds):
     seen = re.findall(r"cov: (\d+) ft:", output)
     if status == 0 and ran and seen:
         return int(ran[1]), int(seen[-1])
-    fail(f"fuzz {name}", output)
-    for artifact in sorted(set(crash.iterdir()) - before):
-        print(f"    replay it: ./dev fuzz {name} {artifact.relative_to(ROOT)}", flush=True)
+    artifacts = sorted(set(crash.glob(f"{name}-*")) - before)
+    fail(name, output,
+         [f"replay it: ./dev fuzz {name} {a.relative_to(ROOT)}" for a in artifacts])
     return None
 
 
@@ -95,8 +107,14 @@ def fuzz(name, seconds, runs=0):
             return False
         total += result[0]
     took_s = int(time.monotonic() - began)
-    print(f"ok fuzz {name}: {total} inputs in {took_s} s, {result[1]} edges", flush=True)
+    print(f"ok {name}: {total:,} inputs, {took_s:,} s, {result[1]:,} edges\n", end="", flush=True)
     return True
+
+
+def fuzz_long(chosen):
+    with concurrent.futures.ThreadPoolExecutor(min(LONG_AT_ONCE, os.cpu_count() or 1)) as pool:
+        results = list(pool.map(lambda name: fuzz(name, LONG_SECONDS, LONG_RUNS), chosen))
+    return 0 if all(results) else 1
 
 
 def replay(name, path):
@@ -134,7 +152,7 @@ def main(arguments):
         return replay(chosen[0], words[1])
     seconds = SHORT_SECONDS if "--short" in how else DEFAULT_SECONDS
     if "--long" in how:
-        return 0 if all([fuzz(name, LONG_SECONDS, LONG_RUNS) for name in chosen]) else 1
+        return fuzz_long(chosen)
     if len(words) > 1:
         seconds = int(words[1])
     return 0 if all([fuzz(name, seconds) for name in chosen]) else 1
