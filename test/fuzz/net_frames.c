@@ -249,6 +249,19 @@ static void step_port(struct world *w, struct input *in)
     w->is_mute = (x & 32) != 0;
 }
 
+static void step_udp(struct world *w, struct input *in, bool is_call)
+{
+    uint8_t x = take(in);
+    uint16_t argument = (uint16_t)take16(in);
+    if (!is_call) {
+        world_datagram(w, x, argument);
+        return;
+    }
+    sim_enter(w->host);
+    world_udp_call(w, x, argument);
+    sim_leave(w->host);
+}
+
 static void step_time(struct world *w, struct input *in)
 {
     static const uint32_t ms[16] = {0,   1,    2,    10,   25,    40,    41,    200,
@@ -299,7 +312,10 @@ static void step(struct world *w, struct input *in)
         world_react(w, take(in), take(in));
         break;
     default:
-        world_call(w, take(in), take(in), take16(in) % SEND_MAX);
+        if (op & 0x40)
+            step_udp(w, in, op & 1);
+        else
+            world_call(w, take(in), take(in), take16(in) % SEND_MAX);
     }
     if (!(op & 0x80)) /* else the next step belongs to the same burst */
         world_run(w, 0);

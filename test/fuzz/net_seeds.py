@@ -41,6 +41,18 @@ def call(name, argument=0, which=0):
     return bytes([14, which, CALLS[name]]) + struct.pack(">H", argument)
 
 
+UDP = dict(open=0, send=2, pause=5, resume=6, hold=7, release=8, close=9, answer=10, group=11,
+           react=12, look=14)
+
+
+def udp(name, argument=0, which=0):
+    return bytes([0x4f, UDP[name] | which << 4]) + struct.pack(">H", argument)
+
+
+def datagram(shape, argument=30):
+    return bytes([0x4e, shape]) + struct.pack(">H", argument)
+
+
 def react(name, argument=0):
     return bytes([13, CALLS[name], argument])
 
@@ -55,6 +67,16 @@ def accept(flow, flags=0, options=0x70):
 
 def conversations():
     yield "data", open_(0), talk(0), talk(0), time(5), call("send", 20000), talk(0, 0), time(4)
+    yield ("udp", udp("open"), datagram(0), udp("answer", 9), *[datagram(64 + 4 * i, 1000 + i)
+           for i in range(6)], udp("send", 3000), udp("hold", 2), datagram(0), udp("release"),
+           udp("look"), udp("close"), datagram(0), udp("look"))
+    yield ("udp-waits", udp("open", 16), udp("pause"), *[datagram(64, 1300)] * 6, udp("resume"),
+           datagram(0), udp("close"))
+    yield ("udp-connected", udp("open", 64), udp("send", 40), datagram(32), udp("open", 64 + 256),
+           udp("send", 3999, 1), datagram(33), udp("close", 0, 1), udp("send", 40, 1))
+    yield ("udp-calls-back", udp("open", 128), udp("react", UDP["close"] << 8), datagram(0),
+           udp("open", 1), udp("group", 1, 1), udp("react", UDP["send"] << 8 | 7), datagram(1),
+           udp("close", 0, 1), time(9))
     yield "close", open_(0), talk(0), call("end"), talk(0, 0), talk(0, 0, True), time(14)
     yield "passive-close", open_(0), talk(0, 1, True), call("send", 5000), call("end"), talk(0, 0)
     yield "detached", open_(1), call("send", 9000), call("close"), talk(1, 8), talk(1, 0, True)

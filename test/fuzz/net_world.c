@@ -280,13 +280,13 @@ uint8_t world_syn_options(struct world *w, struct flow *f, uint8_t which, uint8_
 }
 
 /* In one frame, or in two or three fragments, the later ones first if the shape says so. */
-static void transmit_ip(struct world *w, const uint8_t *segment, uint32_t length)
+void world_transmit(struct world *w, uint8_t protocol, const uint8_t *segment, uint32_t length)
 {
     struct frame f;
     uint32_t cut = w->cut;
     bool overlap = w->cut_shape & 1, backwards = w->cut_shape & 2, lacks = w->cut_shape & 4;
     w->cut = 0;
-    frame_ip(&w->last, &w->ends, IP_TCP, segment, length);
+    frame_ip(&w->last, &w->ends, protocol, segment, length);
     if (cut == 0 || cut >= length) {
         sim_transmit(w->peer, w->last.bytes, w->last.length);
         return;
@@ -297,14 +297,14 @@ static void transmit_ip(struct world *w, const uint8_t *segment, uint32_t length
         uint32_t from = is_first ? 0 : overlap ? cut - 8 : cut, to = is_first ? cut : length;
         if (w->v6) {
             uint8_t with_header[SIM_FRAME_BYTES];
-            struct ipv6_fragment h = {.next = IP_TCP,
+            struct ipv6_fragment h = {.next = protocol,
                                       .offset = be16_put((uint16_t)(from | is_first)),
                                       .id = be32_put(w->ip_id)};
             memcpy(with_header, &h, sizeof(h));
             memcpy(with_header + sizeof(h), segment + from, to - from);
             frame_ip(&f, &w->ends, IPV6_FRAGMENT, with_header, sizeof(h) + to - from);
         } else {
-            frame_ip(&f, &w->ends, IP_TCP, segment + from, to - from);
+            frame_ip(&f, &w->ends, protocol, segment + from, to - from);
             frame_set_fragment(&f, (uint16_t)(from / 8 | (is_first ? IPV4_MF : 0)), w->ip_id);
         }
         sim_transmit(w->peer, f.bytes, f.length);
@@ -349,7 +349,7 @@ void world_segment(struct world *w, struct flow *f, const struct peer_segment *g
     h.checksum = csum_finish(csum_add(sum, segment, total));
     memcpy(segment, &h, sizeof(h));
     note_sent(f, g);
-    transmit_ip(w, segment, total);
+    world_transmit(w, IP_TCP, segment, total);
 }
 
 void world_answer(struct world *w, struct flow *f, uint8_t flags, uint32_t length)
@@ -379,6 +379,7 @@ static struct leat_conn_options conn_options(uint8_t setup, uint8_t more)
         .send_high_bytes = setup & 128 ? 8000 : 0,
         .nagle = (setup & 4) != 0,
         .keepalive_ns = setup & 8 ? 5 * LEAT_NS_PER_S : 0,
+        .user_timeout_ns = setup & 64 ? 10 * LEAT_NS_PER_S : 0,
         .timeout_ns = setup & 16 ? 20 * LEAT_NS_PER_S : 0,
         .linger_ns = more & 8 ? 100 * LEAT_NS_PER_MS : 0,
     };
@@ -455,6 +456,7 @@ static void end_apps(struct world *w)
         int result = i % 3 == 0 ? leat_conn_abort(a->conn) : leat_conn_close(a->conn);
         app_end(a, result, true);
     }
+    world_udp_end(w);
     if (w->listener != NULL)
         leat_listener_close(w->listener);
     sim_leave(w->host);
@@ -478,5 +480,7 @@ void world_free(struct world *w)
           t->rxs.live_count == 0);
     if (sim_free(w->sim) != 0)
         abort();
+    for (unsigned i = 0; i < w->udp_count; i++)
+        CHECK(w->udps[i].closes == 1);
     free(w);
 }

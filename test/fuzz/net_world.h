@@ -4,6 +4,7 @@
 #define TEST_FUZZ_NET_WORLD_H
 
 #include <leat/conn.h>
+#include <leat/udp.h>
 
 #include "net/sim/sim.h"
 #include "test/script/frame.h"
@@ -12,6 +13,7 @@
 #define FLOWS_PASSIVE 5 /* the first ones: the peer connects; the others: the host does */
 #define APPS_MAX      64
 #define HELD_MAX      8
+#define UDP_APPS_MAX  16
 
 /* One four-tuple as the peer sees it. Sequence numbers are absolute. */
 struct flow {
@@ -40,6 +42,16 @@ struct app {
     unsigned held_count;
 };
 
+/* One UDP socket as the application sees it. */
+struct udp_app {
+    struct world *world;
+    leat_udp udp;
+    uint16_t port;
+    bool is_connected, is_paused, is_closed, was_refused;
+    unsigned closes;
+    struct leat_buf held;
+};
+
 struct peer_segment {
     uint32_t seq, ack, length;
     const uint8_t *options;
@@ -59,10 +71,14 @@ struct world {
     struct flow flows[FLOWS];
     struct app apps[APPS_MAX];
     unsigned app_count;
+    struct udp_app udps[UDP_APPS_MAX];
+    unsigned udp_count;
     unsigned opens, closes;
-    uint8_t reaction, reaction_argument; /* what the next callback does */
-    uint8_t holds;                       /* slices that on_data will still hold */
-    uint32_t cut;                        /* not 0: the next segment goes in fragments, cut there */
+    uint8_t reaction, reaction_argument;          /* what the next callback does */
+    uint8_t udp_reaction, udp_holds, udp_answers; /* and the next one of a UDP socket */
+    uint16_t udp_argument;
+    uint8_t holds; /* slices that on_data will still hold */
+    uint32_t cut;  /* not 0: the next segment goes in fragments, cut there */
     uint8_t cut_shape;
     uint16_t window; /* what the peer announces in well-formed segments */
     uint32_t ts_value;
@@ -79,6 +95,8 @@ void world_run(struct world *w, uint64_t duration_ns);
 
 /* The peer's. */
 void world_segment(struct world *w, struct flow *f, const struct peer_segment *g);
+/* In one frame, or in fragments, as cut and cut_shape say. */
+void world_transmit(struct world *w, uint8_t protocol, const uint8_t *payload, uint32_t length);
 /* At nxt, acknowledging everything. */
 void world_answer(struct world *w, struct flow *f, uint8_t flags, uint32_t length);
 uint8_t world_timestamp(struct world *w, uint8_t *to, uint32_t value, uint32_t echo);
@@ -89,6 +107,11 @@ void frame_mend(struct frame *f);
 /* The application's. */
 void world_call(struct world *w, uint8_t which, uint8_t call, uint32_t argument);
 void world_react(struct world *w, uint8_t call, uint8_t argument);
+
+/* net_world_udp.c. A datagram from the peer; a call of the application, on the host's core. */
+void world_datagram(struct world *w, uint8_t shape, uint16_t argument);
+void world_udp_call(struct world *w, uint8_t call, uint16_t argument);
+void world_udp_end(struct world *w);
 
 /* net_world_check.c */
 void world_check(struct world *w);
