@@ -58,6 +58,23 @@ static void a_stranger_cannot_move_the_timestamp_rfc7323_5_3(void **state)
     talk_end(t);
 }
 
+static void the_echo_is_of_the_latest_syn_rfc7323_4_3(void **state)
+{
+    struct talk *t = talk_listen(NULL);
+    uint32_t first = t->ts_value;
+    say(t, "S", 0, 0, 0);
+    assert_int_equal(hear(t, "SA", 0, 1, 0)->options.ts_echo, first);
+    uint32_t second = t->ts_value = first + 500;
+    say(t, "S", 0, 0, 0);
+    assert_int_equal(hear(t, "SA", 0, 1, 0)->options.ts_echo, second);
+    t->ts_value = first + 100; /* it was overtaken */
+    say(t, "S", 0, 0, 0);
+    assert_int_equal(hear(t, "SA", 0, 1, 0)->options.ts_echo, second);
+    pass(t, 1000);
+    assert_int_equal(hear(t, "SA", 0, 1, 0)->options.ts_echo, second);
+    talk_end(t);
+}
+
 static void the_echo_is_of_the_oldest_unacknowledged_segment_rfc7323_4_3(void **state)
 {
     struct talk *t = talk_open(NULL);
@@ -130,6 +147,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_segment_without_the_agreed_timestamp_is_dropped_rfc7323_3_2),
         cmocka_unit_test(the_timestamp_comes_back_rfc7323_4),
         cmocka_unit_test(a_stranger_cannot_move_the_timestamp_rfc7323_5_3),
+        cmocka_unit_test(the_echo_is_of_the_latest_syn_rfc7323_4_3),
         cmocka_unit_test(the_echo_is_of_the_oldest_unacknowledged_segment_rfc7323_4_3),
         cmocka_unit_test(behind_a_hole_the_echo_is_of_what_was_in_order_rfc7323_4_3),
         cmocka_unit_test(a_reset_needs_no_timestamp_rfc7323_3_2),

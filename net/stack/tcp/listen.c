@@ -353,6 +353,17 @@ static void take_embryo_reset(struct stack_tcp *t, struct tcp_embryo *e,
         challenge(t, e);
 }
 
+/* Our SYN-ACK was lost. */
+static void take_syn_again(struct stack_tcp *t, struct tcp_embryo *e, const struct tcp_segment *g)
+{
+    if (!tcp_ecn_is_asked(t, g))
+        e->ecn = 0; /* RFC 3168 6.1.1.1: the peer gave up asking */
+    /* RFC 7323 4.3: by the first one's echo the peer would take all of the wait for a round trip */
+    if ((e->flags & TCP_USES_TS) && g->has_ts && (int32_t)(g->ts_value - e->ts_recent) > 0)
+        e->ts_recent = g->ts_value;
+    send_syn_ack(t, e, t->now_ms + e->ts_offset);
+}
+
 /* RFC 9293 3.10.7.4 in SYN-RECEIVED, for a handshake that came to a listener. */
 void tcp_embryo_input(struct stack_tcp *t, struct tcp_embryo *e, struct tcp_segment *g)
 {
@@ -365,11 +376,8 @@ void tcp_embryo_input(struct stack_tcp *t, struct tcp_embryo *e, struct tcp_segm
     }
     if (g->flags & TCP_SYN) {
         stack_drop(t->stack, STACK_DROP_TCP_DUPLICATE);
-        if (seq_eq(g->seq, e->irs)) { /* our SYN-ACK was lost */
-            if (!tcp_ecn_is_asked(t, g))
-                e->ecn = 0; /* RFC 3168 6.1.1.1: the peer gave up asking */
-            send_syn_ack(t, e, t->now_ms + e->ts_offset);
-        }
+        if (seq_eq(g->seq, e->irs))
+            take_syn_again(t, e, g);
         return;
     }
     if (is_outside) {
