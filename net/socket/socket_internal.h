@@ -24,8 +24,8 @@
 #define SOCK_BACKLOG_COUNT       4096
 #define SOCK_ACCEPTS_PER_TURN    64 /* of one listener; the rest waits in the kernel */
 #define SOCK_READS_PER_TURN      4  /* of one connection: others come first then */
-#define SOCK_FLUSH_BYTES_MAX     (UINT64_C(4) << 20) /* of one connection in one turn */
-#define SOCK_IOV_COUNT_MAX       64                  /* pieces handed over in one system call */
+#define SOCK_FLUSH_BYTES_MAX     (UINT64_C(512) << 10) /* of one connection in one turn */
+#define SOCK_IOV_COUNT_MAX       64                    /* pieces handed over in one system call */
 #define SOCK_CACHED_COUNT_MAX    1024 /* free pieces, free deadlines kept for the next user */
 #define SOCK_ACCEPT_RETRY_NS     (100 * LEAT_NS_PER_MS)
 #define SOCK_EXHAUSTED_LOG_NS    (60 * LEAT_NS_PER_S)
