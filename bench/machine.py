@@ -1,4 +1,5 @@
 """What the benchmarks know of the machine: CPU time, disturbance, names and versions."""
+import math
 import os
 import platform
 import re
@@ -107,6 +108,21 @@ def median(values):
     values = sorted(values)
     middle = len(values) // 2
     return values[middle] if len(values) % 2 else (values[middle - 1] + values[middle]) / 2
+
+
+def median_interval(values):
+    """The narrowest two of the values between which the median lies with 95% certainty, whatever
+    the distribution: so often fewer than k of n fall on one side of it. Six values are the fewest
+    that can say so; of fewer the lowest and the highest."""
+    ordered, count = sorted(values), len(values)
+    below, tail = 0, 0.0
+    while below < (count - 1) // 2:
+        tail += 2 * math.comb(count, below) / 2 ** count
+        if tail > 0.05:
+            break
+        below += 1
+    first = max(below - 1, 0)
+    return ordered[first], ordered[count - 1 - first]
 
 
 def spread(values):

@@ -32,8 +32,8 @@ class Run:
 
     def __init__(self, options, folder):
         self.options, self.folder = options, folder
-        self.seconds = 0.5 if options.quick else 2.0
-        self.rounds = 3 if options.quick else 7
+        self.seconds = 0.5 if options.quick else 1.0
+        self.rounds = 3 if options.quick else 15
         self.root = os.path.join(folder, "root")
         os.mkdir(self.root)
         with open(os.path.join(self.root, "hello"), "w", encoding="utf-8") as file:

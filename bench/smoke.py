@@ -10,6 +10,7 @@ import unittest
 import xml.etree.ElementTree
 
 import instructions
+import machine
 import report
 import report_compare
 import report_latency
@@ -82,6 +83,27 @@ class Verdicts(unittest.TestCase):
         self.assertEqual(self.verdict(1.0, steal=0.03), "no verdict")
         self.assertEqual(self.verdict(1.0, foreign=0.03), "no verdict")
         self.assertEqual(self.verdict(1.0, samples={"floor": [1.0, 1.1, 1.2, 1.3]}), "no verdict")
+
+
+    def ratio_verdict(self, ratios, **section):
+        floor = [1.0, 1.3] * (len(ratios) // 2) + [1.0] * (len(ratios) % 2)  # far too uneven
+        samples = {"floor": floor, "leat": [f * r for f, r in zip(floor, ratios)]}
+        verdicts = report.Verdicts(self.LIMITS)
+        verdicts.add_ratio("x", {**self.QUIET, "samples": samples, **section}, "leat", "floor",
+                           1.05)
+        return verdicts.lines[0][0]
+
+    def test_of_ratios_as_long_as_their_rounds_agree(self):
+        self.assertEqual(self.ratio_verdict([0.9, 1.04] * 7), "PASS")
+        self.assertEqual(self.ratio_verdict([1.06, 1.2] * 7), "MISSED")
+        self.assertEqual(self.ratio_verdict([1.0, 1.09] * 7), "no verdict")
+        self.assertEqual(self.ratio_verdict([0.9] * 14, foreign=0.03), "no verdict")
+
+    def test_the_interval_of_a_median(self):
+        self.assertEqual(machine.median_interval([3.0, 1.0, 2.0]), (1.0, 3.0))
+        self.assertEqual(machine.median_interval(range(1, 8)), (1, 7))
+        self.assertEqual(machine.median_interval(range(1, 10)), (2, 8))
+        self.assertEqual(machine.median_interval(range(1, 16)), (4, 12))
 
 
 class Sections(unittest.TestCase):
