@@ -196,6 +196,20 @@ static void loss_and_an_outage_cost_no_belief(void **state)
     world_end(w);
 }
 
+/* A train that a narrow link swallowed says nothing of who cut it. */
+static void a_path_that_became_narrow_costs_no_belief_rfc1191(void **state)
+{
+    struct world *w = world_new(EVERYTHING, 0);
+    sim_run_for(w->sim, LEAT_NS_PER_S);
+    sim_link(w->a)->mtu_bytes = 1000;
+    sim_link(w->a)->says_too_big = true;
+    exchange(w, 300000);
+    assert_true(sim_stack(w->a)->tcp->count.icmp_too_big > 0);
+    assert_true(sim_stack(w->a)->offloads[OFFLOAD_TSO].state != OFFLOAD_GIVEN_UP);
+    assert_true(sim_stack(w->a)->offloads[OFFLOAD_TX_L4].state != OFFLOAD_GIVEN_UP);
+    world_end(w);
+}
+
 static void a_scattered_frame_is_put_together(void **state)
 {
     struct world *w = world_new(LEAT_PORT_CAN_RX_SCATTER | LEAT_PORT_CAN_RX_L4_CHECKSUM, 0);
@@ -309,6 +323,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_truthful_port_is_believed),
         cmocka_unit_test(what_is_not_claimed_is_done_by_software),
         cmocka_unit_test(loss_and_an_outage_cost_no_belief),
+        cmocka_unit_test(a_path_that_became_narrow_costs_no_belief_rfc1191),
         cmocka_unit_test(a_scattered_frame_is_put_together),
         cmocka_unit_test(a_port_that_calls_damaged_frames_good_is_not_believed),
         cmocka_unit_test(a_port_that_calls_right_frames_bad_is_not_believed),

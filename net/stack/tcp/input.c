@@ -494,9 +494,12 @@ static void too_big(struct stack_tcp *t, struct tcp_conn *c, uint32_t mtu_bytes)
     c->mtu_bytes = mtu;
     tcp_update_mss(c);
     t->count.icmp_too_big++;
-    for (struct tcp_sent *r = c->work->sent_first; r != NULL; r = r->next)
-        if (!(r->flags & SENT_SACKED) && (seq_span(r->from, r->to) > c->mss || old > c->mss))
-            tcp_mark_lost(c->work, r);
+    for (struct tcp_sent *r = c->work->sent_first; r != NULL; r = r->next) {
+        if ((r->flags & SENT_SACKED) || (seq_span(r->from, r->to) <= c->mss && old <= c->mss))
+            continue;
+        r->flags &= ~(uint32_t)(SENT_BY_PORT | SENT_CUT_BY_PORT); /* it is not to blame */
+        tcp_mark_lost(c->work, r);
+    }
     tcp_dirty(c);
 }
 
