@@ -46,7 +46,7 @@ static void conn_receive(struct sock_conn *c)
             return;
         }
         size_t room = t->block.length_bytes;
-        ssize_t bytes = recv(c->fd, t->block.data, room, MSG_DONTWAIT);
+        ssize_t bytes = sock_syscall_recv(c->fd, t->block.data, room, MSG_DONTWAIT);
         if (bytes > 0) {
             struct leat_buf slice = {t->block.data, (size_t)bytes, t->block.block};
             bool is_empty = (size_t)bytes < room && has_emptied(c);

@@ -156,7 +156,7 @@ static ssize_t send_memory(struct sock_conn *c, uint64_t *asked_bytes)
     ssize_t sent;
     *asked_bytes = head->length_bytes;
     if (count == 1) {
-        sent = send(c->fd, head->data, head->length_bytes, flags);
+        sent = sock_syscall_send(c->fd, head->data, head->length_bytes, flags);
     } else {
         for (unsigned i = 1; i < count; i++)
             *asked_bytes += iov[i].iov_len;

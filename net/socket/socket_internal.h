@@ -15,7 +15,9 @@
 #include <leat/timer.h>
 
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #define SOCK_SEND_HIGH_BYTES     (UINT32_C(256) << 10)
 #define SOCK_RECEIVE_BYTES_MAX   (UINT32_C(256) << 10)
@@ -250,6 +252,18 @@ static inline void sock_moved(struct sock_conn *c)
 int sock_deadline_set_timeout(struct sock_conn *c, uint64_t timeout_ns);
 int sock_deadline_set_hard(struct sock_conn *c, uint64_t after_ns);
 void sock_deadline_drop(struct sock_conn *c);
+
+/* recv(2) and send(2). The C library's own are points at which a thread may be cancelled, which
+ * none of ours is, and cost two atomic operations each for it as soon as there are two threads. */
+static inline ssize_t sock_syscall_recv(int fd, void *bytes, size_t length, int flags)
+{
+    return syscall(SYS_recvfrom, fd, bytes, length, flags, NULL, NULL);
+}
+
+static inline ssize_t sock_syscall_send(int fd, const void *bytes, size_t length, int flags)
+{
+    return syscall(SYS_sendto, fd, bytes, length, flags, NULL, 0);
+}
 
 /* send.c: the send queue */
 enum sock_sent { SOCK_DRAINED, SOCK_WOULD_BLOCK, SOCK_MORE, SOCK_FAILED };
