@@ -10,6 +10,13 @@
 
 static const uint32_t order_units[ARENA_ORDERS] = {1, 4, 16, 32};
 
+/* What comes to lie at these addresses next may be mapped by somebody whom the sanitizer does not
+ * see: liburing. */
+static void forget_poison(struct arena *arena, uint32_t index)
+{
+    UNPOISON(arena->base + (uint64_t)index * LEAT_CHUNK_BYTES, LEAT_CHUNK_BYTES);
+}
+
 /* Bits at which an aligned run of the order starts that is wholly free. */
 static uint32_t runs_of_order(uint32_t free_units, int order)
 {
@@ -97,6 +104,9 @@ int arena_init(struct arena *arena, uint64_t bytes_max, const struct leat_pages 
 void arena_fini(struct arena *arena)
 {
     CHECK(arena->units_used == 0);
+    for (uint32_t i = 0; i < arena->chunk_count; i++)
+        if (arena->chunks[i].is_committed)
+            forget_poison(arena, i);
     leat_heap_free(arena->chunks);
     arena->pages->release(arena->pages, arena->base, arena->reserved_bytes);
 }
@@ -234,6 +244,7 @@ bool arena_trim(struct arena *arena, uint32_t count_max)
             has_more = true;
             continue;
         }
+        forget_poison(arena, index);
         arena->pages->decommit(arena->pages, arena->base + (uint64_t)index * LEAT_CHUNK_BYTES);
         chunk->is_committed = false;
         chunk->used_units = 0;

@@ -13,6 +13,22 @@
 
 #include "buffers/pages.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#define POOLS_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define POOLS_ASAN 1
+#endif
+#endif
+#if defined(POOLS_ASAN)
+#include <sanitizer/asan_interface.h>
+#define POISON(memory, bytes)   __asan_poison_memory_region(memory, bytes)
+#define UNPOISON(memory, bytes) __asan_unpoison_memory_region(memory, bytes)
+#else
+#define POISON(memory, bytes)   ((void)(memory), (void)(bytes))
+#define UNPOISON(memory, bytes) ((void)(memory), (void)(bytes))
+#endif
+
 #define ARENA_UNIT_BYTES  (UINT32_C(64) << 10)
 #define ARENA_CHUNK_UNITS 32
 #define ARENA_ORDERS      4 /* aligned runs of 1, 4, 16 and 32 units */

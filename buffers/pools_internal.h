@@ -12,22 +12,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define POOLS_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define POOLS_ASAN 1
-#endif
-#endif
-#if defined(POOLS_ASAN)
-#include <sanitizer/asan_interface.h>
-#define POISON(memory, bytes)   __asan_poison_memory_region(memory, bytes)
-#define UNPOISON(memory, bytes) __asan_unpoison_memory_region(memory, bytes)
-#else
-#define POISON(memory, bytes)   ((void)(memory), (void)(bytes))
-#define UNPOISON(memory, bytes) ((void)(memory), (void)(bytes))
-#endif
-
 #define ABROAD_HOMES      16 /* homes whose foreign blocks one core collects at a time */
 #define SHELF_BLOCKS_MAX  64 /* and at most SHELF_BYTES_MAX of one class, but always one */
 #define SHELF_BYTES_MAX   (UINT32_C(256) << 10)

@@ -352,6 +352,23 @@ static void test_hugetlb_pages(void **state)
     end(&core_a);
 }
 
+/* Whoever maps these addresses next must not be thought to use freed buffers. */
+static void test_a_sanitizer_forgets_addresses_that_are_given_back(void **state)
+{
+    start(&core_a, 0, 64 << 20);
+    struct leat_buf buf = leat_buf_alloc(30 << 20);
+    uint8_t *data = buf.data;
+    assert_non_null(data);
+    leat_buf_unref(buf);
+#if defined(POOLS_ASAN)
+    assert_non_null(__asan_region_is_poisoned(data, 30 << 20));
+#endif
+    end(&core_a);
+#if defined(POOLS_ASAN)
+    assert_null(__asan_region_is_poisoned(data, 30 << 20));
+#endif
+}
+
 static void test_foreign_blocks_go_home_in_batches(void **state)
 {
     struct leat_buf bufs[100];
@@ -599,6 +616,7 @@ int main(void)
         cmocka_unit_test(test_the_nth_allocation_fails_on_demand),
         cmocka_unit_test(test_a_provider_may_refuse),
         cmocka_unit_test(test_hugetlb_pages),
+        cmocka_unit_test(test_a_sanitizer_forgets_addresses_that_are_given_back),
         cmocka_unit_test(test_foreign_blocks_go_home_in_batches),
         cmocka_unit_test(test_leaks_are_reported_and_a_late_unref_is_harmless),
         cmocka_unit_test(test_threads_trade_buffers),
