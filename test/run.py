@@ -218,6 +218,8 @@ def sanitizer_build(directory, sanitizers, suites):
                    "-Doptimization=1"]
         if build(tally, directory, options):
             arguments = [word for suite in suites for word in ("--suite", suite)]
+            # Figures are the same in every build: these take minutes to come to them again.
+            arguments += ["--no-suite", "figures"]
             meson_tests(tally, directory, arguments, multiplier="5")
     return work
 
