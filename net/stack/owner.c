@@ -135,7 +135,7 @@ static void spread_evenly(struct owner_map *map, const uint8_t key[OWNER_KEY_BYT
     use_key(map, key);
     for (unsigned i = 0; i < KEYS_MAX && !is_useful(map); i++) {
         struct siphash_key from;
-        uint64_t words[OWNER_KEY_BYTES / 8];
+        uint64_t words[OWNER_KEY_BYTES / 8] = {0};
         memcpy(&from, map->key, sizeof(from));
         for (uint64_t n = 0; n < OWNER_KEY_BYTES / 8; n++)
             words[n] = siphash(&from, &n, sizeof(n));

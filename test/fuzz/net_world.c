@@ -280,13 +280,13 @@ uint8_t world_syn_options(struct world *w, struct flow *f, uint8_t which, uint8_
 }
 
 /* In one frame, or in two or three fragments, the later ones first if the shape says so. */
-void world_transmit(struct world *w, uint8_t protocol, const uint8_t *segment, uint32_t length)
+void world_transmit(struct world *w, uint8_t protocol, const uint8_t *payload, uint32_t length)
 {
     struct frame f;
     uint32_t cut = w->cut;
     bool overlap = w->cut_shape & 1, backwards = w->cut_shape & 2, lacks = w->cut_shape & 4;
     w->cut = 0;
-    frame_ip(&w->last, &w->ends, protocol, segment, length);
+    frame_ip(&w->last, &w->ends, protocol, payload, length);
     if (cut == 0 || cut >= length) {
         sim_transmit(w->peer, w->last.bytes, w->last.length);
         return;
@@ -301,10 +301,10 @@ void world_transmit(struct world *w, uint8_t protocol, const uint8_t *segment, u
                                       .offset = be16_put((uint16_t)(from | is_first)),
                                       .id = be32_put(w->ip_id)};
             memcpy(with_header, &h, sizeof(h));
-            memcpy(with_header + sizeof(h), segment + from, to - from);
+            memcpy(with_header + sizeof(h), payload + from, to - from);
             frame_ip(&f, &w->ends, IPV6_FRAGMENT, with_header, sizeof(h) + to - from);
         } else {
-            frame_ip(&f, &w->ends, protocol, segment + from, to - from);
+            frame_ip(&f, &w->ends, protocol, payload + from, to - from);
             frame_set_fragment(&f, (uint16_t)(from / 8 | (is_first ? IPV4_MF : 0)), w->ip_id);
         }
         sim_transmit(w->peer, f.bytes, f.length);

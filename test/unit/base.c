@@ -183,8 +183,11 @@ static void test_clock_that_lost_its_counter_recovers(void **state)
 {
     struct clock_machine clock;
     clock_machine_init(&clock);
-    if (!clock.has_tsc)
+    if (clock_tsc() == 0) {
+        print_message("skip: no time-stamp counter is known on this architecture\n");
         skip();
+    }
+    clock.has_tsc = true; /* by whatever the kernel keeps time */
     clock.first_tsc -= 1000000000;
     clock.first_ns -= LEAT_NS_PER_S;
     (void)clock_machine_now(&clock);

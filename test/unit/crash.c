@@ -268,7 +268,7 @@ static void ends_although_malloc_is_broken(void **state)
 /* Two threads: the first is kept within its report, because nobody reads it, until the second has
  * crashed as well. */
 
-enum { FILLED_BYTES = 4000, PIPE_BYTES = 4096 }; /* the first line still fits, no report does */
+enum { FILLED_BYTES = 3840, PIPE_BYTES = 4096 }; /* the first line still fits, no report does */
 
 static struct {
     int filled[2]; /* standard error */
@@ -300,7 +300,7 @@ static __attribute__((noinline)) unsigned crash_below(unsigned depth)
     return own + 1;
 }
 
-static void crash_twice(void)
+static __attribute__((noinline)) void crash_twice(void)
 {
     static char filling[FILLED_BYTES];
     pthread_t thread;
