@@ -335,7 +335,7 @@ SECTIONS = {"link": lambda run: interleaved(run, LINK, run.rounds),
 def measure(options):
     with tempfile.TemporaryDirectory(prefix="leat-bench-") as folder:
         run = Run(options, folder)
-        world.enter("taskset")
+        world.enter("taskset", with_hugepages=True)
         world.ip("link", "add", "leatb2", "type", "veth", "peer", "name", "leatb3")
         world.ip("link", "set", "leatb3", "up")
         world.finish_checksums("leatb2")

@@ -165,7 +165,7 @@ def measure(options):
     with tempfile.TemporaryDirectory(prefix="leat-bench-") as folder:
         run = Run(options, folder)
         if os.geteuid() == 0:
-            world.enter("taskset")
+            world.enter("taskset", with_hugepages=True)
             world.ip("link", "add", VETH[0], "type", "veth", "peer", "name", VETH[1])
             world.ip("link", "set", VETH[1], "up")
             world.finish_checksums(VETH[0])

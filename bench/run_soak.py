@@ -186,7 +186,7 @@ def run(minutes, folder):
     result = {"sockets": soak("sockets", [*words, "--listen", f"127.0.0.1:{port}"],
                               ("127.0.0.1", port), seconds, lambda: None)}
     if with_tun:
-        world.enter()
+        world.enter(with_hugepages=True)
 
         def prepare():
             world.ip("addr", "add", f"{PEER}/24", "dev", "leats0")

@@ -7,8 +7,8 @@
 ./dev fuzz NAME FILE          one input, such as a crash
 ./dev fuzz NAME --merge       chooses from corpus and found inputs what covers all that they cover
 
-One line `ok NAME` or `FAILED NAME` for each. With --long, as many at a time as there are cores, two
-at most. New inputs go to build-fuzz/found/NAME, crashes to build-fuzz/crash/NAME-*.
+One line `ok NAME` or `FAILED NAME` for each. As many run at a time as there are cores, two at
+most. New inputs go to build-fuzz/found/NAME, crashes to build-fuzz/crash/NAME-*.
 """
 import concurrent.futures
 import os
@@ -27,7 +27,7 @@ DEFAULT_SECONDS = 60
 INPUT_SECONDS = 300  # of wall clock: a machine that stands still for a while is no finding
 LONG_SECONDS = 1200
 LONG_RUNS = 1_000_000
-LONG_AT_ONCE = 2
+AT_ONCE = 2
 INPUT_BYTES = {"net_frames": 2048, "net_reassembly": 1024}  # what their steps take
 # Memory that was given back soon serves again, and is then still in the caches. Few inputs give
 # back as much as this, so that a use after it is found.
@@ -111,9 +111,9 @@ def fuzz(name, seconds, runs=0):
     return True
 
 
-def fuzz_long(chosen):
-    with concurrent.futures.ThreadPoolExecutor(min(LONG_AT_ONCE, os.cpu_count() or 1)) as pool:
-        results = list(pool.map(lambda name: fuzz(name, LONG_SECONDS, LONG_RUNS), chosen))
+def fuzz_all(chosen, *until):
+    with concurrent.futures.ThreadPoolExecutor(min(AT_ONCE, os.cpu_count() or 1)) as pool:
+        results = list(pool.map(lambda name: fuzz(name, *until), chosen))
     return 0 if all(results) else 1
 
 
@@ -152,10 +152,10 @@ def main(arguments):
         return replay(chosen[0], words[1])
     seconds = SHORT_SECONDS if "--short" in how else DEFAULT_SECONDS
     if "--long" in how:
-        return fuzz_long(chosen)
+        return fuzz_all(chosen, LONG_SECONDS, LONG_RUNS)
     if len(words) > 1:
         seconds = int(words[1])
-    return 0 if all([fuzz(name, seconds) for name in chosen]) else 1
+    return fuzz_all(chosen, seconds)
 
 
 if __name__ == "__main__":

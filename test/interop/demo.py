@@ -53,7 +53,7 @@ def demonstrate(program, net, interface, what):
 
 
 def main():
-    world.enter("ping", "curl")
+    world.enter("ping", "curl", with_hugepages=True)
     world.ip("link", "add", "kernel0", "type", "veth", "peer", "name", "leat1")
     for interface in ("kernel0", "leat1"):
         world.ip("link", "set", interface, "up")

@@ -1,7 +1,8 @@
 """Bytes both ways between Leat's TCP and the kernel's, with what differs between links and hosts
 combined pairwise: `./dev interop` (or --long: 1 GiB in each row instead of 16 MiB).
 
-Each row is printed before it runs; `./dev interop --row N` runs one again."""
+Each row is printed before it runs, as many at a time as there are cores; `./dev interop --row N`
+runs one again."""
 import itertools
 import os
 import pathlib
@@ -232,9 +233,8 @@ def run_row(number, row, block, total, limit_s):
               lambda: is_late and give_address(row, interface))
 
 
-def run_apart(number, row, block, total, limit_s):
-    """run_row in a process of its own; returns whether all was right."""
-    began = time.monotonic()
+def start_row(number, row, block, total, limit_s):
+    """run_row in a process of its own; returns its id."""
     print(f"row {number}: {describe(row)}", flush=True)
     child = os.fork()
     if child == 0:
@@ -248,10 +248,22 @@ def run_apart(number, row, block, total, limit_s):
                 import traceback
                 traceback.print_exc()
             os._exit(code)
-    code = os.waitpid(child, 0)[1]
-    print(f"    {'right' if code == 0 else 'WRONG'} after {time.monotonic() - began:.1f} s",
-          flush=True)
-    return code == 0
+    return child
+
+
+def run_rows(rows, *what):
+    """As many at a time as there are cores; returns the numbers of those that were wrong."""
+    waiting, running, wrong = list(rows), {}, []
+    while waiting or running:
+        while waiting and len(running) < os.cpu_count():
+            number, row = waiting.pop(0)
+            running[start_row(number, row, *what)] = number, time.monotonic()
+        child, code = os.wait()
+        number, began = running.pop(child)
+        print(f"row {number}: {'WRONG' if code else 'right'} after "
+              f"{time.monotonic() - began:.1f} s", flush=True)
+        wrong += [number] if code else []
+    return sorted(wrong)
 
 
 def main(arguments):
@@ -267,7 +279,7 @@ def main(arguments):
         wanted = int(arguments[arguments.index("--row") + 1])
         rows = rows[wanted - 1:wanted]
     block = random.Random(5).randbytes((1 << 20) + 13)
-    wrong = [n for n, row in rows if not run_apart(n, row, block, total, limit_s)]
+    wrong = run_rows(rows, block, total, limit_s)
     print(f"{len(rows)} rows, {len(wrong)} wrong" + (f": {wrong}" if wrong else ""))
     return 1 if wrong else 0
 

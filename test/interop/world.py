@@ -16,7 +16,9 @@ import time
 
 import process
 
-CLONE_NEWNET = 0x40000000
+CLONE_NEWNET, CLONE_NEWNS = 0x40000000, 0x20000
+MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
+HUGEPAGES = "/sys/kernel/mm/hugepages"
 SKIPPED = 77
 LIMIT_S = 10
 
@@ -26,7 +28,16 @@ def skip(why):
     sys.exit(SKIPPED)
 
 
-def enter(*commands):
+def hide_hugepages(libc):
+    """From this process and what it starts: tests that run at a time would count on the same."""
+    assert libc.unshare(CLONE_NEWNS) == 0 and \
+        libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None) == 0
+    for folder in os.listdir(HUGEPAGES) if os.path.isdir(HUGEPAGES) else ():
+        path = f"{HUGEPAGES}/{folder}/free_hugepages".encode()
+        assert libc.mount(b"/dev/null", path, None, MS_BIND, None) == 0, folder
+
+
+def enter(*commands, with_hugepages=False):
     """Moves this process, and what it starts from now on, into a new namespace; or skips."""
     for command in ("ip", *commands):
         if shutil.which(command) is None:
@@ -36,6 +47,8 @@ def enter(*commands):
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNET) != 0:
         skip(f"no network namespace: {os.strerror(ctypes.get_errno())}")
+    if not with_hugepages:
+        hide_hugepages(libc)
     ip("link", "set", "lo", "up")
 
 
