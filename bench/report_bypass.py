@@ -10,6 +10,7 @@ driver's share of the link included (`leat_loop_metrics`).
 STACK_BYTES_TARGET = 320
 HTTP_BYTES = 64  # of struct http_conn, above the transport
 CLIENT_LIMIT = 0.9
+TRIP_SPREAD_MAX = 2
 GBITS_TARGET, GBITS_LINK_SHARE = 20.0, 0.8
 
 
@@ -97,8 +98,11 @@ def trip_text(link, verdicts):
     why = both_why(bare, echo)
     verdicts.add("round trip of an echo by that of a bare frame, p50",
                  echo.median("p50") / bare.median("p50"), 3, why_not=why)
-    verdicts.add("round trip of an echo, p99 by p50", echo.median("p99") / echo.median("p50"), 2,
-                 why_not=echo.why_not)
+    spread = bare.median("p99") / bare.median("p50")
+    if spread > TRIP_SPREAD_MAX:  # then it is not Leat's to keep
+        why = why or f"the bare frame's own p99 is {spread:.1f} times its p50 on this machine"
+    verdicts.add("round trip of an echo, p99 by p50", echo.median("p99") / echo.median("p50"),
+                 TRIP_SPREAD_MAX, why_not=why)
     return ("### Round trip, one connection, µs\n\n" + report.table(
         ["", "p50, median", "lowest .. highest", "p99, median", "lowest .. highest"], rows))
 
@@ -142,16 +146,23 @@ def connections_text(connections, verdicts):
 
 
 def rest_text(rest, verdicts):
+    """What sleeping alone misses is no verdict on who sleeps."""
+    sleep = rest.pop("bare sleep")
+    alone, late_us = sleep.median("share") * 100, sleep.median("late_us_max")
+    costly = f"to sleep for 1 ms at a time alone is {alone:.2f} % here" if alone >= 2 else None
+    late = f"to sleep for 1 ms alone ended {late_us:.0f} µs late here" if late_us > 1000 else None
     rows = []
     for kind, m in rest.items():
-        share, slowest = m.median("share"), m.median("first_us_max")
-        rows.append((kind, f"{share:.2%}", f"{m.median('first_us'):.0f}", f"{slowest:.0f}"))
-        verdicts.add(f"CPU share at rest, {kind}", share * 100, 2, " %", strict=True,
-                     why_not=m.why_not)
-        verdicts.add(f"first answer after a rest of a second, {kind}", slowest / 1000, 2, " ms",
-                     m.why_not)
+        share, slowest = m.median("share") * 100, m.median("first_us_max") / 1000
+        rows.append((kind, f"{share:.2f}%", f"{m.median('first_us'):.0f}", f"{slowest * 1e3:.0f}"))
+        verdicts.add(f"CPU share at rest, {kind}", share, 2, " %", strict=True,
+                     why_not=m.why_not or (costly if share >= 2 else None))
+        verdicts.add(f"first answer after a rest of a second, {kind}", slowest, 2, " ms",
+                     m.why_not or (late if slowest > 2 else None))
     return ("### At rest: one request a second, default idle strategy\n\n" + report.table(
-        ["link", "of a core", "answer after a second, µs, median", "slowest"], rows))
+        ["link", "of a core", "answer after a second, µs, median", "slowest"], rows)
+        + "\nA loop that does nothing but sleep for 1 ms at a time, as Leat does on links that can "
+          f"only be polled: {alone:.2f}% of a core; its latest end was {late_us:.0f} µs late.\n")
 
 
 def kernel_text(kernel, _verdicts):

@@ -36,6 +36,7 @@ TRIP_BYTES = 64
 TRIP_FRAME_BYTES = 14 + 20 + 32 + TRIP_BYTES  # Ethernet, IP, TCP with timestamps
 FULL_FRAME_BYTES, FULL_PAYLOAD_BYTES = 1514, 1448
 CONNECTIONS = 64
+NAP_S = 0.001
 ROUNDS_KEPT_MIN = 3
 ROUNDS_EXTRA_MAX = 2
 LIMIT_S, EXTRA_UNTIL_S = 480, 360  # of all; rounds in place of disturbed ones begin before that
@@ -293,12 +294,23 @@ def rest(run, net, client):
     return {"share": share, "first_us": latency["p50"], "first_us_max": latency["max"]}
 
 
+def bare_sleep(_):
+    """What it costs to do nothing but sleep for a millisecond at a time, and how late that ends."""
+    late_max, began, cpu = 0.0, time.monotonic(), time.thread_time()
+    while time.monotonic() - began < 2:
+        start = time.monotonic()
+        time.sleep(NAP_S)
+        late_max = max(late_max, time.monotonic() - start - NAP_S)
+    return {"share": (time.thread_time() - cpu) / (time.monotonic() - began),
+            "late_us_max": late_max * 1e6}
+
+
 def section_rest(run):
     links = {"memif": ((f"memif:{run.path},server", None),
                        [*run.net(), "--ip", f"{PEER}/24"])}
     links.update({kind: (net, []) for kind, net in kinds().items()})
-    return interleaved(run, {kind: lambda run, link=link: rest(run, *link)
-                             for kind, link in links.items()}, 1)
+    measurements = {kind: lambda run, link=link: rest(run, *link) for kind, link in links.items()}
+    return interleaved(run, {"bare sleep": bare_sleep, **measurements}, 1)
 
 
 def kernel_load(run, kind):

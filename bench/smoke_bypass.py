@@ -20,9 +20,20 @@ QUIET = {"steal": 0.0, "foreign": 0.0}
 REQUESTS = {"cycles": 1000.0, "per_second": 2.5e6, "client_busy": 0.8, "server_busy": 0.9,
             "requests_per_turn": 30.0, "layer_http": 400.0, **QUIET}
 TRIP = {"p50": 2.0, "p99": 3.0, **QUIET}
+SLEEP = {"share": 0.013, "late_us_max": 90.0, **QUIET}
+REST = {"share": 0.013, "first_us": 700.0, "first_us_max": 1100.0, **QUIET}
 BULK = {"gbits": 30.0, "sender": 0.3, "receiver": 0.4, **QUIET}
 MACHINE = {"date": "", "commit": "", "cpu": "", "cores": 2, "memory_gib": 1, "virtual": "",
            "kernel": "", "system": "", "compiler": ""}
+
+
+def verdicts_of(sections):
+    document, is_whole = report_bypass.text(
+        {"sections": sections, "limits": {"disturbed": 0.02}, "machine": MACHINE, "rounds": 3,
+         "seconds": 1, "bare_seconds": 1, "hugepages": 0})
+    cells = [line.split(" | ") for line in document.splitlines()
+             if line.startswith(("| PASS", "| MISSED", "| no verdict"))]
+    return {c[1]: (c[0][2:], c[4].rstrip(" |")) for c in cells}, is_whole
 
 
 def verdicts(**changed):
@@ -32,12 +43,13 @@ def verdicts(**changed):
               for name in run_bypass.LINK}
     for name, change in changed.items():
         rounds[name] = [{**r, **c} for r, c in zip(rounds[name], change)]
-    document, is_whole = report_bypass.text(
-        {"sections": {"link": {"needed": 3, "results": rounds}}, "limits": {"disturbed": 0.02},
-         "machine": MACHINE, "rounds": 3, "seconds": 1, "bare_seconds": 1, "hugepages": 0})
-    cells = [line.split(" | ") for line in document.splitlines()
-             if line.startswith(("| PASS", "| MISSED", "| no verdict"))]
-    return {c[1]: (c[0][2:], c[4].rstrip(" |")) for c in cells}, is_whole
+    return verdicts_of({"link": {"needed": 3, "results": rounds}})
+
+
+def rest_verdicts(sleep, rest):
+    results = {"bare sleep": [{**SLEEP, **sleep}], "memif": [{**REST, **rest}]}
+    found, _ = verdicts_of({"rest": {"needed": 1, "results": results}})
+    return [word for word, _ in found.values()]
 
 
 class Verdicts(unittest.TestCase):
@@ -72,6 +84,23 @@ class Verdicts(unittest.TestCase):
             self.assertEqual(words["`--hello`, requests per second"], "no verdict")
             self.assertEqual(words["connect, one request, close: busy cycles"], "PASS")
             self.assertFalse(is_whole)
+
+    def test_none_on_round_trips_where_bare_frames_are_as_late(self):
+        found, _ = verdicts(bare_trip=[{"p99": 4.1}] * 3, echo=[{"p99": 4.1}] * 3)
+        word, why = found["round trip of an echo, p99 by p50"]
+        self.assertEqual(word, "no verdict")
+        self.assertIn("the bare frame's own p99", why)
+
+    def test_rest(self):
+        self.assertEqual(rest_verdicts({}, {}), ["PASS", "PASS"])
+        self.assertEqual(rest_verdicts({}, {"share": 0.021}), ["MISSED", "PASS"])
+        self.assertEqual(rest_verdicts({}, {"first_us_max": 2100.0}), ["PASS", "MISSED"])
+
+    def test_none_on_rest_where_sleep_alone_misses(self):
+        costly, late = {"share": 0.02}, {"late_us_max": 1100.0}
+        self.assertEqual(rest_verdicts(costly, {"share": 0.021}), ["no verdict", "PASS"])
+        self.assertEqual(rest_verdicts(late, {"first_us_max": 2100.0}), ["PASS", "no verdict"])
+        self.assertEqual(rest_verdicts({**costly, **late}, {}), ["PASS", "PASS"])
 
     def test_none_on_a_rate_that_the_client_limits(self):
         busy = {"per_second": 1.5e6, "client_busy": 0.97, "server_busy": 0.7}

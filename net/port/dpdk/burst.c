@@ -2,6 +2,7 @@
 #include "net/port/dpdk/dpdk_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -337,6 +338,15 @@ static unsigned dpdk_reclaim(struct leat_port *leat_port, unsigned queue)
 
 /* ---- sleeping ---- */
 
+/* The driver of tap reads nothing before the device's signal was handled. It asks for signals to the
+ * process, which go to a thread that sleeps: it was woken for each packet, and this one waited. */
+static void take_signals(struct dpdk_queue *q)
+{
+    struct f_owner_ex self = {.type = F_OWNER_TID, .pid = gettid()};
+    fcntl(q->interrupt_fd, F_SETOWN_EX, &self);
+    q->has_signal_owner = true;
+}
+
 static void dpdk_arm(struct leat_port *leat_port, unsigned queue, struct leat_port_nap *nap)
 {
     struct dpdk_port *port = dpdk_of(leat_port);
@@ -346,6 +356,8 @@ static void dpdk_arm(struct leat_port *leat_port, unsigned queue, struct leat_po
         nap->nap_ns_max = (uint64_t)port->rx_descriptors * DPDK_TAIL_NS;
         return;
     }
+    if (!q->has_signal_owner)
+        take_signals(q);
     if (!q->is_interrupt_on_demand)
         return;
     rte_eth_dev_rx_intr_enable(port->id, (uint16_t)queue);

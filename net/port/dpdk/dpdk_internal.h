@@ -35,6 +35,7 @@ struct dpdk_queue {
     uint64_t heads_out;          /* granted */
     int interrupt_fd;            /* -1: the driver has none */
     bool is_interrupt_on_demand; /* it must be enabled before each sleep */
+    bool has_signal_owner;       /* signals of interrupt_fd come to the queue's core */
     struct leat_port_stats stats;
     struct dpdk_port *port;
     _Atomic uint32_t seen_turn; /* the last of gate_turn that the queue's core has seen */
