@@ -160,7 +160,7 @@ static void run_route(struct leat_request *req)
     struct http_match *match = &req->match;
     struct http_wanted wanted = {.method = (enum leat_method)req->head.method,
                                  .raw = http_path(&req->head, req->x.head_bytes),
-                                 .text = req->x.path};
+                                 .text = {req->x.path.data, req->x.path.length_bytes}};
 
     if (unlikely(wanted.method == LEAT_METHOD_OTHER))
         wanted.method_name = leat_request_method_name(req);

@@ -32,9 +32,9 @@ uint8_t *http_out_grow(struct leat_request *req, size_t bytes)
 {
     tail_push(req);
     req->tail_capacity = tail_size(req, bytes);
-    req->tail = leat_buf_alloc_unsafe(req->tail_capacity);
-    req->tail.length_bytes = 0;
-    return req->tail.data;
+    struct leat_buf tail = leat_buf_alloc_unsafe(req->tail_capacity);
+    req->tail = (struct leat_buf){.data = tail.data, .block = tail.block};
+    return tail.data;
 }
 
 void http_out_push(struct leat_request *req, struct leat_buf buf)

@@ -63,10 +63,12 @@ void ethernet_header(const struct stack *s, uint8_t *head, const struct mac_addr
 {
     if (s->link_kind != LEAT_LINK_ETHERNET)
         return;
-    struct eth_header eth = {*dst, s->mac, be16_put(s->vlan != 0 ? ETHERTYPE_VLAN : type)};
-    memcpy(head, &eth, sizeof(eth));
+    struct eth_header *eth = (void *)head;
+    eth->dst = *dst;
+    eth->src = s->mac;
+    eth->type = be16_put(s->vlan != 0 ? ETHERTYPE_VLAN : type);
     if (s->vlan != 0) {
         struct vlan_tag tag = {be16_put(s->vlan), be16_put(type)};
-        memcpy(head + sizeof(eth), &tag, sizeof(tag));
+        memcpy(head + sizeof(*eth), &tag, sizeof(tag));
     }
 }

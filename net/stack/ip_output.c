@@ -49,22 +49,20 @@ void ip_deliver(struct stack *s, struct rx_packet *p)
     }
 }
 
-static void write_ipv4(struct stack *s, uint8_t *at, const struct path *path, uint8_t protocol,
-                       uint32_t length, uint16_t fragment)
+/* Without its checksum. */
+static struct wire_words ipv4_header(const struct stack *s, const struct path *path,
+                                     uint8_t protocol, uint32_t length, uint16_t fragment)
 {
-    struct ipv4_header ip = {
-        .version_ihl = 0x45,
-        .tos = path->tos,
-        .length = be16_put((uint16_t)length),
-        /* RFC 6864 4.1: the id of a datagram that is never fragmented means nothing. */
-        .id = be16_put((fragment & IPV4_DF) ? 0 : (uint16_t)s->ip_id),
-        .fragment = be16_put(fragment),
-        .ttl = path->hop_limit,
-        .protocol = protocol,
-        .src = ip_addr_get_v4(&path->src),
-        .dst = ip_addr_get_v4(&path->dst),
+    /* RFC 6864 4.1: the id of a datagram that is never fragmented means nothing. */
+    be16 id = be16_put((fragment & IPV4_DF) ? 0 : (uint16_t)s->ip_id), checksum = {0};
+    be16 version_tos = be16_put((uint16_t)(0x4500 | path->tos));
+    be16 ttl_protocol = be16_put((uint16_t)(path->hop_limit << 8 | protocol));
+    return (struct wire_words){
+        .a = be32_pair(be16_pair(version_tos, be16_put((uint16_t)length)),
+                       be16_pair(id, be16_put(fragment))),
+        .b = be32_pair(be16_pair(ttl_protocol, checksum), ip_addr_get_v4(&path->src)),
+        .c = ip_addr_get_v4(&path->dst),
     };
-    memcpy(at, &ip, sizeof(ip));
 }
 
 static void write_ipv6(uint8_t *at, const struct path *path, uint8_t protocol, uint32_t length)
@@ -80,12 +78,23 @@ static void write_ipv6(uint8_t *at, const struct path *path, uint8_t protocol, u
     memcpy(at, &ip, sizeof(ip));
 }
 
+/* A header of TCP's is summed as it was written (struct wire_words). */
+static csum header_sum(csum sum, const uint8_t *l4, uint32_t length, uint8_t protocol)
+{
+    if (unlikely(protocol != IP_TCP))
+        return csum_add(sum, l4, length);
+    sum.sum += csum_words(wire_load(l4)).sum;
+    length -= (uint32_t)sizeof(struct tcp_header);
+    return length > 0 ? csum_add(sum, l4 + sizeof(struct tcp_header), length) : sum;
+}
+
 /* sum, and the transport header, inline payload and slices. */
 static csum payload_sum(csum sum, const uint8_t *l4, uint32_t inline_bytes,
-                        const struct leat_packet *packet, const struct path *path)
+                        const struct leat_packet *packet, const struct path *path,
+                        uint8_t protocol)
 {
     uint32_t known = path->inline_bytes, header = inline_bytes - known;
-    sum = csum_add(sum, l4, header);
+    sum = header_sum(sum, l4, header, protocol);
     if (known != 0)
         sum = csum_append(sum, path->inline_sum, header);
     size_t at = inline_bytes;
@@ -112,8 +121,7 @@ static void settle_checksum(struct stack *s, struct leat_packet *packet, const s
         packet->flags |= LEAT_PACKET_TCP_CHECKSUM;
         value = csum_seed(sum);
     } else {
-        memset(l4 + checksum_at, 0, sizeof(value));
-        value = csum_finish(payload_sum(sum, l4, inline_bytes, packet, path));
+        value = csum_finish(payload_sum(sum, l4, inline_bytes, packet, path, protocol));
         if (protocol == IP_UDP && value.raw == 0)
             value.raw = 0xffff;
     }
@@ -133,14 +141,13 @@ static void write_ip(struct stack *s, struct leat_packet *packet, const struct p
         return;
     }
     packet->flags |= LEAT_PACKET_IPV4;
-    write_ipv4(s, at, path, protocol, length, fragment);
+    struct wire_words header = ipv4_header(s, path, protocol, length, fragment);
     /* Ten words are summed sooner than the port is asked; where it cuts segments it must be. */
-    if ((s->can & LEAT_PORT_CAN_TX_IP_CHECKSUM) && (packet->flags & LEAT_PACKET_TSO)) {
+    if ((s->can & LEAT_PORT_CAN_TX_IP_CHECKSUM) && (packet->flags & LEAT_PACKET_TSO))
         packet->flags |= LEAT_PACKET_IP_CHECKSUM;
-        return;
-    }
-    be16 sum = csum_finish(csum_ipv4(at));
-    memcpy(at + offsetof(struct ipv4_header, checksum), &sum, sizeof(sum));
+    else
+        header.b |= be32_pair(be16_pair((be16){0}, csum_finish(csum_words(header))), (be32){0});
+    wire_store(at, header);
 }
 
 /* To ourselves: copied into a packet that comes in with the next burst. */

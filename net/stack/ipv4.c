@@ -30,7 +30,7 @@ static bool checksum_is_right(struct stack *s, const struct rx_packet *p, uint32
 {
     if (likely(!offload_doubts(&s->offloads[OFFLOAD_RX_IP], p->ip_verdict)))
         return true;
-    csum sum = header == sizeof(struct ipv4_header) ? csum_ipv4(p->data)
+    csum sum = header == sizeof(struct ipv4_header) ? csum_words(wire_load(p->data))
                                                     : csum_add(CSUM_ZERO, p->data, header);
     bool is_right = csum_finish(sum).raw == 0;
     return (is_right && p->ip_verdict == LEAT_VERDICT_UNKNOWN) ||

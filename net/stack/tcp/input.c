@@ -37,7 +37,10 @@ static bool parse(struct stack *s, struct rx_packet *p, struct tcp_segment *g)
 
 static struct tcp_flow flow_of(const struct tcp_segment *g)
 {
-    return (struct tcp_flow){g->p->dst, g->p->src, g->dst_port, g->src_port};
+    struct tcp_flow flow = {.local = g->p->dst, .remote = g->p->src};
+    be32 ports = be16_pair(g->dst_port, g->src_port); /* as they are read again (wire.h) */
+    memcpy((uint8_t *)&flow + offsetof(struct tcp_flow, local_port), &ports, sizeof(ports));
+    return flow;
 }
 
 /* local, remote and ports lie together, in this order, in all three kinds. */

@@ -134,10 +134,11 @@ static uint8_t *put_sack(const struct tcp_work *w, uint8_t *at, unsigned blocks_
 
 unsigned tcp_write_ts(uint8_t *to, uint32_t value, uint32_t echo)
 {
-    uint8_t *at = to;
-    *at++ = KIND_NOP;
-    *at++ = KIND_NOP;
-    return (unsigned)(put_ts(at, value, echo) - to);
+    static const be32 kind = {KIND_NOP | KIND_NOP << 8 | KIND_TS << 16 | 10 << 24};
+    uint64_t first = be32_pair(kind, be32_put(value));
+    memcpy(to, &first, sizeof(first));
+    put32(to + sizeof(first), echo);
+    return 12;
 }
 
 unsigned tcp_write_options(const struct stack_tcp *t, struct tcp_conn *c, uint8_t *to)

@@ -164,13 +164,12 @@ static int64_t emit(struct stack_tcp *t, struct tcp_conn *c, seq32 seq, uint32_t
                                       : take_window(c);
     if (unlikely(c->ecn != 0) && !(flags & (TCP_SYN | TCP_RST)))
         flags |= tcp_ecn_mark(c, length > 0 && seq_eq(seq, c->snd_nxt), &path);
-    *h = (struct tcp_header){.src_port = c->local_port,
-                             .dst_port = c->remote_port,
-                             .seq = seq_put(seq),
-                             .ack = seq_put(flags & TCP_ACK ? c->rcv_nxt : (seq32){0}),
-                             .offset = (uint8_t)(header / 4 << 4),
-                             .flags = flags,
-                             .window = be16_put(window)};
+    be16 offset_flags = be16_put((uint16_t)(header / 4 << 12 | flags));
+    wire_store(h, (struct wire_words){
+                      .a = be32_pair(be16_pair(c->local_port, c->remote_port), seq_put(seq)),
+                      .b = be32_pair(seq_put(flags & TCP_ACK ? c->rcv_nxt : (seq32){0}),
+                                     be16_pair(offset_flags, be16_put(window))),
+                  });
     t->count.segments_out++;
     s->count.tcp_tx++;
     ip_output(s, packet, &path, IP_TCP, offsetof(struct tcp_header, checksum));
