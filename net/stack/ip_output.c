@@ -90,8 +90,7 @@ static csum header_sum(csum sum, const uint8_t *l4, uint32_t length, uint8_t pro
 
 /* sum, and the transport header, inline payload and slices. */
 static csum payload_sum(csum sum, const uint8_t *l4, uint32_t inline_bytes,
-                        const struct leat_packet *packet, const struct path *path,
-                        uint8_t protocol)
+                        const struct leat_packet *packet, const struct path *path, uint8_t protocol)
 {
     uint32_t known = path->inline_bytes, header = inline_bytes - known;
     sum = header_sum(sum, l4, header, protocol);

@@ -30,14 +30,17 @@ def give_addresses():
 
 
 def check_ping():
-    """Without room for a time stamp (16 bytes) ping does not know how long to wait for the last."""
+    """With a deadline, for without one ping waits for the last reply no longer than twice as long as
+    the others took, however busy the machine is; what is answered in time is asked three times."""
+    thrice = ("ping", "-c", "3", "-i", "0.2", "-w", "10")
     for address, largest in ((OWN, 65507), (OWN6, 65487)):
         for size in (16, 56, 1452, 1453, 1473, 9000, largest):
-            said = run("ping", "-c", "3", "-i", "0.01", "-s", str(size), "-W", "10", address)
-            assert "3 received" in said and "DUP" not in said, said
-    assert "3 received" in run("ping", "-c", "3", "-i", "0.01", "-M", "do", "-s", "1472", OWN)
-    flood = run("ping", "-f", "-c", "2000", "-W", "10", OWN)
-    assert "2000 received" in flood, flood
+            said = run(*thrice, "-s", str(size), address)
+            assert "3 packets transmitted, 3 received" in said and "DUP" not in said, said
+    assert "3 packets transmitted, 3 received" in run(*thrice, "-M", "do", "-s", "1472", OWN)
+    flood = run("ping", "-f", "-c", "2000", "-w", "10", OWN)
+    sent = re.search(r"(\d+) packets transmitted, 2000 received", flood)
+    assert sent and int(sent[1]) < 2020, flood  # one more for each 10 ms that a reply is late
 
 
 def check_curl(content, folder):

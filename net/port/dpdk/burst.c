@@ -338,8 +338,9 @@ static unsigned dpdk_reclaim(struct leat_port *leat_port, unsigned queue)
 
 /* ---- sleeping ---- */
 
-/* The driver of tap reads nothing before the device's signal was handled. It asks for signals to the
- * process, which go to a thread that sleeps: it was woken for each packet, and this one waited. */
+/* The driver of tap reads nothing before the device's signal was handled. It asks for signals to
+ * the process, which go to a thread that sleeps: it was woken for each packet, and this one waited.
+ */
 static void take_signals(struct dpdk_queue *q)
 {
     struct f_owner_ex self = {.type = F_OWNER_TID, .pid = gettid()};

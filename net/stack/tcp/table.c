@@ -20,7 +20,7 @@ static inline uint64_t mix(uint64_t a, uint64_t b)
 uint32_t table_hash(const struct tcp_table *t, const struct tcp_flow *flow)
 {
     uint64_t w[4], ports = be16_pair(flow->local_port, flow->remote_port).raw;
-    for (unsigned i = 0; i < 4; i++) /* not all at once: a load wider than the stores before it waits */
+    for (unsigned i = 0; i < 4; i++) /* a load wider than the stores before it would wait */
         memcpy(&w[i], (const uint8_t *)flow + 8 * i, 8);
     uint64_t h = mix(w[0] ^ t->key[0], w[2] ^ t->key[1]) ^ mix(w[1] ^ t->key[2], w[3] ^ t->key[3]);
     h = mix(h ^ t->key[1], ports ^ t->key[0]);
