@@ -30,8 +30,8 @@ def give_addresses():
 
 
 def check_ping():
-    """With a deadline, for without one ping waits for the last reply no longer than twice as long as
-    the others took, however busy the machine is; what is answered in time is asked three times."""
+    """With a deadline, for without one ping waits for the last reply only twice as long as the
+    others took, however busy the machine is; what is answered in time is asked three times."""
     thrice = ("ping", "-c", "3", "-i", "0.2", "-w", "10")
     for address, largest in ((OWN, 65507), (OWN6, 65487)):
         for size in (16, 56, 1452, 1453, 1473, 9000, largest):
