@@ -484,8 +484,8 @@ static inline uint8_t *tx_l4(const struct stack *s, struct leat_packet *packet,
 }
 
 /* The transport header (l4_bytes) and inline payload stand in the head, head_bytes covers them, the
- * slices follow. Writes the IP header, settles the transport checksum at checksum_at of the
- * transport header, and sends. */
+ * slices follow. Writes the IP header, settles the transport checksum, 0 so far, at checksum_at of
+ * the transport header, and sends. */
 void ip_output(struct stack *s, struct leat_packet *packet, struct path *path, uint8_t protocol,
                unsigned checksum_at);
 /* A whole datagram with its transport header and checksum, fragmented where it must be. Takes the
