@@ -118,6 +118,8 @@ void sim_say_too_big(struct sim_host *from, const uint8_t *bytes, uint32_t lengt
 
 /* sim_observe.c */
 void sim_observe(struct sim_host *from, const uint8_t *frame, uint32_t length);
+/* Whether nothing has been sent behind the text of frame, which was observed, no FIN either. */
+bool sim_observe_is_newest(struct sim_host *from, const uint8_t *frame, uint32_t length);
 
 /* sim.c */
 void sim_quiet(struct sim *sim); /* sim_free prints nothing */

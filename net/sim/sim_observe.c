@@ -167,3 +167,12 @@ void sim_observe(struct sim_host *from, const uint8_t *frame, uint32_t length)
     if (g.flags & TCP_ACK)
         take_promise(mine, theirs, &g);
 }
+
+bool sim_observe_is_newest(struct sim_host *from, const uint8_t *frame, uint32_t length)
+{
+    struct segment g;
+    bool from_a;
+    struct observed *o = parse(frame, length, &g) ? find(from->sim, &g, &from_a) : NULL;
+    return o != NULL && !o->is_mixed && o->half[!from_a].has_sent &&
+           o->half[!from_a].sent_end == g.seq + g.length;
+}

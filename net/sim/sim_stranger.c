@@ -108,8 +108,10 @@ void sim_forge(struct sim_host *from, const uint8_t *bytes, uint32_t length, uin
     struct tcp_header h;
     memcpy(&h, bytes + header, sizeof(h));
     uint32_t text = at.l4_bytes - (h.offset >> 4) * 4u;
-    /* text and no end: the receiver is past the handshake and not before TIME_WAIT */
-    if (is_inside && (text == 0 || (h.flags & (TCP_SYN | TCP_FIN | TCP_RST))))
+    /* New text and no end: the receiver is past the handshake, and before TIME_WAIT, which a SYN in
+     * the window may end (RFC 6191). */
+    if (is_inside && (text == 0 || (h.flags & (TCP_SYN | TCP_FIN | TCP_RST)) ||
+                      !sim_observe_is_newest(from, bytes, length)))
         return;
     unsigned option_bytes = is_inside ? 0 : 4 * (unsigned)sim_random_below(sim, 11);
     uint32_t forged_text = (uint32_t)sim_random_below(sim, FORGED_TEXT + 1);

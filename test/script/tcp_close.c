@@ -245,6 +245,23 @@ static void time_wait_refuses_an_older_timestamp_rfc6191(void **state)
     talk_end(t);
 }
 
+static void time_wait_refuses_a_newer_number_with_an_older_timestamp_rfc6191(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    app_end(t);
+    hear(t, "FA", 1, 1, 0);
+    say(t, "FA", 1, 2, 0);
+    hear(t, "A", 2, 2, 0);
+    uint32_t iss = t->peer_iss;
+    t->peer_iss += 100000;
+    t->ts_value -= 1000;
+    say(t, "S", 0, 0, 0);
+    t->peer_iss = iss;
+    hear(t, "A", 2, 2, 0);
+    assert_int_equal(sim_stack(t->host)->tcp->time_wait_count, 1);
+    talk_end(t);
+}
+
 static void a_repeated_fin_begins_time_wait_anew_3_10_7_4(void **state)
 {
     struct talk *t = talk_open(NULL);
@@ -281,6 +298,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(last_ack_sends_its_fin_until_it_is_acknowledged_3_6),
         cmocka_unit_test(time_wait_is_left_by_a_newer_timestamp_rfc6191),
         cmocka_unit_test(time_wait_refuses_an_older_timestamp_rfc6191),
+        cmocka_unit_test(time_wait_refuses_a_newer_number_with_an_older_timestamp_rfc6191),
         cmocka_unit_test(a_repeated_fin_begins_time_wait_anew_3_10_7_4),
     };
     return run_scripts(tests, argc, argv);

@@ -106,13 +106,13 @@ static void reply_ack(struct stack_tcp *t, const struct tcp_time_wait *tw,
     tcp_send_reply(t, &r);
 }
 
-/* RFC 6191 2: newer by its timestamp, or by its sequence number. */
+/* RFC 6191 2: newer by its timestamp, and by its sequence number where that says nothing. */
 static bool opens_anew(const struct tcp_time_wait *tw, const struct tcp_segment *g)
 {
     if ((g->flags & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_SYN)
         return false;
-    if (g->has_ts && tw->ts_recent != 0 && (int32_t)(g->ts_value - tw->ts_recent) > 0)
-        return true;
+    if (g->has_ts && tw->ts_recent != 0 && g->ts_value != tw->ts_recent)
+        return (int32_t)(g->ts_value - tw->ts_recent) > 0;
     return seq_gt(g->seq, tw->rcv_nxt);
 }
 
