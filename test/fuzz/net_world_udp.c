@@ -58,6 +58,7 @@ static void take_one(struct udp_app *a, const struct leat_datagram *d)
         struct leat_buf echo = leat_buf_from_bytes(d->data.data, length);
         int result = leat_udp_reply(a->udp, d, &echo, 1);
         check_result(a, result);
+        a->was_refused |= result == -EAGAIN;
         if (result < 0)
             leat_buf_unref(echo);
     }
