@@ -621,8 +621,6 @@ static void conn_on_data(leat_conn handle, void *user, const struct leat_buf *sl
 
     if (unlikely(conn->flags & HTTP_CONN_CLOSING))
         return;
-    __builtin_prefetch(conn->prev, 1); /* its neighbours, from which it will be taken: in no */
-    __builtin_prefetch(conn->next, 1); /* cache where there are many connections */
     if (!req && !(req = conn_begin(conn))) {
         http_send_overload(handle);
         http_conn_close(conn);
