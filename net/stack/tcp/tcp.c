@@ -64,14 +64,16 @@ struct tcp_work *tcp_work_of(struct tcp_conn *c)
     return w;
 }
 
-/* Gives the work back if nothing is under way. */
+/* Gives the work back if nothing is under way. A timer that waits for nothing any more is stopped
+ * then: it is left to fire in vain only where the next bytes come before all was acknowledged. */
 void tcp_work_end(struct tcp_conn *c)
 {
     struct tcp_work *w = c->work;
     if (w == NULL || w->is_dirty || w->send_first != NULL || w->later_first != NULL ||
         w->sent_first != NULL || w->rx_first != NULL || w->ooo_first != NULL || w->fin_known ||
-        leat_timer_is_started(&w->timer))
+        tcp_due_ns(w) != STACK_NEVER)
         return;
+    leat_timer_stop(&w->timer);
     c->work = NULL;
     tcp_pool_give(&tcp_of(c)->works, w);
 }
