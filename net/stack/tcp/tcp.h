@@ -169,8 +169,11 @@ struct cc_sample {
     bool is_app_limited;  /* the rate is the application's, not the path's */
 };
 
+/* What every request of a busy connection reads and writes comes first, in five lines; what losses
+ * and the control of congestion need lies behind. */
 struct tcp_work {
     struct leat_timer timer; /* first */
+
     struct tcp_conn *conn;
     struct tcp_work *dirty_next, *deliver_next;
     uint64_t xmit_ns, ack_ns, user_ns, pace_wait_ns; /* deadlines; STACK_NEVER */
@@ -178,36 +181,53 @@ struct tcp_work {
     uint8_t backoff;
     uint16_t probes;
     uint32_t probed_ms; /* of the last keepalive probe; 0: none */
+
+    /* send queue and scoreboard */
     bool is_dirty, wants_deliver;
-    uint64_t end_ns;   /* when connecting or lingering is over */
-    uint64_t stuck_ns; /* since when the peer takes nothing; of use while backoff is not 0 */
-    /* send queue */
-    seq32 send_end;
+    bool is_reading; /* later_first, a file */
+    bool fin_known;
+    bool in_recovery, in_rto_recovery;
+    bool probe_out; /* a tail loss probe is unanswered */
+    bool probe_was_new;
     struct tcp_chunk *send_first, *send_last,
-        *send_hint;                             /* hint: the chunk of snd_nxt, or before */
-    struct tcp_later *later_first, *later_last; /* behind send_end */
-    uint64_t later_bytes;
-    bool is_reading; /* the first of them, a file */
-    /* scoreboard */
+        *send_hint; /* hint: the chunk of snd_nxt, or before */
     struct tcp_sent *sent_first, *sent_last;
+    struct tcp_later *later_first; /* behind send_end */
+    seq32 send_end;
     uint32_t sent_count;
+
+    /* scoreboard; RACK, RFC 8985; receive queue */
     uint32_t sacked_bytes, lost_bytes, resent_bytes;
     uint32_t dup_acks;
-    /* RACK, RFC 8985 */
     uint64_t rack_ns; /* when the most recent delivered range was sent */
     seq32 rack_end;
     uint32_t rack_rtt_us, min_rtt_us;
-    uint32_t reo_mult;
+    seq32 fack;                /* highest sequence number delivered */
+    uint32_t unacked_segments; /* received since the last ACK went out */
+    seq32 acked_to;            /* what that ACK said: Last.ACK.sent of RFC 7323 */
+    struct tcp_rx *rx_first, *rx_last;
+
+    /* the delivery rate: rate.h; receive queue */
+    uint64_t delivered_bytes, delivered_ns, first_sent_ns;
+    uint64_t app_limited_end; /* in delivered_bytes; 0: not limited */
+    uint32_t pace_ns_per_kib; /* the controller's; 0: off */
+    uint32_t progress_ms;     /* since when it has taken less than it should; 0: nothing waits */
+    seq32 progress_una;
+    uint32_t rx_bytes;
+    struct tcp_rx *ooo_first;
+    bool has_dsack, in_dsack_round, reordering_seen;
     uint8_t reo_persist; /* recoveries until reo_mult is 1 again */
-    bool in_dsack_round;
+    uint32_t reo_mult;
+
+    uint64_t rate_bytes, rate_ns; /* the last sample; rate_ns 0: none yet */
+    uint64_t pace_next_ns;        /* new data not before */
+    uint64_t end_ns;              /* when connecting or lingering is over */
+    uint64_t stuck_ns; /* since when the peer takes nothing; of use while backoff is not 0 */
+    struct tcp_later *later_last;
+    uint64_t later_bytes;
     seq32 dsack_round;
-    bool reordering_seen;
-    bool probe_out; /* a tail loss probe is unanswered */
-    bool probe_was_new;
     seq32 probe_end;
-    seq32 fack; /* highest sequence number delivered */
     /* recovery */
-    bool in_recovery, in_rto_recovery;
     seq32 recovery_end;
     uint32_t prr_delivered, prr_out, prr_flight;
     uint32_t prr_out_before;        /* when the burst of ACKs began that is worked through */
@@ -223,28 +243,21 @@ struct tcp_work {
     struct tcp_cubic undo_cubic;
     seq32 ecn_end; /* what was in flight at the last reduction for ECE */
     struct tcp_cubic cubic;
-    /* the delivery rate: rate.h */
-    uint64_t delivered_bytes, delivered_ns, first_sent_ns;
-    uint64_t app_limited_end;     /* in delivered_bytes; 0: not limited */
-    uint64_t rate_bytes, rate_ns; /* the last sample; rate_ns 0: none yet */
-    /* pacing, the controller's: 0 is off */
-    uint32_t pace_ns_per_kib;
-    uint64_t pace_next_ns; /* new data not before */
-    /* receive */
-    struct tcp_rx *rx_first, *rx_last;
-    uint32_t rx_bytes;
-    struct tcp_rx *ooo_first, *ooo_hint;
+    /* out of order */
+    struct tcp_rx *ooo_hint;
     uint32_t ooo_count, ooo_bytes;
     seq32 fin_seq;
-    bool fin_known;
     seq32 last_ooo, dsack_from, dsack_to; /* what the next SACK option reports first */
-    bool has_dsack;
-    uint32_t unacked_segments; /* received since the last ACK went out */
-    seq32 acked_to;            /* what that ACK said: Last.ACK.sent of RFC 7323 */
-    uint32_t resent_count;     /* segments, for those who look */
-    uint32_t progress_ms;      /* since when it has taken less than it should; 0: nothing waits */
-    seq32 progress_una;
+    uint32_t resent_count;                /* segments, for those who look */
 };
+
+#define TCP_WORK_BUSY_BYTES 320
+
+_Static_assert(offsetof(struct tcp_work, conn) == 64, "line 1: lists and deadlines");
+_Static_assert(offsetof(struct tcp_work, is_dirty) == 128, "line 2: what is sent");
+_Static_assert(offsetof(struct tcp_work, sacked_bytes) == 192, "line 3: what is acknowledged");
+_Static_assert(offsetof(struct tcp_work, delivered_bytes) == 256, "line 4: rate and window");
+_Static_assert(offsetof(struct tcp_work, rate_bytes) == TCP_WORK_BUSY_BYTES, "the rest");
 
 struct tcp_listener;
 
