@@ -144,6 +144,7 @@ void http_core_put(struct http_core *core)
         return;
     DCHECK(core->stats.requests_now_count == 0);
     leat_hook_stop(&core->ready_hook);
+    leat_buf_unref(core->shared);
     while (core->free_requests) {
         struct leat_request *req = core->free_requests;
         core->free_requests = req->next;

@@ -24,9 +24,11 @@
 #include <errno.h>
 
 #define HTTP_LISTENERS_MAX      16
-#define HTTP_OUT_MAX            16    /* slices that wait for one leat_conn_send */
-#define HTTP_OUT_BYTES_MIN      512   /* first output buffer of a burst ... */
-#define HTTP_OUT_BYTES_MAX      4096  /* ... and the largest, unless one head needs more */
+#define HTTP_OUT_MAX            16   /* slices that wait for one leat_conn_send */
+#define HTTP_OUT_BYTES_MAX      4096 /* an output buffer, unless one head needs more */
+#define HTTP_LITTLE_BYTES       1024 /* what is asked for out of the one that is shared ... */
+#define HTTP_LITTLE_INPUT_BYTES 128  /* ... when no more input than that is still to be answered */
+#define HTTP_SHARED_ALIGN       16
 #define HTTP_COPY_BYTES_MAX     2048  /* a body up to this is copied behind its head */
 #define HTTP_BULK_BYTES         65536 /* a response this large is watched for progress */
 #define HTTP_TRAILER_AREA_BYTES 4096
@@ -209,6 +211,7 @@ struct http_core {
     struct leat_hook ready_hook; /* idle phase; started while someone is ready */
     struct http_conn *free_conns;
     struct http_slab *slabs;
+    struct leat_buf shared; /* what is left of the buffer of small responses: output.c */
     uint64_t date_number, date_until_ns; /* loop time at which the text goes out of date */
     char date[HTTP_DATE_BYTES];
     uint64_t (*wall_ns)(void); /* seam: nanoseconds since 1970 */

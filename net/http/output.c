@@ -1,13 +1,49 @@
 /* What a connection has to send. Responses of one burst of input are written one behind another
- * into one pooled buffer, and go to the transport in one call; large bodies and files go as slices
- * of their own in between. What the transport refuses stays here, and stops everything that would
- * add to it: at most one response's worth beyond the transport's high mark. */
+ * into one buffer, and go to the transport in one call; large bodies and files go as slices of
+ * their own in between. Where little is to be expected the buffer is what is left of one that all
+ * connections of the core share: what they leave of it is used on, so that the answers of many lie
+ * close together, which counts when a million of them wait to be acknowledged. What the transport
+ * refuses stays here, and stops everything that would add to it: at most one response's worth
+ * beyond the transport's high mark. */
 #include "net/http/http_internal.h"
+
+/* The rest of the shared buffer is lent to one response at a time. */
+static bool tail_borrow(struct leat_request *req, size_t bytes)
+{
+    struct leat_buf *shared = &req->core->shared;
+
+    if (shared->length_bytes < bytes) {
+        leat_buf_unref(*shared);
+        *shared = leat_buf_alloc_unsafe(HTTP_OUT_BYTES_MAX);
+        if (!shared->data)
+            return false;
+    }
+    req->tail = leat_buf_ref(*shared);
+    req->tail.length_bytes = 0;
+    req->tail_capacity = shared->length_bytes;
+    shared->data += shared->length_bytes;
+    shared->length_bytes = 0;
+    return true;
+}
+
+/* What a tail does not use of what was lent to it, unless another was begun meanwhile. */
+static void tail_give_back(struct leat_request *req)
+{
+    struct leat_buf *shared = &req->core->shared;
+    size_t used =
+        (req->tail.length_bytes + HTTP_SHARED_ALIGN - 1) / HTTP_SHARED_ALIGN * HTTP_SHARED_ALIGN;
+
+    if (shared->block != req->tail.block || shared->data != req->tail.data + req->tail_capacity)
+        return;
+    shared->data = req->tail.data + used;
+    shared->length_bytes = req->tail_capacity - used;
+}
 
 static void tail_push(struct leat_request *req)
 {
     if (!req->tail.data)
         return;
+    tail_give_back(req);
     DCHECK(req->out_count < HTTP_OUT_MAX);
     if (req->tail.length_bytes)
         req->out[req->out_count++] = req->tail;
@@ -16,22 +52,19 @@ static void tail_push(struct leat_request *req)
     req->tail = (struct leat_buf){0};
 }
 
-/* The first buffer of a burst is sized by the input: answers tend to be larger than requests, but
- * not much. */
-static size_t tail_size(const struct leat_request *req, size_t bytes)
+/* Answers tend to be larger than requests, but not much. */
+static bool is_little(const struct leat_request *req, size_t bytes)
 {
-    size_t size = HTTP_OUT_BYTES_MIN;
-    size_t guess = req->out_count ? HTTP_OUT_BYTES_MAX : (size_t)(req->input_end - req->input) * 4;
-
-    if (req->in_pump && guess + bytes > size)
-        size = HTTP_OUT_BYTES_MAX;
-    return bytes > size ? bytes : size;
+    return bytes <= HTTP_LITTLE_BYTES && req->out_count == 0 &&
+           (!req->in_pump || req->input_end - req->input <= HTTP_LITTLE_INPUT_BYTES);
 }
 
 uint8_t *http_out_grow(struct leat_request *req, size_t bytes)
 {
     tail_push(req);
-    req->tail_capacity = tail_size(req, bytes);
+    if (likely(is_little(req, bytes) && tail_borrow(req, bytes)))
+        return req->tail.data;
+    req->tail_capacity = bytes > HTTP_OUT_BYTES_MAX ? bytes : HTTP_OUT_BYTES_MAX;
     struct leat_buf tail = leat_buf_alloc_unsafe(req->tail_capacity);
     req->tail = (struct leat_buf){.data = tail.data, .block = tail.block};
     return tail.data;
@@ -64,8 +97,11 @@ static void out_free(struct leat_request *req, unsigned index)
 
 void http_out_drop(struct leat_request *req)
 {
-    if (req->tail.data)
+    if (req->tail.data) {
+        req->tail.length_bytes = 0;
+        tail_give_back(req);
         leat_buf_unref(req->tail);
+    }
     req->tail = (struct leat_buf){0};
     for (unsigned i = 0; i < req->out_count; i++)
         out_free(req, i);
@@ -111,6 +147,7 @@ static bool tail_send(struct leat_request *req)
         return false;
     if (leat_conn_send(req->conn->conn, &req->tail, 1) < 0)
         return false;
+    tail_give_back(req);
     req->tail = (struct leat_buf){0};
     req->core->stats.sent_bytes += bytes;
     return true;

@@ -205,8 +205,9 @@ static void check_conn(struct world *w, struct stack_tcp *t, struct tcp_conn *c,
     n->sents += work->sent_count;
     for (const struct tcp_chunk *k = work->send_first; k != NULL; k = k->next)
         n->chunks++;
-    if (work->ooo_count > TCP_OOO_RANGES_MAX || work->sent_count > TCP_SENT_RANGES_MAX + 66)
-        sim_violation(w->sim, "%u ranges out of order, %u sent", work->ooo_count, work->sent_count);
+    if (work->rare.ooo_count > TCP_OOO_RANGES_MAX || work->sent_count > TCP_SENT_RANGES_MAX + 66)
+        sim_violation(w->sim, "%u ranges out of order, %u sent", work->rare.ooo_count,
+                      work->sent_count);
     if (c->mss < 8 || c->cwnd == 0)
         sim_violation(w->sim, "an MSS of %u, a congestion window of %u", c->mss, c->cwnd);
 }

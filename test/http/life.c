@@ -360,6 +360,29 @@ static void an_idle_connection_costs_64_bytes(void **state)
     end();
 }
 
+/* Small responses lie one behind another, whoever they are for. */
+static void what_a_response_leaves_of_its_buffer_the_next_one_uses(void **state)
+{
+    begin((struct leat_http_options){0});
+    struct wire_conn *later = bench_connect(&bench);
+    bench_send(&bench, later, GET("/later"));
+    bench_send(&bench, bench_connect(&bench), GET("/"));
+    const struct leat_buf *shared = &bench.http->core->shared;
+    for (unsigned i = 0; i < 100; i++) {
+        struct leat_buf before = *shared;
+        struct wire_conn *conn = bench_connect(&bench);
+        bench_send(&bench, conn, GET("/"));
+        assert_outcome(conn, "200 hello");
+        size_t used_bytes = (conn->sent_bytes + 15) / 16 * 16;
+        if (shared->data != before.data + used_bytes) /* it was too little for one more */
+            assert_in_range(before.length_bytes, 0, 512 + conn->sent_bytes);
+    }
+    wire_pass(bench.wire, 2 * APP_LATER_NS);
+    assert_outcome(later, "200 /later a ");
+    bench_check_rest(&bench);
+    end();
+}
+
 static void one_connection_too_many_gets_503(void **state)
 {
     begin((struct leat_http_options){.connections_max = 2});
@@ -731,6 +754,7 @@ int main(void)
         cmocka_unit_test(an_answer_after_the_client_has_gone_is_dropped),
         cmocka_unit_test(another_core_answers),
         cmocka_unit_test(an_idle_connection_costs_64_bytes),
+        cmocka_unit_test(what_a_response_leaves_of_its_buffer_the_next_one_uses),
         cmocka_unit_test(one_connection_too_many_gets_503),
         cmocka_unit_test(one_request_too_many_gets_503),
         cmocka_unit_test(a_new_request_gets_503_before_buffers_are_out),

@@ -260,7 +260,7 @@ static void an_out_of_order_storm_is_bounded_in_ranges_and_bytes(void **state)
     struct stack_tcp *t = flood_tcp(f);
     for (uint32_t i = 0; i < t->conns.capacity_count; i++) {
         struct tcp_conn *c = slots_at(&t->conns, i);
-        assert_true(c == NULL || c->work == NULL || c->work->ooo_count <= TCP_OOO_RANGES_MAX);
+        assert_true(c == NULL || c->work == NULL || c->work->rare.ooo_count <= TCP_OOO_RANGES_MAX);
     }
     assert_true(flood_stack(f)->kept_count <= 1024);
     assert_true(f->longest_gap_ns < SERVED_NS);

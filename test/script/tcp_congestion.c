@@ -53,7 +53,7 @@ static void a_longer_round_trip_slows_slow_start_down_rfc9406_4_2(void **state)
         say(t, "A", 1, 1 + i * MSS, 0);
     uint32_t before = conn_of(t)->cwnd;
     say(t, "A", 1, 1 + 18 * MSS, 0);
-    assert_true(conn_of(t)->work->cubic.in_css);
+    assert_true(conn_of(t)->work->rare.cubic.in_css);
     assert_int_equal(conn_of(t)->cwnd, before + MSS);
     say(t, "A", 1, 1 + 19 * MSS, 0);
     assert_int_equal(conn_of(t)->cwnd, before + MSS + MSS / 4);
@@ -267,7 +267,7 @@ static void retransmissions_are_not_paced(void **state)
     struct talk *t = talk_open(NULL);
     send_full(t, 1, 6);
     conn_of(t)->work->pace_ns_per_kib = 1u << 30;
-    conn_of(t)->work->pace_next_ns = sim_now(t->sim) + LEAT_NS_PER_S;
+    conn_of(t)->work->rare.pace_next_ns = sim_now(t->sim) + LEAT_NS_PER_S;
     const uint32_t edges[] = {1 + MSS, 1 + 6 * MSS};
     say_sack(t, 1, 1, 1, edges);
     hear(t, "A", 1, 1, MSS);

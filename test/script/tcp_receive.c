@@ -154,7 +154,7 @@ static void one_byte_segments_out_of_order_cost_little_c14(void **state)
     struct talk *t = talk_open(NULL);
     for (uint32_t i = 0; i < 1000; i++)
         say(t, "A", 3 + 2 * i, 1, 1);
-    assert_int_equal(conn_of(t)->work->ooo_count, TCP_OOO_RANGES_MAX);
+    assert_int_equal(conn_of(t)->work->rare.ooo_count, TCP_OOO_RANGES_MAX);
     assert_int_equal(dropped(t, STACK_DROP_TCP_OOO_LIMIT), 1000 - TCP_OOO_RANGES_MAX);
     for (uint32_t i = 0; i < 4000; i++)
         say(t, "A", 10000 - i, 1, 1);
@@ -167,7 +167,7 @@ static void contiguous_small_segments_are_gathered_c12(void **state)
     struct talk *t = talk_open(NULL);
     for (uint32_t i = 0; i < 1000; i++)
         say(t, "A", 11 + i, 1, 1);
-    assert_int_equal(conn_of(t)->work->ooo_count, 1);
+    assert_int_equal(conn_of(t)->work->rare.ooo_count, 1);
     say(t, "A", 1, 1, 10);
     assert_int_equal(t->received, 1010);
     talk_end(t);

@@ -85,6 +85,22 @@ static void an_ack_inside_a_segment_counts_3_10_7_4(void **state)
     talk_end(t);
 }
 
+static void what_is_acknowledged_leaves_no_timer_rfc6298_5_2(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    app_send(t, 1, 10);
+    hear(t, "A", 1, 1, 10);
+    assert_true(leat_timer_is_started(&conn_of(t)->work->timer));
+    say(t, "A", 1, 11, 0);
+    quiet(t);
+    assert_null(conn_of(t)->work); /* the timer lies in it */
+    app_send(t, 11, 10);
+    hear(t, "A", 11, 1, 10);
+    pass(t, 300);
+    hear(t, "A", 11, 1, 10);
+    talk_end(t);
+}
+
 static void an_unanswered_segment_comes_again_rfc6298_5(void **state)
 {
     struct talk *t = talk_open(&(struct talk_options){.no_sack = true});
@@ -434,6 +450,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(nagle_waits_for_the_ack_3_7_4),
         cmocka_unit_test(without_nagle_small_segments_go_at_once_3_7_4),
         cmocka_unit_test(an_ack_inside_a_segment_counts_3_10_7_4),
+        cmocka_unit_test(what_is_acknowledged_leaves_no_timer_rfc6298_5_2),
         cmocka_unit_test(an_unanswered_segment_comes_again_rfc6298_5),
         cmocka_unit_test(a_partial_ack_keeps_the_timer_rfc6298_5_3),
         cmocka_unit_test(a_peer_that_never_answers_is_given_up_3_8_3),

@@ -163,8 +163,8 @@ static void what_was_received(void **state)
     BREAKS(ooo->length_bytes, 0, "not sorted");
     BREAKS(ooo->seq.n, w.c->rcv_nxt.n - 1, "not sorted");
     BREAKS(ooo->seq.n, w.c->rcv_nxt.n, "a range out of order is in order");
-    BREAKS(w.w->ooo_bytes, w.w->ooo_bytes + 1, "out of order are counted");
-    BREAKS(w.w->ooo_count, w.w->ooo_count + 1, "out of order are counted");
+    BREAKS(w.w->rare.ooo_bytes, w.w->rare.ooo_bytes + 1, "out of order are counted");
+    BREAKS(w.w->rare.ooo_count, w.w->rare.ooo_count + 1, "out of order are counted");
     end(&w);
 }
 

@@ -117,7 +117,7 @@ static void drop_work(struct stack_tcp *t, struct tcp_conn *c)
     c->work = NULL;
     w->conn = NULL;
     if (!w->is_dirty)
-        tcp_pool_give(&t->works, w);
+        tcp_work_free(t, w);
 }
 
 static void on_closed(void *arg)
@@ -438,8 +438,8 @@ static int tcp_connect(struct leat_transport *transport, const struct leat_addr 
         table_insert(&t->table, hash, table_reference(KIND_CONN, conn_index(c->id))) < 0)
         goto no_memory;
     w->send_end = seq_add(c->iss, 1);
-    w->end_ns = t->stack->now_ns + (options->connect_timeout_ns != 0 ? options->connect_timeout_ns
-                                                                     : 30 * LEAT_NS_PER_S);
+    uint64_t timeout_ns = options->connect_timeout_ns;
+    tcp_rare(w)->end_ns = t->stack->now_ns + (timeout_ns != 0 ? timeout_ns : 30 * LEAT_NS_PER_S);
     tcp_arm_user(t, c);
     *conn = (leat_conn){c->id};
     return 0;
@@ -454,7 +454,7 @@ no_memory:
 /* C8: from our FIN on, the peer's is waited for so long. */
 void tcp_start_linger(struct stack_tcp *t, struct tcp_conn *c)
 {
-    c->work->end_ns = t->stack->now_ns + (uint64_t)c->linger_ms * LEAT_NS_PER_MS;
+    tcp_rare(c->work)->end_ns = t->stack->now_ns + (uint64_t)c->linger_ms * LEAT_NS_PER_MS;
     tcp_arm_user(t, c);
 }
 

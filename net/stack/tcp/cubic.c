@@ -22,19 +22,24 @@ void cc_init(struct tcp_conn *c)
     c->ssthresh = UINT32_MAX;
 }
 
+static struct tcp_cubic *cubic_of(struct tcp_conn *c)
+{
+    struct tcp_cubic *q = &tcp_rare(c->work)->cubic;
+    if (unlikely(!q->is_started))
+        *q = (struct tcp_cubic){.round_min_us = UINT32_MAX,
+                                .last_min_us = UINT32_MAX,
+                                .round_end = c->snd_nxt,
+                                .is_started = true};
+    return q;
+}
+
 static void start_round(struct tcp_conn *c)
 {
-    struct tcp_cubic *q = &c->work->cubic;
+    struct tcp_cubic *q = cubic_of(c);
     q->last_min_us = q->round_min_us;
     q->round_min_us = UINT32_MAX;
     q->samples = 0;
     q->round_end = c->snd_nxt;
-}
-
-void cc_start(struct tcp_work *w)
-{
-    w->cubic = (struct tcp_cubic){.round_min_us = UINT32_MAX, .last_min_us = UINT32_MAX};
-    w->cubic.round_end = w->conn->snd_nxt;
 }
 
 /* Cube root by Halley's iteration; x >= 0. */
@@ -53,7 +58,7 @@ static double cube_root(double x)
 /* RFC 9406 4.2: leaves slow start when the round trip grows. */
 static void hystart(struct tcp_conn *c, uint32_t rtt_us)
 {
-    struct tcp_cubic *q = &c->work->cubic;
+    struct tcp_cubic *q = cubic_of(c);
     if (rtt_us == 0)
         return;
     if (rtt_us < q->round_min_us)
@@ -75,7 +80,7 @@ static void hystart(struct tcp_conn *c, uint32_t rtt_us)
 
 static void slow_start(struct tcp_conn *c, uint32_t acked, uint32_t rtt_us)
 {
-    struct tcp_cubic *q = &c->work->cubic;
+    struct tcp_cubic *q = cubic_of(c);
     uint32_t most = HYSTART_LIMIT * (uint32_t)c->mss;
     uint32_t grow = acked < most ? acked : most;
     c->cwnd += q->in_css ? grow / CSS_DIVISOR : grow;
@@ -89,7 +94,7 @@ static void slow_start(struct tcp_conn *c, uint32_t acked, uint32_t rtt_us)
 
 static void start_epoch(struct tcp_conn *c, uint64_t now_ns)
 {
-    struct tcp_cubic *q = &c->work->cubic;
+    struct tcp_cubic *q = cubic_of(c);
     double cwnd = (double)c->cwnd / c->mss;
     q->epoch_ns = now_ns;
     q->w_est = cwnd;
@@ -104,7 +109,7 @@ static void start_epoch(struct tcp_conn *c, uint64_t now_ns)
 /* RFC 9438 4.2 to 4.5 */
 static void avoid_congestion(struct stack_tcp *t, struct tcp_conn *c, uint32_t acked)
 {
-    struct tcp_cubic *q = &c->work->cubic;
+    struct tcp_cubic *q = cubic_of(c);
     uint64_t now_ns = t->stack->now_ns;
     if (q->epoch_ns == 0)
         start_epoch(c, now_ns);
@@ -135,7 +140,7 @@ void cc_ack(struct stack_tcp *t, struct tcp_conn *c, const struct cc_sample *sam
  * during a recovery it is what PRR lets out, and what is in flight tells more. */
 static void reduce(struct tcp_conn *c)
 {
-    struct tcp_cubic *q = &c->work->cubic;
+    struct tcp_cubic *q = cubic_of(c);
     uint32_t window = c->work->in_recovery ? seq_span(c->snd_una, c->snd_nxt) : c->cwnd;
     double cwnd = (double)window / c->mss;
     q->w_max = cwnd < q->w_max ? cwnd * (1 + CUBIC_BETA) / 2 : cwnd;
@@ -160,21 +165,21 @@ void cc_rto(struct stack_tcp *t, struct tcp_conn *c)
 
 void cc_save(struct tcp_conn *c)
 {
-    struct tcp_work *w = c->work;
-    w->undo_cwnd = c->cwnd;
-    w->undo_ssthresh = c->ssthresh;
-    w->undo_cubic = w->cubic;
+    struct tcp_rare *rare = tcp_rare(c->work);
+    rare->undo_cwnd = c->cwnd;
+    rare->undo_ssthresh = c->ssthresh;
+    rare->undo_cubic = rare->cubic;
 }
 
 /* RFC 9438 4.9 */
 void cc_undo(struct tcp_conn *c)
 {
-    struct tcp_work *w = c->work;
-    if (w->undo_cwnd > c->cwnd)
-        c->cwnd = w->undo_cwnd;
-    if (w->undo_ssthresh > c->ssthresh)
-        c->ssthresh = w->undo_ssthresh;
-    w->cubic = w->undo_cubic;
+    struct tcp_rare *rare = tcp_rare(c->work);
+    if (rare->undo_cwnd > c->cwnd)
+        c->cwnd = rare->undo_cwnd;
+    if (rare->undo_ssthresh > c->ssthresh)
+        c->ssthresh = rare->undo_ssthresh;
+    rare->cubic = rare->undo_cubic;
 }
 
 /* RFC 3168 6.1.2: as if a segment had been lost. */

@@ -56,10 +56,12 @@ void tcp_ecn_take_echo(struct stack_tcp *t, struct tcp_conn *c, const struct tcp
 {
     struct tcp_work *w = c->work;
     bool is_answered = (c->ecn & ECN_CWR) || w->in_recovery || w->in_rto_recovery;
-    if (!(c->ecn & ECN_ON) || (g->flags & TCP_SYN) || is_answered || !seq_gt(g->ack, w->ecn_end))
+    if (!(c->ecn & ECN_ON) || (g->flags & TCP_SYN) || is_answered ||
+        (w->has_ecn_end && !seq_gt(g->ack, w->rare.ecn_end)))
         return;
     cc_ecn(t, c);
-    w->ecn_end = c->snd_nxt;
+    tcp_rare(w)->ecn_end = c->snd_nxt;
+    w->has_ecn_end = true;
     w->can_undo = false; /* RFC 4015 3.2: this time the network said so itself */
     t->count.ecn_reductions++;
     tcp_ecn_reduced(c);

@@ -23,13 +23,14 @@ struct tcp_read {
 
 static void push_later(struct tcp_work *w, struct tcp_later *l)
 {
+    struct tcp_rare *rare = tcp_rare(w);
     l->next = NULL;
-    if (w->later_last != NULL)
-        w->later_last->next = l;
+    if (rare->later_last != NULL)
+        rare->later_last->next = l;
     else
         w->later_first = l;
-    w->later_last = l;
-    w->later_bytes += l->left_bytes;
+    rare->later_last = l;
+    rare->later_bytes += l->left_bytes;
 }
 
 static void drop_first(struct stack_tcp *t, struct tcp_work *w)
@@ -37,8 +38,8 @@ static void drop_first(struct stack_tcp *t, struct tcp_work *w)
     struct tcp_later *l = w->later_first;
     w->later_first = l->next;
     if (l->next == NULL)
-        w->later_last = NULL;
-    w->later_bytes -= l->left_bytes;
+        w->rare.later_last = NULL;
+    w->rare.later_bytes -= l->left_bytes;
     if (l->file != NULL)
         leat_file_unref(l->file);
     else
@@ -127,7 +128,7 @@ static void take_piece(struct stack_tcp *t, struct tcp_conn *c, struct tcp_read 
     tcp_push_chunk(w, k, leat_buf_ref(read->buf));
     l->offset_bytes += bytes;
     l->left_bytes -= bytes;
-    w->later_bytes -= bytes;
+    w->rare.later_bytes -= bytes;
     if (l->left_bytes == 0)
         drop_first(t, w);
 }
@@ -173,7 +174,7 @@ static bool take_bytes(struct stack_tcp *t, struct tcp_conn *c, struct tcp_later
     tcp_push_chunk(w, k, leat_buf_slice(l->buf, l->offset_bytes, bytes));
     l->offset_bytes += bytes;
     l->left_bytes -= bytes;
-    w->later_bytes -= bytes;
+    w->rare.later_bytes -= bytes;
     if (l->left_bytes == 0)
         drop_first(t, w);
     return true;

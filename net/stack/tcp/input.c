@@ -164,9 +164,10 @@ static bool take_old(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment
     }
     struct tcp_work *w = tcp_work_of(c);
     if (w != NULL && g->length > 0) {
+        struct tcp_rare *rare = tcp_rare(w);
         w->has_dsack = true;
-        w->dsack_from = g->seq;
-        w->dsack_to = seq_add(g->seq, g->length);
+        rare->dsack_from = g->seq;
+        rare->dsack_to = seq_add(g->seq, g->length);
     }
     c->flags |= TCP_ACK_NOW;
     tcp_dirty(c);
@@ -223,7 +224,7 @@ void tcp_established(struct stack_tcp *t, struct tcp_conn *c)
     c->state = TCP_ESTABLISHED;
     c->idle_since_ms = t->now_ms;
     if (c->work != NULL) {
-        c->work->end_ns = STACK_NEVER;
+        c->work->rare.end_ns = 0;
         c->work->in_rto_recovery = false;
         c->work->can_undo = false;
     }
@@ -422,6 +423,14 @@ static uint32_t find(struct stack_tcp *t, const struct tcp_segment *g)
     return table_find(&t->table, g->p->hash, &flow, tcp_matches, t);
 }
 
+static uint32_t find_guessed(struct stack_tcp *t, const struct tcp_segment *g, uint32_t guess)
+{
+    struct tcp_flow flow = flow_of(g);
+    if (likely(guess == 0 || tcp_matches(t, guess, &flow)))
+        return guess;
+    return table_find(&t->table, g->p->hash, &flow, tcp_matches, t);
+}
+
 static void segment_input(struct stack_tcp *t, struct tcp_segment *g, uint32_t reference)
 {
     uint32_t index = table_index(reference);
@@ -448,7 +457,48 @@ static void segment_input(struct stack_tcp *t, struct tcp_segment *g, uint32_t r
     }
 }
 
-/* Stages: validate and hash all, prefetching buckets; then the blocks; then the steps. */
+static void prefetch_lines(const void *from, unsigned bytes)
+{
+    for (unsigned at = 0; at < bytes; at += 64)
+        __builtin_prefetch((const uint8_t *)from + at);
+}
+
+/* What the steps will touch comes from memory, for all of the burst at the same time: each round
+ * asks for what the addresses lie in that the one before asked for. Of a connection: its block;
+ * its work and what the application keeps of it; what of it is sent and not acknowledged; the
+ * memory of that. */
+static void prefetch_conns(struct stack_tcp *t, struct tcp_segment *segments, uint32_t *found,
+                           unsigned count)
+{
+    struct tcp_work *works[LEAT_PORT_BURST];
+    unsigned work_count = 0;
+    for (unsigned i = 0; i < count; i++) {
+        found[i] = table_guess(&t->table, segments[i].p->hash);
+        if (table_kind(found[i]) == KIND_CONN)
+            prefetch_lines(slots_address(&t->conns, table_index(found[i])),
+                           sizeof(struct tcp_conn));
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (table_kind(found[i]) != KIND_CONN)
+            continue;
+        const struct tcp_conn *c = slots_address(&t->conns, table_index(found[i]));
+        __builtin_prefetch(c->user);
+        if (c->work != NULL) {
+            prefetch_lines(c->work, TCP_WORK_BUSY_BYTES);
+            works[work_count++] = c->work;
+        }
+    }
+    for (unsigned i = 0; i < work_count; i++) {
+        __builtin_prefetch(works[i]->sent_first);
+        __builtin_prefetch(works[i]->send_first);
+    }
+    for (unsigned i = 0; i < work_count; i++)
+        if (works[i]->send_first != NULL)
+            __builtin_prefetch(works[i]->send_first->buf.block);
+}
+
+/* Stages: validate and hash all, prefetching buckets; then all that hangs on them; then the steps.
+ */
 void tcp_input_burst(struct stack *s)
 {
     struct stack_tcp *t = s->tcp;
@@ -468,14 +518,9 @@ void tcp_input_burst(struct stack *s)
         table_prefetch(&t->table, p->hash);
         count++;
     }
-    for (unsigned i = 0; i < count; i++) {
-        found[i] = find(t, &segments[i]);
-        if (table_kind(found[i]) == KIND_CONN) {
-            const struct tcp_conn *c = slots_address(&t->conns, table_index(found[i]));
-            __builtin_prefetch(&c->work);
-            __builtin_prefetch(c->work);
-        }
-    }
+    prefetch_conns(t, segments, found, count);
+    for (unsigned i = 0; i < count; i++)
+        found[i] = find_guessed(t, &segments[i], found[i]);
     uint32_t change_count = t->table.change_count;
     for (unsigned i = 0; i < count; i++)
         segment_input(t, &segments[i],

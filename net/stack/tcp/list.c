@@ -57,11 +57,11 @@ static void tell_work(const struct tcp_conn *c, struct tcp_row *row)
 {
     const struct tcp_work *w = c->work;
     row->receive_queued_bytes = w->rx_bytes;
-    row->ooo_bytes = w->ooo_bytes;
+    row->ooo_bytes = w->rare.ooo_bytes;
     row->send_queued_bytes =
         seq_lt(c->snd_una, w->send_end) ? seq_span(c->snd_una, w->send_end) : 0;
     row->lost_bytes = w->lost_bytes;
-    row->resent_count = w->resent_count;
+    row->resent_count = w->rare.resent_count;
     row->backoff = w->backoff;
 }
 

@@ -112,7 +112,7 @@ static uint8_t *put_sack(const struct tcp_work *w, uint8_t *at, unsigned blocks_
     at[2] = KIND_SACK;
     at += 4;
     if (w->has_dsack) {
-        at = put_block(at, w->dsack_from, w->dsack_to);
+        at = put_block(at, w->rare.dsack_from, w->rare.dsack_to);
         count++;
     }
     for (unsigned pass = 0; pass < 2; pass++) {
@@ -121,7 +121,7 @@ static uint8_t *put_sack(const struct tcp_work *w, uint8_t *at, unsigned blocks_
             seq32 from = rx->seq, to = seq_add(rx->seq, rx->length_bytes);
             for (rx = rx->next; rx != NULL && seq_eq(rx->seq, to); rx = rx->next)
                 to = seq_add(to, rx->length_bytes);
-            bool is_last = seq_le(from, w->last_ooo) && seq_lt(w->last_ooo, to);
+            bool is_last = seq_le(from, w->rare.last_ooo) && seq_lt(w->rare.last_ooo, to);
             if (is_last == (pass == 0)) {
                 at = put_block(at, from, to);
                 count++;

@@ -284,7 +284,7 @@ bool tcp_resend(struct stack_tcp *t, struct tcp_conn *c, struct tcp_sent *r)
         span = (uint32_t)sent;
     }
     t->count.retransmitted++;
-    w->resent_count++;
+    tcp_rare(w)->resent_count++;
     if (!(r->flags & SENT_LOST)) /* a tail loss probe: sent twice, lost never */
         tcp_mark_lost(w, r);
     if (!(r->flags & SENT_RESENT))
@@ -295,7 +295,7 @@ bool tcp_resend(struct stack_tcp *t, struct tcp_conn *c, struct tcp_sent *r)
     r->sent_ns = t->stack->now_ns;
     tcp_rate_sent(w, r, false);
     tcp_undo_resent(t, c, r);
-    w->prr_out += span;
+    tcp_rare(w)->prr_out += span;
     return true;
 }
 
@@ -374,15 +374,16 @@ static uint32_t next_length(const struct stack_tcp *t, const struct tcp_conn *c)
 /* Pacing: not before the controller's time. */
 static bool must_wait(const struct stack_tcp *t, struct tcp_work *w)
 {
-    bool is_early = w->pace_next_ns > t->stack->now_ns;
-    w->pace_wait_ns = is_early ? w->pace_next_ns : STACK_NEVER;
+    bool is_early = w->rare.pace_next_ns > t->stack->now_ns;
+    w->pace_wait_ns = is_early ? w->rare.pace_next_ns : STACK_NEVER;
     return is_early;
 }
 
 static void pace(const struct stack_tcp *t, struct tcp_work *w, uint32_t sent_bytes)
 {
-    uint64_t from_ns = w->pace_next_ns > t->stack->now_ns ? w->pace_next_ns : t->stack->now_ns;
-    w->pace_next_ns = from_ns + ((uint64_t)sent_bytes * w->pace_ns_per_kib >> 10);
+    uint64_t from_ns =
+        w->rare.pace_next_ns > t->stack->now_ns ? w->rare.pace_next_ns : t->stack->now_ns;
+    tcp_rare(w)->pace_next_ns = from_ns + ((uint64_t)sent_bytes * w->pace_ns_per_kib >> 10);
 }
 
 static bool send_new(struct stack_tcp *t, struct tcp_conn *c)
@@ -399,7 +400,8 @@ static bool send_new(struct stack_tcp *t, struct tcp_conn *c)
         int64_t sent = emit(t, c, from, length, fin ? TCP_ACK | TCP_FIN : TCP_ACK);
         if (sent < 0)
             return true;
-        w->prr_out += (uint32_t)sent;
+        if (unlikely(w->in_recovery))
+            tcp_rare(w)->prr_out += (uint32_t)sent;
         fin = fin && sent == length;
         w->send_hint = chunk_of(w, from);
         tcp_push_sent(t, c, from, seq_add(from, (uint32_t)sent + fin));

@@ -125,13 +125,14 @@ static bool is_too_slow(const struct stack_tcp *t, struct tcp_conn *c)
 {
     struct tcp_work *w = c->work;
     bool waits = w->send_first != NULL && c->state >= TCP_ESTABLISHED;
-    uint32_t taken = seq_span(w->progress_una, c->snd_una);
-    if (!waits || w->progress_ms == 0 || taken >= PROGRESS_BYTES) {
-        w->progress_ms = waits ? (t->now_ms | 1) : 0;
-        w->progress_una = c->snd_una;
+    uint32_t taken = seq_span(w->rare.progress_una, c->snd_una);
+    if (!waits || w->rare.progress_ms == 0 || taken >= PROGRESS_BYTES) {
+        struct tcp_rare *rare = tcp_rare(w);
+        rare->progress_ms = waits ? (t->now_ms | 1) : 0;
+        rare->progress_una = c->snd_una;
         return false;
     }
-    return (int32_t)(t->now_ms - w->progress_ms) >= PROGRESS_MS;
+    return (int32_t)(t->now_ms - w->rare.progress_ms) >= PROGRESS_MS;
 }
 
 static void look_at(struct stack_tcp *t, struct tcp_conn *c)

@@ -39,7 +39,7 @@ static inline void tcp_rate_end(struct tcp_work *w, struct cc_sample *sample)
     if (sample->interval_ns < (uint64_t)w->min_rtt_us * 1000)
         sample->interval_ns = 0;
     if (sample->interval_ns != 0) {
-        w->rate_bytes = sample->rate_bytes;
+        w->rate_bytes = (uint32_t)sample->rate_bytes;
         w->rate_ns = sample->interval_ns;
     }
     if (w->app_limited_end != 0 && w->delivered_bytes > w->app_limited_end)

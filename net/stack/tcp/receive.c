@@ -136,10 +136,10 @@ static void ooo_remove_first(struct tcp_work *w)
 {
     struct tcp_rx *rx = w->ooo_first;
     w->ooo_first = rx->next;
-    w->ooo_count--;
-    w->ooo_bytes -= rx->length_bytes;
-    if (w->ooo_hint == rx)
-        w->ooo_hint = NULL;
+    w->rare.ooo_count--;
+    w->rare.ooo_bytes -= rx->length_bytes;
+    if (w->rare.ooo_hint == rx)
+        w->rare.ooo_hint = NULL;
 }
 
 /* Moves what became contiguous to the receive queue. */
@@ -169,8 +169,8 @@ static void ooo_pull(struct tcp_conn *c)
 static struct tcp_rx *ooo_before(struct tcp_work *w, seq32 seq)
 {
     struct tcp_rx *before = NULL;
-    if (w->ooo_hint != NULL && seq_le(w->ooo_hint->seq, seq))
-        before = w->ooo_hint;
+    if (w->rare.ooo_hint != NULL && seq_le(w->rare.ooo_hint->seq, seq))
+        before = w->rare.ooo_hint;
     else if (w->ooo_first != NULL && seq_le(w->ooo_first->seq, seq))
         before = w->ooo_first;
     while (before != NULL && before->next != NULL && seq_le(before->next->seq, seq))
@@ -180,9 +180,10 @@ static struct tcp_rx *ooo_before(struct tcp_work *w, seq32 seq)
 
 static void set_dsack(struct tcp_work *w, seq32 from, seq32 to)
 {
+    struct tcp_rare *rare = tcp_rare(w);
     w->has_dsack = true;
-    w->dsack_from = from;
-    w->dsack_to = to;
+    rare->dsack_from = from;
+    rare->dsack_to = to;
 }
 
 /* Drops from the segment's front what before has, and from its back what comes next; ranges that
@@ -212,21 +213,22 @@ static bool ooo_trim(struct tcp_work *w, struct tcp_rx *before, struct tcp_segme
 static void ooo_insert(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment *g)
 {
     struct tcp_work *w = c->work;
+    struct tcp_rare *rare = tcp_rare(w);
     struct tcp_rx *before = ooo_before(w, g->seq);
     c->flags |= TCP_ACK_NOW; /* RFC 5681 4.2 */
     t->count.ooo++;
-    w->last_ooo = g->seq;
+    rare->last_ooo = g->seq;
     if (!ooo_trim(w, before, g)) {
         stack_drop(t->stack, STACK_DROP_TCP_DUPLICATE);
         return;
     }
     bool is_copied = is_wasteful(t, g);
     if (is_copied && rx_append(before, g)) {
-        w->ooo_bytes += g->length;
-        w->ooo_hint = before;
+        rare->ooo_bytes += g->length;
+        rare->ooo_hint = before;
         return;
     }
-    if (w->ooo_count >= TCP_OOO_RANGES_MAX || t->pressure != PRESSURE_NONE) {
+    if (rare->ooo_count >= TCP_OOO_RANGES_MAX || t->pressure != PRESSURE_NONE) {
         stack_drop(t->stack, STACK_DROP_TCP_OOO_LIMIT);
         return;
     }
@@ -238,9 +240,9 @@ static void ooo_insert(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segme
     struct tcp_rx **link = before != NULL ? &before->next : &w->ooo_first;
     rx->next = *link;
     *link = rx;
-    w->ooo_hint = rx;
-    w->ooo_count++;
-    w->ooo_bytes += rx->length_bytes;
+    rare->ooo_hint = rx;
+    rare->ooo_count++;
+    rare->ooo_bytes += rx->length_bytes;
 }
 
 /* ---- FIN ---- */
@@ -284,7 +286,7 @@ static void note_fin(struct stack_tcp *t, struct tcp_work *w, const struct tcp_s
         return;
     }
     w->fin_known = true;
-    w->fin_seq = fin;
+    tcp_rare(w)->fin_seq = fin;
 }
 
 /* RFC 9293 3.8.6.3: every second full segment at once, others within the delay. */
@@ -319,7 +321,7 @@ void tcp_receive(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segme
     if (unlikely((c->ecn & ECN_ON) && g.length > 0))
         tcp_ecn_take_text(t, c, &g);
     note_fin(t, w, &g);
-    if (w->fin_known && seq_gt(seq_add(g.seq, g.length), w->fin_seq)) {
+    if (w->fin_known && seq_gt(seq_add(g.seq, g.length), w->rare.fin_seq)) {
         stack_drop(t->stack, STACK_DROP_TCP_AFTER_FIN);
         return;
     }
@@ -339,7 +341,7 @@ void tcp_receive(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segme
         if (!(c->flags & (TCP_PAUSED | TCP_DETACHED)))
             tcp_want_deliver(t, c);
     }
-    if (w->fin_known && seq_eq(c->rcv_nxt, w->fin_seq))
+    if (w->fin_known && seq_eq(c->rcv_nxt, w->rare.fin_seq))
         take_fin(t, c);
     else if (from->flags & TCP_FIN)
         c->flags |= TCP_ACK_NOW;

@@ -99,17 +99,18 @@ bool tcp_rack_detect(struct stack_tcp *t, struct tcp_conn *c, uint64_t *due_ns)
 void tcp_enter_recovery(struct stack_tcp *t, struct tcp_conn *c)
 {
     struct tcp_work *w = c->work;
+    struct tcp_rare *rare = tcp_rare(w);
     t->count.fast_recoveries++;
-    w->prr_flight = tcp_pipe(c) + w->lost_bytes;
-    if (w->prr_flight == 0)
-        w->prr_flight = c->mss;
+    rare->prr_flight = tcp_pipe(c) + w->lost_bytes;
+    if (rare->prr_flight == 0)
+        rare->prr_flight = c->mss;
     tcp_undo_arm(c);
     cc_loss(t, c);
     tcp_ecn_reduced(c);
     w->in_recovery = true;
-    w->recovery_end = c->snd_nxt;
-    w->prr_delivered = w->prr_out = w->prr_out_before = 0;
-    w->prr_fresh = w->prr_credit = 0;
+    rare->recovery_end = c->snd_nxt;
+    rare->prr_delivered = rare->prr_out = rare->prr_out_before = 0;
+    rare->prr_fresh = rare->prr_credit = 0;
     w->probe_out = false;
 }
 
@@ -117,7 +118,7 @@ static void leave_recovery(struct tcp_conn *c)
 {
     struct tcp_work *w = c->work;
     w->in_recovery = w->in_rto_recovery = false;
-    w->undo_until = c->snd_nxt;
+    tcp_rare(w)->undo_until = c->snd_nxt;
     w->dup_acks = 0;
     if (c->cwnd > c->ssthresh || c->cwnd < c->mss)
         c->cwnd = c->ssthresh;
@@ -127,27 +128,28 @@ static void leave_recovery(struct tcp_conn *c)
  * to which no output has come yet: the RFC has each ACK answered at once. */
 static void reduce_proportionally(struct tcp_conn *c, uint32_t delivered)
 {
-    struct tcp_work *w = c->work;
+    struct tcp_rare *rare = tcp_rare(c->work);
     uint32_t pipe = tcp_pipe(c);
     int64_t room;
-    if (w->prr_out != w->prr_out_before) {
-        w->prr_out_before = w->prr_out;
-        w->prr_fresh = w->prr_credit = 0;
+    if (rare->prr_out != rare->prr_out_before) {
+        rare->prr_out_before = rare->prr_out;
+        rare->prr_fresh = rare->prr_credit = 0;
     }
-    w->prr_delivered += delivered;
-    w->prr_fresh += delivered;
-    w->prr_credit += c->mss;
+    rare->prr_delivered += delivered;
+    rare->prr_fresh += delivered;
+    rare->prr_credit += c->mss;
     if (pipe > c->ssthresh) {
         uint64_t share =
-            ((uint64_t)w->prr_delivered * c->ssthresh + w->prr_flight - 1) / w->prr_flight;
-        room = (int64_t)share - w->prr_out;
+            ((uint64_t)rare->prr_delivered * c->ssthresh + rare->prr_flight - 1) / rare->prr_flight;
+        room = (int64_t)share - rare->prr_out;
     } else {
-        int64_t owed = (int64_t)w->prr_delivered - w->prr_out;
-        room = (owed > (int64_t)w->prr_fresh ? owed : (int64_t)w->prr_fresh) + w->prr_credit;
+        int64_t owed = (int64_t)rare->prr_delivered - rare->prr_out;
+        room =
+            (owed > (int64_t)rare->prr_fresh ? owed : (int64_t)rare->prr_fresh) + rare->prr_credit;
         int64_t most = (int64_t)c->ssthresh - pipe;
         room = room < most ? room : most;
     }
-    if (w->prr_out == 0 && room < c->mss)
+    if (rare->prr_out == 0 && room < c->mss)
         room = c->mss; /* the first retransmission always goes */
     c->cwnd = pipe + (uint32_t)(room > 0 ? room : 0);
 }
@@ -175,13 +177,13 @@ static bool newreno_detect(struct tcp_conn *c, uint32_t acked)
 static void adapt_reorder_window(struct tcp_conn *c, bool had_dsack, bool left_recovery)
 {
     struct tcp_work *w = c->work;
-    if (w->in_dsack_round && seq_ge(c->snd_una, w->dsack_round))
+    if (w->in_dsack_round && seq_ge(c->snd_una, w->rare.dsack_round))
         w->in_dsack_round = false;
     if (had_dsack && !w->in_dsack_round) {
         w->in_dsack_round = true;
-        w->dsack_round = c->snd_nxt;
+        tcp_rare(w)->dsack_round = c->snd_nxt;
         w->reo_persist = 16;
-        w->reo_mult += w->reo_mult < REO_MULT_MAX;
+        w->reo_mult = (uint8_t)(w->reo_mult + (w->reo_mult < REO_MULT_MAX));
     } else if (left_recovery && w->reo_persist > 0 && --w->reo_persist == 0) {
         w->reo_mult = 1;
     }
@@ -192,11 +194,11 @@ static void answer_probe(struct stack_tcp *t, struct tcp_conn *c, const struct t
                          bool had_dsack)
 {
     struct tcp_work *w = c->work;
-    if (!w->probe_out || seq_lt(g->ack, w->probe_end))
+    if (!w->probe_out || seq_lt(g->ack, w->rare.probe_end))
         return;
     if (w->probe_was_new || had_dsack) {
         w->probe_out = false;
-    } else if (seq_gt(g->ack, w->probe_end)) {
+    } else if (seq_gt(g->ack, w->rare.probe_end)) {
         w->probe_out = false;
         cc_ecn(t, c);
         tcp_ecn_reduced(c);
@@ -214,7 +216,8 @@ void tcp_recover(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segme
     }
     tcp_undo_check(t, c, g, acked_bytes, had_dsack);
     answer_probe(t, c, g, had_dsack);
-    bool is_over = (w->in_recovery || w->in_rto_recovery) && seq_ge(c->snd_una, w->recovery_end);
+    bool is_over =
+        (w->in_recovery || w->in_rto_recovery) && seq_ge(c->snd_una, w->rare.recovery_end);
     if (is_over)
         leave_recovery(c);
     if (unlikely(had_dsack || is_over))

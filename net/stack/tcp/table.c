@@ -89,6 +89,15 @@ uint32_t table_find(const struct tcp_table *t, uint32_t hash, const struct tcp_f
     return 0;
 }
 
+uint32_t table_guess(const struct tcp_table *t, uint32_t hash)
+{
+    for (const struct table_bucket *b = home(t, hash); b != NULL; b = linked(t, b))
+        for (unsigned i = 0; i < 8; i++)
+            if (b->pairs[i].hash == hash && b->pairs[i].reference >> 30 != KIND_NONE)
+                return b->pairs[i].reference;
+    return 0;
+}
+
 /* A free overflow bucket's number (index + 1), or 0. */
 static uint32_t take_overflow(struct tcp_table *t)
 {

@@ -65,6 +65,9 @@ static inline uint32_t table_index(uint32_t reference)
 typedef bool table_match(void *owner, uint32_t reference, const struct tcp_flow *flow);
 uint32_t table_find(const struct tcp_table *table, uint32_t hash, const struct tcp_flow *flow,
                     table_match *match, void *owner);
+/* The first reference of that hash, most likely the one that is looked for, without a look at it;
+ * 0: there is none, and table_find finds none. */
+uint32_t table_guess(const struct tcp_table *table, uint32_t hash);
 /* Returns 0, or -ENOMEM. The flow must not be in it. */
 int table_insert(struct tcp_table *table, uint32_t hash, uint32_t reference);
 /* reference must be in it. */

@@ -44,24 +44,32 @@ struct tcp_work *tcp_work_of(struct tcp_conn *c)
     if (likely(c->work != NULL))
         return c->work;
     struct stack_tcp *t = tcp_of(c);
+    bool is_fresh = t->works.first == NULL;
     struct tcp_work *w = tcp_pool_take(&t->works);
     if (w == NULL) {
         stack_drop(t->stack, STACK_DROP_TCP_MEMORY);
         return NULL;
     }
-    memset(w, 0, sizeof(*w));
+    memset(w, 0, is_fresh ? sizeof(*w) : TCP_WORK_BUSY_BYTES);
+    DCHECK(tcp_rare_is_zero(w));
     leat_timer_init(&w->timer, t->loop, tcp_on_timer, w);
     leat_timer_unref(&w->timer);
     w->conn = c;
-    w->xmit_ns = w->ack_ns = w->user_ns = w->pace_wait_ns = w->end_ns = STACK_NEVER;
+    w->xmit_ns = w->ack_ns = w->user_ns = w->pace_wait_ns = STACK_NEVER;
     w->send_end = c->snd_nxt;
-    w->fack = w->ecn_end = c->snd_una;
+    w->fack = c->snd_una;
     w->acked_to = c->rcv_nxt;
     w->min_rtt_us = c->srtt_us != 0 ? c->srtt_us : UINT32_MAX;
     w->reo_mult = 1;
     c->work = w;
-    cc_start(w);
     return w;
+}
+
+void tcp_work_free(struct stack_tcp *t, struct tcp_work *w)
+{
+    if (unlikely(w->has_rare))
+        memset(&w->rare, 0, sizeof(w->rare));
+    tcp_pool_give(&t->works, w);
 }
 
 /* Gives the work back if nothing is under way. A timer that waits for nothing any more is stopped
@@ -75,7 +83,7 @@ void tcp_work_end(struct tcp_conn *c)
         return;
     leat_timer_stop(&w->timer);
     c->work = NULL;
-    tcp_pool_give(&tcp_of(c)->works, w);
+    tcp_work_free(tcp_of(c), w);
 }
 
 static void work_dirty(struct stack_tcp *t, struct tcp_work *w)
@@ -152,7 +160,7 @@ static void work_forget(struct stack_tcp *t, struct tcp_work *w)
     if (w->wants_deliver)
         work_dirty(t, w);
     else
-        tcp_pool_give(&t->works, w);
+        tcp_work_free(t, w);
 }
 
 /* Once the port takes no more the others keep their turn: with a million of them, looking at each

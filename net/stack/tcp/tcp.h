@@ -34,11 +34,11 @@
 #define TCP_EMBRYOS_MAX     1024                  /* further handshakes are done by cookie */
 #define TCP_TIME_WAIT_MAX   65536                 /* the oldest is forgotten for a newer one */
 #define TCP_LISTENERS_MAX   64
-#define TCP_OOO_RANGES_MAX  256  /* of one connection; further segments are dropped */
-#define TCP_SENT_RANGES_MAX 2048 /* of one connection; nothing new is sent meanwhile */
-#define TCP_SLICES_MAX      32   /* one on_data */
-#define TCP_POOL_MAX        4096 /* free objects kept of each kind */
-#define TCP_PEER_ROWS       2    /* the sketch that counts connections of each address */
+#define TCP_OOO_RANGES_MAX  256   /* of one connection; further segments are dropped */
+#define TCP_SENT_RANGES_MAX 2048  /* of one connection; nothing new is sent meanwhile */
+#define TCP_SLICES_MAX      32    /* one on_data */
+#define TCP_POOL_MAX        16384 /* free objects kept of each kind */
+#define TCP_PEER_ROWS       2     /* the sketch that counts connections of each address */
 #define TCP_PEER_CELLS      4096
 /* Received bytes that were copied because they wait; further ones are dropped, and counted. */
 #define TCP_COPIED_BYTES_MAX (UINT64_C(256) << 20)
@@ -156,7 +156,7 @@ struct tcp_cubic { /* cubic.c */
     uint32_t round_min_us, last_min_us, css_base_us;
     seq32 round_end;
     uint8_t samples, css_rounds;
-    bool in_css, slow_start_done;
+    bool is_started, in_css;
 };
 
 /* What one ACK tells the congestion controller. */
@@ -169,8 +169,44 @@ struct cc_sample {
     bool is_app_limited;  /* the rate is the application's, not the path's */
 };
 
-/* What every request of a busy connection reads and writes comes first, in five lines; what losses
- * and the control of congestion need lies behind. */
+/* What only some connections need, and most of them never: all zeros until it is first written.
+ * Whoever writes gets it by tcp_rare. */
+struct tcp_rare {
+    uint64_t end_ns;       /* when connecting or lingering is over; 0: never */
+    uint64_t stuck_ns;     /* since when the peer takes nothing; of use while backoff is not 0 */
+    uint64_t pace_next_ns; /* new data not before */
+    uint32_t probed_ms;    /* of the last keepalive probe; 0: none */
+    uint32_t resent_count; /* segments, for those who look */
+    uint32_t progress_ms;  /* since when it has taken less than it should; 0: nothing waits */
+    seq32 progress_una;
+    struct tcp_later *later_last;
+    uint64_t later_bytes;
+    /* recovery */
+    seq32 recovery_end;
+    uint32_t prr_delivered, prr_out, prr_flight;
+    uint32_t prr_out_before;        /* when the burst of ACKs began that is worked through */
+    uint32_t prr_fresh, prr_credit; /* since then: delivered, and a segment for each ACK */
+    seq32 probe_end;
+    seq32 dsack_round;
+    seq32 ecn_end; /* what was in flight at the last reduction for ECE */
+    /* undo.c */
+    bool undo_waits_for_ack;
+    uint32_t undo_ts;          /* of the first retransmission */
+    uint32_t undo_bytes;       /* sent again, and not reported as duplicates */
+    seq32 undo_first;          /* end of the first retransmission */
+    seq32 undo_from, undo_end; /* where duplicates count */
+    seq32 undo_until;          /* once the recovery is over */
+    uint32_t undo_cwnd, undo_ssthresh;
+    struct tcp_cubic undo_cubic;
+    struct tcp_cubic cubic;
+    /* out of order */
+    struct tcp_rx *ooo_hint;
+    uint32_t ooo_count, ooo_bytes;
+    seq32 fin_seq;
+    seq32 last_ooo, dsack_from, dsack_to; /* what the next SACK option reports first */
+};
+
+/* The first five lines are what each request and each ACK reads and writes. */
 struct tcp_work {
     struct leat_timer timer; /* first */
 
@@ -180,7 +216,7 @@ struct tcp_work {
     uint8_t xmit_timer;                              /* enum tcp_xmit_timer */
     uint8_t backoff;
     uint16_t probes;
-    uint32_t probed_ms; /* of the last keepalive probe; 0: none */
+    uint32_t pace_ns_per_kib; /* the controller's; 0: off */
 
     /* send queue and scoreboard */
     bool is_dirty, wants_deliver;
@@ -210,45 +246,19 @@ struct tcp_work {
     /* the delivery rate: rate.h; receive queue */
     uint64_t delivered_bytes, delivered_ns, first_sent_ns;
     uint64_t app_limited_end; /* in delivered_bytes; 0: not limited */
-    uint32_t pace_ns_per_kib; /* the controller's; 0: off */
-    uint32_t progress_ms;     /* since when it has taken less than it should; 0: nothing waits */
-    seq32 progress_una;
+    uint64_t rate_ns;         /* the last sample; 0: none yet */
+    uint32_t rate_bytes;      /* two windows at most */
     uint32_t rx_bytes;
     struct tcp_rx *ooo_first;
-    bool has_dsack, in_dsack_round, reordering_seen;
+    bool has_rare; /* rare is not all zeros */
+    bool has_dsack, in_dsack_round;
+    bool can_undo;
+    bool has_ecn_end;
+    bool reordering_seen;
     uint8_t reo_persist; /* recoveries until reo_mult is 1 again */
-    uint32_t reo_mult;
+    uint8_t reo_mult;
 
-    uint64_t rate_bytes, rate_ns; /* the last sample; rate_ns 0: none yet */
-    uint64_t pace_next_ns;        /* new data not before */
-    uint64_t end_ns;              /* when connecting or lingering is over */
-    uint64_t stuck_ns; /* since when the peer takes nothing; of use while backoff is not 0 */
-    struct tcp_later *later_last;
-    uint64_t later_bytes;
-    seq32 dsack_round;
-    seq32 probe_end;
-    /* recovery */
-    seq32 recovery_end;
-    uint32_t prr_delivered, prr_out, prr_flight;
-    uint32_t prr_out_before;        /* when the burst of ACKs began that is worked through */
-    uint32_t prr_fresh, prr_credit; /* since then: delivered, and a segment for each ACK */
-    /* undo.c */
-    bool can_undo, undo_waits_for_ack;
-    uint32_t undo_ts;          /* of the first retransmission */
-    uint32_t undo_bytes;       /* sent again, and not reported as duplicates */
-    seq32 undo_first;          /* end of the first retransmission */
-    seq32 undo_from, undo_end; /* where duplicates count */
-    seq32 undo_until;          /* once the recovery is over */
-    uint32_t undo_cwnd, undo_ssthresh;
-    struct tcp_cubic undo_cubic;
-    seq32 ecn_end; /* what was in flight at the last reduction for ECE */
-    struct tcp_cubic cubic;
-    /* out of order */
-    struct tcp_rx *ooo_hint;
-    uint32_t ooo_count, ooo_bytes;
-    seq32 fin_seq;
-    seq32 last_ooo, dsack_from, dsack_to; /* what the next SACK option reports first */
-    uint32_t resent_count;                /* segments, for those who look */
+    struct tcp_rare rare;
 };
 
 #define TCP_WORK_BUSY_BYTES 320
@@ -257,7 +267,13 @@ _Static_assert(offsetof(struct tcp_work, conn) == 64, "line 1: lists and deadlin
 _Static_assert(offsetof(struct tcp_work, is_dirty) == 128, "line 2: what is sent");
 _Static_assert(offsetof(struct tcp_work, sacked_bytes) == 192, "line 3: what is acknowledged");
 _Static_assert(offsetof(struct tcp_work, delivered_bytes) == 256, "line 4: rate and window");
-_Static_assert(offsetof(struct tcp_work, rate_bytes) == TCP_WORK_BUSY_BYTES, "the rest");
+_Static_assert(offsetof(struct tcp_work, rare) == TCP_WORK_BUSY_BYTES, "the rest");
+
+static inline struct tcp_rare *tcp_rare(struct tcp_work *w)
+{
+    w->has_rare = true;
+    return &w->rare;
+}
 
 struct tcp_listener;
 
@@ -471,7 +487,7 @@ static inline uint64_t tcp_queued_bytes(const struct tcp_conn *c)
     if (w == NULL)
         return 0;
     return (seq_lt(c->snd_una, w->send_end) ? seq_span(c->snd_una, w->send_end) : 0) +
-           w->later_bytes;
+           (w->later_first != NULL ? w->rare.later_bytes : 0);
 }
 
 static inline bool is_synchronised(const struct tcp_conn *c)
@@ -485,11 +501,14 @@ void tcp_fini(struct stack *s);
 void tcp_dirty(struct tcp_conn *c);
 struct tcp_work *tcp_work_of(struct tcp_conn *c); /* NULL: out of memory */
 void tcp_work_end(struct tcp_conn *c);
+void tcp_work_free(struct stack_tcp *t, struct tcp_work *w);
 void *tcp_pool_take(struct tcp_pool *pool);
 void tcp_pool_give(struct tcp_pool *pool, void *object);
 static inline struct stack_tcp *tcp_of(const struct tcp_conn *c);
 
-/* validate.c: a sentence that says which invariant does not hold, or NULL. Between two turns. */
+/* validate.c */
+bool tcp_rare_is_zero(const struct tcp_work *w);
+/* A sentence that says which invariant does not hold, or NULL. Between two turns. */
 const char *tcp_invalid(const struct tcp_conn *c);
 /* Counts, lists and the table, each counted anew. */
 const char *tcp_invalid_counts(struct stack_tcp *t);
@@ -528,7 +547,6 @@ void tcp_sent_remove(struct stack_tcp *t, struct tcp_work *w, struct tcp_sent *r
 /* cubic.c: the congestion controller; all in bytes. It sets cwnd, ssthresh, and pace_ns_per_kib if
  * it wants the segments of a window apart in time (CUBIC leaves that off). */
 void cc_init(struct tcp_conn *c);
-void cc_start(struct tcp_work *w);
 void cc_ack(struct stack_tcp *t, struct tcp_conn *c, const struct cc_sample *sample);
 void cc_loss(struct stack_tcp *t, struct tcp_conn *c);
 void cc_rto(struct stack_tcp *t, struct tcp_conn *c);

@@ -133,15 +133,15 @@ static bool user_timeout_is_over(const struct stack_tcp *t, struct tcp_conn *c, 
     if (!has_user_timeout(c))
         return false;
     if (w->backoff == 0)
-        w->stuck_ns = since_ns;
-    return t->stack->now_ns >= w->stuck_ns + c->user_timeout_s * LEAT_NS_PER_S;
+        tcp_rare(w)->stuck_ns = since_ns;
+    return t->stack->now_ns >= w->rare.stuck_ns + c->user_timeout_s * LEAT_NS_PER_S;
 }
 
 /* The next try, or the end that comes before it. */
 static void wait_for_user_timeout(struct tcp_conn *c)
 {
     struct tcp_work *w = c->work;
-    uint64_t end_ns = w->stuck_ns + c->user_timeout_s * LEAT_NS_PER_S;
+    uint64_t end_ns = w->rare.stuck_ns + c->user_timeout_s * LEAT_NS_PER_S;
     if (has_user_timeout(c) && end_ns < w->xmit_ns)
         w->xmit_ns = end_ns;
 }
@@ -174,7 +174,7 @@ static void on_rto(struct stack_tcp *t, struct tcp_conn *c)
     back_off(w);
     w->in_recovery = false;
     w->in_rto_recovery = true;
-    w->recovery_end = c->snd_nxt;
+    tcp_rare(w)->recovery_end = c->snd_nxt;
     w->probe_out = false;
     w->dup_acks = 0;
     tcp_mark_all_lost(c);
@@ -210,7 +210,7 @@ static void on_probe(struct stack_tcp *t, struct tcp_conn *c)
         if (r != NULL)
             (void)tcp_resend(t, c, r);
     }
-    w->probe_end = c->snd_nxt;
+    tcp_rare(w)->probe_end = c->snd_nxt;
     w->xmit_timer = XMIT_NONE;
     tcp_arm_rto(t, c);
 }
@@ -222,7 +222,7 @@ static void on_reorder(struct stack_tcp *t, struct tcp_conn *c)
     w->xmit_timer = XMIT_NONE;
     if (tcp_rack_detect(t, c, &due_ns) && !w->in_recovery && !w->in_rto_recovery)
         tcp_enter_recovery(t, c);
-    if (w->in_recovery && tcp_pipe(c) + c->mss > c->cwnd && w->prr_out == 0)
+    if (w->in_recovery && tcp_pipe(c) + c->mss > c->cwnd && w->rare.prr_out == 0)
         c->cwnd = tcp_pipe(c) + c->mss;
     if (due_ns != STACK_NEVER) {
         w->xmit_timer = XMIT_REORDER;
@@ -292,7 +292,7 @@ static uint64_t since_ns(const struct stack_tcp *t, uint32_t then_ms, uint32_t w
 /* For keepalive an answered probe is as good as a byte. */
 static uint32_t quiet_since_ms(const struct tcp_conn *c)
 {
-    uint32_t probed_ms = c->work->probed_ms;
+    uint32_t probed_ms = c->work->rare.probed_ms;
     bool is_later = probed_ms != 0 && (int32_t)(probed_ms - c->idle_since_ms) > 0;
     return is_later ? probed_ms : c->idle_since_ms;
 }
@@ -304,7 +304,7 @@ void tcp_arm_user(struct stack_tcp *t, struct tcp_conn *c)
     struct tcp_work *w = tcp_work_of(c);
     if (w == NULL)
         return;
-    uint64_t due = w->end_ns;
+    uint64_t due = w->rare.end_ns != 0 ? w->rare.end_ns : STACK_NEVER;
     if (c->timeout_ms != 0 && c->state >= TCP_ESTABLISHED) {
         uint64_t at = since_ns(t, c->idle_since_ms, c->timeout_ms);
         due = at < due ? at : due;
@@ -332,7 +332,7 @@ static void keep_alive(struct stack_tcp *t, struct tcp_conn *c)
         return;
     }
     w->probes++;
-    w->probed_ms = t->now_ms | 1;
+    tcp_rare(w)->probed_ms = t->now_ms | 1;
     tcp_send_probe(t, c);
     uint64_t left_ns = most_ns - waited_ns;
     w->user_ns =
@@ -344,7 +344,7 @@ static void on_user(struct stack_tcp *t, struct tcp_conn *c)
     struct tcp_work *w = c->work;
     uint32_t idle_ms = t->now_ms - c->idle_since_ms;
     w->user_ns = STACK_NEVER;
-    if (w->end_ns <= t->stack->now_ns) {
+    if (w->rare.end_ns != 0 && w->rare.end_ns <= t->stack->now_ns) {
         bool connecting = c->state < TCP_ESTABLISHED;
         bool is_acked = (c->flags & TCP_FIN_SENT) && seq_eq(c->snd_una, c->snd_nxt);
         if (!connecting && !is_acked)

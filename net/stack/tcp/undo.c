@@ -6,45 +6,47 @@
 /* Before the window is reduced. */
 void tcp_undo_arm(struct tcp_conn *c)
 {
-    struct tcp_work *w = c->work;
+    struct tcp_rare *rare = tcp_rare(c->work);
     cc_save(c);
-    w->can_undo = true;
-    w->undo_waits_for_ack = true;
-    w->undo_bytes = 0;
-    w->undo_from = c->snd_una;
-    w->undo_end = c->snd_nxt;
+    c->work->can_undo = true;
+    rare->undo_waits_for_ack = true;
+    rare->undo_bytes = 0;
+    rare->undo_from = c->snd_una;
+    rare->undo_end = c->snd_nxt;
 }
 
 void tcp_undo_resent(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_sent *r)
 {
     struct tcp_work *w = c->work;
+    struct tcp_rare *rare = &w->rare;
     if (!w->can_undo)
         return;
-    if (w->undo_bytes == 0 && w->undo_waits_for_ack) {
-        w->undo_ts = t->now_ms + c->ts_offset;
-        w->undo_first = r->to;
+    if (rare->undo_bytes == 0 && rare->undo_waits_for_ack) {
+        rare->undo_ts = t->now_ms + c->ts_offset;
+        rare->undo_first = r->to;
     }
-    w->undo_bytes += seq_span(r->from, r->to);
+    rare->undo_bytes += seq_span(r->from, r->to);
 }
 
 /* RFC 3522 3.2: the ACK of what was sent again first echoes a time from before that. */
 static bool eifel_detects(const struct tcp_conn *c, const struct tcp_segment *g)
 {
-    const struct tcp_work *w = c->work;
-    return w->undo_waits_for_ack && w->undo_bytes > 0 && seq_ge(c->snd_una, w->undo_first) &&
-           (c->flags & TCP_USES_TS) && g->has_ts && (int32_t)(g->ts_echo - w->undo_ts) < 0;
+    const struct tcp_rare *rare = &c->work->rare;
+    return rare->undo_waits_for_ack && rare->undo_bytes > 0 &&
+           seq_ge(c->snd_una, rare->undo_first) && (c->flags & TCP_USES_TS) && g->has_ts &&
+           (int32_t)(g->ts_echo - rare->undo_ts) < 0;
 }
 
 /* RFC 3708 3: every byte that was sent again has come twice. */
-static bool dsack_detects(struct tcp_work *w, const struct tcp_segment *g)
+static bool dsack_detects(struct tcp_rare *rare, const struct tcp_segment *g)
 {
     seq32 from = g->sack[0][0], to = g->sack[0][1];
-    if (w->undo_bytes == 0 || seq_lt(from, w->undo_from) || seq_gt(to, w->undo_end) ||
+    if (rare->undo_bytes == 0 || seq_lt(from, rare->undo_from) || seq_gt(to, rare->undo_end) ||
         seq_ge(from, to))
         return false;
     uint32_t span = seq_span(from, to);
-    w->undo_bytes -= span < w->undo_bytes ? span : w->undo_bytes;
-    return w->undo_bytes == 0;
+    rare->undo_bytes -= span < rare->undo_bytes ? span : rare->undo_bytes;
+    return rare->undo_bytes == 0;
 }
 
 /* RFC 4015 3.3: the round trip that was longer than the timeout counts. Where a duplicate is told
@@ -86,14 +88,14 @@ void tcp_undo_check(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_se
     struct tcp_work *w = c->work;
     if (likely(!w->can_undo))
         return;
-    if (!w->in_recovery && !w->in_rto_recovery && seq_gt(c->snd_una, w->undo_until)) {
+    if (!w->in_recovery && !w->in_rto_recovery && seq_gt(c->snd_una, w->rare.undo_until)) {
         w->can_undo = false;
         return;
     }
     bool is_spurious =
-        (acked_bytes > 0 && eifel_detects(c, g)) || (had_dsack && dsack_detects(w, g));
-    if (acked_bytes > 0 && w->undo_bytes > 0 && seq_ge(c->snd_una, w->undo_first))
-        w->undo_waits_for_ack = false;
+        (acked_bytes > 0 && eifel_detects(c, g)) || (had_dsack && dsack_detects(&w->rare, g));
+    if (acked_bytes > 0 && w->rare.undo_bytes > 0 && seq_ge(c->snd_una, w->rare.undo_first))
+        w->rare.undo_waits_for_ack = false;
     if (is_spurious)
         undo(t, c, g, had_dsack);
 }

@@ -67,13 +67,13 @@ static const char *invalid_received(const struct tcp_conn *c, const struct tcp_w
         kept += rx->buffer_bytes;
         count++;
     }
-    if (bytes != w->ooo_bytes || count != w->ooo_count)
+    if (bytes != w->rare.ooo_bytes || count != w->rare.ooo_count)
         return "ranges out of order are counted wrongly";
     if (count > TCP_OOO_RANGES_MAX)
         return "more ranges out of order than their limit";
     if (w->ooo_first != NULL && !seq_gt(w->ooo_first->seq, c->rcv_nxt))
         return "a range out of order is in order";
-    return kept > 2 * (uint64_t)(w->rx_bytes + w->ooo_bytes) + waste_max
+    return kept > 2 * (uint64_t)(w->rx_bytes + w->rare.ooo_bytes) + waste_max
                ? "what waits keeps buffers of many times its size"
                : NULL;
 }
@@ -89,12 +89,18 @@ static const char *invalid_timers(const struct tcp_conn *c, const struct tcp_wor
         return "an ACK is owed and has no timer";
     if (tcp_has_unsent(c) && w->xmit_ns == STACK_NEVER)
         return "data waits to be sent and has no timer";
-    if (c->state < TCP_ESTABLISHED && w->end_ns == STACK_NEVER)
+    if (c->state < TCP_ESTABLISHED && w->rare.end_ns == 0)
         return "a connection that is being opened may take for ever";
     uint64_t due = tcp_due_ns(w);
     if (due != STACK_NEVER && (!leat_timer_is_started(&w->timer) || w->timer.deadline_ns > due))
         return "the timer is later than what it is for";
     return NULL;
+}
+
+bool tcp_rare_is_zero(const struct tcp_work *w)
+{
+    static const struct tcp_rare zero;
+    return memcmp(&w->rare, &zero, sizeof(zero)) == 0;
 }
 
 const char *tcp_invalid(const struct tcp_conn *c)
@@ -113,6 +119,8 @@ const char *tcp_invalid(const struct tcp_conn *c)
                    : "an idle connection has data unacknowledged or owes an ACK";
     if (w->conn != c)
         return "the work is another connection's";
+    if (!w->has_rare && !tcp_rare_is_zero(w))
+        return "what is rarely used is in use, and not marked";
     sentence = invalid_sent(c, w);
     sentence = sentence != NULL ? sentence : invalid_queue(w);
     sentence = sentence != NULL ? sentence : invalid_received(c, w);
@@ -145,7 +153,7 @@ static void count_conn(const struct tcp_conn *c, struct census *n)
         n->chunks++;
     for (const struct tcp_rx *rx = w->rx_first; rx != NULL; rx = rx->next)
         n->rxs++;
-    n->rxs += w->ooo_count;
+    n->rxs += w->rare.ooo_count;
 }
 
 static bool is_in_table(struct stack_tcp *t, const struct tcp_conn *c)
