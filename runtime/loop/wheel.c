@@ -126,8 +126,10 @@ static bool runs_fit(struct wheel *wheel, const struct leat_timer *timer)
     return list_is_empty(last) || !is_before(timer, timer_of(last->prev));
 }
 
+/* It fires soon, and then what it is embedded in is wanted. */
 static void wheel_make_due(struct wheel *wheel, struct leat_timer *timer)
 {
+    __builtin_prefetch(timer + 1);
     if (unlikely(!runs_fit(wheel, timer)))
         runs_open(wheel);
     struct wheel_run *run = &wheel->runs[wheel->run_count - 1];

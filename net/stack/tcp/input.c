@@ -457,12 +457,6 @@ static void segment_input(struct stack_tcp *t, struct tcp_segment *g, uint32_t r
     }
 }
 
-static void prefetch_lines(const void *from, unsigned bytes)
-{
-    for (unsigned at = 0; at < bytes; at += 64)
-        __builtin_prefetch((const uint8_t *)from + at);
-}
-
 /* What the steps will touch comes from memory, for all of the burst at the same time: each round
  * asks for what the addresses lie in that the one before asked for. Of a connection: its block;
  * its work and what the application keeps of it; what of it is sent and not acknowledged; the
@@ -475,8 +469,7 @@ static void prefetch_conns(struct stack_tcp *t, struct tcp_segment *segments, ui
     for (unsigned i = 0; i < count; i++) {
         found[i] = table_guess(&t->table, segments[i].p->hash);
         if (table_kind(found[i]) == KIND_CONN)
-            prefetch_lines(slots_address(&t->conns, table_index(found[i])),
-                           sizeof(struct tcp_conn));
+            tcp_prefetch(slots_address(&t->conns, table_index(found[i])));
     }
     for (unsigned i = 0; i < count; i++) {
         if (table_kind(found[i]) != KIND_CONN)
@@ -484,7 +477,7 @@ static void prefetch_conns(struct stack_tcp *t, struct tcp_segment *segments, ui
         const struct tcp_conn *c = slots_address(&t->conns, table_index(found[i]));
         __builtin_prefetch(c->user);
         if (c->work != NULL) {
-            prefetch_lines(c->work, TCP_WORK_BUSY_BYTES);
+            tcp_work_prefetch(c->work);
             works[work_count++] = c->work;
         }
     }

@@ -34,11 +34,11 @@
 #define TCP_EMBRYOS_MAX     1024                  /* further handshakes are done by cookie */
 #define TCP_TIME_WAIT_MAX   65536                 /* the oldest is forgotten for a newer one */
 #define TCP_LISTENERS_MAX   64
-#define TCP_OOO_RANGES_MAX  256   /* of one connection; further segments are dropped */
-#define TCP_SENT_RANGES_MAX 2048  /* of one connection; nothing new is sent meanwhile */
-#define TCP_SLICES_MAX      32    /* one on_data */
-#define TCP_POOL_MAX        16384 /* free objects kept of each kind */
-#define TCP_PEER_ROWS       2     /* the sketch that counts connections of each address */
+#define TCP_OOO_RANGES_MAX  256  /* of one connection; further segments are dropped */
+#define TCP_SENT_RANGES_MAX 2048 /* of one connection; nothing new is sent meanwhile */
+#define TCP_SLICES_MAX      32   /* one on_data */
+#define TCP_POOL_MAX        8192 /* free objects kept of each kind */
+#define TCP_PEER_ROWS       2    /* the sketch that counts connections of each address */
 #define TCP_PEER_CELLS      4096
 /* Received bytes that were copied because they wait; further ones are dropped, and counted. */
 #define TCP_COPIED_BYTES_MAX (UINT64_C(256) << 20)
@@ -330,6 +330,17 @@ _Static_assert(sizeof(struct tcp_conn) == 256, "four lines");
 _Static_assert(offsetof(struct tcp_conn, work) == 64, "line 1: windows and congestion");
 _Static_assert(offsetof(struct tcp_conn, ops) == 128, "line 2: application");
 _Static_assert(offsetof(struct tcp_conn, hop) == 192, "line 3: path");
+
+static inline void tcp_prefetch(const struct tcp_conn *c)
+{
+    for (unsigned at = 0; at < sizeof(*c); at += 64)
+        __builtin_prefetch((const uint8_t *)c + at);
+}
+static inline void tcp_work_prefetch(const struct tcp_work *w)
+{
+    for (unsigned at = 0; at < TCP_WORK_BUSY_BYTES; at += 64)
+        __builtin_prefetch((const uint8_t *)w + at);
+}
 
 struct tcp_embryo {
     struct ip_addr local, remote;

@@ -374,6 +374,7 @@ void tcp_on_timer(struct leat_timer *timer, void *arg)
     struct stack_tcp *t = tcp_of(c);
     uint64_t now_ns = t->stack->now_ns = leat_loop_now(t->loop);
     (void)timer;
+    tcp_prefetch(c); /* for the output that follows */
     t->now_ms = (uint32_t)(now_ns / LEAT_NS_PER_MS);
     tcp_dirty(c);
     if (w->ack_ns <= now_ns) {
