@@ -5,7 +5,7 @@
  *     hear(&t, "SA", 0, 1, 0);                     what must come next
  *     say(&t, "A", 1, 1, 0);
  *     say(&t, "PA", 1, 1, 100);
- *     pass(&t, 40); hear(&t, "A", 1, 101, 0);      40 ms later
+ *     pass(&t, 10); hear(&t, "A", 1, 101, 0);      10 ms later
  *
  * Sequence numbers are relative to each side's initial one: the SYN is 0, the first byte 1. Payload
  * byte n of either direction is talk_byte(n). say sends and lets 1 ms pass; hear takes the next TCP

@@ -51,7 +51,7 @@
 #define TCP_RTO_NS_MAX       (60 * LEAT_NS_PER_S)
 #define TCP_RETRIES_MAX      12 /* without progress; then the peer is gone */
 #define TCP_SYN_RETRIES_MAX  5  /* of an embryo, which is forgotten then */
-#define TCP_DELAYED_ACK_NS   (40 * LEAT_NS_PER_MS)
+#define TCP_DELAYED_ACK_NS   (10 * LEAT_NS_PER_MS) /* decision 16 */
 #define TCP_TIME_WAIT_NS     (60 * LEAT_NS_PER_S)
 #define TCP_KEEPALIVE_PROBES 5
 #define TCP_KEEPALIVE_GAP_NS (10 * LEAT_NS_PER_S)
