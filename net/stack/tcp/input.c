@@ -464,8 +464,6 @@ static void segment_input(struct stack_tcp *t, struct tcp_segment *g, uint32_t r
 static void prefetch_conns(struct stack_tcp *t, struct tcp_segment *segments, uint32_t *found,
                            unsigned count)
 {
-    struct tcp_work *works[LEAT_PORT_BURST];
-    unsigned work_count = 0;
     for (unsigned i = 0; i < count; i++) {
         found[i] = table_guess(&t->table, segments[i].p->hash);
         if (table_kind(found[i]) == KIND_CONN)
@@ -476,18 +474,19 @@ static void prefetch_conns(struct stack_tcp *t, struct tcp_segment *segments, ui
             continue;
         const struct tcp_conn *c = slots_address(&t->conns, table_index(found[i]));
         __builtin_prefetch(c->user);
-        if (c->work != NULL) {
+        segments[i].work = c->work;
+        if (c->work != NULL)
             tcp_work_prefetch(c->work);
-            works[work_count++] = c->work;
-        }
     }
-    for (unsigned i = 0; i < work_count; i++) {
-        __builtin_prefetch(works[i]->sent_first);
-        __builtin_prefetch(works[i]->send_first);
+    for (unsigned i = 0; i < count; i++) {
+        if (segments[i].work == NULL)
+            continue;
+        __builtin_prefetch(segments[i].work->sent_first);
+        __builtin_prefetch(segments[i].work->send_first);
     }
-    for (unsigned i = 0; i < work_count; i++)
-        if (works[i]->send_first != NULL)
-            __builtin_prefetch(works[i]->send_first->buf.block);
+    for (unsigned i = 0; i < count; i++)
+        if (segments[i].work != NULL && segments[i].work->send_first != NULL)
+            __builtin_prefetch(segments[i].work->send_first->buf.block);
 }
 
 /* Stages: validate and hash all, prefetching buckets; then all that hangs on them; then the steps.

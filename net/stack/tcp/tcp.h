@@ -49,8 +49,8 @@
 #define TCP_RTO_NS_INITIAL   LEAT_NS_PER_S
 #define TCP_RTO_NS_MIN       (200 * LEAT_NS_PER_MS)
 #define TCP_RTO_NS_MAX       (60 * LEAT_NS_PER_S)
-#define TCP_RETRIES_MAX      12 /* without progress; then the peer is gone */
-#define TCP_SYN_RETRIES_MAX  5  /* of an embryo, which is forgotten then */
+#define TCP_RETRIES_MAX      12                    /* without progress; then the peer is gone */
+#define TCP_SYN_RETRIES_MAX  5                     /* of an embryo, which is forgotten then */
 #define TCP_DELAYED_ACK_NS   (10 * LEAT_NS_PER_MS) /* decision 16 */
 #define TCP_TIME_WAIT_NS     (60 * LEAT_NS_PER_S)
 #define TCP_KEEPALIVE_PROBES 5
@@ -478,6 +478,7 @@ struct tcp_segment {
     uint8_t option_bytes;
     be16 src_port, dst_port;
     const uint8_t *options;
+    const struct tcp_work *work; /* its connection's when the burst came: to prefetch by */
     /* of the options, when parsed */
     bool has_ts, has_scale, sack_ok;
     uint8_t scale, sack_count;

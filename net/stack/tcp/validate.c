@@ -99,8 +99,11 @@ static const char *invalid_timers(const struct tcp_conn *c, const struct tcp_wor
 
 bool tcp_rare_is_zero(const struct tcp_work *w)
 {
-    static const struct tcp_rare zero;
-    return memcmp(&w->rare, &zero, sizeof(zero)) == 0;
+    const uint8_t *bytes = (const uint8_t *)&w->rare;
+    uint8_t all = 0;
+    for (size_t i = 0; i < sizeof(w->rare); i++)
+        all |= bytes[i];
+    return all == 0;
 }
 
 const char *tcp_invalid(const struct tcp_conn *c)
