@@ -93,6 +93,16 @@ class Verdicts(unittest.TestCase):
                            1.05)
         return verdicts.lines[0][0]
 
+    def test_none_on_a_late_answer_when_the_floor_is_late_too(self):
+        for leat_s, floor_s, word in ((0.0009, 0.005, "PASS"), (0.005, 0.0009, "MISSED"),
+                                      (0.005, 0.002, "no verdict")):
+            verdicts = report.Verdicts(self.LIMITS)
+            servers_seen = {name: {"cpu_share": 0.0, "first_answer_s": [0.0001, s]}
+                            for name, s in (("leat (epoll)", leat_s), ("floor", floor_s))}
+            report.idle_text({"idle": {"servers": servers_seen, "samples": {}, "steal": 0.0,
+                                       "foreign": 0.0}}, verdicts)
+            self.assertEqual([line[0] for line in verdicts.lines], ["PASS", word])
+
     def test_of_ratios_as_long_as_their_rounds_agree(self):
         self.assertEqual(self.ratio_verdict([0.9, 1.04] * 7), "PASS")
         self.assertEqual(self.ratio_verdict([1.06, 1.2] * 7), "MISSED")
