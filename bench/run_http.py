@@ -66,6 +66,11 @@ class Run:
                 for net in ("epoll", "uring")]
         return [s for s in map(self.start, both) if s is not None]
 
+    def floor(self, leats):
+        """The floor program, with the answer that they give."""
+        answer = leats[0].answer if leats else servers.DEFAULT_ANSWER
+        return self.start(servers.floor(self.folder, answer))
+
     def peers(self, *names):
         found = []
         for name in names:
@@ -127,8 +132,7 @@ def interleaved(run, measured, load, unit):
 def section_hello(run):
     """`--hello` beside everybody; the same servers then pipelined by 16."""
     leats = run.leats("--hello")
-    answer = leats[0].answer if leats else servers.DEFAULT_ANSWER
-    floor = run.start(servers.floor(run.folder, answer))
+    floor = run.floor(leats)
     names = ["nginx", "h2o", "lighttpd", "haproxy"] + (["node"] if run.options.node else [])
     measured = [floor, *leats, *run.peers(*names)]
     hello = interleaved(run, measured, lambda s: wrk(s.port, s.path, run.seconds), "requests")
@@ -178,8 +182,7 @@ def section_idle(run):
     results = {}
     seconds = 2 if run.options.quick else 8
     measured = run.leats("--hello")
-    answer = measured[0].answer if measured else servers.DEFAULT_ANSWER
-    measured.append(run.start(servers.floor(run.folder, answer)))
+    measured.append(run.floor(measured))
     disturbance = machine.Disturbance(run.server_cpu)
     for server in measured:
         os.sched_setaffinity(0, {1})
