@@ -1,12 +1,14 @@
 /* The floor under every HTTP server on epoll: accepts, reads, counts ends of request heads, and
  * writes one fixed answer for each, as one write per read. No parser, no timeouts, no limits, one
- * thread. What a server costs beyond this is what its HTTP costs.
+ * thread. What a server costs beyond this is what its HTTP costs. An answer that says "Connection:
+ * close" is a connection's last one.
  *
  *   floor [PORT [RESPONSE_FILE]]     prints where it listens; ends by a signal */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +36,7 @@ static const char answer_default[] = "HTTP/1.1 200 OK\r\n"
 struct floor {
     int epoll, listener;
     size_t answer_bytes;
+    bool is_closing;                /* after an answer */
     char *answers;                  /* ANSWERS_PER_WRITE_MAX times the same */
     char input[READ_BYTES];         /* of whichever connection is being read */
     uint8_t begun[DESCRIPTORS_MAX]; /* bytes of "\r\n\r\n" that ended a connection's last read */
@@ -74,6 +77,7 @@ static void answer(struct floor *floor, int fd)
     ssize_t length = recv(fd, floor->input, sizeof(floor->input), 0);
     if (length > 0) {
         unsigned count = count_heads(floor, fd, (size_t)length);
+        bool is_last = floor->is_closing && count > 0;
         while (count > 0) {
             unsigned now = count < ANSWERS_PER_WRITE_MAX ? count : ANSWERS_PER_WRITE_MAX;
             size_t bytes = now * floor->answer_bytes;
@@ -82,7 +86,7 @@ static void answer(struct floor *floor, int fd)
                 break;
             count -= now;
         }
-        if (count == 0)
+        if (count == 0 && !is_last)
             return;
     } else if (length < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
@@ -140,6 +144,7 @@ static int make_answers(struct floor *floor, const char *path)
         floor->answer_bytes = fread(text, 1, sizeof(text), file);
         fclose(file);
     }
+    floor->is_closing = memmem(text, floor->answer_bytes, "\nConnection: close\r", 19) != NULL;
     floor->answers = malloc(ANSWERS_PER_WRITE_MAX * floor->answer_bytes);
     if (floor->answers == NULL)
         return -1;

@@ -32,15 +32,24 @@ def descendants(root):
     return found
 
 
+def tasks_of(pid):
+    try:
+        return os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+
+
+def waited_seconds(pid):
+    """How long threads of pid could have run and did not, since others had their core."""
+    fields = [read(f"/proc/{pid}/task/{task}/schedstat").split() for task in tasks_of(pid)]
+    return sum(int(field[1]) * 1e-9 for field in fields if field)
+
+
 def cpu_seconds(pid):
     """User and system time of every thread of pid, by the scheduler's own count where it has one
     (the nanoseconds that utime + stime are scaled to), else in clock ticks."""
     total = 0.0
-    try:
-        tasks = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return 0.0
-    for task in tasks:
+    for task in tasks_of(pid):
         exact = read(f"/proc/{pid}/task/{task}/schedstat").split()
         if exact:
             total += int(exact[0]) * 1e-9
@@ -97,6 +106,7 @@ def describe():
         "memory_gib": round(int(memory[1]) / 2**20) if memory else 0,
         "virtual": virtual if virtual not in ("", "none") else "",
         "kernel": platform.release(),
+        "congestion": read("/proc/sys/net/ipv4/tcp_congestion_control").strip(),
         "system": system[1] if system else platform.system(),
         "compiler": first_line("gcc", "--version"),
         "commit": first_line("git", "describe", "--always", "--dirty"),

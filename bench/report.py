@@ -27,9 +27,10 @@ def table(head, rows):
 def about(result):
     m = result["machine"]
     virtual = f", a virtual machine ({m['virtual']})" if m["virtual"] else ""
+    congestion = f"; the kernel's TCP with {m['congestion']}" if m.get("congestion") else ""
     return (f"{m['date']}, commit {m['commit']}, {m['cpu']}, {m['cores']} cores, "
             f"{m['memory_gib']} GiB{virtual}; {m['system']}, Linux {m['kernel']}, "
-            f"{m['compiler']}.\n")
+            f"{m['compiler']}{congestion}.\n")
 
 
 class Verdicts:

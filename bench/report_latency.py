@@ -4,10 +4,16 @@ import plot
 import report
 
 PERCENTILES = ("p50", "p90", "p99", "p99.9", "p99.99")
+ALONE = "the machine alone"
 
 
 def of(runs, percentile):
     return machine.median([run["latency_us"][percentile] for run in runs])
+
+
+def alone(result, share):
+    """Percentile -> what a request would wait for the machine, in each round."""
+    return {p: [one[str(share)][p] for one in result["machine_alone"]] for p in PERCENTILES}
 
 
 def worst(result):
@@ -24,8 +30,9 @@ def plots(result):
     """File name -> SVG, one for each share of the highest rate."""
     return {name_of(share): plot.chart(
         f"Latency at {share:.0%} of each server's highest rate, open loop", PERCENTILES,
-        {name: [of(subject["at"][str(share)], p) for p in PERCENTILES]
-         for name, subject in result["subjects"].items()}, "µs")
+        {**{name: [of(subject["at"][str(share)], p) for p in PERCENTILES]
+            for name, subject in result["subjects"].items()},
+         ALONE: [machine.median(waits) for waits in alone(result, share).values()]}, "µs")
         for share in result["shares"]}
 
 
@@ -34,7 +41,9 @@ def section(result):
     why = report.Verdicts(result["limits"]).disturbed({"samples": {}, **shares})
     texts = []
     for share in result["shares"]:
-        rows = []
+        waits = alone(result, share)
+        rows = [(ALONE, "", "", *[f"{machine.median(waits[p]):.1f}" for p in PERCENTILES],
+                 f"{min(waits['p99']):.1f} .. {max(waits['p99']):.1f}", "", "")]
         for name, subject in result["subjects"].items():
             runs = subject["at"][str(share)]
             p99 = [run["latency_us"]["p99"] for run in runs]
@@ -52,6 +61,10 @@ def section(result):
         f"Open loop, counted from when each request was due, {result['connections']} connections, "
         f"{result['rounds']} rounds of {result['seconds']} s, medians; server on core 0, `leat "
         f"load --busy-poll` on core 1. The highest rate is each server's own: the columns do not "
-        f"compare equal rates. Disturbance, the worst round: stolen {shares['steal']:.1%}, foreign "
+        f"compare equal rates. {ALONE.capitalize()}: what evenly spaced requests would wait for a "
+        f"server that needs its core for them and nothing else, and loses it as often and as long "
+        f"as a program that only spun on that core did (bench/stalls.c; it lost "
+        f"{machine.median([one['lost'] for one in result['machine_alone']]):.1%} of its time): what "
+        f"a server adds is what lies above that line. Disturbance, the worst round: stolen {shares['steal']:.1%}, foreign "
         f"{shares['foreign']:.1%}" + (f": **{why}; these figures say little**" if why else "")
         + ".\n", *texts])

@@ -22,6 +22,7 @@ BUILD = pathlib.Path(os.environ.setdefault("LEAT_BUILD", str(ROOT / "build")))
 sys.path[1:1] = [str(ROOT / "test/cli"), str(ROOT / "test/interop")]
 
 import machine  # noqa: E402
+import network  # noqa: E402
 import process  # noqa: E402
 import report  # noqa: E402
 import report_compare  # noqa: E402
@@ -134,9 +135,13 @@ def can(run, section, server, measure_one):
 
 def hellos(run):
     leats = run.leats("--hello")
-    answer = leats[0].answer if leats else servers.DEFAULT_ANSWER
-    return [run.start(servers.floor(run.folder, answer)), *leats, *run.bypasses("--hello"),
-            *run.peers(*run.chosen(ALL_PEERS))]
+    return [run.floor(leats), *leats, *run.bypasses("--hello"), *run.peers(*run.chosen(ALL_PEERS))]
+
+
+def closers(run, measured):
+    """The same, but those that read no HTTP close by themselves."""
+    return [run.start(servers.closer(server.name, run.folder, server.answer))
+            if server.name in servers.CLOSERS else server for server in measured]
 
 
 def section_hello(run):
@@ -145,7 +150,8 @@ def section_hello(run):
     return taken(run, {
         "hello": (measured, lambda s: load(s, s.path, run.seconds)),
         "pipelined": (measured, lambda s: load(s, s.path, run.seconds, "--pipeline", "16")),
-        "connect": (measured, lambda s: load(s, s.path, run.seconds, "--connection-per-request")),
+        "connect": ([s for s in closers(run, measured) if s is not None],
+                    lambda s: load(s, s.path, run.seconds, "--connection-per-request")),
         "crowd": ([s for s in measured if s.connections_max > CROWD],
                   lambda s: crowd(s, run.seconds))})
 
@@ -164,8 +170,8 @@ SECTIONS = {"hello": section_hello, "files": section_files}
 def measure(options):
     with tempfile.TemporaryDirectory(prefix="leat-bench-") as folder:
         run = Run(options, folder)
+        network.enter()
         if os.geteuid() == 0:
-            world.enter("taskset", with_hugepages=True)
             world.ip("link", "add", VETH[0], "type", "veth", "peer", "name", VETH[1])
             world.ip("link", "set", VETH[1], "up")
             world.finish_checksums(VETH[0])

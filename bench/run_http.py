@@ -17,11 +17,14 @@ import sys
 import tempfile
 import time
 
-import machine
-import report
-import servers
-
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path[1:1] = [str(ROOT / "test/cli"), str(ROOT / "test/interop")]
+
+import machine  # noqa: E402
+import network  # noqa: E402
+import report  # noqa: E402
+import servers  # noqa: E402
+
 IDLE_CONNECTIONS = 10000
 FILE_BYTES = 1 << 20
 FLOOR_SPREAD_MAX = 0.05
@@ -240,6 +243,7 @@ def main():
     if os.cpu_count() < 2:
         print("bench: needs two cores, one for the server and one for the client")
         return 1
+    network.enter()
     result = measure(options)
     result["machine"] = machine.describe()
     result["limits"] = {"disturbed": machine.DISTURBED_SHARE_MAX, "floor_spread": FLOOR_SPREAD_MAX}

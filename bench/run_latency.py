@@ -4,7 +4,9 @@
 Open loop: requests are due on a schedule, and latency counts from when each was due. Leat over
 memif, adaptive (it sleeps when idle) and with --busy-poll; Leat over sockets (io_uring), adaptive
 and with --busy-poll; nginx over sockets. Servers on core 0, `leat load --busy-poll` on core 1. The
-highest rate of each is measured first, by a closed loop. Results go to docs/benchmarks.md, to
+highest rate of each is measured first, by a closed loop. Beside them what the machine alone does:
+how long a request waits for a server that needs no time but is kept from its core as often as a
+program that only spins (bench/stalls.c). Results go to docs/benchmarks.md, to
 docs/benchmarks/latency.json and docs/benchmarks/latency-*.svg, unless --quick is given.
 """
 import argparse
@@ -17,10 +19,11 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.setdefault("LEAT_BUILD", str(ROOT / "build")))
-sys.path[1:1] = [str(ROOT / "test/cli")]
+sys.path[1:1] = [str(ROOT / "test/cli"), str(ROOT / "test/interop")]
 
 import hugepages  # noqa: E402
 import machine  # noqa: E402
+import network  # noqa: E402
 import process  # noqa: E402
 import report  # noqa: E402
 import report_latency  # noqa: E402
@@ -100,10 +103,18 @@ def measure_one(subject, share, highest, seconds):
     return result
 
 
+def machine_alone(seconds):
+    """What bench/stalls.c says: the least that latency can be, at each share."""
+    code, out, err = process.finish(BUILD / "bench/stalls", 0, 1, seconds, *SHARES)
+    if code != 0:
+        raise RuntimeError(err.strip())
+    return json.loads(out)
+
+
 def measure(options):
     rounds, seconds = (1, 1) if options.quick else (ROUNDS, 5)
     result = {"shares": SHARES, "rounds": rounds, "seconds": seconds, "subjects": {},
-              "connections": CONNECTIONS_OPEN}
+              "connections": CONNECTIONS_OPEN, "machine_alone": []}
     with (tempfile.TemporaryDirectory(prefix="leat-bench-") as folder,
           contextlib.ExitStack() as held):
         if os.geteuid() == 0:
@@ -119,6 +130,7 @@ def measure(options):
         for number in range(rounds):
             print(f"measuring latency, round {number + 1} of {rounds} ...", file=sys.stderr,
                   flush=True)
+            result["machine_alone"].append(machine_alone(seconds))
             for share in SHARES:
                 for subject in found:
                     kept = result["subjects"][subject.name]
@@ -137,6 +149,7 @@ def main():
     if os.cpu_count() < 2:
         print("bench: needs two cores, one for the server and one for the client")
         return 1
+    network.enter()
     result = measure(options)
     result["machine"] = machine.describe()
     result["limits"] = {"disturbed": machine.DISTURBED_SHARE_MAX}

@@ -251,7 +251,21 @@ def leat(name, net, *arguments, path="/hello"):
 
 def floor(folder, answer):
     """The floor program, with the very answer that is given."""
-    path = os.path.join(folder, "answer")
+    return Server("floor", ["build/bench/floor", "{port}", kept(folder, "answer", answer)])
+
+
+CLOSERS = {"floor": "build/bench/floor", "uv": "build/bench/peer-uv"}
+
+
+def closer(name, folder, answer):
+    """One that reads no HTTP, and is told by its answer to close after it."""
+    path = kept(folder, "last-answer",
+                answer.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
+    return Server(name, [CLOSERS[name], "{port}", path])
+
+
+def kept(folder, name, data):
+    path = os.path.join(folder, name)
     with open(path, "wb") as file:
-        file.write(answer)
-    return Server("floor", ["build/bench/floor", "{port}", path])
+        file.write(data)
+    return path

@@ -61,6 +61,28 @@ class Tools(unittest.TestCase):
             self.assertEqual(counted["body_bytes"], counted["requests"] * len(servers.HELLO))
         self.assertGreater(self.server.cpu(), 0.0)
 
+    def test_a_floor_closes_behind_an_answer_that_says_so(self):
+        with tempfile.TemporaryDirectory() as folder:
+            closing = servers.closer("floor", folder, self.answer)
+            closing.command[0] = str(BUILD / "bench/floor")
+            self.addCleanup(closing.stop)
+            closing.start(pinned=False)
+            with socket.create_connection(("127.0.0.1", closing.port), 5) as client:
+                client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                self.assertIn(b"Connection: close", servers.receive_answer(client))
+                self.assertEqual(client.recv(1), b"")
+
+    def test_stalls_are_waited_for(self):
+        cores = sorted(os.sched_getaffinity(0))[:2]
+        if len(cores) < 2:
+            self.skipTest("needs two cores")
+        done = subprocess.run([BUILD / "bench/stalls", *map(str, cores), SECONDS, "0", "0.9"],
+                              capture_output=True, text=True, timeout=30)
+        said = json.loads(done.stdout)
+        self.assertTrue(0 <= said["lost"] < 1)
+        for percentile in report_latency.PERCENTILES:
+            self.assertLessEqual(said["0"][percentile], said["0.9"][percentile])
+
     def test_a_server_that_went_away_is_an_error(self):
         self.server.stop()
         self.assertNotEqual(self.load(1).returncode, 0)
@@ -143,9 +165,11 @@ class Sections(unittest.TestCase):
         self.assertEqual(self.compared(2.1e-6), ["MISSED"] * 2)
         self.assertEqual(self.compared(1.9e-6, foreign=0.03), ["no verdict"] * 2)
 
+    SEGMENT = {"rss_kib": 5000, "requests": 10, "p50_us": 100.0, "p99_us": 200.0, "late_us": 10.0,
+               "unfinished": 0, "waited": 0.001}
+
     def soaked(self, **changed):
-        segment = {"rss_kib": 5000, "requests": 10, "p50_us": 100.0, "p99_us": 200.0,
-                   "unfinished": 0}
+        segment = self.SEGMENT
         kept = {"segments": [segment] * 9, "bad": {}, "left_over": {}, "buffers_before": 1,
                 "buffers_after": 2, "answered": 90, "exit_code": 0, "said": "", **self.QUIET}
         kept.update(changed)
@@ -153,11 +177,13 @@ class Sections(unittest.TestCase):
                                  "rate": 1, "segment_seconds": 1})[1]
 
     def test_a_soak_fails_when_something_grows_or_is_left(self):
-        segment = {"rss_kib": 5000, "requests": 10, "p50_us": 100.0, "p99_us": 200.0,
-                   "unfinished": 0}
+        segment = self.SEGMENT
         self.assertTrue(self.soaked())
-        for last in ({"rss_kib": 6000}, {"p50_us": 130.0}, {"p99_us": 300.0}):
+        for last in ({"rss_kib": 6000}, {"p50_us": 130.0}, {"p99_us": 300.0},
+                     {"p50_us": 130.0, "waited": 0.02}, {"p99_us": 300.0, "waited": 0.004}):
             self.assertFalse(self.soaked(segments=[segment] * 6 + [{**segment, **last}] * 3))
+        self.assertTrue(self.soaked(
+            segments=[segment] * 6 + [{**segment, "p99_us": 300.0, "waited": 0.02}] * 3))
         for change in ({"left_over": {"http.connections": 1}}, {"buffers_after": 9},
                        {"exit_code": 1}, {"said": "2 buffers were never freed"}):
             self.assertFalse(self.soaked(**change))
@@ -165,7 +191,9 @@ class Sections(unittest.TestCase):
     def test_latency_is_shown_and_drawn(self):
         run = {"latency_us": {p: 10.0 for p in report_latency.PERCENTILES},
                "late_us": {"p99": 1.0}, "unfinished": 0, **self.QUIET}
+        waits = {p: 0.0 for p in report_latency.PERCENTILES}
         result = {**self.COMMON, "shares": [0.1, 0.8], "rounds": 1, "seconds": 1, "connections": 9,
+                  "machine_alone": [{"lost": 0.01, "0.1": waits, "0.8": waits}],
                   "subjects": {"a": {"highest": 1000.0, "highest_runs": [self.QUIET],
                                      "at": {"0.1": [run], "0.8": [run]}}}}
         self.assertIn("At 80% of the highest rate", report_latency.section(result))

@@ -367,6 +367,7 @@ int load_core_start(struct load *load, struct leat_loop *loop)
     list_init(&core->idle);
     list_init(&core->dead);
     http_reader_core_init(&core->reader);
+    core->reader.has_no_digest = load->is_any_body;
     share_out(core);
     leat_timer_init(&core->tick, loop, on_tick, core);
     leat_timer_init(&core->due, loop, on_due, core);

@@ -61,6 +61,16 @@ static void slot_end(struct load_slot *slot)
     list_unlink(&slot->link);
 }
 
+/* The last answer of this connection has come. A server that does not mean to close is not waited
+ * for. */
+static void slot_finish(struct load_slot *slot)
+{
+    slot_give_back(slot);
+    slot_end(slot);
+    if (slot->reader.is_keep_alive)
+        (void)leat_conn_close(slot->conn);
+}
+
 static void slot_break(struct load_slot *slot, enum load_error kind)
 {
     slot_lose(slot, kind);
@@ -293,8 +303,7 @@ static bool slot_read(struct load_slot *slot, struct leat_view input, uint64_t n
         }
         if (event == HTTP_READ_END) {
             if (!slot_answered(slot, now_ns)) {
-                slot_give_back(slot);
-                slot_end(slot);
+                slot_finish(slot);
                 return false;
             }
         } else if (event != HTTP_READ_MORE) {

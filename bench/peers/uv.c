@@ -1,5 +1,5 @@
 /* What bench/floor.c does, on libuv: reads, counts ends of request heads, writes one fixed answer
- * for each. No HTTP beyond that, because libuv has none.
+ * for each, and closes if the answer says so. No HTTP beyond that, because libuv has none.
  *
  *   uv PORT RESPONSE_FILE */
 #include <stdio.h>
@@ -18,6 +18,7 @@ struct client {
 
 static char input[READ_BYTES], *answers;
 static size_t answer_bytes;
+static int is_closing; /* after an answer */
 
 static void on_closed(uv_handle_t *handle)
 {
@@ -60,7 +61,7 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buf)
     unsigned count = length > 0 ? count_heads(client, (size_t)length) : 0;
     if (length > 0 && count <= ANSWERS_MAX) {
         uv_buf_t out = uv_buf_init(answers, (unsigned)(count * answer_bytes));
-        if (count == 0 || uv_try_write(stream, &out, 1) == (int)out.len)
+        if (count == 0 || (uv_try_write(stream, &out, 1) == (int)out.len && !is_closing))
             return;
     }
     uv_close((uv_handle_t *)stream, on_closed);
@@ -90,6 +91,7 @@ int main(int argc, char **argv)
         (answers = malloc(ANSWERS_MAX * answer_bytes)) == NULL)
         return 2;
     fclose(file);
+    is_closing = memmem(text, answer_bytes, "\nConnection: close\r", 19) != NULL;
     for (size_t i = 0; i < ANSWERS_MAX; i++)
         memcpy(answers + i * answer_bytes, text, answer_bytes);
     uv_ip4_addr("127.0.0.1", atoi(argv[1]), &addr);

@@ -231,6 +231,12 @@ class Requests(unittest.TestCase):
                 self.assertEqual((code, err, report["requests"]), (0, "", 12))
                 self.assertGreater(report["bytes"], 12 * 3_000_000)
 
+    def test_a_server_that_does_not_close_is_not_waited_for(self):
+        with Served(lambda connection, number: connection.sendall(OK)) as server:
+            code, report, err = load(server.url, "-n", "30", "-c", "3", "--connection-per-request",
+                                     "--timeout", "20s")
+        self.assertEqual((code, err, report["requests"], report["connects"]), (0, "", 30, 30))
+
     def test_over_a_unix_socket(self):
         with tempfile.TemporaryDirectory() as folder, Program(
                 LEAT, "serve", "--hello", "--cores", "1", f"--listen=unix:{folder}/s") as program:

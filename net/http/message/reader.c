@@ -21,6 +21,7 @@ void http_reader_core_init(struct http_reader_core *core)
 {
     http_limits_init(&core->limits);
     core->last_bytes = 0;
+    core->has_no_digest = false;
     core->limits.head_bytes_max = HTTP_READER_HEAD_BYTES_MAX;
 }
 
@@ -53,11 +54,14 @@ static uint64_t term(uint64_t word, uint64_t place)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-static void body_add(struct http_reader *reader, const uint8_t *bytes, size_t length)
+static void body_add(struct http_reader *reader, const struct http_reader_core *core,
+                     const uint8_t *bytes, size_t length)
 {
     uint64_t at = reader->body_bytes, sum = reader->sum;
     size_t i = 0;
     reader->body_bytes += length;
+    if (core->has_no_digest)
+        return;
     for (; i < length && (at & 7) != 0; i++, at++) {
         reader->word |= (uint64_t)bytes[i] << (8 * (at & 7));
         if ((at & 7) == 7) {
@@ -200,11 +204,12 @@ static enum http_read read_head(struct http_reader *reader, struct http_reader_c
     return head_done(reader, core, &core->last);
 }
 
-static enum http_read read_body(struct http_reader *reader, struct leat_view *input)
+static enum http_read read_body(struct http_reader *reader, const struct http_reader_core *core,
+                                struct leat_view *input)
 {
     size_t taken =
         input->length_bytes < reader->left_bytes ? input->length_bytes : (size_t)reader->left_bytes;
-    body_add(reader, (const uint8_t *)input->data, taken);
+    body_add(reader, core, (const uint8_t *)input->data, taken);
     input_skip(input, taken);
     if (reader->left_bytes == UINT64_MAX)
         return HTTP_READ_MORE;
@@ -212,13 +217,14 @@ static enum http_read read_body(struct http_reader *reader, struct leat_view *in
     return reader->left_bytes > 0 ? HTTP_READ_MORE : HTTP_READ_END;
 }
 
-static enum http_read read_chunks(struct http_reader *reader, struct leat_view *input)
+static enum http_read read_chunks(struct http_reader *reader, const struct http_reader_core *core,
+                                  struct leat_view *input)
 {
     struct http_chunked *chunked = &reader->chunks->chunked;
     struct leat_view payload;
     int outcome;
     while ((outcome = http_chunked_decode(chunked, input, &payload)) == HTTP_CHUNK_DATA)
-        body_add(reader, (const uint8_t *)payload.data, payload.length_bytes);
+        body_add(reader, core, (const uint8_t *)payload.data, payload.length_bytes);
     if (outcome < 0)
         return fail(reader, chunked->reason);
     return outcome == HTTP_CHUNK_END ? HTTP_READ_END : HTTP_READ_MORE;
@@ -234,10 +240,10 @@ enum http_read http_reader_next(struct http_reader *reader, struct http_reader_c
             outcome = read_head(reader, core, method, input);
             break;
         case HTTP_READER_BODY:
-            outcome = read_body(reader, input);
+            outcome = read_body(reader, core, input);
             break;
         case HTTP_READER_CHUNKS:
-            outcome = read_chunks(reader, input);
+            outcome = read_chunks(reader, core, input);
             break;
         default:
             return HTTP_READ_BAD;

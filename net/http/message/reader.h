@@ -61,6 +61,7 @@ struct http_reader_core {
     struct http_limits limits;
     struct http_reader_head last;
     uint32_t last_bytes; /* 0: there is none */
+    bool has_no_digest;  /* for who will not ask for one */
     enum leat_method last_method;
     uint8_t last_head[HTTP_READER_LAST_BYTES_MAX];
 };
@@ -90,7 +91,8 @@ static inline bool http_reader_is_within(const struct http_reader *reader)
     return reader->state != HTTP_READER_HEAD || reader->split != NULL;
 }
 
-/* 64 bits of what the body was, its length included. It finds faults, not forgeries. */
+/* 64 bits of what the body was, its length included. It finds faults, not forgeries. With
+ * has_no_digest only the length is in it. */
 uint64_t http_reader_digest(const struct http_reader *reader);
 
 #endif
