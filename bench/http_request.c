@@ -69,10 +69,15 @@ static int sink_ignore(struct leat_transport *transport, leat_conn conn)
     return 0;
 }
 
+static int sink_close(struct leat_transport *transport, leat_conn conn, bool soon)
+{
+    return 0;
+}
+
 static const struct leat_transport_ops sink_ops = {.name = "sink",
                                                    .send = sink_send,
                                                    .set = sink_set,
-                                                   .close = sink_ignore,
+                                                   .close = sink_close,
                                                    .abort = sink_ignore};
 
 static leat_conn sink_conn(const struct leat_core *core)

@@ -192,7 +192,12 @@ int leat_conn_end(leat_conn conn)
 
 int leat_conn_close(leat_conn conn)
 {
-    DISPATCH_PLAIN(conn, close);
+    DISPATCH(conn, close, false);
+}
+
+int leat_conn_close_soon(leat_conn conn)
+{
+    DISPATCH(conn, close, true);
 }
 
 int leat_conn_abort(leat_conn conn)

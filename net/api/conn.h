@@ -36,6 +36,12 @@
  *       linger_ns runs from the FIN; what comes before it is bounded by C21. A connection that is
  *       not established yet ends at once with LEAT_CLOSE_ABORTED.
  *
+ *  C28  leat_conn_close_soon is leat_conn_close for a peer that will send nothing more (a client
+ *       that asked for "Connection: close", RFC 9112 9.6; Node's destroySoon): it need not wait for
+ *       the peer's FIN. Over kernel sockets the connection is closed, and the rest left to the
+ *       kernel, as soon as that has taken everything; the stack does as with leat_conn_close. A
+ *       peer that sends on all the same may lose what it has not read.
+ *
  *  C9   leat_conn_abort resets: what is queued is dropped, the peer sees RST where the protocol has
  *       one.
  *
@@ -221,6 +227,7 @@ LEAT_API int leat_conn_send_file(leat_conn conn, struct leat_file *file, uint64_
 LEAT_API int leat_conn_want_writable(leat_conn conn);                    /* C16 */
 LEAT_API int leat_conn_end(leat_conn conn);                              /* C6 */
 LEAT_API int leat_conn_close(leat_conn conn);                            /* C8 */
+LEAT_API int leat_conn_close_soon(leat_conn conn);                       /* C28 */
 LEAT_API int leat_conn_abort(leat_conn conn);                            /* C9 */
 LEAT_API int leat_conn_pause(leat_conn conn);                            /* C13 */
 LEAT_API int leat_conn_resume(leat_conn conn);                           /* C13 */

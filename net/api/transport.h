@@ -35,7 +35,7 @@ struct leat_transport_ops {
                      uint64_t length_bytes);
     int (*want_writable)(struct leat_transport *, leat_conn);
     int (*end)(struct leat_transport *, leat_conn);
-    int (*close)(struct leat_transport *, leat_conn);
+    int (*close)(struct leat_transport *, leat_conn, bool soon);
     int (*abort)(struct leat_transport *, leat_conn);
     int (*pause)(struct leat_transport *, leat_conn, bool paused);
     struct leat_buf (*hold)(struct leat_transport *, leat_conn, struct leat_buf slice);

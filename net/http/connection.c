@@ -86,7 +86,7 @@ void http_conn_close(struct http_conn *conn)
         req->phase = HTTP_PHASE_CLOSED;
     }
     conn->flags |= HTTP_CONN_CLOSING;
-    (void)leat_conn_close(conn->conn);
+    (void)(conn->flags & HTTP_CONN_LAST ? leat_conn_close_soon : leat_conn_close)(conn->conn);
 }
 
 /* The application had the request, and will not be asked for an answer any more. */
@@ -435,12 +435,23 @@ static void truncated(struct leat_request *req)
     http_fail(req, 400, "the client ended the connection within the body (RFC 9112 8)");
 }
 
+/* RFC 9112 9.6: a client that asks for the close must not send another request. One of which bytes
+ * are there already does not hold to that. */
+static bool was_last(const struct leat_request *req)
+{
+    const struct http_exchange *x = &req->x;
+    return x->body_done && !x->is_broken && !req->head.keep_alive && req->input == req->input_end &&
+           req->more_count == 0 && req->backlog.buf.data == NULL;
+}
+
 /* Returns false when the request has to wait for input, or for the application. */
 static bool exchange_step(struct leat_request *req)
 {
     struct http_exchange *x = &req->x;
 
     if (x->ended && x->close) {
+        if (was_last(req))
+            req->conn->flags |= HTTP_CONN_LAST;
         exchange_finish(req);
         http_conn_close(req->conn);
         return false;

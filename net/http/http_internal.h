@@ -61,6 +61,7 @@ enum http_queue_number {
 #define HTTP_CONN_CLOSING 2 /* leat_conn_close or abort was called */
 #define HTTP_CONN_ENDED   4 /* the peer has half-closed */
 #define HTTP_CONN_ABORTED 8 /* leat_conn_abort was called: on_close comes in this turn */
+#define HTTP_CONN_LAST    16 /* the client has sent its last request, whole, and said so */
 
 struct http_conn {
     leat_conn conn;

@@ -246,7 +246,9 @@ enum sock_sent sock_send_now(struct sock_conn *c)
 /* Everything queued was handed on, and the user wants no more sent. */
 static void send_fin(struct sock_conn *c)
 {
-    if ((c->flags & SOCK_PEER_ENDED) != 0 && (c->flags & SOCK_END_DUE) == 0) {
+    bool has_ended = (c->flags & SOCK_PEER_ENDED) != 0 && (c->flags & SOCK_END_DUE) == 0;
+    /* Closing over bytes that nobody has read would be a reset. */
+    if (has_ended || (c->flags & (SOCK_SOON | SOCK_READABLE)) == SOCK_SOON) {
         sock_conn_finish(c, LEAT_CLOSE_DONE);
         return;
     }

@@ -83,7 +83,7 @@ static int sock_end(struct leat_transport *base, leat_conn conn)
     return 0;
 }
 
-static int sock_close(struct leat_transport *base, leat_conn conn)
+static int sock_close(struct leat_transport *base, leat_conn conn, bool soon)
 {
     struct sock_conn *c = conn_of(base, conn);
     if (c == NULL)
@@ -95,7 +95,7 @@ static int sock_close(struct leat_transport *base, leat_conn conn)
         return 0;
     }
     bool could_read = sock_may_read(c);
-    c->flags |= SOCK_CLOSING | SOCK_END_ASKED;
+    c->flags |= SOCK_CLOSING | SOCK_END_ASKED | (soon ? (uint32_t)SOCK_SOON : 0);
     c->flags &= ~(uint32_t)SOCK_END_DUE;
     if ((c->flags & SOCK_FIN_SENT) != 0 &&
         sock_deadline_set_hard(c, c->settings->options.linger_ns) < 0) {

@@ -1,4 +1,4 @@
-/* The transport contracts' tests (net/api/conn.h, clauses C1 to C27; net/api/udp.h, U1 to U18):
+/* The transport contracts' tests (net/api/conn.h, clauses C1 to C28; net/api/udp.h, U1 to U18):
  * what they stand on.
  *
  * A world is one loop with one transport, and peers: the other ends of its connections, which are
@@ -176,6 +176,8 @@ typedef void contract_test(struct world *w);
     X(c06_end_half_closes)                                                                         \
     X(c07_on_end_comes_after_all_bytes)                                                            \
     X(c08_close_lingers_and_saves_the_response)                                                    \
+    X(c28_close_soon_delivers_everything)                                                          \
+    X(c28_close_soon_waits_for_nobody)                                                             \
     X(c09_abort_resets)                                                                            \
     X(c10_two_half_closes_make_a_close)                                                            \
     X(c11_data_comes_in_order_and_once)                                                            \

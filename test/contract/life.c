@@ -327,6 +327,54 @@ void c08_close_lingers_and_saves_the_response(struct world *w)
     pair_free(&p);
 }
 
+void c28_close_soon_delivers_everything(struct world *w)
+{
+    enum { BYTES = 2000000 };
+    struct pair p = pair_open(w, NULL);
+    struct leat_buf sent = pattern(BYTES, 7);
+    peer_send_all(w, p.peer, "request", 7);
+    UNTIL(w, p.r->length == 7);
+    assert_int_equal(leat_conn_send(p.r->conn, &sent, 1), 0);
+    assert_int_equal(leat_conn_close_soon(p.r->conn), 0);
+    assert_int_equal(leat_conn_send_bytes(p.r->conn, "x", 1), -EPIPE);
+    uint8_t *received = malloc(BYTES + 1);
+    assert_int_equal(peer_receive_all(w, p.peer, received, BYTES + 1), BYTES);
+    for (size_t i = 0; i < BYTES; i++)
+        assert_int_equal(received[i], pattern_byte(i, 7));
+    free(received);
+    w->transport->peer_end(p.peer);
+    UNTIL(w, p.r->closes == 1);
+    assert_string_equal(p.r->order, "ODC");
+    assert_int_equal(p.r->reason, LEAT_CLOSE_DONE);
+    assert_int_equal(leat_conn_close_soon(p.r->conn), -ESTALE);
+    pair_free(&p);
+}
+
+/* Unless bytes lie there unread: to close over them would reset. */
+void c28_close_soon_waits_for_nobody(struct world *w)
+{
+    struct leat_conn_options options = {.linger_ns = 1000 * LEAT_NS_PER_S};
+    for (unsigned unread = 0; unread < 2; unread++) {
+        struct pair p = pair_open(w, &options);
+        if (unread > 0) {
+            assert_int_equal(leat_conn_pause(p.r->conn), 0);
+            peer_send_all(w, p.peer, "unread", 6);
+            settle(w);
+        }
+        assert_int_equal(leat_conn_send_bytes(p.r->conn, "response", 8), 0);
+        assert_int_equal(leat_conn_close_soon(p.r->conn), 0);
+        if (unread == 0)
+            UNTIL(w, p.r->closes == 1);
+        uint8_t received[9];
+        assert_int_equal(peer_receive_all(w, p.peer, received, sizeof(received)), 8);
+        assert_int_equal(peer_end_of(w, p.peer), 0);
+        w->transport->peer_end(p.peer);
+        UNTIL(w, p.r->closes == 1);
+        assert_int_equal(p.r->reason, LEAT_CLOSE_DONE);
+        pair_free(&p);
+    }
+}
+
 void c09_abort_resets(struct world *w)
 {
     struct pair p = pair_open(w, NULL);

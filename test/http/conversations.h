@@ -15,6 +15,9 @@ struct conversation {
     const char *lacks; /* not in the raw response */
     uint32_t heads;    /* bit n: the n-th final response answers HEAD */
     bool ends;         /* the client half-closes behind the request */
+    /* It sends on although it asked for the close, which RFC 9112 9.6 forbids: over TCP, piece by
+     * piece, a reset may overtake the answer. */
+    bool overruns;
 };
 
 extern const struct conversation conversations[];

@@ -425,6 +425,33 @@ static void a_connection_serves_so_many_requests(void **state)
     end();
 }
 
+/* Without waiting for the client's end: only where it has nothing more to say. */
+static void who_has_sent_all_is_not_waited_for(void **state)
+{
+    static const struct {
+        const char *sent, *outcome;
+        bool soon;
+    } rows[] = {
+        {"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "200 hello | close", true},
+        {"GET / HTTP/1.0\r\n\r\n", "200 hello | close", true},
+        {"POST /count HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nab",
+         "200 2 bytes | close", true},
+        {"POST /early HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 9\r\n\r\nab",
+         "200 early | close", false},
+        {"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" GET("/"),
+         "200 hello | close", false},
+        {"GET / HTTP/1.1\r\n\r\n", "400 Bad Request | close", false},
+    };
+    begin((struct leat_http_options){0});
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct wire_conn *conn = bench_connect(&bench);
+        bench_send(&bench, conn, rows[i].sent);
+        assert_outcome(conn, rows[i].outcome);
+        assert_int_equal(conn->soon, rows[i].soon);
+    }
+    end();
+}
+
 static void too_much_to_drain_closes(void **state)
 {
     begin(bench_options());
@@ -759,6 +786,7 @@ int main(void)
         cmocka_unit_test(one_request_too_many_gets_503),
         cmocka_unit_test(a_new_request_gets_503_before_buffers_are_out),
         cmocka_unit_test(a_connection_serves_so_many_requests),
+        cmocka_unit_test(who_has_sent_all_is_not_waited_for),
         cmocka_unit_test(too_much_to_drain_closes),
         cmocka_unit_test(a_body_that_is_streamed_has_a_limit),
         cmocka_unit_test(many_pipelined_ones_take_turns),

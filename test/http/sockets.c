@@ -193,8 +193,8 @@ static void client_check(struct client *client, const struct conversation *c, bo
                  c->has ? c->has : "", c->lacks ? c->lacks : "", client->bytes);
 }
 
-/* All conversations at once, each in pieces of piece_bytes (0: whole), one piece to each in turn.
- */
+/* All conversations at once, each in pieces of piece_bytes (0: whole), one piece to each in turn;
+ * those that overrun only whole. */
 static void play_all(size_t piece_bytes)
 {
     struct client *clients = calloc(conversation_count, sizeof(*clients));
@@ -209,7 +209,7 @@ static void play_all(size_t piece_bytes)
             const struct conversation *c = &conversations[i];
             size_t length = strlen(c->request);
             size_t piece = piece_bytes ? piece_bytes : length;
-            if (from >= length)
+            if (from >= length || (c->overruns && piece_bytes != 0))
                 continue;
             piece = length - from < piece ? length - from : piece;
             client_send(&clients[i], c->request + from, piece);
@@ -219,7 +219,8 @@ static void play_all(size_t piece_bytes)
         }
     }
     for (unsigned i = 0; i < conversation_count; i++) {
-        client_check(&clients[i], &conversations[i], piece_bytes == 0);
+        if (piece_bytes == 0 || !conversations[i].overruns)
+            client_check(&clients[i], &conversations[i], piece_bytes == 0);
         client_close(&clients[i]);
     }
     free(clients);

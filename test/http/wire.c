@@ -124,12 +124,14 @@ static int wire_half_close(struct leat_transport *transport, leat_conn handle)
     return conn ? 0 : -ESTALE;
 }
 
-static int wire_close(struct leat_transport *transport, leat_conn handle)
+static int wire_close(struct leat_transport *transport, leat_conn handle, bool soon)
 {
     struct wire_conn *conn = find(transport, handle);
 
-    if (conn)
+    if (conn) {
         conn->closed = true;
+        conn->soon = soon;
+    }
     return conn ? 0 : -ESTALE;
 }
 

@@ -26,6 +26,7 @@ struct wire_conn {
     bool paused, wants_writable, refused;
     bool peer_ended, end_delivered;
     bool ended, closed, aborted, gone; /* by the server; gone: on_close came */
+    bool soon;                         /* closed by leat_conn_close_soon */
     unsigned held_count;
 };
 

@@ -596,7 +596,8 @@ static int tcp_end(struct leat_transport *transport, leat_conn conn)
     return 0;
 }
 
-static int tcp_close(struct leat_transport *transport, leat_conn conn)
+/* Soon or not: it is we who see to it that the peer gets everything. */
+static int tcp_close(struct leat_transport *transport, leat_conn conn, bool soon)
 {
     struct stack_tcp *t = of(transport);
     struct tcp_conn *c = find(transport, conn);
