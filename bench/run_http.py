@@ -18,6 +18,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+os.environ.setdefault("LEAT_BUILD", str(ROOT / "build"))
 sys.path[1:1] = [str(ROOT / "test/cli"), str(ROOT / "test/interop")]
 
 import machine  # noqa: E402
