@@ -39,6 +39,7 @@ def plots(result):
 def section(result):
     shares = worst(result)
     why = report.Verdicts(result["limits"]).disturbed({"samples": {}, **shares})
+    lost = machine.median([one["lost"] for one in result["machine_alone"]])
     texts = []
     for share in result["shares"]:
         waits = alone(result, share)
@@ -63,8 +64,7 @@ def section(result):
         f"load --busy-poll` on core 1. The highest rate is each server's own: the columns do not "
         f"compare equal rates. {ALONE.capitalize()}: what evenly spaced requests would wait for a "
         f"server that needs its core for them and nothing else, and loses it as often and as long "
-        f"as a program that only spun on that core did (bench/stalls.c; it lost "
-        f"{machine.median([one['lost'] for one in result['machine_alone']]):.1%} of its time): what "
-        f"a server adds is what lies above that line. Disturbance, the worst round: stolen {shares['steal']:.1%}, foreign "
-        f"{shares['foreign']:.1%}" + (f": **{why}; these figures say little**" if why else "")
-        + ".\n", *texts])
+        f"as a program that only spun on that core did (bench/stalls.c; it lost {lost:.1%} of its "
+        f"time): what a server adds is what lies above that line. Disturbance, the worst round: "
+        f"stolen {shares['steal']:.1%}, foreign {shares['foreign']:.1%}"
+        + (f": **{why}; these figures say little**" if why else "") + ".\n", *texts])

@@ -65,9 +65,9 @@ def text(result):
         "## Steadiness: `./dev bench soak`\n", report.about(result),
         f"{result['minutes']:g} minutes in all; good clients ask for a file of 30,000 bytes "
         f"{result['rate']} times a second, in segments of {result['segment_seconds']} s; bad ones "
-        "come and go meanwhile, on the good client's core when that is idle. First and last third of "
-        "the segments, medians. Kept from its core: the share of the time in which the server could "
-        "have run and others did, as the scheduler counts it.\n", verdicts.text(),
+        "come and go meanwhile, on the good client's core when that is idle. First and last third "
+        "of the segments, medians. Kept from its core: the share of the time in which the server "
+        "could have run and others did, as the scheduler counts it.\n", verdicts.text(),
         report.table(["server over", "segments", "good requests", "answered in all", "bad visits",
                       "resident, KiB", "p50, µs", "p99, µs", "client late by, p99",
                       "server kept from its core", "unfinished", "stolen, foreign"],

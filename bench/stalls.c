@@ -17,11 +17,11 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/histogram.h"
 
-#define STALL_NS      UINT64_C(1000) /* less is not noted: looking at the clock takes its time */
-#define STALLS_MAX    (1 << 20)
-#define ARRIVAL_NS    UINT64_C(1000) /* between two requests */
-#define SECONDS_MAX   60
-#define SHARES_MAX    8
+#define STALL_NS    UINT64_C(1000) /* less is not noted: looking at the clock takes its time */
+#define STALLS_MAX  (1 << 20)
+#define ARRIVAL_NS  UINT64_C(1000) /* between two requests */
+#define SECONDS_MAX 60
+#define SHARES_MAX  8
 
 struct stall {
     uint64_t begin_ns, end_ns; /* since the start */
@@ -105,8 +105,10 @@ int main(int argc, char **argv)
     if (pthread_create(&other, NULL, spin, NULL) != 0 ||
         pin(other, (unsigned)strtoul(argv[2], NULL, 10)) != 0 ||
         pin(pthread_self(), (unsigned)strtoul(argv[1], NULL, 10)) != 0) {
-        fprintf(stderr, "stalls: cannot run on cores %s and %s; name two that this process may "
-                        "use (taskset -p $$)\n", argv[1], argv[2]);
+        fprintf(stderr,
+                "stalls: cannot run on cores %s and %s; name two that this process may "
+                "use (taskset -p $$)\n",
+                argv[1], argv[2]);
         return 1;
     }
     size_t count = watch(duration_ns);

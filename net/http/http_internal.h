@@ -57,10 +57,10 @@ enum http_queue_number {
     HTTP_QUEUE_COUNT
 };
 
-#define HTTP_CONN_BULK    1 /* sent a large response: may still have bytes queued */
-#define HTTP_CONN_CLOSING 2 /* leat_conn_close or abort was called */
-#define HTTP_CONN_ENDED   4 /* the peer has half-closed */
-#define HTTP_CONN_ABORTED 8 /* leat_conn_abort was called: on_close comes in this turn */
+#define HTTP_CONN_BULK    1  /* sent a large response: may still have bytes queued */
+#define HTTP_CONN_CLOSING 2  /* leat_conn_close or abort was called */
+#define HTTP_CONN_ENDED   4  /* the peer has half-closed */
+#define HTTP_CONN_ABORTED 8  /* leat_conn_abort was called: on_close comes in this turn */
 #define HTTP_CONN_LAST    16 /* the client has sent its last request, whole, and said so */
 
 struct http_conn {

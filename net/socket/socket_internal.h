@@ -90,12 +90,12 @@ enum sock_flags {
     SOCK_CLOSED = 1 << 16,      /* on_close was called, the handle is stale */
     SOCK_OPENED = 1 << 17,      /* on_open was called */
     SOCK_NO_SENDFILE = 1 << 18, /* a file of this connection refused sendfile(2) */
-    SOCK_SOON = 1 << 24,     /* leat_conn_close_soon: does not linger */
     SOCK_COPIES = 1 << 20,   /* io_uring: memory lent for sending is copied, as far as is known */
     SOCK_LENDS = 1 << 21,    /* io_uring: the kernel said that it did not copy */
     SOCK_OUTGOING = 1 << 19, /* by leat_connect: its user has the handle from the start */
     SOCK_READABLE = 1 << 22, /* epoll: the kernel may have more: bytes, their end, an error */
     SOCK_READ_ON = 1 << 23,  /* epoll: a short read says nothing: on until the kernel has no more */
+    SOCK_SOON = 1 << 24,     /* leat_conn_close_soon: does not linger */
 };
 
 struct sock_conn {

@@ -400,7 +400,8 @@ const struct contract_transport contract_stack = {
     .name = "stack",
     /* c22: a handshake that nobody accepted is no connection yet; c24, c25, u05: see stack-cores;
      * c26: its peers listen on another host's addresses */
-    .skips = "c28_close_soon_waits_for_nobody c22_a_closed_listener_leaves_its_connections c24_each_core_listens_once "
+    .skips = "c28_close_soon_waits_for_nobody c22_a_closed_listener_leaves_its_connections "
+             "c24_each_core_listens_once "
              "c25_a_free_port_is_the_same_for_all_cores c26_addresses_that_cannot_be "
              "u05_each_core_binds_once u05_a_free_port_is_the_same_for_all_cores",
     .open = stack_open,

@@ -438,8 +438,8 @@ static void who_has_sent_all_is_not_waited_for(void **state)
          "200 2 bytes | close", true},
         {"POST /early HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 9\r\n\r\nab",
          "200 early | close", false},
-        {"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" GET("/"),
-         "200 hello | close", false},
+        {"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" GET("/"), "200 hello | close",
+         false},
         {"GET / HTTP/1.1\r\n\r\n", "400 Bad Request | close", false},
     };
     begin((struct leat_http_options){0});
