@@ -25,8 +25,8 @@
 #define LOOP_TURN_NS_MAX          (100 * LEAT_NS_PER_MS) /* longer: a slow turn */
 #define LOOP_MICROTASKS_MAX       100000                 /* more in one drain: a storm */
 #define LOOP_WARN_NS              LEAT_NS_PER_S          /* between two warnings of starvation */
-#define LOOP_SPIN_NS              (20 * LEAT_NS_PER_US)  /* of polling after the last event */
 #define LOOP_NAP_NS_MIN           (50 * LEAT_NS_PER_US) /* the first nap; then each twice as long */
+#define LOOP_SPIN_NS              LOOP_NAP_NS_MIN       /* of polling after the last event */
 #define LOOP_TRIM_NS              LEAT_NS_PER_S         /* between trims of an idle core */
 #define LOOP_NAP_NS_MAX           LEAT_NS_PER_MS
 #define LOOP_KERNEL_NS            (50 * LEAT_NS_PER_US) /* between looks at the kernel, spinning */
