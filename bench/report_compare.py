@@ -40,6 +40,12 @@ def add_verdicts(result, verdicts):
                          report.ratio(section, leat, best), 1.0, why_not=why)
 
 
+def both_us(samples, more):
+    """CPU per request of the server, and of the client while it found work to do."""
+    client = [busy / rate for busy, rate in zip(more["client_busy"], more["per_second"])]
+    return (machine.median(samples) + machine.median(client)) * 1e6
+
+
 def table_of(section):
     rows = []
     reference = "nginx" if "nginx" in section["samples"] else next(iter(section["samples"]))
@@ -50,13 +56,13 @@ def table_of(section):
             return machine.median(more[key]) * scale
         rows.append((name, f"{machine.median(samples) * 1e6:.2f}",
                      f"{min(samples) * 1e6:.2f} .. {max(samples) * 1e6:.2f}",
-                     f"{machine.spread(samples):.1%}",
+                     f"{machine.spread(samples):.1%}", f"{both_us(samples, more):.2f}",
                      f"{report.ratio(section, name, reference):.2f}", f"{of('per_second'):,.0f}",
                      f"{of('p50_us'):.0f}", f"{of('p99_us'):.0f}", f"{of('p999_us'):.0f}",
                      f"{of('rss_kib', 1 / 1024):.1f}", f"{section['busy'][name]:.0%}",
                      f"{of('client_busy'):.0%}"))
     return report.table(["server", "CPU, µs per request", "lowest .. highest", "spread (IQR)",
-                         f"by {reference}", "requests per second", "p50, µs", "p99, µs",
+                         "with the client's", f"by {reference}", "requests per second", "p50, µs", "p99, µs",
                          "p99.9, µs", "MiB resident", "server's core busy", "client busy"], rows)
 
 
@@ -73,8 +79,10 @@ def section(result):
         "## Other servers: `./dev bench compare`\n", report.about(result),
         f"Server on core 0, `leat load --busy-poll` on core 1, closed loop, {result['rounds']} "
         f"interleaved rounds of {result['seconds']} s. {versions}.\n",
-        "CPU is user and system time of the server by the requests answered; on tap and veth the "
-        "kernel's side of the link runs on the client's core in part. floor and uv answer without "
+        "CPU is user and system time of the server by the requests answered. Part of what the "
+        "kernel does for a server it does on the client's core: of the link on tap and veth, and "
+        "of a large answer over loopback all that an ACK sets free. Who answers more slowly leaves "
+        "more to it, so the client's time is told as well. floor and uv answer without "
         "reading HTTP. Latency is that of a closed loop: it says how a full server queues, not "
         "what a user sees (`./dev bench latency`).\n",
         f"Not measured: {'; '.join(result['not_measured']) or 'nothing'}. Disturbance of the "

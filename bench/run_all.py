@@ -12,8 +12,8 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 # Name -> minutes that it takes, about, and its flags.
-ALL = {"count": (0.5, []), "micro": (4, []), "http": (9, []), "compare": (12, []),
-       "latency": (7, []), "connections": (3, []), "bypass": (9, []),
+ALL = {"count": (0.5, []), "micro": (4, []), "http": (6, []), "compare": (11, []),
+       "latency": (6, []), "scaling": (2, []), "connections": (3, []), "bypass": (9, []),
        "soak": (10, ["--minutes", "10"])}
 
 

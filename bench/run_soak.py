@@ -31,6 +31,7 @@ import network  # noqa: E402
 import process  # noqa: E402
 import report  # noqa: E402
 import report_soak  # noqa: E402
+import servers  # noqa: E402
 import world  # noqa: E402
 
 RATE = 500
@@ -102,19 +103,6 @@ def misbehave(address, seed, is_over, counts):
 
 # ---- the server ----
 
-def counters(pid):
-    """Sums over the server's cores of what it publishes."""
-    code, out, err = process.finish(BUILD / "leat", "top", pid, "--once", "--interval", "200ms",
-                                    "--json")
-    if code != 0:
-        raise RuntimeError(f"leat top: {err.strip()}")
-    total = {}
-    for core in json.loads(out)["cores"]:
-        for name, value in core["counters"].items():
-            total[name] = total.get(name, 0) + value
-    return total
-
-
 def left_over(now):
     """What must be none when nobody is there."""
     wanted = ("http.connections", "http.requests_now", "tcp.connections", "tcp.embryos")
@@ -125,7 +113,7 @@ def settled(pid):
     """Counters once nothing is left over, or the last of them."""
     end = time.monotonic() + SETTLE_SECONDS_MAX
     while True:
-        now = counters(pid)
+        now = servers.counters(pid)
         if not left_over(now) or time.monotonic() > end:
             return now
         time.sleep(1)
@@ -207,6 +195,7 @@ def main():
     parser = argparse.ArgumentParser(prog="./dev bench soak")
     parser.add_argument("--minutes", type=float, default=30.0)
     options = parser.parse_args()
+    os.chdir(ROOT)
     with tempfile.TemporaryDirectory(prefix="leat-bench-") as folder:
         try:
             soaked = run(options.minutes, folder)

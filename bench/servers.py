@@ -1,5 +1,6 @@
 """The servers of the HTTP benchmark, each tuned as its documentation says: one worker, keep-alive
 without limit, no access log. All configuration is generated into a temporary folder."""
+import json
 import os
 import re
 import resource
@@ -242,6 +243,19 @@ def version(name):
         return machine.first_line("pkg-config", "--modversion", LIBRARIES[name][1])
     found = re.search(r"\d+\.\d[\w.+-]*", machine.first_line(*PEERS[name][2]))
     return found[0] if found else ""
+
+
+def counters(pid):
+    """Sums over the cores of a running Leat of what it publishes."""
+    done = subprocess.run(["build/leat", "top", str(pid), "--once", "--interval", "200ms",
+                           "--json"], capture_output=True, text=True, timeout=30)
+    if done.returncode != 0:
+        raise RuntimeError(f"leat top: {done.stderr.strip()}")
+    total = {}
+    for core in json.loads(done.stdout)["cores"]:
+        for name, value in core["counters"].items():
+            total[name] = total.get(name, 0) + value
+    return total
 
 
 def leat(name, net, *arguments, path="/hello"):

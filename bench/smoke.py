@@ -14,6 +14,7 @@ import machine
 import report
 import report_compare
 import report_latency
+import report_scaling
 import report_soak
 import servers
 
@@ -187,6 +188,16 @@ class Sections(unittest.TestCase):
         for change in ({"left_over": {"http.connections": 1}}, {"buffers_after": 9},
                        {"exit_code": 1}, {"said": "2 buffers were never freed"}):
             self.assertFalse(self.soaked(**change))
+
+    def test_two_cores_are_laid_beside_twice_one(self):
+        def core(per_second, cpu_us):
+            return {"per_second": per_second, "cpu_us": cpu_us, "p50_us": 1.0, "p99_us": 2.0,
+                    "passed_on": 0.5, **self.QUIET}
+        net = {"1": [core(1000.0, 4.0)] * 3, "2": [core(1800.0, 5.0)] * 3}
+        text = report_scaling.section({**self.COMMON, "nets": {"tun": net}, "rounds": 3,
+                                       "seconds": 1, "connections_each": 9})
+        self.assertIn("| rate of two cores by twice that of one | 0.900 |", text)
+        self.assertIn("| CPU per request, two cores by one | 1.250 |", text)
 
     def test_latency_is_shown_and_drawn(self):
         run = {"latency_us": {p: 10.0 for p in report_latency.PERCENTILES},
