@@ -5,7 +5,7 @@ import report
 RSS_GROWTH_MAX = 0.02
 RSS_SLACK_KIB = 512  # a page table or a pool more is no leak
 LATENCY_GROWTH_MAX = 1.25
-WAITED_MIN = 0.005  # of the time: less than that does not move a 99th percentile
+WAITED_MAX = 0.01  # of the time: from then on the 99th percentile is how long others kept the core
 
 
 def thirds(segments, key):
@@ -18,10 +18,10 @@ def thirds(segments, key):
 def kept_from_running(segments):
     """Why a growing p99 says nothing of the server; or None."""
     first, last = thirds(segments, "waited")
-    if last < WAITED_MIN or last <= first * LATENCY_GROWTH_MAX:
+    if last < WAITED_MAX:
         return None
-    return (f"others had the server's core for {last:.2%} of the time while it could have run, "
-            f"{first:.2%} at the start")
+    return (f"others had the server's core for {last:.2%} of the time while it could have run "
+            f"({first:.2%} at the start)")
 
 
 def add_verdicts(name, soaked, verdicts):
