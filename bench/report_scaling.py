@@ -7,23 +7,24 @@ def of(rounds, key):
     return machine.median([one[key] for one in rounds])
 
 
-def ratios(net, key, scale):
-    """Two cores by one, round by round: what disturbs a round disturbs both."""
-    return [two[key] / (one[key] * scale) for one, two in zip(net["1"], net["2"])]
+def ratios(net, way, key):
+    """By apart, round by round: what disturbs a round disturbs both."""
+    return [one[key] / apart[key] for one, apart in zip(net[way], net["apart"])]
 
 
 def section(result):
     rows, gains = [], []
     for name, net in result["nets"].items():
-        for cores, rounds in net.items():
+        for way, rounds in net.items():
             cpu = [one["cpu_us"] for one in rounds]
-            rows.append((name, cores, f"{of(rounds, 'per_second'):,.0f}",
+            rows.append((name, way, f"{of(rounds, 'per_second'):,.0f}",
                          f"{machine.median(cpu):.2f}", f"{min(cpu):.2f} .. {max(cpu):.2f}",
                          f"{of(rounds, 'p50_us'):.0f}", f"{of(rounds, 'p99_us'):.0f}",
-                         f"{of(rounds, 'passed_on'):.0%}"))
-        for what, key, scale in (("rate of two cores by twice that of one", "per_second", 2),
-                                 ("CPU per request, two cores by one", "cpu_us", 1)):
-            values = ratios(net, key, scale)
+                         f"{of(rounds, 'passed_on'):.1%}"))
+        for way, key, what in (("both", "cpu_us", "CPU per request, both by apart"),
+                               ("both", "per_second", "rate, both by apart"),
+                               ("together", "cpu_us", "CPU per request, together by apart")):
+            values = ratios(net, way, key)
             low, high = machine.median_interval(values)
             gains.append((name, what, f"{machine.median(values):.3f}", f"{low:.3f} .. {high:.3f}"))
     rounds = [one for net in result["nets"].values() for some in net.values() for one in some]
@@ -31,12 +32,12 @@ def section(result):
     why = report.Verdicts(result["limits"]).disturbed({"samples": {}, **shares})
     return "\n".join([
         "## One loop and two: `./dev bench scaling`\n", report.about(result),
-        f"A loop of the server and one of `leat load` on each core that is used, "
-        f"{result['connections_each']} connections for each; {result['rounds']} interleaved rounds "
-        f"of {result['seconds']:g} s, medians. Passed on: packets that came to a core which does "
-        f"not own them. Disturbance, the worst round: stolen {shares['steal']:.1%}, foreign "
-        f"{shares['foreign']:.1%}" + (f": **{why}; these figures say little**" if why else "")
-        + ".\n",
-        report.table(["server over", "cores", "requests per second", "CPU, µs per request",
+        f"Apart: a loop of the server on core 0 and one of `leat load` on core 1. Both: two of "
+        f"each, on both cores. Together: one of each, on one core. {result['connections']} "
+        f"connections; {result['rounds']} interleaved rounds of {result['seconds']:g} s, medians. "
+        f"Passed on: packets that came to a core which does not own them. Disturbance, the worst "
+        f"round: stolen {shares['steal']:.1%}, foreign {shares['foreign']:.1%}"
+        + (f": **{why}; these figures say little**" if why else "") + ".\n",
+        report.table(["server over", "loops", "requests per second", "CPU, µs per request",
                       "lowest .. highest", "p50, µs", "p99, µs", "passed on"], rows),
         report.table(["server over", "ratio", "median", "95%"], gains)])

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """`./dev bench scaling [--quick]`: one loop and two, on a machine of two cores.
 
-A server loop and a client loop on each core that is used: one core does both, or two do. So two
-cores have twice the work and twice the means, and a server that shares nothing has twice the rate
-at the same CPU time per request. `leat serve --hello` over the kernel's sockets (epoll), and with
-root on its own stack over tun, where no card steers: half of the packets come to the core that does
-not own them, and are passed on. Interleaved rounds. Results go to docs/benchmarks/scaling.json and
-docs/benchmarks.md, unless --quick is given. What they stand for is docs/scaling.md.
+`leat serve --hello` and `leat load`, three ways: a loop of each on a core of its own (apart), two
+loops of each that share both cores (both), a loop of each on one core (together). Apart and both
+have the same two cores and the same work, so what a second loop costs is the CPU time per request
+of both by that of apart. Together has one core, and nothing passes between two: what it saves is
+what that costs. Over the kernel's sockets (epoll), and with root on Leat's own stack over tun.
+Interleaved rounds. Results go to docs/benchmarks/scaling.json and docs/benchmarks.md, unless
+--quick is given. What they stand for is docs/scaling.md.
 """
 import argparse
 import json
@@ -26,15 +27,15 @@ import report_scaling  # noqa: E402
 import servers  # noqa: E402
 import world  # noqa: E402
 
-CONNECTIONS_EACH = 64  # for a core
+CONNECTIONS = 128
 ROUNDS = 9
-CORES = {1: "0,", 2: "0,1"}
+WAYS = {"apart": ("0,", "1,"), "both": ("0,1", "0,1"), "together": ("0,", "0,")}
 TUN, OWN, PEER = "leatg0", "10.9.4.2", "10.9.4.1"
 
 
 def served(net, cores):
     """(the server's words, where it listens, what is to be done once it does)"""
-    words = [BUILD / "leat", "serve", "--hello", "--log-level", "error", "--cores", CORES[cores],
+    words = [BUILD / "leat", "serve", "--hello", "--log-level", "error", "--cores", cores,
              "--net", net]
     if net == "epoll":
         address = f"127.0.0.1:{process.free_port()}"
@@ -46,8 +47,9 @@ def served(net, cores):
     return [*words, "--ip", f"{OWN}/24", "--listen", f"{OWN}:80"], f"{OWN}:80", prepare
 
 
-def measure(net, cores, seconds):
-    words, address, prepare = served(net, cores)
+def measure(net, way, seconds):
+    server_cores, client_cores = WAYS[way]
+    words, address, prepare = served(net, server_cores)
     disturbance = machine.Disturbance(lambda: 0.0)  # all that was started has ended then
     with process.Program(*words, env=dict(os.environ, LEAT_MODULES=str(BUILD))) as server:
         server.until(r"^listening")
@@ -55,8 +57,8 @@ def measure(net, cores, seconds):
         pid = server.process.pid
         before, cpu = servers.counters(pid), machine.cpu_seconds(pid)
         code, out, err = process.finish(
-            BUILD / "leat", "load", f"http://{address}/", "-c", CONNECTIONS_EACH * cores, "-d",
-            f"{round(seconds * 1000)}ms", "--cores", CORES[cores], "--net", "epoll", "--log-level",
+            BUILD / "leat", "load", f"http://{address}/", "-c", CONNECTIONS, "-d",
+            f"{round(seconds * 1000)}ms", "--cores", client_cores, "--net", "epoll", "--log-level",
             "error", "--json")
         cpu, after = machine.cpu_seconds(pid) - cpu, servers.counters(pid)
         if code != 0:
@@ -75,13 +77,13 @@ def measure(net, cores, seconds):
 def run(options):
     rounds, seconds = (2, 0.5) if options.quick else (ROUNDS, 2.0)
     nets = ["epoll"] + ([f"tun:{TUN}"] if os.geteuid() == 0 else [])
-    result = {"rounds": rounds, "seconds": seconds, "connections_each": CONNECTIONS_EACH,
-              "nets": {net: {str(cores): [] for cores in CORES} for net in nets}}
+    result = {"rounds": rounds, "seconds": seconds, "connections": CONNECTIONS,
+              "nets": {net: {way: [] for way in WAYS} for net in nets}}
     for number in range(rounds):
         print(f"measuring, round {number + 1} of {rounds} ...", file=sys.stderr, flush=True)
         for net in nets:
-            for cores in CORES:
-                result["nets"][net][str(cores)].append(measure(net, cores, seconds))
+            for way in WAYS:
+                result["nets"][net][way].append(measure(net, way, seconds))
     return result
 
 

@@ -189,15 +189,16 @@ class Sections(unittest.TestCase):
                        {"exit_code": 1}, {"said": "2 buffers were never freed"}):
             self.assertFalse(self.soaked(**change))
 
-    def test_two_cores_are_laid_beside_twice_one(self):
-        def core(per_second, cpu_us):
-            return {"per_second": per_second, "cpu_us": cpu_us, "p50_us": 1.0, "p99_us": 2.0,
-                    "passed_on": 0.5, **self.QUIET}
-        net = {"1": [core(1000.0, 4.0)] * 3, "2": [core(1800.0, 5.0)] * 3}
+    def test_two_loops_are_laid_beside_one(self):
+        def way(per_second, cpu_us):
+            return [{"per_second": per_second, "cpu_us": cpu_us, "p50_us": 1.0, "p99_us": 2.0,
+                     "passed_on": 0.5, **self.QUIET}] * 3
+        net = {"apart": way(1000.0, 4.0), "both": way(900.0, 5.0), "together": way(1000.0, 2.0)}
         text = report_scaling.section({**self.COMMON, "nets": {"tun": net}, "rounds": 3,
-                                       "seconds": 1, "connections_each": 9})
-        self.assertIn("| rate of two cores by twice that of one | 0.900 |", text)
-        self.assertIn("| CPU per request, two cores by one | 1.250 |", text)
+                                       "seconds": 1, "connections": 9})
+        self.assertIn("| CPU per request, both by apart | 1.250 |", text)
+        self.assertIn("| rate, both by apart | 0.900 |", text)
+        self.assertIn("| CPU per request, together by apart | 0.500 |", text)
 
     def test_latency_is_shown_and_drawn(self):
         run = {"latency_us": {p: 10.0 for p in report_latency.PERCENTILES},
