@@ -62,8 +62,8 @@ def table_of(section):
                      f"{of('rss_kib', 1 / 1024):.1f}", f"{section['busy'][name]:.0%}",
                      f"{of('client_busy'):.0%}"))
     return report.table(["server", "CPU, µs per request", "lowest .. highest", "spread (IQR)",
-                         "with the client's", f"by {reference}", "requests per second", "p50, µs", "p99, µs",
-                         "p99.9, µs", "MiB resident", "server's core busy", "client busy"], rows)
+                         "with the client's", f"by {reference}", "requests per second",
+                         "p50, µs", "p99, µs", "p99.9, µs", "MiB resident", "server's core busy", "client busy"], rows)
 
 
 def section(result):
