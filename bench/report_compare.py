@@ -63,7 +63,8 @@ def table_of(section):
                      f"{of('client_busy'):.0%}"))
     return report.table(["server", "CPU, µs per request", "lowest .. highest", "spread (IQR)",
                          "with the client's", f"by {reference}", "requests per second",
-                         "p50, µs", "p99, µs", "p99.9, µs", "MiB resident", "server's core busy", "client busy"], rows)
+                         "p50, µs", "p99, µs", "p99.9, µs", "MiB resident",
+                         "server's core busy", "client busy"], rows)
 
 
 def section(result):
