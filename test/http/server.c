@@ -24,6 +24,8 @@ static void deliver(struct wire_conn *conn, const struct conversation *c, enum w
     case WAY_DELIVERIES:
         wire_feed(bench.wire, conn, c->request, cut);
         wire_settle(bench.wire);
+        if (conn->soon && !c->overruns)
+            fail_msg("%s: sends on behind its close: .overruns", c->name);
         wire_feed(bench.wire, conn, c->request + cut, length - cut);
         break;
     case WAY_SLICES:
