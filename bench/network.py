@@ -17,4 +17,3 @@ def enter():
     world.enter(with_hugepages=True)
     with open(CONGESTION, "w", encoding="ascii") as file:
         file.write(UNPACED)
-

@@ -6,9 +6,9 @@ each other, half of the time each. Good clients ask at a fixed rate, in segments
 kept; bad ones meanwhile send what is no HTTP, heads that do not end, half of a request, pipelines
 whose answers they do not read, reset in the middle of a file, or only connect. At the end: resident
 set flat, latency as at the start (no verdict on its p99 where others kept the server from its core
-for 1% of the time), no request of a good client failed, no connection, request or
-buffer left over, the server's exit clean. The exit code is 1 otherwise. Results go to
-docs/benchmarks/soak.json and docs/benchmarks.md when --minutes is 10 or more.
+for 1% of the time), no request of a good client failed, no connection, request or buffer left over,
+the server's exit clean. The exit code is 1 otherwise. Results go to docs/benchmarks/soak.json and
+docs/benchmarks.md when --minutes is 10 or more.
 """
 import argparse
 import json

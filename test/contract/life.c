@@ -241,6 +241,17 @@ void c05_close_comes_once_and_last(struct world *w)
     records_free(s);
 }
 
+/* The whole of pattern(count, seed), and then the end. */
+static void peer_receives_pattern(struct world *w, struct peer *peer, size_t count, unsigned seed)
+{
+    uint8_t *received = malloc(count + 1);
+    assert_int_equal(peer_receive_all(w, peer, received, count + 1), count);
+    assert_int_equal(fnv(FNV_START, received, 1000) != 0, 1);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(received[i], pattern_byte(i, seed));
+    free(received);
+}
+
 void c06_end_half_closes(struct world *w)
 {
     enum { BYTES = 3000000 };
@@ -250,11 +261,7 @@ void c06_end_half_closes(struct world *w)
     assert_int_equal(leat_conn_end(p.r->conn), 0);
     assert_int_equal(leat_conn_end(p.r->conn), 0);
     assert_int_equal(leat_conn_send_bytes(p.r->conn, "x", 1), -EPIPE);
-    uint8_t *received = malloc(BYTES + 1);
-    assert_int_equal(peer_receive_all(w, p.peer, received, BYTES + 1), BYTES);
-    for (size_t i = 0; i < BYTES; i++)
-        assert_int_equal(received[i], pattern_byte(i, 5));
-    free(received);
+    peer_receives_pattern(w, p.peer, BYTES, 5);
     peer_send_all(w, p.peer, "still here", 10);
     UNTIL(w, p.r->length == 10);
     settle(w);
@@ -301,12 +308,7 @@ void c08_close_lingers_and_saves_the_response(struct world *w)
     struct leat_buf body = pattern(200000, 8);
     peer_send_all(w, p.peer, body.data, body.length_bytes);
     leat_buf_unref(body);
-    uint8_t *received = malloc(BYTES + 1);
-    assert_int_equal(peer_receive_all(w, p.peer, received, BYTES + 1), BYTES);
-    assert_int_equal(fnv(FNV_START, received, 1000) != 0, 1);
-    for (size_t i = 0; i < BYTES; i++)
-        assert_int_equal(received[i], pattern_byte(i, 7));
-    free(received);
+    peer_receives_pattern(w, p.peer, BYTES, 7);
     assert_int_equal(p.r->closes, 0);
     w->transport->peer_end(p.peer);
     UNTIL(w, p.r->closes == 1);
@@ -337,11 +339,7 @@ void c28_close_soon_delivers_everything(struct world *w)
     assert_int_equal(leat_conn_send(p.r->conn, &sent, 1), 0);
     assert_int_equal(leat_conn_close_soon(p.r->conn), 0);
     assert_int_equal(leat_conn_send_bytes(p.r->conn, "x", 1), -EPIPE);
-    uint8_t *received = malloc(BYTES + 1);
-    assert_int_equal(peer_receive_all(w, p.peer, received, BYTES + 1), BYTES);
-    for (size_t i = 0; i < BYTES; i++)
-        assert_int_equal(received[i], pattern_byte(i, 7));
-    free(received);
+    peer_receives_pattern(w, p.peer, BYTES, 7);
     w->transport->peer_end(p.peer);
     UNTIL(w, p.r->closes == 1);
     assert_string_equal(p.r->order, "ODC");
