@@ -90,7 +90,7 @@ static uint64_t host_next(const struct sim_host *host)
     if (host->is_kicked)
         return 0;
     const struct stack *s = host->stack;
-    if (s->looped_count > 0 || (s->steer != NULL && steer_has_work(s)))
+    if (stack_has_work(s))
         return 0;
     uint64_t next = sim_port_next(host), nap = leat_loop_nap_ns(host->loop);
     uint64_t loop = nap == UINT64_MAX ? nap : host->sim->now_ns + nap;

@@ -70,8 +70,7 @@ static void source_arm(struct leat_source *source, struct leat_nap *nap)
     struct stack *s = &ss->stack;
     struct leat_port_nap port = {.has_work = false, .fd = -1, .nap_ns_max = UINT64_MAX};
     s->port->ops->arm(s->port, s->queue, &port);
-    bool has_work = port.has_work || s->looped_count > 0 || (s->steer != NULL && steer_has_work(s));
-    *nap = (struct leat_nap){has_work, port.fd, port.nap_ns_max};
+    *nap = (struct leat_nap){port.has_work || stack_has_work(s), port.fd, port.nap_ns_max};
     if (ss->remains && nap->nap_ns_max > RETRY_NS)
         nap->nap_ns_max = RETRY_NS;
 }

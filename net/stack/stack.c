@@ -282,6 +282,12 @@ bool stack_flush(struct stack *s, uint64_t now_ns)
     return remains || s->looped_count > 0 || (s->tcp != NULL && s->tcp->dirty_first != NULL);
 }
 
+bool stack_has_work(const struct stack *s)
+{
+    return s->looped_count > 0 || (s->tcp != NULL && s->tcp->has_more) ||
+           (s->steer != NULL && steer_has_work(s));
+}
+
 uint64_t stack_next_ns(const struct stack *s)
 {
     return s->slow_next_ns;

@@ -337,6 +337,8 @@ unsigned stack_poll(struct stack *s, uint64_t now_ns);
 void stack_timers(struct stack *s, uint64_t now_ns);
 /* Sends. Returns whether something that could not be sent remains. */
 bool stack_flush(struct stack *s, uint64_t now_ns);
+/* Whether there is work now that no frame and no timer announces. */
+bool stack_has_work(const struct stack *s);
 /* When stack_timers has work next; STACK_NEVER: not without a frame. */
 uint64_t stack_next_ns(const struct stack *s);
 

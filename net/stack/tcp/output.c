@@ -386,20 +386,24 @@ static void pace(const struct stack_tcp *t, struct tcp_work *w, uint32_t sent_by
     tcp_rare(w)->pace_next_ns = from_ns + ((uint64_t)sent_bytes * w->pace_ns_per_kib >> 10);
 }
 
-static bool send_new(struct stack_tcp *t, struct tcp_conn *c)
+static enum tcp_stop send_new(struct stack_tcp *t, struct tcp_conn *c)
 {
     struct tcp_work *w = c->work;
+    uint32_t share_bytes = 0;
     while (tcp_has_unsent(c)) {
         uint32_t length = next_length(t, c);
         if (length == 0 || (unlikely(w->pace_ns_per_kib != 0) && must_wait(t, w)))
-            return false;
+            return TCP_STOP_NONE;
+        if (share_bytes >= TCP_SHARE_BYTES)
+            return TCP_STOP_SHARE;
         if (!can_push(t, w))
-            return true;
+            return TCP_STOP_PORT;
         bool fin = is_last(c) && length == seq_span(c->snd_nxt, w->send_end);
         seq32 from = c->snd_nxt;
         int64_t sent = emit(t, c, from, length, fin ? TCP_ACK | TCP_FIN : TCP_ACK);
         if (sent < 0)
-            return true;
+            return TCP_STOP_PORT;
+        share_bytes += (uint32_t)sent;
         if (unlikely(w->in_recovery))
             tcp_rare(w)->prr_out += (uint32_t)sent;
         fin = fin && sent == length;
@@ -414,7 +418,7 @@ static bool send_new(struct stack_tcp *t, struct tcp_conn *c)
     uint32_t pipe = tcp_pipe(c);
     if (pipe + c->mss <= c->cwnd && w->later_first == NULL && w->lost_bytes <= w->resent_bytes)
         tcp_rate_limited(w, pipe);
-    return false;
+    return TCP_STOP_NONE;
 }
 
 /* RFC 9293 3.10.4: FIN follows the last byte. */
@@ -451,10 +455,11 @@ static void enter_fin_states(struct stack_tcp *t, struct tcp_conn *c)
         tcp_start_linger(t, c);
 }
 
-bool tcp_output(struct stack_tcp *t, struct tcp_conn *c)
+enum tcp_stop tcp_output(struct stack_tcp *t, struct tcp_conn *c)
 {
     struct tcp_work *w = c->work;
     bool is_blocked = false;
+    enum tcp_stop stop = TCP_STOP_PORT;
     if (unlikely(c->flags & TCP_SYN_NOW))
         is_blocked = send_syn(t, c);
     if (seq_eq(c->snd_una, c->snd_nxt) && tcp_has_unsent(c))
@@ -462,18 +467,19 @@ bool tcp_output(struct stack_tcp *t, struct tcp_conn *c)
     if (unlikely(w->lost_bytes > w->resent_bytes))
         is_blocked |= resend_lost(t, c);
     if (!is_blocked)
-        is_blocked = send_new(t, c);
-    if (!is_blocked)
-        is_blocked = send_fin(t, c);
+        stop = send_new(t, c);
+    if (stop == TCP_STOP_NONE && send_fin(t, c))
+        stop = TCP_STOP_PORT;
     enter_fin_states(t, c);
     if (c->state >= TCP_ESTABLISHED && !(c->flags & TCP_ACK_NOW) && tcp_window_update_due(c))
         c->flags |= TCP_ACK_NOW; /* bug 7: the reader made room */
     if ((c->flags & TCP_ACK_NOW) && c->state >= TCP_SYN_RCVD) {
         tcp_send_ack(t, c);
-        is_blocked |= (c->flags & TCP_ACK_NOW) != 0;
+        if (c->flags & TCP_ACK_NOW)
+            stop = TCP_STOP_PORT;
     }
     tcp_arm_xmit(t, c);
-    return is_blocked;
+    return stop;
 }
 
 /* ---- segments without a connection ---- */

@@ -133,25 +133,24 @@ void tcp_want_deliver(struct stack_tcp *t, struct tcp_conn *c)
         t->pended = true;
 }
 
-/* True: the port takes no more. */
-static bool flush_one(struct stack_tcp *t, struct tcp_conn *c)
+static enum tcp_stop flush_one(struct stack_tcp *t, struct tcp_conn *c)
 {
     if (c->state == TCP_CLOSED) {
         tcp_work_end(c);
-        return false;
+        return TCP_STOP_NONE;
     }
-    bool is_blocked = tcp_output(t, c);
+    enum tcp_stop stop = tcp_output(t, c);
     tcp_set_timer(c);
     if (unlikely(c->work->later_first != NULL)) {
         tcp_later_advance(t, c);
         if (c->state == TCP_CLOSED)
-            return false;
+            return TCP_STOP_NONE;
     }
-    if (is_blocked || c->work->wants_deliver)
+    if (stop != TCP_STOP_NONE || c->work->wants_deliver)
         tcp_dirty(c);
     else
         tcp_work_end(c);
-    return is_blocked;
+    return stop;
 }
 
 /* Its connection has gone. What is in the list of deliveries leaves that first. */
@@ -163,23 +162,30 @@ static void work_forget(struct stack_tcp *t, struct tcp_work *w)
         tcp_work_free(t, w);
 }
 
-/* Once the port takes no more the others keep their turn: with a million of them, looking at each
- * in vain would be all that a turn does. */
+/* Once the port takes no more, or the turn's bytes were sent, the others keep their place: with a
+ * million of them, looking at each in vain would be all that a turn does. */
 void tcp_flush(struct stack_tcp *t)
 {
     struct tcp_work *w = t->dirty_first, *next, **last = t->dirty_last;
-    bool is_blocked = false;
+    uint64_t end_bytes = t->stack->count.tx_bytes + TCP_TURN_BYTES;
+    enum tcp_stop stop = TCP_STOP_NONE;
+    t->has_more = false;
     if (unlikely(table_is_clumped(&t->table)))
         tcp_rekey(t);
     t->dirty_first = NULL;
     t->dirty_last = &t->dirty_first;
-    for (; w != NULL && !is_blocked; w = next) {
+    for (; w != NULL && stop != TCP_STOP_PORT; w = next) {
+        if (t->stack->count.tx_bytes >= end_bytes) {
+            t->has_more = true;
+            break;
+        }
         next = w->dirty_next;
         w->is_dirty = false;
         if (w->conn == NULL)
             work_forget(t, w);
         else
-            is_blocked = flush_one(t, w->conn);
+            stop = flush_one(t, w->conn);
+        t->has_more |= stop == TCP_STOP_SHARE;
     }
     if (w == NULL)
         return;

@@ -42,6 +42,11 @@
 #define TCP_PEER_CELLS      4096
 /* Received bytes that were copied because they wait; further ones are dropped, and counted. */
 #define TCP_COPIED_BYTES_MAX (UINT64_C(256) << 20)
+/* What is sent in a turn: no more full segments than frames are polled, so that their ACKs do not
+ * come faster than they are looked at, and fill the port's ring. */
+#define TCP_TURN_BYTES  (LEAT_PORT_BURST * 1448u)
+#define TCP_SHARE_BYTES (TCP_TURN_BYTES / 2) /* of one connection; then it is the next one's turn  \
+                                              */
 
 #define TCP_TS_BYTES         12 /* the timestamp option with its padding */
 #define TCP_MSS_FLOOR        64
@@ -438,6 +443,7 @@ struct stack_tcp {
     struct tcp_work *dirty_first, **dirty_last;
     struct tcp_work *deliver_first, **deliver_last; /* those that want it: all are dirty, too */
     bool in_burst, pended, close_pended;
+    bool has_more; /* after tcp_flush: what the port would take, and the next turn sends */
     uint32_t closed_first, closed_last;       /* index + 1, linked by hash: wait for on_close */
     struct tcp_rx *delivered[TCP_SLICES_MAX]; /* of the on_data that runs */
     unsigned delivered_count;
@@ -574,8 +580,12 @@ void tcp_undo_check(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_se
                     uint32_t acked_bytes, bool had_dsack);
 
 /* output.c */
-/* All that may be sent now; true: the port or its backlog stopped it. */
-bool tcp_output(struct stack_tcp *t, struct tcp_conn *c);
+enum tcp_stop {
+    TCP_STOP_NONE,  /* all that may be sent now was sent */
+    TCP_STOP_SHARE, /* its share of the turn was sent, and there is more */
+    TCP_STOP_PORT,  /* the port or its backlog took no more */
+};
+enum tcp_stop tcp_output(struct stack_tcp *t, struct tcp_conn *c);
 void tcp_send_ack(struct stack_tcp *t, struct tcp_conn *c);
 void tcp_send_probe(struct stack_tcp *t, struct tcp_conn *c); /* keepalive, zero window */
 void tcp_send_reset(struct stack_tcp *t, struct tcp_conn *c);
@@ -664,7 +674,7 @@ void tcp_settle(struct stack_tcp *t, struct tcp_conn *c);
 /* The timer of embryos and TIME_WAIT has work at at_ns. */
 void tcp_slow_due(struct stack_tcp *t, uint64_t at_ns);
 void tcp_run_closed(struct stack_tcp *t);
-/* Output of all dirty connections. */
+/* Output of the dirty connections, in turn: each its share, until the turn's bytes were sent. */
 void tcp_flush(struct stack_tcp *t);
 void tcp_path(const struct tcp_conn *c, struct path *path);
 void tcp_challenge(struct stack_tcp *t, struct tcp_conn *c);
