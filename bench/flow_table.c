@@ -1,17 +1,16 @@
 /* The table of flows at 1,000 to 10 million connections, one at a time and as the stack looks a
  * burst up; its hash; what opening and closing a connection costs in it. The flows' own memory is a
- * cache line each, as much as a look-up touches of a connection. */
+ * cache line each, as much as a look-up touches of a connection. DPDK's table beside it is in
+ * rte_hash.c. */
+#include "bench/flows.h"
 #include "bench/harness.h"
 
-#include "net/stack/tcp/table.h"
 #include "runtime/base/core.h"
 #include "runtime/base/siphash.h"
 #include "buffers/heap.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define BURST 32
 
 struct flow_line {
     struct tcp_flow flow;
@@ -29,17 +28,6 @@ static bool matches(void *owner, uint32_t reference, const struct tcp_flow *flow
 {
     const struct flow_line *lines = owner;
     return memcmp(&lines[table_index(reference)].flow, flow, sizeof(*flow)) == 0;
-}
-
-/* Clients of a /8 that come to one address and port. */
-static struct tcp_flow flow_of(uint64_t index)
-{
-    return (struct tcp_flow){
-        .local = ip_addr_v4(be32_put(0xc0a80001)),
-        .remote = ip_addr_v4(be32_put(0x0a000000 + (uint32_t)(index / 28000))),
-        .local_port = be16_put(80),
-        .remote_port = be16_put((uint16_t)(32768 + index % 28000)),
-    };
 }
 
 static void *setup(uint64_t count)

@@ -48,10 +48,13 @@ class Layering(Sample):
     def test_some_libraries_have_one_home(self):
         self.write("net/stack/a.c", "#include <rte_mbuf.h>\n")
         self.write("net/port/dpdk/a.c", "#include <rte_mbuf.h>\n")
+        self.write("bench/rte_hash.c", "#include <rte_hash.h>\n")
+        self.write("bench/stack.c", "#include <rte_hash.h>\n")
         self.write("net/socket/a.c", "#include <liburing.h>\n")
         self.write("net/socket/b.c", "#include <liburing.h>\n")
         self.write("net/http/tls.c", "#include <openssl/ssl.h>\n")
-        self.expect(layering.check(self.root), "rte_mbuf.h", "2 files", "openssl")
+        self.expect(layering.check(self.root), "rte_mbuf.h", "bench/stack.c:1: rte_hash.h",
+                    "2 files", "openssl")
 
     def test_unknown_folders_and_headers_are_named(self):
         self.write("other/a.c", "#include <leat/nothing.h>\n")
