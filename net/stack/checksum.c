@@ -1,5 +1,7 @@
 #include "net/stack/wire.h"
 
+#include "runtime/base/core.h"
+
 #if defined(__x86_64__)
 #define LANES_BYTES 32 /* AVX2, which is asked for at run time */
 #define WIDE        __attribute__((target("avx2")))
@@ -157,15 +159,16 @@ csum csum_append(csum sum, csum part, size_t offset_bytes)
     return (csum){fold32(sum.sum) + s};
 }
 
-/* Of an IPv4 address all 16 bytes are summed too: ::ffff: adds ffff, which is nothing. */
+/* Of an IPv4 address the bytes before it are summed too: ::ffff: adds ffff, which is nothing. */
 csum csum_pseudo(const struct ip_addr *src, const struct ip_addr *dst, uint8_t protocol,
                  uint32_t length_bytes)
 {
     be32 length = be32_put(length_bytes), kind = be32_put(protocol);
-    uint64_t sum = add_round(load64(src->b), load64(src->b + 8));
-    sum = add_round(sum, load64(dst->b));
-    sum = add_round(sum, load64(dst->b + 8));
-    return (csum){fold32(sum) + length.raw + kind.raw};
+    uint64_t fixed = (uint64_t)length.raw + kind.raw, a = load64(src->b), b = load64(dst->b);
+    uint64_t c = load64(src->b + 8), d = load64(dst->b + 8);
+    if (likely((a | b) == 0)) /* IPv4: no carry is lost in four halves of 32 bits */
+        return (csum){fixed + (uint32_t)c + (c >> 32) + (uint32_t)d + (d >> 32)};
+    return (csum){fixed + fold32(add_round(add_round(a, b), add_round(c, d)))};
 }
 
 be16 csum_replace16(be16 checksum, be16 from, be16 to)

@@ -275,18 +275,30 @@ void neighbour_hear(struct stack *s, const struct steer_news *heard)
         steer_tell(s, &more);
 }
 
-static struct neighbour *deref(struct stack *s, struct path *path)
+/* NULL: the path does not know it, or not any more. */
+static struct neighbour *known(struct stack *s, const struct path *path)
 {
     struct neighbour *n = &s->neighbours.entries[path->neighbour.index];
-    if (likely(n->generation == path->neighbour.generation && n->state != NEIGHBOUR_FREE))
-        return n;
-    n = find(s, &path->hop);
+    bool is_right = n->generation == path->neighbour.generation && n->state != NEIGHBOUR_FREE;
+    return likely(is_right) ? n : NULL;
+}
+
+static struct neighbour *look_up(struct stack *s, struct path *path)
+{
+    struct neighbour *n = find(s, &path->hop);
     if (n == NULL)
         n = create(s, &path->hop);
     if (n != NULL)
         path->neighbour = (struct neighbour_ref){.index = (uint16_t)(n - s->neighbours.entries),
                                                  .generation = n->generation};
     return n;
+}
+
+void neighbour_forget(struct stack *s, struct ip_addr ip)
+{
+    struct neighbour *n = find(s, &ip);
+    if (n != NULL)
+        unlink_entry(s, n);
 }
 
 void neighbour_confirm(struct stack *s, struct neighbour_ref ref)
@@ -317,11 +329,14 @@ void neighbour_output(struct stack *s, struct leat_packet *packet, struct path *
         tx_commit(s, packet);
         return;
     }
-    if (unlikely(ip_addr_is_multicast(&path->hop) || addr_is_broadcast(s, &path->hop))) {
-        output_multicast(s, packet, &path->hop);
-        return;
+    struct neighbour *n = known(s, path);
+    if (unlikely(n == NULL)) {
+        if (ip_addr_is_multicast(&path->hop) || addr_is_broadcast(s, &path->hop)) {
+            output_multicast(s, packet, &path->hop);
+            return;
+        }
+        n = look_up(s, path);
     }
-    struct neighbour *n = deref(s, path);
     if (unlikely(n == NULL)) {
         for (unsigned i = 0; i < packet->slice_count; i++)
             leat_buf_unref(packet->slices[i]);

@@ -31,8 +31,10 @@ static void reindex_broadcasts(struct stack *s)
         be32 all = be32_put(be32_get(ip_addr_get_v4(&a->ip)) | host);
         while (seen < s->broadcast_count && s->broadcasts[seen].raw != all.raw)
             seen++;
-        if (seen == s->broadcast_count)
+        if (seen == s->broadcast_count) {
             s->broadcasts[s->broadcast_count++] = all;
+            neighbour_forget(s, ip_addr_v4(all));
+        }
     }
 }
 

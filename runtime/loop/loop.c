@@ -173,19 +173,19 @@ static void loop_poll(struct leat_loop *loop)
 {
     loop->core.phase = "poll";
     unsigned count = 0;
-    enum leat_layer outer = profile_enter(LEAT_LAYER_NET_IN);
+    profile_pass(&loop->core, LEAT_LAYER_NET_IN);
     for (struct leat_source *source = loop->sources; source != NULL; source = loop->source_next) {
         loop->source_next = source->next;
         if (source->ops->poll != NULL)
             count += source->ops->poll(source);
     }
-    profile_leave(outer);
+    profile_pass(&loop->core, LEAT_LAYER_LOOP);
     loop->source_next = NULL;
     count += loop_run_watches(loop);
     loop->metrics.event_count += count;
-    outer = profile_enter(LEAT_LAYER_MAILBOX);
+    profile_pass(&loop->core, LEAT_LAYER_MAILBOX);
     count += loop_run_posts(loop);
-    profile_leave(outer);
+    profile_pass(&loop->core, LEAT_LAYER_LOOP);
     if (count > 0) {
         loop->active_ns = loop->turn_ns;
         loop->has_worked = true;
@@ -195,11 +195,11 @@ static void loop_poll(struct leat_loop *loop)
 static void loop_flush(struct leat_loop *loop)
 {
     loop->core.phase = "flush";
-    enum leat_layer outer = profile_enter(LEAT_LAYER_NET_OUT);
+    profile_pass(&loop->core, LEAT_LAYER_NET_OUT);
     for (struct leat_source *source = loop->sources; source != NULL; source = source->next)
         if (source->ops->flush != NULL)
             source->ops->flush(source);
-    profile_leave(outer);
+    profile_pass(&loop->core, LEAT_LAYER_LOOP);
 }
 
 static void loop_turn(struct leat_loop *loop, uint64_t nap_ns_max)
@@ -222,9 +222,9 @@ static void loop_turn(struct leat_loop *loop, uint64_t nap_ns_max)
         loop_run_hooks(loop, LEAT_PHASE_CHECK);
     if (loop->closing.count > 0)
         loop_run_closing(loop);
-    enum leat_layer outer = profile_enter(LEAT_LAYER_TIMERS);
+    profile_pass(&loop->core, LEAT_LAYER_TIMERS);
     loop_run_timers(loop);
-    profile_leave(outer);
+    profile_pass(&loop->core, LEAT_LAYER_LOOP);
     leat_loop_gate(loop); /* microtasks that were queued outside of any callback */
     loop_flush(loop);
     leat_pools_turn(&loop->core);

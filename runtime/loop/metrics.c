@@ -92,11 +92,9 @@ void profile_init(struct profile *p)
     }
 }
 
-void profile_turn_end(struct leat_core *core, bool has_worked)
+void profile_turn_count(struct leat_core *core, bool has_worked)
 {
     struct profile *p = core->profile;
-    if (p == NULL)
-        return;
     profile_stamp(p, LEAT_LAYER_LOOP);
     core->profile = NULL;
     for (unsigned i = 0; i < LEAT_LAYER_COUNT; i++) {

@@ -3,7 +3,8 @@
  * One turn in PROFILE_TURNS is sampled. In it leat_core_now->profile is set, and code that passes
  * from one layer into another says so: profile_enter returns the layer that it came from, and
  * profile_leave goes back to it. Time is counted to the innermost layer alone, less what reading
- * the counter costs. In all other turns a stamp is a load and a branch. The loop's own core only.
+ * the counter costs. In all other turns entering is two loads and a branch, and leaving a branch on
+ * what entering returned. The loop's own core only.
  * Internal: not installed; leat_loop_metrics tells the result. */
 #ifndef LEAT_PROFILE_H
 #define LEAT_PROFILE_H
@@ -14,6 +15,7 @@
 #include "runtime/base/core.h"
 
 #define PROFILE_TURNS 64
+#define PROFILE_NONE  LEAT_LAYER_COUNT /* entered from: not sampled */
 
 struct profile {
     uint64_t turn_count;
@@ -35,7 +37,7 @@ static inline enum leat_layer profile_enter(enum leat_layer layer)
 {
     struct profile *p = leat_core_now->profile;
     if (likely(p == NULL))
-        return LEAT_LAYER_LOOP;
+        return PROFILE_NONE;
     enum leat_layer outer = p->layer;
     profile_stamp(p, layer);
     return outer;
@@ -43,9 +45,15 @@ static inline enum leat_layer profile_enter(enum leat_layer layer)
 
 static inline void profile_leave(enum leat_layer outer)
 {
-    struct profile *p = leat_core_now->profile;
-    if (unlikely(p != NULL))
-        profile_stamp(p, outer);
+    if (unlikely(outer != PROFILE_NONE))
+        profile_stamp(leat_core_now->profile, outer);
+}
+
+/* Of the loop itself, which is in no other layer. */
+static inline void profile_pass(struct leat_core *core, enum leat_layer layer)
+{
+    if (unlikely(core->profile != NULL))
+        profile_stamp(core->profile, layer);
 }
 
 /* The loop's: the cost of a stamp is measured; a turn begins, and ends before it may sleep. */
@@ -58,6 +66,11 @@ static inline void profile_turn_begin(struct leat_core *core, struct profile *p)
     p->since_tsc = clock_tsc();
     core->profile = p;
 }
-void profile_turn_end(struct leat_core *core, bool has_worked);
+void profile_turn_count(struct leat_core *core, bool has_worked);
+static inline void profile_turn_end(struct leat_core *core, bool has_worked)
+{
+    if (unlikely(core->profile != NULL))
+        profile_turn_count(core, has_worked);
+}
 
 #endif

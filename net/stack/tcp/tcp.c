@@ -167,15 +167,15 @@ static void work_forget(struct stack_tcp *t, struct tcp_work *w)
 void tcp_flush(struct stack_tcp *t)
 {
     struct tcp_work *w = t->dirty_first, *next, **last = t->dirty_last;
-    uint64_t end_bytes = t->stack->count.tx_bytes + TCP_TURN_BYTES;
     enum tcp_stop stop = TCP_STOP_NONE;
+    t->turn_end_bytes = t->stack->count.tx_bytes + TCP_TURN_BYTES;
     t->has_more = false;
     if (unlikely(table_is_clumped(&t->table)))
         tcp_rekey(t);
     t->dirty_first = NULL;
     t->dirty_last = &t->dirty_first;
     for (; w != NULL && stop != TCP_STOP_PORT; w = next) {
-        if (t->stack->count.tx_bytes >= end_bytes) {
+        if (t->stack->count.tx_bytes >= t->turn_end_bytes) {
             t->has_more = true;
             break;
         }
@@ -185,7 +185,7 @@ void tcp_flush(struct stack_tcp *t)
             work_forget(t, w);
         else
             stop = flush_one(t, w->conn);
-        t->has_more |= stop == TCP_STOP_SHARE;
+        t->has_more |= stop == TCP_STOP_TURN;
     }
     if (w == NULL)
         return;

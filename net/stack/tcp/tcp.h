@@ -44,9 +44,7 @@
 #define TCP_COPIED_BYTES_MAX (UINT64_C(256) << 20)
 /* What is sent in a turn: no more full segments than frames are polled, so that their ACKs do not
  * come faster than they are looked at, and fill the port's ring. */
-#define TCP_TURN_BYTES  (LEAT_PORT_BURST * 1448u)
-#define TCP_SHARE_BYTES (TCP_TURN_BYTES / 2) /* of one connection; then it is the next one's turn  \
-                                              */
+#define TCP_TURN_BYTES (LEAT_PORT_BURST * 1448u)
 
 #define TCP_TS_BYTES         12 /* the timestamp option with its padding */
 #define TCP_MSS_FLOOR        64
@@ -444,6 +442,7 @@ struct stack_tcp {
     struct tcp_work *deliver_first, **deliver_last; /* those that want it: all are dirty, too */
     bool in_burst, pended, close_pended;
     bool has_more; /* after tcp_flush: what the port would take, and the next turn sends */
+    uint64_t turn_end_bytes;                  /* of all that was ever sent */
     uint32_t closed_first, closed_last;       /* index + 1, linked by hash: wait for on_close */
     struct tcp_rx *delivered[TCP_SLICES_MAX]; /* of the on_data that runs */
     unsigned delivered_count;
@@ -581,9 +580,9 @@ void tcp_undo_check(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_se
 
 /* output.c */
 enum tcp_stop {
-    TCP_STOP_NONE,  /* all that may be sent now was sent */
-    TCP_STOP_SHARE, /* its share of the turn was sent, and there is more */
-    TCP_STOP_PORT,  /* the port or its backlog took no more */
+    TCP_STOP_NONE, /* all that may be sent now was sent */
+    TCP_STOP_TURN, /* the turn's bytes were sent, and there is more */
+    TCP_STOP_PORT, /* the port or its backlog took no more */
 };
 enum tcp_stop tcp_output(struct stack_tcp *t, struct tcp_conn *c);
 void tcp_send_ack(struct stack_tcp *t, struct tcp_conn *c);
@@ -674,7 +673,7 @@ void tcp_settle(struct stack_tcp *t, struct tcp_conn *c);
 /* The timer of embryos and TIME_WAIT has work at at_ns. */
 void tcp_slow_due(struct stack_tcp *t, uint64_t at_ns);
 void tcp_run_closed(struct stack_tcp *t);
-/* Output of the dirty connections, in turn: each its share, until the turn's bytes were sent. */
+/* Output of the dirty connections, in turn, until the turn's bytes were sent. */
 void tcp_flush(struct stack_tcp *t);
 void tcp_path(const struct tcp_conn *c, struct path *path);
 void tcp_challenge(struct stack_tcp *t, struct tcp_conn *c);
