@@ -36,6 +36,14 @@ def times(pattern):
     return found
 
 
+def by_group(cases):
+    """The cases of a group together, in the order in which groups and cases first come."""
+    groups = {}
+    for case in cases:
+        groups.setdefault(case["name"].split("/")[0], []).append(case)
+    return [case for group in groups.values() for case in group]
+
+
 def case_of(name, runs, counted):
     if any(run.get("error_occurred") for run in runs):
         return None
@@ -64,7 +72,7 @@ def main():
     counted = instructions.of_cases(MICRO, "--count", pattern)
     measured = [case_of(name, runs, counted) for name, runs in times(pattern).items()]
     steal, foreign = disturbance.shares()
-    result = {"cases": [case for case in measured if case], "machine": machine.describe(),
+    result = {"cases": by_group(filter(None, measured)), "machine": machine.describe(),
               "samples": {}, "steal": steal, "foreign": foreign,
               "limits": {"disturbed": machine.DISTURBED_SHARE_MAX}}
     if not result["cases"]:

@@ -175,6 +175,36 @@ static void fields_are_looked_up(void **state)
     assert_int_equal(http_field_find(&head, bytes, "X-", 0), -1);
 }
 
+/* Every byte at every place of a port of every length. */
+static void a_port_has_digits_alone(void **state)
+{
+    const struct http_isa *isa;
+    struct http_limits limits;
+
+    http_limits_init(&limits);
+    for (unsigned i = 0; (isa = http_isa_at(i)); i++) {
+        limits.isa = isa;
+        for (size_t count = 1; count <= 5; count++) {
+            for (size_t place = 0; place < count; place++) {
+                for (unsigned byte = 33; byte < 256; byte++) {
+                    char text[] = "GET / HTTP/1.1\r\nHost: example.org:11111\r\n\r\n";
+                    size_t port = strlen(text) - 4 - 5, length = port + count + 4;
+                    struct http_head head;
+                    bool is_digit = byte >= '0' && byte <= '9';
+
+                    memcpy(text + port + count, "\r\n\r\n", 4);
+                    text[port + place] = (char)byte;
+                    if (is_digit && count == 5 && place == 0 && byte > '6')
+                        continue; /* beyond 65535 */
+                    http_head_init(&head, HTTP_REQUEST);
+                    int used = http_parse_head(&head, (const uint8_t *)text, length, &limits);
+                    assert_int_equal(used, is_digit ? (int)length : -400);
+                }
+            }
+        }
+    }
+}
+
 static void a_response_is_framed_by_its_request_and_status(void **state)
 {
     struct http_head head = {.kind = HTTP_RESPONSE, .status = 200};
@@ -221,6 +251,7 @@ int main(void)
         cmocka_unit_test(a_head_may_be_as_large_as_its_limit_and_no_larger),
         cmocka_unit_test(known_fields_are_found_in_any_case_and_one_load_gives_their_place),
         cmocka_unit_test(fields_are_looked_up),
+        cmocka_unit_test(a_port_has_digits_alone),
         cmocka_unit_test(a_response_is_framed_by_its_request_and_status),
         cmocka_unit_test(every_reason_has_a_name_a_status_and_a_sentence),
         cmocka_unit_test(methods_are_found_by_name),
