@@ -1,11 +1,14 @@
 """What the benchmarks know of the machine: CPU time, disturbance, names and versions."""
+import json
 import math
 import os
+import pathlib
 import platform
 import re
 import subprocess
 import time
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 DISTURBED_SHARE_MAX = 0.02  # of the machine's time, stolen or used by others: no verdict then
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -94,6 +97,13 @@ def first_line(*command):
     return done.stdout.strip().splitlines()[0] if done.stdout.strip() else ""
 
 
+def clocks():
+    """{"core_ghz", "tsc_ghz"}, where they can be told (bench/clock.c)."""
+    build = os.environ.get("LEAT_BUILD") or str(ROOT / "build")
+    said = first_line(os.path.join(build, "bench/clock"))
+    return json.loads(said) if said.startswith("{") else {}
+
+
 def describe():
     """The machine, for the head of a report."""
     cpu = re.search(r"^model name\s*: (.*)$", read("/proc/cpuinfo"), re.M)
@@ -111,6 +121,7 @@ def describe():
         "compiler": first_line("gcc", "--version"),
         "commit": first_line("git", "describe", "--always", "--dirty"),
         "date": time.strftime("%Y-%m-%d"),
+        **clocks(),
     }
 
 

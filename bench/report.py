@@ -28,7 +28,9 @@ def about(result):
     m = result["machine"]
     virtual = f", a virtual machine ({m['virtual']})" if m["virtual"] else ""
     congestion = f"; the kernel's TCP with {m['congestion']}" if m.get("congestion") else ""
-    return (f"{m['date']}, commit {m['commit']}, {m['cpu']}, {m['cores']} cores, "
+    clocks = (f" at {m['core_ghz']:.1f} GHz, time-stamp counter {m['tsc_ghz']:.1f} GHz"
+              if "core_ghz" in m else "")
+    return (f"{m['date']}, commit {m['commit']}, {m['cpu']}{clocks}, {m['cores']} cores, "
             f"{m['memory_gib']} GiB{virtual}; {m['system']}, Linux {m['kernel']}, "
             f"{m['compiler']}{congestion}.\n")
 

@@ -185,6 +185,14 @@ TEXTS = {"link": link_text, "connections": connections_text, "rest": rest_text,
          "kernel": kernel_text}
 
 
+def clocks_text(m):
+    """What cycles are not."""
+    if "core_ghz" not in m:
+        return ""
+    return (f" The core's own clock makes {m['core_ghz'] / m['tsc_ghz']:.2f} ticks in a cycle of "
+            "the counter here (bench/clock.c): who compares machines compares times.")
+
+
 def text(result):
     """(the document, whether every figure had enough undisturbed rounds)"""
     quiet = result["limits"]["disturbed"]
@@ -198,7 +206,8 @@ def text(result):
     about = (f"Server on core 0, client on core 1, over memif between two processes; "
              f"{result['hugepages']} hugepages of 2 MiB; {result['rounds']} rounds of "
              f"{result['seconds']} s, of {result['bare_seconds']} s for bare frames and kernel "
-             f"devices. {kept} of {rounds} rounds were undisturbed and count.\n")
+             f"devices. {kept} of {rounds} rounds were undisturbed and count."
+             f"{clocks_text(result['machine'])}\n")
     document = "\n".join([HEAD, report.about(result), about,
                           *filter(None, [verdicts.text()]), *texts])
     return document, not any(m.why_not for m in every)

@@ -81,9 +81,9 @@ def section(result):
         f"Server on core 0, `leat load --busy-poll` on core 1, closed loop, {result['rounds']} "
         f"interleaved rounds of {result['seconds']} s. {versions}.\n",
         "CPU is user and system time of the server by the requests answered. Part of what the "
-        "kernel does for a server it does on the client's core: of the link on tap and veth, and "
-        "of a large answer over loopback all that an ACK sets free. Who answers more slowly leaves "
-        "more to it, so the client's time is told as well. floor and uv answer without "
+        "kernel does for a server it does on the client's core: of the link on tun, tap and veth, "
+        "and of a large answer over loopback all that an ACK sets free. Who answers more slowly "
+        "leaves more to it, so the client's time is told as well. floor and uv answer without "
         "reading HTTP. Latency is that of a closed loop: it says how a full server queues, not "
         "what a user sees (`./dev bench latency`).\n",
         f"Not measured: {'; '.join(result['not_measured']) or 'nothing'}. Disturbance of the "

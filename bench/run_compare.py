@@ -2,7 +2,8 @@
 """`./dev bench compare [--quick] [--only SECTION]`: Leat beside other servers.
 
 Servers run on core 0, `leat load` on core 1, never sleeping; interleaved rounds. Leat over sockets
-(epoll, io_uring) and on its own stack (tap and veth, with the kernel's TCP as its client), beside
+(epoll, io_uring) and on its own stack (tun, tap and veth, with the kernel's TCP as its client; tun
+is a TAP device that takes large segments, without DPDK; tap is DPDK's), beside
 nginx, h2o, lighttpd, haproxy, Node.js, libuv, libevent's evhttp and libmicrohttpd, where they are
 installed. Sections: hello, pipelined, small (4 KiB), file (1 MiB), connect (a connection for each
 request), crowd (10,000 connections, 64 requests under way). CPU time per request, rate, latency,
@@ -68,13 +69,18 @@ class Run(run_http.Run):
         return [name for name in names if name in (self.options.peer or names)]
 
     def bypasses(self, *arguments, path="/hello"):
-        if os.geteuid() != 0 or not (BUILD / "leat-dpdk.so").exists():
-            self.unmeasured.append("leat (tap), leat (veth): needs root, and the DPDK module")
+        links = {"tun": ("tun:leatc0", "leatc0", "10.9.3"),
+                 "tap": ("tap:leatc1", "leatc1", "10.9.1"),
+                 "veth": (f"packet:{VETH[1]}", VETH[0], "10.9.2")}
+        if os.geteuid() != 0:
+            self.unmeasured.append("leat (tun), leat (tap), leat (veth): needs root")
             return []
-        both = [Bypass("leat (tap)", "tap:leatc1", "leatc1", "10.9.1", *arguments, path=path),
-                Bypass("leat (veth)", f"packet:{VETH[1]}", VETH[0], "10.9.2", *arguments,
-                       path=path)]
-        return [s for s in map(self.start, both) if s is not None]
+        if not (BUILD / "leat-dpdk.so").exists():
+            self.unmeasured.append("leat (tap), leat (veth): needs the DPDK module")
+            links = {"tun": links["tun"]}
+        all_links = [Bypass(f"leat ({name})", *link, *arguments, path=path)
+                     for name, link in links.items()]
+        return [s for s in map(self.start, all_links) if s is not None]
 
 
 def load(server, path, seconds, *flags):

@@ -30,6 +30,7 @@ import process  # noqa: E402
 import report  # noqa: E402
 import report_connections  # noqa: E402
 
+COUNT = 100_000
 POINTS = (1000, 10_000, 100_000, 1_000_000, 10_000_000)
 COUNT_MAX = 14_000_000  # ports of the client's addresses, STACK_ADDRS_MAX - 1 of them
 IN_FLIGHT = 256
@@ -136,6 +137,12 @@ def too_little_memory(count):
             "programs, or say fewer with --count")
 
 
+def most_that_fit():
+    """What `./dev bench all` opens here; at least the default, which says what is missing."""
+    fitting = [point for point in POINTS if too_little_memory(point) is None]
+    return max([COUNT, *fitting])
+
+
 def run(options):
     rounds = 1 if options.quick else ROUNDS
     result = {"count": options.count, "points": [], "in_flight": IN_FLIGHT, "rounds": rounds}
@@ -155,7 +162,7 @@ def run(options):
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench connections")
-    parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--count", type=int, default=COUNT)
     parser.add_argument("--seconds", type=int, default=3, help="of each measurement")
     parser.add_argument("--quick", action="store_true",
                         help="--count connections, once; nothing is written")

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import platform
 import socket
 import subprocess
 import tempfile
@@ -83,6 +84,12 @@ class Tools(unittest.TestCase):
         self.assertTrue(0 <= said["lost"] < 1)
         for percentile in report_latency.PERCENTILES:
             self.assertLessEqual(said["0"][percentile], said["0.9"][percentile])
+
+    def test_the_clocks_of_a_core_are_told(self):
+        done = subprocess.run([BUILD / "bench/clock"], capture_output=True, text=True, timeout=30)
+        said = json.loads(done.stdout)
+        if platform.machine() == "x86_64":
+            self.assertTrue(0.3 < said["core_ghz"] < 10 and 0.3 < said["tsc_ghz"] < 10, said)
 
     def test_a_server_that_went_away_is_an_error(self):
         self.server.stop()

@@ -47,8 +47,8 @@ static void *spin(void *unused)
     return NULL;
 }
 
-/* Returns how many there were. */
-static size_t watch(uint64_t duration_ns)
+/* Returns how many there were. It takes longer than asked where the end comes in a stall. */
+static size_t watch(uint64_t duration_ns, uint64_t *took_ns)
 {
     size_t count = 0;
     uint64_t start_ns = clock_machine_now(&machine_clock), last_ns = start_ns;
@@ -58,6 +58,7 @@ static size_t watch(uint64_t duration_ns)
             stalls[count++] = (struct stall){last_ns - start_ns, now_ns - start_ns};
         last_ns = now_ns;
     }
+    *took_ns = last_ns - start_ns;
     return count;
 }
 
@@ -100,7 +101,7 @@ int main(int argc, char **argv)
         return 2;
     }
     pthread_t other;
-    uint64_t duration_ns = (uint64_t)(seconds * 1e9), lost_ns = 0;
+    uint64_t duration_ns = (uint64_t)(seconds * 1e9), took_ns = 0, lost_ns = 0;
     clock_machine_init(&machine_clock);
     if (pthread_create(&other, NULL, spin, NULL) != 0 ||
         pin(other, (unsigned)strtoul(argv[2], NULL, 10)) != 0 ||
@@ -111,12 +112,12 @@ int main(int argc, char **argv)
                 argv[1], argv[2]);
         return 1;
     }
-    size_t count = watch(duration_ns);
+    size_t count = watch(duration_ns, &took_ns);
     atomic_store(&is_over, true);
     pthread_join(other, NULL);
     for (size_t i = 0; i < count; i++)
         lost_ns += stalls[i].end_ns - stalls[i].begin_ns;
-    printf("{\"lost\": %.6f, \"stalls\": %zu", (double)lost_ns / (double)duration_ns, count);
+    printf("{\"lost\": %.6f, \"stalls\": %zu", (double)lost_ns / (double)took_ns, count);
     for (int i = 4; i < argc; i++) {
         histogram_reset(&waits);
         wait_for_stalls(&waits, strtod(argv[i], NULL), count, duration_ns);
