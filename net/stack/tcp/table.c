@@ -130,22 +130,22 @@ uint32_t table_guess(const struct tcp_table *t, uint32_t hash)
 static uint32_t take_overflow(struct tcp_table *t)
 {
     uint32_t number = t->overflow_free;
-    if (number != 0) {
-        t->overflow_free = t->overflow[number - 1].hashes[0];
-    } else {
-        if (t->overflow_used == t->overflow_capacity) {
-            uint32_t capacity = t->overflow_capacity == 0 ? 16 : t->overflow_capacity * 2;
-            struct table_bucket *grown = new_buckets(capacity);
-            if (grown == NULL)
-                return 0;
-            if (t->overflow != NULL)
-                memcpy(grown, t->overflow, t->overflow_used * sizeof(*grown));
-            leat_heap_free(t->overflow);
-            t->overflow = grown;
-            t->overflow_capacity = capacity;
-        }
-        number = ++t->overflow_used;
+    if (number == 0 && t->overflow_used == t->overflow_capacity) {
+        uint32_t capacity = t->overflow_capacity == 0 ? 16 : t->overflow_capacity * 2;
+        struct table_bucket *grown = new_buckets(capacity);
+        if (grown == NULL)
+            return 0;
+        if (t->overflow != NULL)
+            memcpy(grown, t->overflow, t->overflow_used * sizeof(*grown));
+        leat_heap_free(t->overflow);
+        t->overflow = grown;
+        t->overflow_capacity = capacity;
     }
+    CHECK(t->overflow != NULL);
+    if (number != 0)
+        t->overflow_free = t->overflow[number - 1].hashes[0];
+    else
+        number = ++t->overflow_used;
     t->overflow[number - 1] = (struct table_bucket){0};
     return number;
 }
