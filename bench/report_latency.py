@@ -59,12 +59,13 @@ def section(result):
             + f"\n![latency](benchmarks/{name_of(share)})\n")
     return "\n".join([
         "## Latency: `./dev bench latency`\n", report.about(result),
-        f"Open loop, counted from when each request was due, {result['connections']} connections, "
-        f"{result['rounds']} rounds of {result['seconds']} s, medians; server on core 0, `leat "
-        f"load --busy-poll` on core 1. The highest rate is each server's own: the columns do not "
-        f"compare equal rates. {ALONE.capitalize()}: what evenly spaced requests would wait for a "
-        f"server that needs its core for them and nothing else, and loses it as often and as long "
-        f"as a program that only spun on that core did (bench/stalls.c; it lost {lost:.1%} of its "
-        f"time): what a server adds is what lies above that line. Disturbance, the worst round: "
+        f"Open loop, counted from when each request was due, {result['connections']} connections "
+        f"that had an answer before, {result['rounds']} rounds of {result['seconds']} s, medians; "
+        f"server on core 0, `leat load --busy-poll` on core 1. The highest rate is each server's "
+        f"own: the columns do not compare equal rates. {ALONE.capitalize()}: what evenly spaced "
+        f"requests would wait for a server that needs its core for them and nothing else, and "
+        f"loses it as often and as long as a program that only spun on that core did "
+        f"(bench/stalls.c; it lost {lost:.1%} of its time): what a server adds is what lies above "
+        f"that line. Disturbance, the worst round: "
         f"stolen {shares['steal']:.1%}, foreign {shares['foreign']:.1%}"
         + (f": **{why}; these figures say little**" if why else "") + ".\n", *texts])

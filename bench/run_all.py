@@ -12,11 +12,22 @@ import sys
 import time
 
 import run_connections
+import servers
 
 HERE = pathlib.Path(__file__).resolve().parent
 # Name -> minutes that it takes, about.
 ALL = {"count": 0.5, "micro": 4, "http": 6, "compare": 12, "latency": 6, "scaling": 2,
        "connections": 3, "bypass": 9, "soak": 10}
+
+
+def ended(words):
+    """The exit code. Told to end, it tells the benchmark, which ends what it started."""
+    with subprocess.Popen(words) as child:
+        try:
+            return child.wait()
+        except BaseException:
+            child.terminate()
+            raise
 
 
 def main():
@@ -30,17 +41,17 @@ def main():
     flags = {"connections": ["--count", str(run_connections.most_that_fit())],
              "soak": ["--minutes", str(options.soak)]}
     failed = []
+    servers.end_on_term()
     for number, name in enumerate(names, 1):
         left = sum(minutes[after] for after in names[number - 1:])
         print(f"bench {name}: {number} of {len(names)}, about {left:g} minutes left",
               file=sys.stderr, flush=True)
         begin = time.monotonic()
-        done = subprocess.run([sys.executable, str(HERE / f"run_{name}.py"),
-                               *flags.get(name, [])])
+        code = ended([sys.executable, str(HERE / f"run_{name}.py"), *flags.get(name, [])])
         took = (time.monotonic() - begin) / 60
-        if done.returncode != 0:
+        if code != 0:
             failed.append(name)
-        print(f"bench {name}: {'failed' if done.returncode else 'done'} after {took:.1f} minutes",
+        print(f"bench {name}: {'failed' if code else 'done'} after {took:.1f} minutes",
               file=sys.stderr, flush=True)
     print(f"bench: {len(names) - len(failed)} of {len(names)} ran"
           + (f"; failed: {', '.join(failed)}" if failed else ""))

@@ -27,6 +27,7 @@ import machine  # noqa: E402
 import process  # noqa: E402
 import report  # noqa: E402
 import report_bypass  # noqa: E402
+import servers  # noqa: E402
 import world  # noqa: E402
 
 LEAT, FORWARD = BUILD / "leat", BUILD / "bench/forward"
@@ -372,10 +373,6 @@ def why_not_here():
     return None
 
 
-def on_term(number, _frame):
-    sys.exit(128 + number)  # what was started is ended, and the hugepages are given back
-
-
 def on_limit(_number, _frame):
     raise SystemExit(f"bench: not done after {LIMIT_S} seconds: the machine is busy")
 
@@ -389,7 +386,7 @@ def main():
     if why is not None:
         print(f"bench: {why}")
         return 1
-    signal.signal(signal.SIGTERM, on_term)
+    servers.end_on_term()
     signal.signal(signal.SIGALRM, on_limit)
     signal.alarm(LIMIT_S)
     result = measure(options)

@@ -29,6 +29,7 @@ import machine  # noqa: E402
 import process  # noqa: E402
 import report  # noqa: E402
 import report_connections  # noqa: E402
+import servers  # noqa: E402
 
 COUNT = 100_000
 POINTS = (1000, 10_000, 100_000, 1_000_000, 10_000_000)
@@ -178,6 +179,7 @@ def main():
         print(f"bench: {why}")
         return 1
     process.LIMIT_S = POINT_SECONDS_MAX
+    servers.end_on_term()
     try:
         result = run(options)
     except (RuntimeError, AssertionError) as error:

@@ -94,7 +94,8 @@ def measure_one(subject, share, highest, seconds):
             said = load(where, seconds, "-c", CONNECTIONS)
             result = {"per_second": said["requests_per_second"]}
         else:
-            said = load(where, seconds, "-c", CONNECTIONS_OPEN, "--rate", round(highest * share))
+            said = load(where, seconds, "-c", CONNECTIONS_OPEN, "--rate", round(highest * share),
+                        "--ramp")
             result = {"latency_us": said["latency_us"], "late_us": said["late_us"],
                       "unfinished": said["unfinished"], "requests": said["requests"],
                       "per_second": said["requests_per_second"]}

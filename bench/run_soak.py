@@ -196,6 +196,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=30.0)
     options = parser.parse_args()
     os.chdir(ROOT)
+    servers.end_on_term()
     with tempfile.TemporaryDirectory(prefix="leat-bench-") as folder:
         try:
             soaked = run(options.minutes, folder)

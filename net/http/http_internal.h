@@ -29,7 +29,8 @@
 #define HTTP_LITTLE_BYTES       1024 /* what is asked for out of the one that is shared ... */
 #define HTTP_LITTLE_INPUT_BYTES 128  /* ... when no more input than that is still to be answered */
 #define HTTP_SHARED_ALIGN       16
-#define HTTP_COPY_BYTES_MAX     2048  /* a body up to this is copied behind its head */
+#define HTTP_COPY_BYTES_MAX     2048  /* a body up to this is copied behind its head, */
+#define HTTP_FILE_BYTES_MAX     8192  /* and so is a file up to this that is in memory */
 #define HTTP_BULK_BYTES         65536 /* a response this large is watched for progress */
 #define HTTP_TRAILER_AREA_BYTES 4096
 #define HTTP_REQUESTS_KEPT_MAX  256 /* unused request objects that a core keeps */

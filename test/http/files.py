@@ -199,6 +199,30 @@ class Content(unittest.TestCase):
         modified = email.utils.parsedate_to_datetime(ask("/future.txt")["Last-Modified"])
         self.assertLessEqual(modified.timestamp(), time.time() + 1)
 
+    def test_files_of_any_length_are_whole(self):
+        """Around the length up to which they are copied; in memory or not; one behind another."""
+        lengths = (1, 4096, 8191, 8192, 8193, 70000)
+        for length in lengths:
+            write("long%d.bin" % length, os.urandom(length))
+        for is_cold in (False, True):
+            for length in lengths:
+                path = TREE + "/root/long%d.bin" % length
+                with open(path, "rb") as file:
+                    data = file.read()
+                    if is_cold:
+                        os.fsync(file.fileno())
+                        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                self.assertEqual(ask("/long%d.bin" % length).body, data)
+                part = ask("/long%d.bin" % length, Range="bytes=%d-" % (length // 2))
+                self.assertEqual((part.status, part.body), (206, data[length // 2:]))
+                self.assertEqual(ask("/long%d.bin" % length, "HEAD").length, length)
+        with connect() as client:
+            client.sendall(b"".join(raw("/long%d.bin" % length) for length in lengths * 5))
+            stream = client.makefile("rb")
+            for length in lengths * 5:
+                with open(TREE + "/root/long%d.bin" % length, "rb") as file:
+                    self.assertEqual(Response(stream).body, file.read())
+
     def test_pipelined_in_order(self):
         with connect() as client:
             client.sendall(raw("/text.txt") + raw("/style.css") + raw("/medium.bin") +
