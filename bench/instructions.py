@@ -29,7 +29,7 @@ def of_cases(micro, flag, *pattern):
     found = {}
     with tempfile.TemporaryDirectory(prefix="leat-count-") as folder:
         subprocess.run(
-            ["valgrind", "--tool=callgrind", "--instr-atstart=no", "-q",
+            ["valgrind", "--vgdb=no", "--tool=callgrind", "--instr-atstart=no", "-q",
              f"--callgrind-out-file={folder}/out", micro, flag, str(ITERATIONS), *pattern],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True,
             timeout=COUNT_SECONDS_MAX)
