@@ -1,5 +1,5 @@
 /* `leat ss`: the connections of a running program's own stack, which the kernel's ss does not know.
- * The program's control socket (net/control.h) gives them. */
+ * The program's control socket (net/watch/control.h) gives them. */
 #include "apps/commands.h"
 #include "apps/watch.h"
 
@@ -12,7 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "net/counters.h"
+#include "net/watch/counters_file.h"
 
 #define ANSWER_S 5 /* the program answers within a second, even for cores that do not */
 

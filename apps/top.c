@@ -1,5 +1,5 @@
 /* `leat top`: what the cores of a running program do, from its counters alone
- * (net/counters_file.h): it needs nothing of the program, however busy that is. */
+ * (net/watch/counters_file.h): it needs nothing of the program, however busy that is. */
 #include "apps/commands.h"
 #include "apps/watch.h"
 

@@ -4,7 +4,7 @@
 
 #include <leat/options.h>
 
-#include "net/counters_read.h"
+#include "net/watch/counters_read.h"
 
 /* Parses the command line, whose only operand may be a PID, and opens that program, or the only one
  * that runs. Returns -1, or the exit code. */

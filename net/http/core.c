@@ -1,7 +1,7 @@
 /* What the servers of one core share: records of connections, request objects, handles. */
 #include <time.h>
 #include "buffers/pools.h"
-#include "net/counters.h"
+#include "net/watch/counters.h"
 #include "net/http/http_internal.h"
 
 #define HANDLE_INDEX_BITS      22
@@ -122,7 +122,7 @@ struct http_core *http_core_get(struct leat_loop *loop)
     core->wall_ns = wall_clock;
     leat_hook_init(&core->ready_hook, loop, LEAT_PHASE_IDLE, ready_run, core);
     home->http = core;
-    counters_add(run_counters(loop), &http_counters, core);
+    counters_add(counters_here(), &http_counters, core);
     return core;
 }
 
@@ -155,7 +155,7 @@ void http_core_put(struct http_core *core)
         core->slabs = slab->next;
         leat_heap_free(slab);
     }
-    counters_remove(run_counters(core->loop), core);
+    counters_remove(counters_here(), core);
     leat_heap_free(core->slots);
     core->core->http = NULL;
     leat_heap_free(core);

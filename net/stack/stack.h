@@ -238,7 +238,7 @@ struct token_bucket {
     X(steered_out)                                                                                 \
     X(relayed)
 
-/* Tools read them by these names: net/counters_blocks.c. */
+/* Tools read them by these names: net/watch/counters_blocks.c. */
 struct stack_counters {
     uint64_t drops[STACK_DROP_COUNT];
 #define LEAT_X(name) uint64_t name;

@@ -22,6 +22,7 @@
 struct http_core;
 struct leat_clock;
 struct leat_heap;
+struct counters_core;
 struct leat_log;
 struct leat_loop;
 struct leat_pools;
@@ -38,7 +39,8 @@ struct leat_core {
     struct leat_rng *rng;     /* runtime/base: this core's random numbers */
     struct leat_log *log;
     struct profile *profile;               /* runtime/loop: set in a turn that is sampled */
-    struct leat_run_core *run;             /* net/run: the program's life, NULL outside leat_run */
+    struct leat_run_core *run;             /* net/program: NULL outside leat_run */
+    struct counters_core *counters;        /* net/watch: NULL where nothing is counted */
     struct leat_transport *transports[16]; /* net/api: by the handle's transport bits */
     struct leat_udp_transport *udp_sockets, *udp_stack; /* net/api: of datagrams */
     struct http_core *http; /* net/http: request objects, Date, counters */

@@ -1,5 +1,5 @@
 /* What --ip, --gateway and --mac take, and the sentence for each that they do not. */
-#include "net/bypass_flags.h"
+#include "net/program/bypass_flags.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -423,7 +423,7 @@ struct tcp_pool {
     X(time_wait_reused)                                                                            \
     X(icmp_too_big)
 
-/* Tools read them by these names: net/counters_blocks.c. */
+/* Tools read them by these names: net/watch/counters_blocks.c. */
 struct tcp_counters {
 #define LEAT_X(name) uint64_t name;
     TCP_COUNTERS(LEAT_X)

@@ -1,4 +1,4 @@
-#include "net/bypass_flags.h"
+#include "net/program/bypass_flags.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -7,15 +7,9 @@
 
 #include <leat/error.h>
 
-#include "net/counters_file.h"
+#include "net/watch/counters_file.h"
 
 #define COUNTERS_PROGRAMS_MAX 256 /* further ones are not seen */
-
-struct counters_view {
-    const struct counters_header *header;
-    size_t bytes;
-    int fd;
-};
 
 struct counters_program {
     int pid;
@@ -27,19 +21,10 @@ struct counters_program {
 unsigned counters_programs(struct counters_program programs[COUNTERS_PROGRAMS_MAX],
                            unsigned *denied_count);
 
-#define COUNTERS_SWEEP_MAX 64
-
-/* Removes what programs that were killed have left, COUNTERS_SWEEP_MAX of them at a time: each
- * program does so when it starts. */
-void counters_sweep(void);
-
 /* pid 0: the only one, or the only one that listens. Returns 0, or -errno with a sentence: -ESRCH
  * (none, or not this one), -EACCES, -EPROTO (of another version), -ENOTUNIQ (which one?). */
 int counters_view_open(struct counters_view *view, int pid,
                        struct leat_error *error) LEAT_MUST_CHECK;
-void counters_view_close(struct counters_view *view);
-/* Its program has not ended. */
-bool counters_view_is_alive(const struct counters_view *view);
 
 /* Names may be added while the program starts. */
 unsigned counters_view_count(const struct counters_view *view);

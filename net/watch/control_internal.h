@@ -2,8 +2,7 @@
 #ifndef LEAT_CONTROL_INTERNAL_H
 #define LEAT_CONTROL_INTERNAL_H
 
-#include "net/control.h"
-#include "net/run_internal.h"
+#include "net/watch/control.h"
 #include "net/stack/tcp/list.h"
 
 #include <stdatomic.h>
@@ -15,7 +14,7 @@ enum chunk_state { CHUNK_IDLE, CHUNK_ASKED, CHUNK_ANSWERED };
 
 /* Rows on their way from a core. Asked: the core's; else the waiting thread's. */
 struct control_chunk {
-    struct leat_run *run;
+    const struct control_host *host;
     uint32_t core;
     _Atomic int state; /* enum chunk_state */
     struct tcp_cursor cursor;
@@ -37,7 +36,7 @@ struct control_client {
 };
 
 struct control {
-    struct leat_run *run;
+    struct control_host host;
     int fd;
     char path[108];
     struct control_client clients[CONTROL_CLIENTS_MAX];

@@ -2,7 +2,7 @@
 #ifndef LEAT_BYPASS_FLAGS_H
 #define LEAT_BYPASS_FLAGS_H
 
-#include "net/open.h"
+#include "net/program/open.h"
 #include "net/stack/stack.h"
 
 #define BYPASS_RANGES_MAX   LEAT_OPTION_LIST_MAX

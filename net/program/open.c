@@ -1,10 +1,10 @@
-#include "net/open.h"
+#include "net/program/open.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/bypass.h"
+#include "net/program/bypass.h"
 #include "net/socket/sockets.h"
 
 struct leat_net {

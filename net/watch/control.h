@@ -17,6 +17,7 @@
 
 #include <leat/defs.h>
 #include <leat/error.h>
+#include <leat/loop.h>
 
 #include <poll.h>
 
@@ -26,11 +27,20 @@
 #define CONTROL_SILENCE_NS  LEAT_NS_PER_S
 #define CONTROL_PATIENCE_NS (5 * LEAT_NS_PER_S)
 
-struct leat_run;
 struct control;
 
+/* The program, as the control socket sees it. */
+struct control_host {
+    void *arg;
+    uint32_t cores_count;
+    /* Runs fn(fn_arg) on a core's loop; false: the core has no loop now. Any thread. */
+    bool (*post)(void *arg, uint32_t core, leat_callback *fn, void *fn_arg);
+    /* A core has answered: control_turn is due. Any thread. */
+    void (*wake)(void *arg);
+};
+
 /* NULL with error filled: run without. */
-struct control *control_new(struct leat_run *run, struct leat_error *error);
+struct control *control_new(const struct control_host *host, struct leat_error *error);
 /* After all cores have ended. NULL: no effect. */
 void control_free(struct control *control);
 

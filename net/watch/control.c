@@ -1,6 +1,8 @@
-#include "net/control_internal.h"
+/* The control socket: its clients, what they ask and what they are sent. */
+#include "net/watch/control_internal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,15 +12,17 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "net/counters.h"
+#include "net/watch/counters_file.h"
+#include "runtime/base/core.h"
 
 static int socket_open(struct control *c, struct leat_error *error)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    int length = snprintf(c->path, sizeof(c->path), "%s/" COUNTERS_PREFIX "%d.sock",
-                          counters_folder(), (int)getpid());
-    if (length >= (int)sizeof(c->path))
+    char path[PATH_MAX];
+    counters_path((int)getpid(), ".sock", path);
+    if (strlen(path) >= sizeof(c->path))
         return leat_fail(error, -ENAMETOOLONG, "%s is too long for a socket", counters_folder());
+    memcpy(c->path, path, strlen(path) + 1);
     memcpy(addr.sun_path, c->path, sizeof(addr.sun_path));
     c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (c->fd < 0)
@@ -33,18 +37,18 @@ static int socket_open(struct control *c, struct leat_error *error)
     return 0;
 }
 
-struct control *control_new(struct leat_run *run, struct leat_error *error)
+struct control *control_new(const struct control_host *host, struct leat_error *error)
 {
     struct control *c = calloc(1, sizeof(*c));
-    struct control_chunk *chunks = calloc(run->cores_count, sizeof(*chunks));
+    struct control_chunk *chunks = calloc(host->cores_count, sizeof(*chunks));
     if (c == NULL || chunks == NULL) {
         leat_fail(error, -ENOMEM, "no memory for the control socket");
         goto free_memory;
     }
-    c->run = run;
+    c->host = *host;
     c->chunks = chunks;
-    for (uint32_t i = 0; i < run->cores_count; i++) {
-        chunks[i].run = run;
+    for (uint32_t i = 0; i < host->cores_count; i++) {
+        chunks[i].host = &c->host;
         chunks[i].core = i;
     }
     for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)

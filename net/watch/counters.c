@@ -1,4 +1,5 @@
-#include "net/counters.h"
+/* What a core counts, written where tools read it. */
+#include "net/watch/counters.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +12,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "net/counters_read.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/core.h"
 
@@ -22,12 +22,6 @@ struct counters {
     pthread_mutex_t lock; /* of the names: cores register theirs one after the other */
     char path[PATH_MAX];
 };
-
-const char *counters_folder(void)
-{
-    const char *named = secure_getenv("LEAT_RUN_DIR");
-    return named != NULL && named[0] != '\0' ? named : COUNTERS_FOLDER;
-}
 
 static uint32_t up_to_line(size_t bytes)
 {
@@ -54,8 +48,7 @@ static bool remove_stale(const char *path)
 static int file_open(struct counters *c, struct leat_error *error)
 {
     int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
-    snprintf(c->path, sizeof(c->path), "%s/" COUNTERS_PREFIX "%d", counters_folder(),
-             (int)getpid());
+    counters_path((int)getpid(), "", c->path);
     c->fd = open(c->path, flags, 0600);
     if (c->fd < 0 && errno == EEXIST && remove_stale(c->path))
         c->fd = open(c->path, flags, 0600);
@@ -195,12 +188,19 @@ void counters_open(struct counters_core *core, struct counters *counters, struct
     leat_timer_init(&core->timer, loop, on_timer, core);
     leat_timer_unref(&core->timer);
     CHECK(leat_source_add(loop, &core->source) == 0); /* it does not wait */
+    leat_core_now->counters = core;
+}
+
+struct counters_core *counters_here(void)
+{
+    return leat_core_now != NULL ? leat_core_now->counters : NULL;
 }
 
 void counters_close(struct counters_core *core)
 {
     if (core->values == NULL)
         return;
+    leat_core_now->counters = NULL;
     leat_timer_stop(&core->timer);
     leat_source_remove(core->loop, &core->source);
     core->values = NULL;

@@ -1,7 +1,7 @@
 /* The thread that called leat_run: it makes the cores' threads, then waits for signals and for the
  * cores. It is no loop, so that a core which hangs cannot keep the program from ending. */
-#include "net/control.h"
-#include "net/run_internal.h"
+#include "net/watch/control.h"
+#include "net/program/run_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -350,14 +350,30 @@ static int run_configure(struct leat_run *run, struct leat_error *error)
     return result;
 }
 
+static bool core_post(void *arg, uint32_t core, leat_callback *fn, void *fn_arg)
+{
+    struct leat_run *run = arg;
+    pthread_mutex_lock(&run->lock);
+    struct leat_loop *loop = run->cores[core].loop;
+    bool was_posted = loop != NULL && leat_loop_post(loop, fn, fn_arg) == 0;
+    pthread_mutex_unlock(&run->lock);
+    return was_posted;
+}
+
+static void run_wake(void *arg)
+{
+    run_tell(arg);
+}
+
 /* Tools are a help, and no reason not to serve: what is missing is said once. */
 static void watch_open(struct leat_run *run)
 {
     struct leat_error error = {0};
     const struct leat_run_options *o = run->options;
+    const struct control_host host = {run, run->cores_count, core_post, run_wake};
     run->counters = counters_new(name_of(o), o->net, run->cores_count, &error);
     if (run->counters != NULL)
-        run->control = control_new(run, &error);
+        run->control = control_new(&host, &error);
     if (run->control == NULL)
         fprintf(stderr, "%s: leat top and leat ss will not see this program: %s\n", name_of(o),
                 error.sentence);

@@ -1,6 +1,6 @@
 /* What a program's life is on one core: start, run, drain, end; and the functions of leat/run.h
  * that code on a core calls. */
-#include "net/run_internal.h"
+#include "net/program/run_internal.h"
 
 #include <leat/buf.h>
 #include <leat/metrics.h>
@@ -355,12 +355,6 @@ int leat_run_fail(struct leat_loop *loop, int code, const char *format, ...)
     va_end(args);
     core->error.code = code;
     return code;
-}
-
-struct counters_core *run_counters(const struct leat_loop *loop)
-{
-    struct leat_run_core *core = core_of(loop);
-    return core != NULL ? &core->counters : NULL;
 }
 
 void *leat_run_user(const struct leat_loop *loop)

@@ -6,7 +6,7 @@
 #ifndef LEAT_BYPASS_H
 #define LEAT_BYPASS_H
 
-#include "net/open.h"
+#include "net/program/open.h"
 
 struct bypass;
 

@@ -1,5 +1,5 @@
 /* Asking the cores for their connections. */
-#include "net/control_internal.h"
+#include "net/watch/control_internal.h"
 
 #include <inttypes.h>
 
@@ -17,17 +17,14 @@ static void answer(void *arg)
     else
         chunk->count = tcp_list(t, &chunk->cursor, chunk->rows, CONTROL_ROWS);
     atomic_store_explicit(&chunk->state, CHUNK_ANSWERED, memory_order_release);
-    run_tell(chunk->run);
+    chunk->host->wake(chunk->host->arg);
 }
 
 static bool ask(struct control_chunk *chunk)
 {
-    struct leat_run *run = chunk->run;
+    const struct control_host *host = chunk->host;
     atomic_store_explicit(&chunk->state, CHUNK_ASKED, memory_order_relaxed);
-    pthread_mutex_lock(&run->lock);
-    struct leat_loop *loop = run->cores[chunk->core].loop;
-    bool was_posted = loop != NULL && leat_loop_post(loop, answer, chunk) == 0;
-    pthread_mutex_unlock(&run->lock);
+    bool was_posted = host->post(host->arg, chunk->core, answer, chunk);
     if (!was_posted)
         atomic_store_explicit(&chunk->state, CHUNK_IDLE, memory_order_relaxed);
     return was_posted;
@@ -60,7 +57,7 @@ static void next_core(struct control *c, struct control_client *client)
 {
     client->has_begun = client->has_asked = false;
     client->silence_ns = 0;
-    if (++client->core < c->run->cores_count)
+    if (++client->core < c->host.cores_count)
         return;
     client->is_listing = false;
     client->is_ending = true;

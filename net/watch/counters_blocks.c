@@ -1,5 +1,5 @@
 /* What is counted on every core: the loop, its buffers, and the stack where there is one. */
-#include "net/counters.h"
+#include "net/watch/counters.h"
 
 #include <leat/buf.h>
 #include <leat/metrics.h>

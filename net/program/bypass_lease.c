@@ -1,4 +1,4 @@
-#include "net/bypass_lease.h"
+#include "net/program/bypass_lease.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -14,7 +14,7 @@
 #include <leat/source.h>
 #include <leat/timer.h>
 
-#include "net/counters_file.h"
+#include "net/watch/counters_file.h"
 
 #define COUNTERS_PUBLISH_NS (100 * LEAT_NS_PER_MS)
 #define COUNTERS_BLOCKS_MAX 16 /* of one core */
@@ -44,9 +44,6 @@ struct counters_core {
     unsigned block_count;
 };
 
-/* The folder of the files: LEAT_RUN_DIR, or COUNTERS_FOLDER. */
-const char *counters_folder(void);
-
 /* Set-up thread. NULL with error filled: run without. */
 struct counters *counters_new(const char *program, const char *net, uint32_t core_count,
                               struct leat_error *error);
@@ -63,8 +60,8 @@ void counters_close(struct counters_core *core);
 /* Counts what the block says until the core closes, or counters_remove. core NULL: no effect. */
 void counters_add(struct counters_core *core, const struct counters_block *block, void *arg);
 void counters_remove(struct counters_core *core, void *arg);
-/* Of a loop of leat_run, else NULL (run_core.c). */
-struct counters_core *run_counters(const struct leat_loop *loop);
+/* Of the core that runs this thread; NULL where nothing is counted. */
+struct counters_core *counters_here(void);
 
 /* counters_blocks.c: the loop, its buffers, and the stack where there is one. */
 void counters_add_common(struct counters_core *core);

@@ -11,7 +11,7 @@
 #include <leat/loop.h>
 #include <leat/timer.h>
 
-#include "net/bypass_flags.h"
+#include "net/program/bypass_flags.h"
 #include "net/stack/dhcp.h"
 
 #define BYPASS_LEASE_WAIT_NS (20 * LEAT_NS_PER_S) /* that the start waits; then it fails */

@@ -16,6 +16,8 @@
 
 #include <leat/defs.h>
 
+#include <limits.h>
+
 #define COUNTERS_MAGIC      "LeatCnt" /* and its NUL */
 #define COUNTERS_VERSION    1
 #define COUNTERS_FOLDER     "/dev/shm" /* LEAT_RUN_DIR names another */
@@ -54,5 +56,31 @@ enum counters_fixed {
     COUNTERS_PUBLISHED, /* loop.published_ns: when the others were written */
     COUNTERS_FIXED,
 };
+
+/* The folder of the files: LEAT_RUN_DIR, or COUNTERS_FOLDER. */
+const char *counters_folder(void);
+/* FOLDER/leat.PID and ending: "", or ".sock" for the control socket. */
+void counters_path(int pid, const char *ending, char path[PATH_MAX]);
+/* The process that a file's name means; 0: another file. */
+int counters_file_pid(const char *name);
+
+#define COUNTERS_SWEEP_MAX 64
+
+/* Removes what programs that were killed have left, COUNTERS_SWEEP_MAX of them at a time: each
+ * program does so when it starts. */
+void counters_sweep(void);
+
+/* A file that is looked at. */
+struct counters_view {
+    const struct counters_header *header;
+    size_t bytes;
+    int fd;
+};
+
+/* The file of a program that runs: 0, -ESRCH (none, or left behind), -EACCES, -EPROTO. */
+int counters_view_map(struct counters_view *view, int pid) LEAT_MUST_CHECK;
+void counters_view_close(struct counters_view *view);
+/* Its program has not ended. */
+bool counters_view_is_alive(const struct counters_view *view);
 
 #endif

@@ -1,4 +1,4 @@
-#include "net/bypass.h"
+#include "net/program/bypass.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "net/bypass_flags.h"
-#include "net/bypass_lease.h"
+#include "net/program/bypass_flags.h"
+#include "net/program/bypass_lease.h"
 #include "net/port/faults.h"
 #include "net/port/ports.h"
 #include "net/stack/source.h"

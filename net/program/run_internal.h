@@ -16,8 +16,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "net/counters.h"
-#include "net/open.h"
+#include "net/watch/counters.h"
+#include "net/program/open.h"
 #include "runtime/base/logger.h"
 #include "runtime/base/topology.h"
 
