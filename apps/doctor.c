@@ -339,7 +339,7 @@ int doctor_main(int argc, char **argv)
         .summary = "Tells what this machine offers Leat, and the command that mends what is "
                    "missing.\nExit code 0 when serving over plain sockets works.",
     };
-    int code = leat_command_line_take(&line, argc, argv);
+    int code = leat_command_line_answer(&line, argc, argv);
     if (code >= 0)
         return code;
     struct doctor doctor = {false};

@@ -37,7 +37,7 @@ static void ping_finish(struct ping *ping)
         leat_timer_stop(&ping->patience);
         (void)leat_conn_abort(ping->conn); /* -ESTALE when none is under way */
         (void)leat_udp_close(ping->udp);
-        leat_run_release(ping->loop);
+        leat_run_unref(ping->loop);
     }
 }
 
@@ -185,7 +185,7 @@ static int start(struct leat_loop *loop)
     result = udp_start(ping);
     if (result < 0)
         return result;
-    leat_run_hold(loop);
+    leat_run_ref(loop);
     leat_timer_init(&ping->next, loop, on_next, ping);
     ping_once(ping);
     return 0;

@@ -49,7 +49,7 @@ static void status(struct leat_request *req)
     snprintf(json, sizeof(json),
              "{\"version\":\"%s\",\"transport\":\"%s\",\"cores\":%u,\"core\":%u,\"pid\":%d,"
              "\"requests\":%llu,\"connections\":%llu,\"peer\":\"%s\"}\n",
-             LEAT_VERSION, info.transport, leat_run_cores_count(loop), leat_loop_index(loop),
+             LEAT_VERSION, info.transport, leat_run_core_count(loop), leat_loop_index(loop),
              getpid(), (unsigned long long)stats.requests_count,
              (unsigned long long)stats.connections_now_count, peer_text);
     leat_response_header(req, "Cache-Control", "no-store");

@@ -9,7 +9,7 @@ int watch_take(struct leat_command_line *line, int argc, char **argv, struct cou
     struct leat_error error = {0};
     line->operands = "[PID]";
     line->operand_count_max = 1;
-    int code = leat_command_line_take(line, argc, argv);
+    int code = leat_command_line_answer(line, argc, argv);
     if (code >= 0)
         return code;
     long pid = 0;

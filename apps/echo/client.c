@@ -28,7 +28,7 @@ void echo_core_finish(struct echo_core *core)
             core->bytes += info.sent_bytes;
         (void)leat_conn_abort(client->conn); /* -ESTALE for those that have ended */
     }
-    leat_run_release(core->loop);
+    leat_run_unref(core->loop);
 }
 
 static void on_drain(void *arg)
@@ -170,7 +170,7 @@ static int clients_start(struct echo_core *core)
 
 int echo_client_start(struct leat_loop *loop, struct echo *echo)
 {
-    uint32_t index = leat_loop_index(loop), cores = leat_run_cores_count(loop);
+    uint32_t index = leat_loop_index(loop), cores = leat_run_core_count(loop);
     if (echo->cores == NULL) { /* cores start one after the other */
         echo->cores = calloc(cores, sizeof(void *));
         echo->cores_count = echo->cores != NULL ? cores : 0;
@@ -194,7 +194,7 @@ int echo_client_start(struct leat_loop *loop, struct echo *echo)
     int result = leat_run_on_drain(loop, on_drain, core);
     if (result < 0)
         return result;
-    leat_run_hold(loop);
+    leat_run_ref(loop);
     if (count == 0) {
         echo_core_finish(core);
         return 0;

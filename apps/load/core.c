@@ -48,7 +48,7 @@ static void close_some(void *arg)
         load_slot_fini(load_core_slot(core, core->slots_closed++));
     if (core->slots_closed == core->slots_begun ||
         leat_set_immediate(core->loop, close_some, core) == NULL)
-        leat_run_release(core->loop); /* the transport closes what is left */
+        leat_run_unref(core->loop); /* the transport closes what is left */
 }
 
 static void core_finish(struct load_core *core)
@@ -376,7 +376,7 @@ int load_core_start(struct load *load, struct leat_loop *loop)
     result = result < 0 ? result : leat_run_on_drain(loop, on_drain, core);
     if (result < 0)
         return result;
-    leat_run_hold(loop);
+    leat_run_ref(loop);
     if (core->budget_count == 0) { /* fewer requests than cores */
         core_finish(core);
         return 0;

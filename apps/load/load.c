@@ -19,7 +19,7 @@ static int start(struct leat_loop *loop)
 {
     struct load *load = leat_run_user(loop);
     if (load->cores == NULL) { /* cores start one after the other */
-        uint32_t count = leat_run_cores_count(loop);
+        uint32_t count = leat_run_core_count(loop);
         if (load->connections_count < count) {
             return leat_run_fail(loop, -EINVAL,
                                  "%llu connections are fewer than the %u cores: use fewer --cores",

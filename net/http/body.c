@@ -1,5 +1,5 @@
 /* Bodies of requests: framing (RFC 9112 6.3, 7.1), and who reads them: nobody yet, a collector, the
- * application piece by piece, or, after the answer, the drain. */
+ * application piece by piece, or, after the answer, nobody again: it is discarded. */
 #include "net/http/http_internal.h"
 
 #include <errno.h>
@@ -99,9 +99,9 @@ static enum http_feed piece_deliver(struct leat_request *req, const uint8_t *byt
 
     x->body_seen_bytes += length;
     req->core->stats.received_bytes += length;
-    if (x->reader == HTTP_READER_DRAIN) {
-        x->drained_bytes += length;
-        if (x->drained_bytes > http->options.drain_bytes_max)
+    if (x->reader == HTTP_READER_DISCARD) {
+        x->discarded_bytes += length;
+        if (x->discarded_bytes > http->options.discard_bytes_max)
             http_conn_close(req->conn);
         return HTTP_FEED_DONE;
     }
@@ -129,7 +129,7 @@ static enum http_feed body_complete(struct leat_request *req)
     leat_handler *then = x->on_body_end;
 
     x->body_done = true;
-    if (x->reader == HTTP_READER_DRAIN || x->ended)
+    if (x->reader == HTTP_READER_DISCARD || x->ended)
         return HTTP_FEED_DONE;
     x->reader = HTTP_READER_NONE;
     if (then)
@@ -182,8 +182,8 @@ enum http_feed http_body_feed(struct leat_request *req)
 {
     struct http_exchange *x = &req->x;
 
-    if (x->ended && x->reader != HTTP_READER_DRAIN) {
-        x->reader = HTTP_READER_DRAIN;
+    if (x->ended && x->reader != HTTP_READER_DISCARD) {
+        x->reader = HTTP_READER_DISCARD;
         x->paused = false;
     }
     if (x->paused || x->reader == HTTP_READER_NONE)

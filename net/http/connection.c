@@ -97,7 +97,7 @@ void http_exchange_abort(struct leat_request *req)
 
     http_request_forget(req);
     x->on_abort = NULL;
-    x->on_drain = NULL;
+    x->on_writable = NULL;
     x->reader = HTTP_READER_NONE;
     x->body_done = true;
     x->close = true;
@@ -548,11 +548,11 @@ static bool pump_begin(struct leat_request *req)
     req->in_pump = true;
     req->http->calls++;
     http_prefix_refresh(req->http);
-    if (likely(!req->x.want_drain) || req->is_blocked || req->phase != HTTP_PHASE_EXCHANGE)
+    if (likely(!req->x.want_writable) || req->is_blocked || req->phase != HTTP_PHASE_EXCHANGE)
         return true;
-    req->x.want_drain = false;
-    if (req->x.on_drain)
-        http_call(req, req->x.on_drain);
+    req->x.want_writable = false;
+    if (req->x.on_writable)
+        http_call(req, req->x.on_writable);
     return true;
 }
 
@@ -619,7 +619,7 @@ static struct leat_request *conn_begin(struct http_conn *conn)
     req->http = conn->http;
     req->phase = HTTP_PHASE_HEAD;
     req->conn_paused = false;
-    req->x.want_drain = false;
+    req->x.want_writable = false;
     conn->request = req;
     return req;
 }

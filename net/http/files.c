@@ -291,7 +291,7 @@ static void send_parts(const struct answer *answer, struct leat_file *file,
     }
     snprintf(text, sizeof(text), "multipart/byteranges; boundary=%s", parts->boundary);
     if (leat_response_begin(req, 206, text, length_bytes) == 0) {
-        leat_response_on_drain(req, parts_send);
+        leat_response_on_writable(req, parts_send);
         parts_send(req);
     }
 }

@@ -36,8 +36,9 @@
  * Pipelined requests are answered in order: the next one is looked at when the one before it was
  * answered.
  *
- * Bounds are in leat_http_options. No function here calls a handler before it returns, except
- * leat_next, which runs the rest of the chain. */
+ * Bounds are in leat_http_options. No function here calls a handler before it returns, but for
+ * leat_next, which runs the rest of the chain, and leat_request_fail, which runs the error handler.
+ */
 #ifndef LEAT_HTTP_H
 #define LEAT_HTTP_H
 
@@ -91,12 +92,13 @@ LEAT_API void leat_http_drain(struct leat_http *http, uint64_t limit_ns, void (*
 #define LEAT_HTTP_NEVER UINT64_MAX
 struct leat_http_options {
     /* Bytes. A request over a limit gets the status named, and its connection is closed. */
-    uint32_t target_bytes_max;  /* [8 KiB] 414 */
-    uint32_t head_bytes_max;    /* [32 KiB, at most 64 KiB] request line and headers: 431 */
-    uint32_t header_count_max;  /* [64, at most 64] 431 */
-    uint64_t body_bytes_max;    /* [1 GiB] what on_body accepts in all: 413 */
-    uint32_t collect_bytes_max; /* [1 MiB] what leat_request_collect accepts with limit 0: 413 */
-    uint32_t drain_bytes_max; /* [64 KiB] of a body nobody reads; above it the connection closes */
+    uint32_t target_bytes_max;   /* [8 KiB] 414 */
+    uint32_t head_bytes_max;     /* [32 KiB, at most 64 KiB] request line and headers: 431 */
+    uint32_t header_count_max;   /* [64, at most 64] 431 */
+    uint64_t body_bytes_max;     /* [1 GiB] what on_body accepts in all: 413 */
+    uint32_t collect_bytes_max;  /* [1 MiB] what leat_request_collect accepts with limit 0: 413 */
+    uint32_t discard_bytes_max;  /* [64 KiB] of a body that nobody reads; more of it: the connection
+                                    closes */
     uint32_t pipeline_bytes_max; /* [16 KiB] of requests behind one being answered; then the
                                     connection is paused */
     /* Counts. */
@@ -242,8 +244,8 @@ LEAT_API struct leat_view leat_request_body(const struct leat_request *req);
 LEAT_API struct leat_buf leat_request_take_body(struct leat_request *req) LEAT_MUST_CHECK;
 
 /* Streams the body: on_body gets each piece, valid until it returns; on_end runs when all has come,
- * trailers included. Either may answer; what comes after the answer is drained. -EALREADY when the
- * body has a reader. */
+ * trailers included. Either may answer; what comes after the answer is discarded. -EALREADY when
+ * the body has a reader. */
 typedef void leat_body_fn(struct leat_request *req, struct leat_buf piece);
 LEAT_API int leat_request_on_body(struct leat_request *req, leat_body_fn *on_body,
                                   leat_handler *on_end);
@@ -331,9 +333,9 @@ LEAT_API void leat_response_close(struct leat_request *req);
 
 /* Streaming. begin sends the head; with LEAT_LENGTH_UNKNOWN the body is chunked (or, for HTTP/1.0,
  * ends with the connection). write takes the reference unless it returns -EAGAIN: then nothing was
- * taken, and on_drain runs once when the client has caught up. end completes it; fewer bytes than
- * promised abort the connection, more are refused with -EMSGSIZE. begin takes charge: the handler
- * may return, and go on later. */
+ * taken, and on_writable runs once when the client has caught up. end completes it; fewer bytes
+ * than promised abort the connection, more are refused with -EMSGSIZE. begin takes charge: the
+ * handler may return, and go on later. */
 LEAT_API int leat_response_begin(struct leat_request *req, int status, const char *type,
                                  uint64_t length_bytes);
 LEAT_API int leat_response_write(struct leat_request *req, struct leat_buf piece) LEAT_MUST_CHECK;
@@ -341,7 +343,7 @@ LEAT_API int leat_response_write_bytes(struct leat_request *req, const void *byt
                                        size_t length_bytes) LEAT_MUST_CHECK;
 LEAT_API int leat_response_write_file(struct leat_request *req, struct leat_file *file,
                                       uint64_t offset_bytes, uint64_t length_bytes) LEAT_MUST_CHECK;
-LEAT_API void leat_response_on_drain(struct leat_request *req, leat_handler *on_drain);
+LEAT_API void leat_response_on_writable(struct leat_request *req, leat_handler *on_writable);
 /* Before end, for a chunked response; ignored for others. Same refusals as leat_response_header. */
 LEAT_API int leat_response_trailer(struct leat_request *req, const char *name, const char *value);
 LEAT_API int leat_response_end(struct leat_request *req);

@@ -181,7 +181,7 @@ struct leat_http {
     unsigned middleware_count, listener_count;
     uint64_t connections_now, rejected_now;
     uint32_t calls; /* of ours that run on it: freed when they have returned */
-    bool listening, draining, freeing, has_hold;
+    bool listening, draining, freeing, has_ref;
     struct http_queue queues[HTTP_QUEUE_COUNT];
     struct http_router router;
     struct http_middleware middleware[LEAT_MIDDLEWARE_MAX];
@@ -251,7 +251,7 @@ enum http_phase {
     HTTP_PHASE_GONE,     /* the connection is closed, or not ours any more */
 };
 
-enum http_reader { HTTP_READER_NONE, HTTP_READER_COLLECT, HTTP_READER_STREAM, HTTP_READER_DRAIN };
+enum http_reader { HTTP_READER_NONE, HTTP_READER_COLLECT, HTTP_READER_STREAM, HTTP_READER_DISCARD };
 
 struct http_chunk_state {
     struct http_chunked chunked;
@@ -270,7 +270,7 @@ struct http_exchange {
     void *state;
     void (*on_free)(void *state);
     struct files_parts *parts; /* files.c: what of a file is still to be written; or NULL */
-    leat_handler *on_abort, *on_drain;
+    leat_handler *on_abort, *on_writable;
     bool is_open;    /* from exchange_init to exchange_fini */
     bool is_broken;  /* its head could not be parsed */
     bool is_failing; /* the error handler runs */
@@ -286,7 +286,7 @@ struct http_exchange {
     uint64_t body_left_bytes; /* HTTP_BODY_LENGTH */
     uint64_t body_seen_bytes;
     uint64_t body_limit_bytes;
-    uint64_t drained_bytes;
+    uint64_t discarded_bytes;
     const uint8_t *body; /* collected */
     size_t body_bytes, body_capacity;
     leat_body_fn *on_body;
@@ -294,7 +294,7 @@ struct http_exchange {
 
     /* Response. */
     uint16_t status;
-    bool begun, ended, close, chunked, no_body, want_drain, has_length;
+    bool begun, ended, close, chunked, no_body, want_writable, has_length;
     bool bad_header, has_type, has_upgrade; /* of the extra headers */
     uint64_t left_bytes;                    /* promised by Content-Length, not written yet */
     uint64_t sent_bytes;                    /* of the body */

@@ -186,14 +186,14 @@ static uint8_t *put_head(uint8_t *to, struct leat_request *req, const struct rep
 /* ---- Beginning ---- */
 
 /* Whether what is left of the request's body would be read for the sake of the next request. */
-static bool is_worth_draining(const struct leat_request *req)
+static bool is_worth_discarding(const struct leat_request *req)
 {
     const struct http_exchange *x = &req->x;
 
     if (req->head.expect_continue && !x->body_began)
         return false;
     return x->framing != HTTP_BODY_LENGTH ||
-           x->body_left_bytes <= req->http->options.drain_bytes_max;
+           x->body_left_bytes <= req->http->options.discard_bytes_max;
 }
 
 static void decide_close(struct leat_request *req, const struct reply *reply)
@@ -203,7 +203,7 @@ static void decide_close(struct leat_request *req, const struct reply *reply)
     x->close |= !req->head.keep_alive || req->http->draining ||
                 (req->conn->flags & HTTP_CONN_ENDED && !req->backlog.buf.data &&
                  req->input == req->input_end);
-    if (unlikely(!x->body_done) && !is_worth_draining(req))
+    if (unlikely(!x->body_done) && !is_worth_discarding(req))
         x->close = true;
     if (reply->length_bytes == LEAT_LENGTH_UNKNOWN && !x->no_body) {
         x->chunked = req->head.minor > 0;
@@ -522,7 +522,7 @@ static int write_check(struct leat_request *req)
         http_out_flush(req);
     if (req->phase != HTTP_PHASE_EXCHANGE)
         return -EPIPE;
-    x->want_drain = req->is_blocked;
+    x->want_writable = req->is_blocked;
     return req->is_blocked ? -EAGAIN : 0;
 }
 
@@ -639,9 +639,9 @@ int leat_response_write_file(struct leat_request *req, struct leat_file *file,
     return 0;
 }
 
-void leat_response_on_drain(struct leat_request *req, leat_handler *on_drain)
+void leat_response_on_writable(struct leat_request *req, leat_handler *on_writable)
 {
-    req->x.on_drain = on_drain;
+    req->x.on_writable = on_writable;
 }
 
 static int chunked_end(struct leat_request *req)

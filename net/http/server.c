@@ -25,7 +25,7 @@ static void options_fill(struct leat_http_options *options)
     default32(&options->header_count_max, 64);
     default64(&options->body_bytes_max, UINT64_C(1) << 30);
     default32(&options->collect_bytes_max, 1 << 20);
-    default32(&options->drain_bytes_max, 64 << 10);
+    default32(&options->discard_bytes_max, 64 << 10);
     default32(&options->pipeline_bytes_max, 16 << 10);
     default32(&options->connections_max, 100000);
     default32(&options->requests_max, 100000);
@@ -127,8 +127,8 @@ static void on_program_drain(void *arg)
 {
     struct leat_http *http = arg;
 
-    leat_run_hold(http->loop);
-    http->has_hold = true;
+    leat_run_ref(http->loop);
+    http->has_ref = true;
     leat_http_drain(http, leat_run_drain_timeout(http->loop), NULL, NULL);
 }
 
@@ -425,9 +425,9 @@ static void drain_finish(struct leat_http *http)
     http->calls++;
     if (done)
         done(http->drain_arg);
-    if (http->has_hold) {
-        http->has_hold = false;
-        leat_run_release(http->loop);
+    if (http->has_ref) {
+        http->has_ref = false;
+        leat_run_unref(http->loop);
     }
     http->calls--;
 }

@@ -57,8 +57,8 @@ LEAT_API int leat_command_line_parse(struct leat_command_line *line, int argc, c
 
 /* The same for a program's main: answers --help, --version and what is wrong by itself. Returns -1
  * when the program is to run, else its exit code. */
-LEAT_API int leat_command_line_take(struct leat_command_line *line, int argc,
-                                    char **argv) LEAT_MUST_CHECK;
+LEAT_API int leat_command_line_answer(struct leat_command_line *line, int argc,
+                                      char **argv) LEAT_MUST_CHECK;
 
 /* Writes the help text to a descriptor. */
 LEAT_API void leat_command_line_help(const struct leat_command_line *line, int fd);

@@ -8,7 +8,7 @@
 
 #define COUNT_OF(table) ((unsigned)(sizeof(table) / sizeof((table)[0])))
 
-int leat_command_line_take(struct leat_command_line *line, int argc, char **argv)
+int leat_command_line_answer(struct leat_command_line *line, int argc, char **argv)
 {
     struct leat_error error = {0};
     switch (leat_command_line_parse(line, argc, argv, &error)) {
@@ -62,7 +62,7 @@ int leat_program_main(const struct leat_program *program, int argc, char **argv)
          "for tests, what the port does to packets of both directions:\n"
          "loss=1%,reorder=1%,duplicate=0.5%,seed=7",
          0, 0},
-        {"hugepages", LEAT_OPTION_FLAG, &options.takes_hugepages, NULL,
+        {"hugepages", LEAT_OPTION_FLAG, &options.hugepages, NULL,
          "buffers on hugetlb pages that are free; not beside DPDK, which needs them", 0, 0},
         {"busy-poll", LEAT_OPTION_FLAG, &options.busy_poll, NULL,
          "never sleep: lower latency for all of a core", 0, 0},
@@ -90,7 +90,7 @@ int leat_program_main(const struct leat_program *program, int argc, char **argv)
         .table_counts = {program->option_count, COUNT_OF(common) - skipped},
     };
     options.name = line.name;
-    int code = leat_command_line_take(&line, argc, argv);
+    int code = leat_command_line_answer(&line, argc, argv);
     if (code < 0 && program->check != NULL) {
         code = program->check(&line, &options, program->user);
         code = code == 0 ? -1 : code;

@@ -11,11 +11,11 @@
  * what leat_run_listening was told is printed on standard output.
  *
  * The end. SIGTERM and SIGINT start the drain: on each core its drain hooks run, in the reverse of
- * the order of leat_run_on_drain; they stop accepting, and hold the end back (leat_run_hold) while
- * something is in flight. When every core's holds are given back, or drain_timeout_ns has passed,
- * the loops stop. The exit code is then 0. A second signal ends the process at once with 128 + its
- * number. SIGHUP runs the reload hooks; without any it is like SIGTERM. A program whose loops run
- * dry ends with 0.
+ * the order of leat_run_on_drain; they stop accepting, and keep the program alive (leat_run_ref)
+ * while something is in flight. When every core's references are given back, or drain_timeout_ns
+ * has passed, the loops stop. The exit code is then 0. A second signal ends the process at once
+ * with 128 + its number. SIGHUP runs the reload hooks; without any it is like SIGTERM. A program
+ * whose loops run dry ends with 0.
  *
  * Exit codes: 0 success, 1 it could not start or go on, 2 the command line was wrong, 128 + n
  * signal n.
@@ -56,7 +56,7 @@ struct leat_run_options {
     uint64_t vlan;          /* tag of all frames [none] */
     uint64_t queue_count;   /* of the port [one for each core] */
     const char *net_faults; /* what the port does wrong on purpose: "loss=1%" [nothing] */
-    bool takes_hugepages;   /* of leat_loop_options, unless a port's driver needs them */
+    bool hugepages;         /* of leat_loop_options, unless a port's driver needs them */
     bool busy_poll;
     bool json_log;
     bool stats; /* at the end and on SIGUSR1, what each loop did: a line of JSON a core on standard
@@ -96,7 +96,7 @@ LEAT_API int leat_program_main(const struct leat_program *program, int argc, cha
 LEAT_API void *leat_run_user(const struct leat_loop *loop);
 LEAT_API const struct leat_run_options *leat_run_options(
     const struct leat_loop *loop); /* or NULL */
-LEAT_API uint32_t leat_run_cores_count(const struct leat_loop *loop);
+LEAT_API uint32_t leat_run_core_count(const struct leat_loop *loop);
 /* The loop of another core, to post to: valid until this core's on_end hooks have run. NULL when
  * there is none, or it has not started yet. Takes a lock: keep what it gives. */
 LEAT_API struct leat_loop *leat_run_loop(const struct leat_loop *loop, uint32_t index);
@@ -125,10 +125,10 @@ LEAT_API int leat_run_on_reload(struct leat_loop *loop, leat_callback *fn, void 
 LEAT_API int leat_run_on_end(struct leat_loop *loop, leat_callback *fn, void *arg);
 /* Forgets a hook of any kind, in case its owner goes first. */
 LEAT_API void leat_run_forget(struct leat_loop *loop, leat_callback *fn, void *arg);
-/* Each hold is given back with one release; while there are any the loop lives, and a draining core
+/* Each ref is given back with one unref; while there are any the loop lives, and a draining core
  * goes on. */
-LEAT_API void leat_run_hold(struct leat_loop *loop);
-LEAT_API void leat_run_release(struct leat_loop *loop);
+LEAT_API void leat_run_ref(struct leat_loop *loop);
+LEAT_API void leat_run_unref(struct leat_loop *loop);
 LEAT_API bool leat_run_is_draining(const struct leat_loop *loop);
 /* Nanoseconds that a drain may take in all. */
 LEAT_API uint64_t leat_run_drain_timeout(const struct leat_loop *loop);

@@ -75,7 +75,7 @@ static int core_start(struct leat_run_core *core, struct leat_error *error)
         .clock = leat_net_clock(run->net),
         .buffer_bytes_max = run->options->buffer_bytes_max,
         .mesh = run->mesh,
-        .takes_hugepages = run->options->takes_hugepages && !leat_net_spares_hugepages(run->net),
+        .hugepages = run->options->hugepages && !leat_net_spares_hugepages(run->net),
     };
     struct leat_loop *loop = leat_loop_new(&options, error);
     if (loop == NULL)
@@ -234,9 +234,9 @@ void run_core_drain(void *run_core)
     core->is_draining = true;
     struct leat_loop *loop = leat_core_now->loop;
     leat_loop_ref(loop); /* until it is stopped: others may still ask this core */
-    leat_run_hold(loop); /* what hooks release does not end it before the last hook ran */
+    leat_run_ref(loop);  /* what hooks release does not end it before the last hook ran */
     hooks_run(core, RUN_HOOK_DRAIN);
-    leat_run_release(loop);
+    leat_run_unref(loop);
 }
 
 void run_core_reload(void *run_core)
@@ -251,26 +251,26 @@ static void drained_set(struct leat_run_core *core, bool has_drained)
     pthread_mutex_unlock(&core->run->lock);
 }
 
-void leat_run_hold(struct leat_loop *loop)
+void leat_run_ref(struct leat_loop *loop)
 {
     struct leat_run_core *core = core_of(loop);
     if (core != NULL) {
-        core->holds_count++;
+        core->refs_count++;
         leat_loop_ref(loop);
-        if (core->is_draining && core->holds_count == 1)
+        if (core->is_draining && core->refs_count == 1)
             drained_set(core, false);
     }
 }
 
-void leat_run_release(struct leat_loop *loop)
+void leat_run_unref(struct leat_loop *loop)
 {
     struct leat_run_core *core = core_of(loop);
     if (core == NULL)
         return;
-    CHECK(core->holds_count > 0);
-    core->holds_count--;
+    CHECK(core->refs_count > 0);
+    core->refs_count--;
     leat_loop_unref(loop);
-    if (core->holds_count == 0 && core->is_draining) {
+    if (core->refs_count == 0 && core->is_draining) {
         drained_set(core, true);
         run_tell(core->run);
     }
@@ -369,7 +369,7 @@ const struct leat_run_options *leat_run_options(const struct leat_loop *loop)
     return core != NULL ? core->run->options : NULL;
 }
 
-uint32_t leat_run_cores_count(const struct leat_loop *loop)
+uint32_t leat_run_core_count(const struct leat_loop *loop)
 {
     const struct leat_run_core *core = core_of(loop);
     return core != NULL ? core->run->cores_count : 0;

@@ -38,7 +38,7 @@ struct leat_run_core {
     /* The core's own. */
     struct run_hook hooks[RUN_HOOK_KINDS][LEAT_RUN_HOOKS_MAX];
     unsigned hook_counts[RUN_HOOK_KINDS];
-    uint64_t holds_count;
+    uint64_t refs_count;
     bool is_draining;
     struct leat_source log_source; /* wakes the log's writer at the end of a turn */
     struct counters_core counters;

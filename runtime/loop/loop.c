@@ -45,7 +45,7 @@ struct leat_loop *leat_loop_new(const struct leat_loop_options *options, struct 
         goto free_loop;
     if (leat_heap_init(&loop->core, error) != 0)
         goto fini_watch;
-    const struct leat_pages *pages = options->takes_hugepages ? leat_pages_hugetlb() : NULL;
+    const struct leat_pages *pages = options->hugepages ? leat_pages_hugetlb() : NULL;
     if (leat_pools_init_on(&loop->core, options->buffer_bytes_max,
                            pages != NULL ? pages : leat_pages_default(), error) != 0)
         goto fini_heap;
@@ -234,7 +234,7 @@ static void loop_turn(struct leat_loop *loop, uint64_t nap_ns_max)
     loop->core.phase = NULL;
 }
 
-/* Microtasks that were queued before the loop ran, as Node drains them after the main script. */
+/* Microtasks that were queued before the loop ran, as Node runs them after the main script. */
 static struct leat_core *loop_enter(struct leat_loop *loop)
 {
     CHECK(!loop->is_turning); /* not from within a callback */

@@ -5,9 +5,10 @@
  *
  * A turn (Node's circle, in libuv's order since 1.45):
  *   pending -> idle -> prepare -> poll -> check -> close -> timers -> flush -> sleep or not.
- * After every single callback, in whichever phase, the gate drains the microtasks: the next-tick
+ * After every single callback, in whichever phase, the gate runs the microtasks: the next-tick
  * queue to its end, then the promise-job queue to its end, and again until both are empty.
- * Callbacks never nest: no function of Leat calls a user's callback before it returns. */
+ * Callbacks never nest: no function of Leat calls a user's callback before it returns, but for
+ * leat_next and leat_request_fail (leat/http.h), which run handlers in their caller's place. */
 #ifndef LEAT_LOOP_H
 #define LEAT_LOOP_H
 
@@ -29,7 +30,7 @@ struct leat_loop_options {
     uint64_t buffer_bytes_max;      /* bound of the core's buffer pools; 0: default */
     struct leat_mesh *mesh;         /* rings between the loops of the process, or NULL */
     uint64_t seed;                  /* of the core's random numbers; 0: from the kernel */
-    bool takes_hugepages; /* buffers lie on hugetlb pages that are free, as long as there are any */
+    bool hugepages; /* buffers lie on hugetlb pages that are free, as long as there are any */
 };
 
 /* The rings between count loops, whose indices are 0 .. count - 1. Give it to each of them; free it
@@ -128,7 +129,7 @@ LEAT_API void leat_hook_unref(struct leat_hook *hook);
  * ring: nothing was queued. What was not run when the loop is freed is dropped. */
 LEAT_API int leat_loop_post(struct leat_loop *loop, leat_callback *fn, void *arg) LEAT_MUST_CHECK;
 
-/* Whoever calls a user's callback calls the gate afterwards: it drains the microtasks. */
+/* Whoever calls a user's callback calls the gate afterwards: it runs the microtasks. */
 LEAT_API void leat_loop_gate(struct leat_loop *loop);
 
 LEAT_END

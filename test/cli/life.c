@@ -23,7 +23,7 @@ static void on_drain(void *arg)
     struct core_life *core = arg;
     LEAT_LOG_INFO("drain");
     if (core->life->hold) {
-        leat_run_hold(core->loop);
+        leat_run_ref(core->loop);
         leat_timer_start(&core->release, 300 * LEAT_NS_PER_MS, 0);
     }
 }
@@ -32,7 +32,7 @@ static void on_release(struct leat_timer *timer, void *arg)
 {
     struct core_life *core = arg;
     LEAT_LOG_INFO("released");
-    leat_run_release(core->loop);
+    leat_run_unref(core->loop);
 }
 
 static void on_reload(void *arg)
@@ -63,7 +63,7 @@ static void on_post(void *arg)
     struct leat_loop *loop = leat_loop_current();
     uint32_t next = leat_loop_index(loop) + 1;
     LEAT_LOG_INFO("post");
-    if (next == leat_run_cores_count(loop)) {
+    if (next == leat_run_core_count(loop)) {
         leat_run_exit(loop, 0);
         return;
     }
@@ -93,7 +93,7 @@ static int start(struct leat_loop *loop)
     struct leat_error error;
     struct leat_addr addr;
     uint32_t index = leat_loop_index(loop);
-    LEAT_LOG_INFO("start of %u", leat_run_cores_count(loop));
+    LEAT_LOG_INFO("start of %u", leat_run_core_count(loop));
     if (index == life->fail_on)
         return life->silent ? -EIO : leat_run_fail(loop, -EIO, "core %u must fail", index);
     if (life->dry)

@@ -441,7 +441,7 @@ static void stream_some(struct leat_request *req)
     while (stream->pieces < APP_STREAM_PIECES) {
         int result = leat_response_write(req, leat_buf_from_static(bytes, sizeof(bytes)));
         if (result == -EAGAIN) {
-            app->drain_count++;
+            app->writable_count++;
             return;
         }
         if (result)
@@ -457,7 +457,7 @@ static void on_stream(struct leat_request *req)
     struct stream *stream = calloc(1, sizeof(*stream));
 
     leat_request_set_state(req, stream, state_free);
-    leat_response_on_drain(req, stream_some);
+    leat_response_on_writable(req, stream_some);
     leat_response_begin(req, 200, "application/octet-stream", LEAT_LENGTH_UNKNOWN);
     stream_some(req);
 }

@@ -13,7 +13,7 @@
 
 struct app {                                         /* per server: leat_http_user */
     unsigned aborted_count, freed_count, late_count; /* late: a deferred handle had gone stale */
-    unsigned drain_count, error_count;
+    unsigned writable_count, error_count;
     unsigned streamed_count; /* pieces of /stream that were accepted */
     leat_deferred last_deferred;
     leat_conn upgraded;

@@ -13,7 +13,7 @@ struct leat_http_options bench_options(void)
         .target_bytes_max = 256,
         .head_bytes_max = 1024,
         .header_count_max = 10,
-        .drain_bytes_max = 1000,
+        .discard_bytes_max = 1000,
     };
 }
 

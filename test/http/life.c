@@ -146,7 +146,7 @@ static void who_takes_nothing_is_cut_off(void **state)
     struct wire_conn *conn = bench_connect(&bench);
     conn->window_bytes = 1000;
     bench_send(&bench, conn, GET("/stream"));
-    assert_true(bench.app.drain_count == 1);
+    assert_true(bench.app.writable_count == 1);
     assert_true(bench.app.streamed_count < 30); /* the rest waits in the application */
     wire_pass(bench.wire, SECONDS(11));
     assert_true(conn->aborted && conn->gone);
@@ -167,7 +167,7 @@ static void who_takes_little_is_served(void **state)
         wire_pass(bench.wire, SECONDS(1));
     }
     assert_string_equal(bench_outcome(conn, 0, text), "200 (2000000) | 200 hello");
-    assert_true(bench.app.drain_count > 3);
+    assert_true(bench.app.writable_count > 3);
     end();
 }
 
@@ -452,7 +452,7 @@ static void who_has_sent_all_is_not_waited_for(void **state)
     end();
 }
 
-static void too_much_to_drain_closes(void **state)
+static void too_much_to_discard_closes(void **state)
 {
     begin(bench_options());
     struct wire_conn *conn = bench_connect(&bench), *other = bench_connect(&bench);
@@ -787,7 +787,7 @@ int main(void)
         cmocka_unit_test(a_new_request_gets_503_before_buffers_are_out),
         cmocka_unit_test(a_connection_serves_so_many_requests),
         cmocka_unit_test(who_has_sent_all_is_not_waited_for),
-        cmocka_unit_test(too_much_to_drain_closes),
+        cmocka_unit_test(too_much_to_discard_closes),
         cmocka_unit_test(a_body_that_is_streamed_has_a_limit),
         cmocka_unit_test(many_pipelined_ones_take_turns),
         cmocka_unit_test(memory_that_fails_harms_one_client),

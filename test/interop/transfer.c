@@ -116,7 +116,7 @@ static void on_close(leat_conn conn, void *user, enum leat_close_reason reason)
     if (!is_right)
         leat_run_exit(leat_core_now->loop, 1);
     else if (t->connect != NULL)
-        leat_run_release(leat_core_now->loop);
+        leat_run_unref(leat_core_now->loop);
     leat_heap_free(e);
 }
 
@@ -161,7 +161,7 @@ static int start_client(struct leat_loop *loop, struct transfer *t)
     e->take_bytes = t->take_bytes;
     if (leat_addr_parse(&to, t->connect, 0, &error) < 0)
         return leat_run_fail(loop, error.code, "%s", error.sentence);
-    leat_run_hold(loop);
+    leat_run_ref(loop);
     const struct leat_conn_options options = {0};
     return leat_connect(loop, &to, NULL, &options, &connected_ops, e, &conn);
 }
