@@ -1,4 +1,5 @@
 """The `leat` command itself, and `leat doctor`."""
+import json
 import os
 import pathlib
 import re
@@ -45,6 +46,20 @@ class Doctor(unittest.TestCase):
         for what in ("cores", "cpu quota", "sockets", "io_uring", "open files", "hugepages"):
             self.assertRegex(out, rf"(?m)^(ok|note|fail) +{what} ")
         self.assertNotIn("\nfail", out)
+
+    def test_says_the_same_as_one_line_of_json(self):
+        code, out, err = finish(LEAT, "doctor", "--json")
+        self.assertEqual((code, err, out.count("\n")), (0, "", 1))
+        told = json.loads(out)
+        self.assertTrue(told["works"])
+        lines = finish(LEAT, "doctor")[1].splitlines()
+        self.assertEqual(len(told["findings"]), len(lines) - 1)
+        for finding, line in zip(told["findings"], lines):
+            self.assertEqual(line.split(None, 1)[0], finding["mark"])
+            self.assertIn(finding["name"], line)
+            self.assertIn(finding["fact"], line)
+            if finding["mend"]:
+                self.assertIn("; mend: " + finding["mend"], line)
 
     def test_a_note_names_its_remedy(self):
         import resource
