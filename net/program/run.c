@@ -1,260 +1,38 @@
-/* The thread that called leat_run: it makes the cores' threads, then waits for signals and for the
- * cores. It is no loop, so that a core which hangs cannot keep the program from ending. */
-#include "net/watch/control.h"
+/* leat_run: prepares what the cores share, starts their threads, waits (run_wait.c), and undoes it.
+ */
 #include "net/program/run_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "net/watch/control.h"
 #include "runtime/base/crash.h"
 #include "runtime/os/signals.h"
 
-/* How long after the drain's limit a core may take to stop before the process ends without it. */
-#define RUN_STOP_GRACE_NS (2 * LEAT_NS_PER_S)
-#define RUN_RETRY_MS      1
-#define RUN_CONTROL_MS    100 /* between looks at tools that are served */
-/* timeout(1) and others send their signal to the process and to its group: that is one signal. */
-#define RUN_SAME_SIGNAL_NS (20 * LEAT_NS_PER_MS)
-
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_SIGNAL = 128 };
-
-static uint64_t clock_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * LEAT_NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
-static const char *name_of(const struct leat_run_options *options)
+const char *run_name(const struct leat_run_options *options)
 {
     return options->name != NULL ? options->name : "leat";
 }
 
-static int say_error(const struct leat_run_options *options, const struct leat_error *error,
+void run_tell(struct leat_run *run)
+{
+    uint64_t one = 1;
+    ssize_t n = write(run->event_fd, &one, sizeof(one));
+    (void)n; /* a full counter is readable too */
+}
+
+static int error_say(const struct leat_run_options *options, const struct leat_error *error,
                      int exit_code)
 {
-    fprintf(stderr, "%s: %s\n", name_of(options), error->sentence);
+    fprintf(stderr, "%s: %s\n", run_name(options), error->sentence);
     return exit_code;
-}
-
-static void say_ready(struct leat_run *run)
-{
-    char banner[1024];
-    if (leat_net_banner(run->net, banner, sizeof(banner)) != NULL)
-        printf("%s\n", banner);
-    for (unsigned i = 0; i < run->lines_count; i++) {
-        const struct run_line *line = &run->lines[i];
-        char text[LEAT_ADDR_TEXT_BYTES_MAX];
-        if (line->addr.family == LEAT_FAMILY_UNIX) {
-            printf("listening on %s\n", leat_addr_format(&line->addr, text));
-        } else if (leat_addr_is_wildcard(&line->addr)) {
-            printf("listening on %s://%s:%u (every address)\n", line->scheme,
-                   leat_net_host(run->net, text, sizeof(text)), line->addr.port);
-        } else {
-            printf("listening on %s://%s\n", line->scheme, leat_addr_format(&line->addr, text));
-        }
-    }
-    fflush(stdout);
-}
-
-static void stage_set(struct leat_run *run, enum run_stage stage)
-{
-    pthread_mutex_lock(&run->lock);
-    run->stage = stage;
-    pthread_cond_broadcast(&run->changed);
-    pthread_mutex_unlock(&run->lock);
-}
-
-/* Posts what the cores are owed; returns whether a full lane makes it necessary to come again. */
-static bool posts_send(struct leat_run *run)
-{
-    bool must_retry = false;
-    pthread_mutex_lock(&run->lock);
-    for (uint32_t i = 0; i < run->cores_count; i++) {
-        struct leat_run_core *core = &run->cores[i];
-        if (core->owes_drain &&
-            (core->loop == NULL || leat_loop_post(core->loop, run_core_drain, core) == 0))
-            core->owes_drain = false;
-        if (core->owes_reload &&
-            (core->loop == NULL || leat_loop_post(core->loop, run_core_reload, core) == 0))
-            core->owes_reload = false;
-        if (core->owes_stats &&
-            (core->loop == NULL || leat_loop_post(core->loop, run_core_stats, core) == 0))
-            core->owes_stats = false;
-        must_retry = must_retry || core->owes_drain || core->owes_reload || core->owes_stats;
-    }
-    pthread_mutex_unlock(&run->lock);
-    return must_retry;
-}
-
-static void loops_stop(struct leat_run *run)
-{
-    pthread_mutex_lock(&run->lock);
-    for (uint32_t i = 0; i < run->cores_count; i++)
-        if (run->cores[i].loop != NULL)
-            leat_loop_stop(run->cores[i].loop);
-    pthread_mutex_unlock(&run->lock);
-}
-
-/* What the waiting thread knows and nobody else. */
-struct wait {
-    struct leat_run *run;
-    int signal_number;  /* the first that asked for the end, 0: none did */
-    uint64_t signal_ns; /* when it came */
-    bool is_end_asked;
-    uint64_t deadline_ns; /* of the drain, then of the stop; UINT64_MAX: none */
-    bool is_stopping;     /* the drain's limit has passed */
-};
-
-static void wait_drain(struct wait *wait)
-{
-    struct leat_run *run = wait->run;
-    uint64_t limit_ns = run->options->drain_timeout_ns;
-    wait->deadline_ns = clock_ns() + (limit_ns != 0 ? limit_ns : LEAT_DRAIN_TIMEOUT_NS);
-    stage_set(run, RUN_DRAINING);
-    for (uint32_t i = 0; i < run->cores_count; i++)
-        run->cores[i].owes_drain = true;
-}
-
-static void wait_reload(struct wait *wait)
-{
-    for (uint32_t i = 0; i < wait->run->cores_count; i++)
-        wait->run->cores[i].owes_reload = true;
-}
-
-static void on_signal(struct wait *wait, int number)
-{
-    struct leat_run *run = wait->run;
-    if (number == SIGUSR1) {
-        for (uint32_t i = 0; i < run->cores_count; i++)
-            run->cores[i].owes_stats = true;
-        return;
-    }
-    pthread_mutex_lock(&run->lock);
-    bool is_reload = number == SIGHUP && run->has_reload_hooks;
-    pthread_mutex_unlock(&run->lock);
-    if (is_reload) {
-        wait_reload(wait);
-        return;
-    }
-    uint64_t now_ns = clock_ns();
-    if (number == wait->signal_number && now_ns - wait->signal_ns < RUN_SAME_SIGNAL_NS)
-        return;
-    if (wait->is_end_asked) {
-        fprintf(stderr, "%s: SIG%s again: ending at once, requests in flight are cut off\n",
-                name_of(run->options), sigabbrev_np(number));
-        _exit(EXIT_SIGNAL + number);
-    }
-    wait->signal_number = number;
-    wait->signal_ns = now_ns;
-    wait->is_end_asked = true;
-}
-
-static void on_deadline(struct wait *wait)
-{
-    if (wait->is_stopping) {
-        fprintf(stderr, "%s: a core does not stop: ending without it\n",
-                name_of(wait->run->options));
-        _exit(EXIT_FAILED);
-    }
-    fprintf(stderr, "%s: the drain took longer than --drain-timeout: cutting off what is left\n",
-            name_of(wait->run->options));
-    wait->is_stopping = true;
-    wait->deadline_ns = clock_ns() + RUN_STOP_GRACE_NS;
-    loops_stop(wait->run);
-}
-
-struct census {
-    uint32_t started, failed, drained, ended;
-    const struct leat_error *error; /* of the first that failed */
-};
-
-static struct census census_take(struct leat_run *run)
-{
-    struct census census = {0};
-    pthread_mutex_lock(&run->lock);
-    for (uint32_t i = 0; i < run->cores_count; i++) {
-        const struct leat_run_core *core = &run->cores[i];
-        census.started += core->has_started;
-        census.drained += core->has_drained || core->has_ended;
-        census.ended += core->has_ended;
-        if (core->has_started && core->result < 0) {
-            census.failed++;
-            census.error = census.error == NULL ? &core->error : census.error;
-        }
-    }
-    pthread_mutex_unlock(&run->lock);
-    return census;
-}
-
-/* Sleeps until a signal, word from a core, or timeout_ms. */
-static void wait_for_news(struct wait *wait, int timeout_ms)
-{
-    struct leat_run *run = wait->run;
-    struct pollfd fds[2 + CONTROL_FDS_MAX] = {{run->signal_fd, POLLIN, 0},
-                                              {run->event_fd, POLLIN, 0}};
-    poll(fds, 2 + control_fds(run->control, fds + 2), timeout_ms);
-    uint64_t count;
-    ssize_t n = read(run->event_fd, &count, sizeof(count));
-    (void)n;
-    struct signalfd_siginfo info;
-    while (read(run->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
-        on_signal(wait, (int)info.ssi_signo);
-    if (atomic_load(&run->is_exit_asked))
-        wait->is_end_asked = true;
-    control_turn(run->control, clock_ns());
-}
-
-static int timeout_of(const struct wait *wait, bool must_retry)
-{
-    bool is_busy = control_is_busy(wait->run->control);
-    if (must_retry)
-        return RUN_RETRY_MS;
-    if (wait->deadline_ns == UINT64_MAX)
-        return is_busy ? RUN_CONTROL_MS : -1;
-    uint64_t now = clock_ns();
-    uint64_t left_ms = now < wait->deadline_ns ? (wait->deadline_ns - now) / LEAT_NS_PER_MS + 1 : 0;
-    uint64_t most_ms = is_busy ? RUN_CONTROL_MS : 60000;
-    return (int)(left_ms > most_ms ? most_ms : left_ms);
-}
-
-/* Returns the exit code, or -1 when a core failed to start: *error is then its sentence. */
-static int run_wait(struct leat_run *run, struct leat_error *error)
-{
-    struct wait wait = {.run = run, .deadline_ns = UINT64_MAX};
-    for (;;) {
-        struct census census = census_take(run);
-        if (run->stage == RUN_STARTING && census.failed > 0) {
-            *error = *census.error;
-            stage_set(run, RUN_FAILED);
-            wait.deadline_ns = clock_ns() + LEAT_DRAIN_TIMEOUT_NS;
-        } else if (run->stage == RUN_STARTING && census.started == run->cores_count) {
-            stage_set(run, RUN_RUNNING);
-            if (run->lines_count > 0)
-                counters_set_listening(run->counters);
-            say_ready(run);
-            if (run->options->on_ready != NULL)
-                run->options->on_ready(run->options->user);
-        }
-        if (wait.is_end_asked && run->stage == RUN_RUNNING)
-            wait_drain(&wait);
-        if (run->stage == RUN_DRAINING && census.drained == run->cores_count)
-            loops_stop(run);
-        if (census.ended == run->cores_count)
-            return run->stage == RUN_FAILED ? -1 : atomic_load(&run->exit_code);
-        if (wait.deadline_ns != UINT64_MAX && clock_ns() >= wait.deadline_ns)
-            on_deadline(&wait);
-        wait_for_news(&wait, timeout_of(&wait, posts_send(run)));
-    }
 }
 
 static int threads_start(struct leat_run *run, struct leat_error *error)
@@ -371,11 +149,11 @@ static void watch_open(struct leat_run *run)
     struct leat_error error = {0};
     const struct leat_run_options *o = run->options;
     const struct control_host host = {run, run->cores_count, core_post, run_wake};
-    run->counters = counters_new(name_of(o), o->net, run->cores_count, &error);
+    run->counters = counters_new(run_name(o), o->net, run->cores_count, &error);
     if (run->counters != NULL)
         run->control = control_new(&host, &error);
     if (run->control == NULL)
-        fprintf(stderr, "%s: leat top and leat ss will not see this program: %s\n", name_of(o),
+        fprintf(stderr, "%s: leat top and leat ss will not see this program: %s\n", run_name(o),
                 error.sentence);
 }
 
@@ -445,7 +223,7 @@ int leat_run(const struct leat_run_options *options)
     struct leat_run *run = calloc(1, sizeof(*run));
     if (run == NULL) {
         leat_fail(&error, -ENOMEM, "cannot start: out of memory");
-        return say_error(options, &error, EXIT_FAILED);
+        return error_say(options, &error, EXIT_FAILED);
     }
     run->options = options;
     run->event_fd = run->signal_fd = -1;
@@ -455,16 +233,16 @@ int leat_run(const struct leat_run_options *options)
     int code;
     int result = run_prepare(run, &error);
     if (result < 0) {
-        code = say_error(options, &error, result == -EINVAL ? EXIT_USAGE : EXIT_FAILED);
+        code = error_say(options, &error, result == -EINVAL ? EXIT_USAGE : EXIT_FAILED);
     } else if (threads_start(run, &error) < 0) {
-        stage_set(run, RUN_FAILED);
+        run_stage_set(run, RUN_FAILED);
         threads_join(run);
-        code = say_error(options, &error, EXIT_FAILED);
+        code = error_say(options, &error, EXIT_FAILED);
     } else {
         code = run_wait(run, &error);
         threads_join(run);
         if (code < 0)
-            code = say_error(options, &error, EXIT_FAILED);
+            code = error_say(options, &error, EXIT_FAILED);
         else if (code == EXIT_OK && !leat_net_is_sound(run->net))
             code = EXIT_FAILED;
     }

@@ -1,5 +1,6 @@
-/* The state of a running program, shared by run.c (the thread that waits for signals), run_core.c
- * (what happens on each core) and program.c.
+/* The state of a running program, shared by the files of leat_run: run.c (set-up and its undoing),
+ * run_wait.c (the thread that waits for signals), run_core.c (what happens on each core), and what
+ * code on a core calls: run_hooks.c, run_ready.c, run_ask.c, run_stats.c.
  *
  *   STARTING --all started--> RUNNING --signal, leat_run_exit--> DRAINING --> all cores ended
  *      \--------one failed-------------------------------------> FAILED  --/
@@ -89,11 +90,31 @@ struct leat_run {
     _Atomic int exit_code;
 };
 
+/* run.c */
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_SIGNAL = 128 };
+const char *run_name(const struct leat_run_options *options);
+void run_tell(struct leat_run *run); /* wakes the waiting thread */
+
+/* run_wait.c: the waiting thread's. */
+void run_stage_set(struct leat_run *run, enum run_stage stage);
+/* Returns the exit code, or -1 when a core failed to start: *error is then its sentence. */
+int run_wait(struct leat_run *run, struct leat_error *error);
+
 /* run_core.c */
 void *run_core_main(void *run_core);
+
+/* run_hooks.c: on the core. */
+void run_hooks_run(struct leat_run_core *core, enum run_hook_kind kind);
 void run_core_drain(void *run_core);  /* posted to its loop */
 void run_core_reload(void *run_core); /* posted to its loop */
-void run_core_stats(void *run_core);  /* posted to its loop */
-void run_tell(struct leat_run *run);  /* wakes the waiting thread */
+
+/* run_stats.c: on the core. */
+void run_core_stats(void *run_core); /* posted to its loop */
+
+/* run_ready.c: the waiting thread's. */
+void run_ready_say(struct leat_run *run);
+
+/* run_ask.c: NULL for a loop that is not of leat_run. */
+struct leat_run_core *run_core_of(const struct leat_loop *loop);
 
 #endif

@@ -1,0 +1,42 @@
+/* What a program says when it is ready: its port, and where it listens. */
+#include "net/program/run_internal.h"
+
+#include <stdio.h>
+
+void leat_run_listening(struct leat_loop *loop, const char *scheme, const struct leat_addr *addr)
+{
+    struct leat_run_core *core = run_core_of(loop);
+    if (core == NULL)
+        return;
+    struct leat_run *run = core->run;
+    pthread_mutex_lock(&run->lock);
+    bool is_new = run->stage == RUN_STARTING && run->lines_count < LEAT_RUN_LISTENING_MAX;
+    for (unsigned i = 0; i < run->lines_count; i++)
+        is_new = is_new && !leat_addr_equal(&run->lines[i].addr, addr);
+    if (is_new) {
+        struct run_line *line = &run->lines[run->lines_count++];
+        snprintf(line->scheme, sizeof(line->scheme), "%s", scheme);
+        line->addr = *addr;
+    }
+    pthread_mutex_unlock(&run->lock);
+}
+
+void run_ready_say(struct leat_run *run)
+{
+    char banner[1024];
+    if (leat_net_banner(run->net, banner, sizeof(banner)) != NULL)
+        printf("%s\n", banner);
+    for (unsigned i = 0; i < run->lines_count; i++) {
+        const struct run_line *line = &run->lines[i];
+        char text[LEAT_ADDR_TEXT_BYTES_MAX];
+        if (line->addr.family == LEAT_FAMILY_UNIX) {
+            printf("listening on %s\n", leat_addr_format(&line->addr, text));
+        } else if (leat_addr_is_wildcard(&line->addr)) {
+            printf("listening on %s://%s:%u (every address)\n", line->scheme,
+                   leat_net_host(run->net, text, sizeof(text)), line->addr.port);
+        } else {
+            printf("listening on %s://%s\n", line->scheme, leat_addr_format(&line->addr, text));
+        }
+    }
+    fflush(stdout);
+}
