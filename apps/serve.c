@@ -82,10 +82,9 @@ static int mount_directory(struct leat_loop *loop, struct leat_http *http,
                            const struct serve *serve)
 {
     const struct leat_files_options options = {.list_directories = serve->list_directories};
-    struct leat_error error = {0};
-    struct leat_files *files = leat_files_new(serve->directory, &options, &error);
+    struct leat_files *files = leat_files_new(loop, serve->directory, &options);
     if (files == NULL)
-        return leat_run_fail(loop, error.code, "%s", error.sentence);
+        return leat_loop_error(loop)->code;
     int result = leat_run_on_end(loop, free_files, files);
     if (result < 0) {
         leat_files_free(files);

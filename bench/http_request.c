@@ -4,6 +4,7 @@
 #include "bench/harness.h"
 
 #include <leat/http.h>
+#include <leat/io.h>
 #include <leat/loop.h>
 
 #include "net/api/handle.h"

@@ -3,6 +3,7 @@
 #include "bench/harness.h"
 #include "bench/settle.h"
 
+#include <leat/io.h>
 #include <leat/loop.h>
 
 #include <stdlib.h>

@@ -10,6 +10,7 @@
 #include <leat/error.h>
 #include <leat/files.h>
 #include <leat/http.h>
+#include <leat/io.h>
 #include <leat/log.h>
 #include <leat/loop.h>
 #include <leat/method.h>
@@ -17,7 +18,6 @@
 #include <leat/options.h>
 #include <leat/run.h>
 #include <leat/signals.h>
-#include <leat/source.h>
 #include <leat/timer.h>
 #include <leat/udp.h>
 #include <leat/view.h>

@@ -758,7 +758,7 @@ const struct leat_conn_ops http_listener_ops = {.on_open = listener_on_open};
 
 int leat_http_serve(struct leat_http *http, leat_conn conn)
 {
-    return serve(http, conn);
+    return http->error.code != 0 ? http_set_up_failed(http) : serve(http, conn);
 }
 
 /* Takes the connection away from the server: its callbacks go elsewhere. */

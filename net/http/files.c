@@ -59,9 +59,11 @@ static int options_set(struct leat_files *files, const struct leat_files_options
     return 0;
 }
 
-struct leat_files *leat_files_new(const char *directory, const struct leat_files_options *options,
-                                  struct leat_error *error)
+struct leat_files *leat_files_new(struct leat_loop *loop, const char *directory,
+                                  const struct leat_files_options *options)
 {
+    CHECK(leat_core_now != NULL && leat_core_now->loop == loop);
+    struct leat_error *error = &leat_core_now->error;
     struct leat_files *files = leat_heap_calloc(1, sizeof(*files));
     if (files == NULL) {
         leat_fail(error, -ENOMEM, "no memory for the file handler");

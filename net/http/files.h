@@ -1,6 +1,6 @@
 /* Files of a directory over HTTP: a handler for GET and HEAD.
  *
- *     struct leat_files *files = leat_files_new("public", NULL, &error);
+ *     struct leat_files *files = leat_files_new(loop, "public", NULL);
  *     leat_files_mount(files, http);                              before leat_http_listen
  *
  * What a client can reach. The request's path is decoded once, segment by segment, and opened
@@ -63,11 +63,10 @@ struct leat_files_options {    /* zero means the default in brackets; strings ar
     bool no_precompressed; /* [off] do not look for .br and .gz */
 };
 
-/* Opens directory. options may be NULL. NULL with error filled: it is not there, no directory, or
- * not readable. */
-LEAT_API struct leat_files *leat_files_new(const char *directory,
-                                           const struct leat_files_options *options,
-                                           struct leat_error *error);
+/* Opens directory. options may be NULL. NULL with a sentence in leat_loop_error: it is not there,
+ * no directory, or not readable. */
+LEAT_API struct leat_files *leat_files_new(struct leat_loop *loop, const char *directory,
+                                           const struct leat_files_options *options);
 
 /* No request may reach it any more; responses under way go on. NULL: no effect. */
 LEAT_API void leat_files_free(struct leat_files *files);

@@ -18,7 +18,8 @@
  * that has to wait for something, on this core or another, keeps a leat_deferred.
  *
  * Errors stick. leat_http_new never returns NULL, and set-up calls (routes, options) need no check:
- * the first failure is kept with its sentence and is what leat_http_listen returns.
+ * the first failure is kept with its sentence and is what leat_http_listen returns, again and
+ * again.
  *
  * The life of a request. Its handlers run in order: middleware of the whole server and of matching
  * prefixes in the order of leat_http_use, then the route's. Before the last of them has returned,
@@ -69,7 +70,8 @@ LEAT_API void leat_http_free(struct leat_http *http);
 
 /* Listens on an address as leat_addr_parse takes it (":8080", "127.0.0.1:0", "unix:/run/x"). May be
  * called several times. Returns 0, or the first error of the set-up, or leat_listen's; the sentence
- * is then in leat_loop_error. After the first call routes and options are fixed: -EBUSY. */
+ * is then in leat_loop_error. After the first call routes and options are fixed: a
+ * change is an error of the set-up, which the next leat_http_listen returns as -EBUSY. */
 LEAT_API int leat_http_listen(struct leat_http *http, const char *address);
 LEAT_API int leat_http_listen_addr(struct leat_http *http, const struct leat_addr *addr);
 
@@ -77,7 +79,8 @@ LEAT_API int leat_http_listen_addr(struct leat_http *http, const struct leat_add
 LEAT_API const struct leat_addr *leat_http_addr(const struct leat_http *http, unsigned index);
 
 /* Takes over a connection that was opened elsewhere (a TLS filter, a socket pair in a test), as if
- * a listener had accepted it. Returns 0, or -EBUSY at connections_max, or what leat_conn_set says;
+ * a listener had accepted it. Returns 0, the first error of the set-up as leat_http_listen does,
+ * -EBUSY at connections_max, or what leat_conn_set says;
  * the connection is then still the caller's. */
 LEAT_API int leat_http_serve(struct leat_http *http, leat_conn conn);
 
@@ -131,7 +134,6 @@ LEAT_API const struct leat_http_options *leat_http_get_options(const struct leat
 LEAT_API void leat_http_set_user(struct leat_http *http, void *user);
 LEAT_API void *leat_http_user(const struct leat_http *http);
 LEAT_API struct leat_loop *leat_http_loop(const struct leat_http *http);
-LEAT_API const struct leat_error *leat_http_error(const struct leat_http *http);
 
 /* ---- Routes --------------------------------------------------------------------------------- */
 

@@ -15,6 +15,7 @@
 #define LEAT_HTTP_INTERNAL_H
 
 #include <leat/http.h>
+#include <leat/io.h>
 #include <leat/loop.h>
 #include <leat/timer.h>
 #include "buffers/heap.h"
@@ -236,6 +237,8 @@ void http_date_format(uint64_t unix_s, char text[HTTP_DATE_BYTES]);
 /* Ends the drain, or frees the server, when its last connection has gone. */
 void http_server_settle(struct leat_http *http);
 void http_drain_tick(struct leat_timer *timer, void *arg);
+/* Leaves the first error of the set-up in leat_loop_error; returns its code. */
+int http_set_up_failed(struct leat_http *http);
 
 void http_queue_init(struct http_queue *queue, struct leat_http *http, uint64_t duration_ns);
 void http_queue_push(struct http_conn *conn, enum http_queue_number number, uint64_t now_ns);

@@ -271,7 +271,7 @@ void leat_http_on_error(struct leat_http *http, leat_error_handler *handler)
 
 /* ---- Listening ---- */
 
-static int listen_fail(struct leat_http *http)
+int http_set_up_failed(struct leat_http *http)
 {
     leat_core_now->error = http->error;
     return http->error.code;
@@ -280,10 +280,10 @@ static int listen_fail(struct leat_http *http)
 int leat_http_listen_addr(struct leat_http *http, const struct leat_addr *addr)
 {
     if (http->error.code)
-        return listen_fail(http);
+        return http_set_up_failed(http);
     if (http->listener_count == HTTP_LISTENERS_MAX) {
         leat_fail(&http->error, -ENOSPC, "a server has at most %d listeners", HTTP_LISTENERS_MAX);
-        return listen_fail(http);
+        return http_set_up_failed(http);
     }
     int result = leat_listen(http->loop, addr, &http->options.listen, &http_listener_ops, http,
                              &http->listeners[http->listener_count]);
@@ -301,9 +301,9 @@ static int listen_text(struct leat_http *http, const char *address)
     int result;
 
     if (http->error.code)
-        return listen_fail(http);
+        return http_set_up_failed(http);
     result = leat_addr_parse(&addr, address, 80, &http->error);
-    return result ? listen_fail(http) : leat_http_listen_addr(http, &addr);
+    return result ? http_set_up_failed(http) : leat_http_listen_addr(http, &addr);
 }
 
 int leat_http_listen(struct leat_http *http, const char *address)
@@ -472,11 +472,6 @@ void *leat_http_user(const struct leat_http *http)
 struct leat_loop *leat_http_loop(const struct leat_http *http)
 {
     return http->loop;
-}
-
-const struct leat_error *leat_http_error(const struct leat_http *http)
-{
-    return &http->error;
 }
 
 void leat_http_stats(const struct leat_http *http, struct leat_http_stats *stats)

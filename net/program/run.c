@@ -70,13 +70,13 @@ static int descriptors_open(struct leat_run *run, struct leat_error *error)
     sigaddset(&set, SIGTERM);
     if (run->options->stats) /* else a program may want it for itself */
         sigaddset(&set, SIGUSR1);
-    int result = leat_signals_block();
+    int result = leat_signals_block(error);
+    if (result < 0)
+        return result;
     run->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     run->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (result < 0 || run->event_fd < 0 || run->signal_fd < 0) {
-        result = result < 0 ? result : -errno;
-        return leat_fail(error, result, "cannot wait for signals: %s", strerror(-result));
-    }
+    if (run->event_fd < 0 || run->signal_fd < 0)
+        return leat_fail(error, -errno, "cannot wait for signals: %s", strerror(errno));
     return 0;
 }
 

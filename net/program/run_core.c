@@ -111,7 +111,7 @@ static void core_end(struct leat_run_core *core)
         leat_net_close(core->run->net, loop);
         /* What they put off to the close phase runs before the memory goes. */
         leat_loop_turn(loop, 0);
-        leat_source_remove(loop, &core->log_source);
+        leat_source_remove(&core->log_source);
         leat_log_flush(leat_core_now->log);
         core_wait_for_all(core->run);
         pthread_mutex_lock(&core->run->lock);

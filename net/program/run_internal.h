@@ -12,7 +12,7 @@
 #define LEAT_RUN_INTERNAL_H
 
 #include <leat/run.h>
-#include <leat/source.h>
+#include <leat/io.h>
 
 #include <pthread.h>
 #include <stdatomic.h>

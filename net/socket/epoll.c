@@ -235,7 +235,7 @@ static int epoll_open(struct sock_transport *t, const struct leat_sockets_option
 
 static void epoll_close(struct sock_transport *t)
 {
-    leat_source_remove(t->loop, &t->source);
+    leat_source_remove(&t->source);
     leat_buf_unref(t->block);
 }
 

@@ -11,7 +11,7 @@
 #include "runtime/base/list.h"
 
 #include <leat/loop.h>
-#include <leat/source.h>
+#include <leat/io.h>
 #include <leat/timer.h>
 
 #include <sys/socket.h>

@@ -209,7 +209,7 @@ static void uring_close(struct sock_transport *t)
         ring_nap(u->ring, LEAT_NS_PER_MS);
         (void)uring_poll(&t->source);
     }
-    leat_source_remove(t->loop, &t->source);
+    leat_source_remove(&t->source);
     ring_free(u->ring);
     leat_heap_free(u);
     t->uring = NULL;

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include <leat/source.h>
+#include <leat/io.h>
 
 struct relay {
     struct leat_port port; /* first */

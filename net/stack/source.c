@@ -138,7 +138,7 @@ void stack_source_end(struct stack_source *ss)
         return;
     ss->has_ended = true;
     leat_timer_stop(&ss->timer);
-    leat_source_remove(ss->loop, &ss->source);
+    leat_source_remove(&ss->source);
     udp_fini(&ss->stack);
     tcp_fini(&ss->stack);
     stack_end(&ss->stack);

@@ -3,7 +3,7 @@
 #define LEAT_STACK_SOURCE_H
 
 #include <leat/loop.h>
-#include <leat/source.h>
+#include <leat/io.h>
 
 #include "net/stack/stack.h"
 

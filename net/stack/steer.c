@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include <leat/log.h>
-#include <leat/source.h>
+#include <leat/io.h>
 
 #include "buffers/heap.h"
 

@@ -13,6 +13,7 @@
 #include "net/stack/stack.h"
 #include "runtime/base/list.h"
 
+#include <leat/io.h>
 #include <leat/loop.h>
 
 #define UDP_SOCKETS_MAX   16384         /* of a core: one more is -ENOMEM */

@@ -202,7 +202,7 @@ void counters_close(struct counters_core *core)
         return;
     leat_core_now->counters = NULL;
     leat_timer_stop(&core->timer);
-    leat_source_remove(core->loop, &core->source);
+    leat_source_remove(&core->source);
     core->values = NULL;
 }
 

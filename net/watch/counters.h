@@ -11,7 +11,7 @@
 #define LEAT_COUNTERS_H
 
 #include <leat/loop.h>
-#include <leat/source.h>
+#include <leat/io.h>
 #include <leat/timer.h>
 
 #include "net/watch/counters_file.h"

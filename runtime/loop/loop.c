@@ -147,13 +147,15 @@ int leat_source_add(struct leat_loop *loop, struct leat_source *source)
     struct leat_source **end = &loop->sources;
     while (*end != NULL)
         end = &(*end)->next;
+    source->loop = loop;
     source->next = NULL;
     *end = source;
     return 0;
 }
 
-void leat_source_remove(struct leat_loop *loop, struct leat_source *source)
+void leat_source_remove(struct leat_source *source)
 {
+    struct leat_loop *loop = source->loop;
     struct leat_source **at = &loop->sources;
     while (*at != NULL && *at != source)
         at = &(*at)->next;

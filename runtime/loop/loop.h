@@ -68,11 +68,6 @@ LEAT_API struct leat_loop *leat_loop_current(void);
 LEAT_API uint32_t leat_loop_index(const struct leat_loop *loop);
 LEAT_API bool leat_loop_is_alive(const struct leat_loop *loop);
 
-/* For those who implement I/O: whatever may still call back (a listener, a connection, a request to
- * a thread pool) holds one reference, which keeps the loop alive. */
-LEAT_API void leat_loop_ref(struct leat_loop *loop);
-LEAT_API void leat_loop_unref(struct leat_loop *loop);
-
 /* Nanoseconds of the loop's monotonic clock, as last read in this turn (at its start, and before
  * timers; cheap), and read now. */
 LEAT_API uint64_t leat_loop_now(const struct leat_loop *loop);
@@ -95,12 +90,6 @@ struct leat_immediate;
 LEAT_API struct leat_immediate *leat_set_immediate(struct leat_loop *loop, leat_callback *fn,
                                                    void *arg);
 LEAT_API void leat_clear_immediate(struct leat_immediate *immediate);
-
-/* For those who implement I/O: a callback put off to the next turn's pending phase, or to this
- * turn's close phase (the place where 'close' events are delivered and memory is freed). Return 0,
- * or -ENOMEM. */
-LEAT_API int leat_loop_pend(struct leat_loop *loop, leat_callback *fn, void *arg);
-LEAT_API int leat_loop_close_later(struct leat_loop *loop, leat_callback *fn, void *arg);
 
 /* Hooks run once per turn in their phase, in the order of their start. While an idle hook is
  * started the loop does not sleep. */
@@ -128,9 +117,6 @@ LEAT_API void leat_hook_unref(struct leat_hook *hook);
  * bounded lane. -EAGAIN when the ring or lane is full, -ENOMEM when there is no memory for the
  * ring: nothing was queued. What was not run when the loop is freed is dropped. */
 LEAT_API int leat_loop_post(struct leat_loop *loop, leat_callback *fn, void *arg) LEAT_MUST_CHECK;
-
-/* Whoever calls a user's callback calls the gate afterwards: it runs the microtasks. */
-LEAT_API void leat_loop_gate(struct leat_loop *loop);
 
 LEAT_END
 #endif

@@ -4,7 +4,7 @@
 
 #include <leat/loop.h>
 #include <leat/metrics.h>
-#include <leat/source.h>
+#include <leat/io.h>
 #include <leat/timer.h>
 
 #include <pthread.h>

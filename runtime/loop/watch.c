@@ -62,7 +62,8 @@ int leat_watch_start(struct leat_watch *watch, uint32_t epoll_events)
     struct epoll_event event = {.events = epoll_events, .data.ptr = watch};
     int op = watch->events == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
     if (epoll_ctl(loop->epoll_fd, op, watch->fd, &event) != 0)
-        return -errno;
+        return leat_fail(&loop->core.error, -errno, "cannot watch descriptor %d (%s)", watch->fd,
+                         leat_errno_name(errno));
     if (watch->events == 0) {
         loop->watch_count++;
         if ((watch->flags & WATCH_UNREF) == 0)

@@ -8,7 +8,7 @@
 
 #include "runtime/base/core.h"
 
-int leat_signals_block(void)
+int leat_signals_block(struct leat_error *error)
 {
     static const int numbers[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
     sigset_t set;
@@ -17,11 +17,12 @@ int leat_signals_block(void)
         sigaddset(&set, numbers[i]);
     int failed = pthread_sigmask(SIG_BLOCK, &set, NULL);
     if (failed != 0)
-        return -failed;
+        return leat_fail(error, -failed, "cannot block signals (%s)", leat_errno_name(failed));
     struct sigaction ignore = {.sa_handler = SIG_IGN};
-    return sigaction(SIGPIPE, &ignore, NULL) == 0 && sigaction(SIGXFSZ, &ignore, NULL) == 0
-               ? 0
-               : -errno;
+    if (sigaction(SIGPIPE, &ignore, NULL) != 0 || sigaction(SIGXFSZ, &ignore, NULL) != 0)
+        return leat_fail(error, -errno, "cannot ignore SIGPIPE and SIGXFSZ (%s)",
+                         leat_errno_name(errno));
+    return 0;
 }
 
 static void on_readable(struct leat_watch *watch, uint32_t epoll_events, void *arg)
@@ -47,19 +48,23 @@ static bool can_be_had(int number)
 
 int leat_signal_start(struct leat_signal *signal, int number)
 {
+    struct leat_error *error = &leat_core_now->error;
     if (!can_be_had(number))
-        return -EINVAL;
+        return leat_fail(error, -EINVAL, "signal %d cannot be waited for", number);
     if (signal->number != 0)
-        return -EBUSY;
+        return leat_fail(error, -EBUSY, "signal %d is waited for already: stop it first",
+                         signal->number);
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, number);
     int failed = pthread_sigmask(SIG_BLOCK, &set, NULL);
     if (failed != 0)
-        return -failed;
+        return leat_fail(error, -failed, "cannot block signal %d (%s)", number,
+                         leat_errno_name(failed));
     int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (fd < 0)
-        return -errno;
+        return leat_fail(error, -errno, "cannot wait for signal %d (%s)", number,
+                         leat_errno_name(errno));
     signal->watch.fd = fd;
     int result = leat_watch_start(&signal->watch, EPOLLIN);
     if (result < 0) {

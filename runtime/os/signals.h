@@ -11,7 +11,8 @@
 #define LEAT_SIGNALS_H
 
 #include <leat/defs.h>
-#include <leat/source.h>
+#include <leat/error.h>
+#include <leat/io.h>
 
 LEAT_BEGIN
 
@@ -26,13 +27,15 @@ struct leat_signal { /* memory of the caller's; fields are the module's own */
 };
 
 /* Blocks SIGHUP, SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 in the calling thread and in those it makes;
- * ignores SIGPIPE and SIGXFSZ (a write to a file at its limit then fails). Returns 0 or -errno. */
-LEAT_API int leat_signals_block(void);
+ * ignores SIGPIPE and SIGXFSZ (a write to a file at its limit then fails). Returns 0, or -errno
+ * with error filled. */
+LEAT_API int leat_signals_block(struct leat_error *error);
 
 LEAT_API void leat_signal_init(struct leat_signal *signal, struct leat_loop *loop,
                                leat_signal_fn *fn, void *arg);
 /* Starts, blocking number in the calling thread. Returns 0, -EINVAL for a number that cannot be
- * had, -EBUSY when it is started, or the -errno of the kernel. Several signals that came before the
+ * had, -EBUSY when it is started, or the -errno of the kernel; each with a sentence in
+ * leat_loop_error. Several signals that came before the
  * callback ran are one. */
 LEAT_API int leat_signal_start(struct leat_signal *signal, int number);
 LEAT_API void leat_signal_stop(struct leat_signal *signal);

@@ -28,7 +28,7 @@ void bench_init(struct bench *bench, const struct leat_http_options *options)
     leat_http_set_options(bench->http, options);
     app_routes(bench->http, &bench->app);
     bench->http->core->wall_ns = wall;
-    assert_int_equal(leat_http_error(bench->http)->code, 0);
+    assert_int_equal(bench->http->error.code, 0);
 }
 
 void bench_check_rest(const struct bench *bench)

@@ -17,10 +17,9 @@ static void free_files(void *arg)
 static int mount(struct leat_loop *loop, struct leat_http *http,
                  const struct leat_files_options *options)
 {
-    struct leat_error error = {0};
-    struct leat_files *files = leat_files_new(getenv("LEAT_TEST_DIRECTORY"), options, &error);
+    struct leat_files *files = leat_files_new(loop, getenv("LEAT_TEST_DIRECTORY"), options);
     if (files == NULL)
-        return error.code;
+        return leat_loop_error(loop)->code;
     leat_files_mount(files, http);
     return leat_run_on_end(loop, free_files, files);
 }

@@ -6,6 +6,7 @@
 #define TEST_HTTP_WIRE_H
 
 #include <leat/conn.h>
+#include <leat/io.h>
 #include <leat/loop.h>
 
 struct wire; /* one per loop; virtual time */

@@ -1,7 +1,7 @@
 /* The programs of test/node/NAME.js on Leat: `node-scenarios NAME` prints the same words in the
  * same order. */
 #include <leat/loop.h>
-#include <leat/source.h>
+#include <leat/io.h>
 #include <leat/timer.h>
 
 #include <stdio.h>

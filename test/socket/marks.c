@@ -146,7 +146,7 @@ void a_loop_that_polls_hears_of_its_sockets(void **state)
         assert_int_equal(s->record[0].length, i * 5);
     }
     w->loop->clock = NULL;
-    leat_source_remove(w->loop, &polled);
+    leat_source_remove(&polled);
     close(fd);
     UNTIL(w, s->record[0].ends == 1);
     assert_int_equal(leat_conn_end(s->record[0].conn), 0);

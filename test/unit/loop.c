@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include <leat/loop.h>
-#include <leat/source.h>
+#include <leat/io.h>
 #include <leat/timer.h>
 
 #include <errno.h>

@@ -49,7 +49,7 @@ static struct leat_loop_metrics play(struct world *world)
         leat_loop_turn(loop, 0);
         world->turn_count++;
     }
-    leat_source_remove(loop, &world->source);
+    leat_source_remove(&world->source);
     leat_loop_metrics(loop, &metrics);
     assert_null(loop->core.profile);
     leat_loop_free(loop);

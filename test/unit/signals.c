@@ -33,7 +33,7 @@ static void on_signal(struct leat_signal *signal, void *arg)
 static void arrives_on_the_loop(void **state)
 {
     struct leat_error error;
-    assert_int_equal(leat_signals_block(), 0);
+    assert_int_equal(leat_signals_block(NULL), 0);
     struct leat_loop *loop = leat_loop_new(NULL, &error);
     assert_non_null(loop);
     struct leat_signal signal;

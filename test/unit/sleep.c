@@ -126,7 +126,7 @@ static int tear_down(void **state)
 {
     struct world *world = *state;
     leat_loop_unref(world->loop);
-    leat_source_remove(world->loop, &world->source);
+    leat_source_remove(&world->source);
     leat_loop_free(world->loop);
     test_free(world);
     return 0;
@@ -243,7 +243,7 @@ static void test_a_busy_loop_leaves_a_quiet_kernel_alone(void **state)
     turn(world);
     turn(world);
     assert_int_equal(world->wait_count, 6);
-    leat_source_remove(world->loop, &polled);
+    leat_source_remove(&polled);
     void *to_end = world;
     tear_down(&to_end);
 }
@@ -333,7 +333,7 @@ static void test_a_source_with_descriptor_wakes_the_loop(void **state)
 {
     struct world *world = *state;
     struct world *other = world_new(false);
-    leat_source_remove(other->loop, &other->source);
+    leat_source_remove(&other->source);
     other->source.ops = &plain_ops;
     assert_int_equal(leat_source_add(other->loop, &other->source), 0);
     int fd = eventfd(1, EFD_NONBLOCK);

@@ -21,6 +21,7 @@
 #ifndef LEAT_STACK_TCP_H
 #define LEAT_STACK_TCP_H
 
+#include <leat/io.h>
 #include <leat/loop.h>
 #include <leat/timer.h>
 

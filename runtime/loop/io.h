@@ -1,17 +1,20 @@
-/* Sources: how transports take part in a turn of the loop without the loop knowing the network.
+/* For those who implement I/O: how transports, drivers and thread pools take part in a turn of the
+ * loop without the loop knowing them. A program that only uses transports needs nothing of it, but
+ * for a leat_watch on a descriptor of its own.
  *
- * The loop calls each source once per turn and phase, so one indirect call is paid per burst. A
- * turn is: pending, idle, prepare, poll (every source's poll, then ready watches, then the
- * mailbox), check, close, timers; then every source's flush; then the decision to sleep. Any thread
- * rules are the loop's: everything here runs on the loop's own core. */
-#ifndef LEAT_SOURCE_H
-#define LEAT_SOURCE_H
+ * Sources. The loop calls each source once per turn and phase, so one indirect call is paid per
+ * burst. A turn is: pending, idle, prepare, poll (every source's poll, then ready watches, then the
+ * mailbox), check, close, timers; then every source's flush; then the decision to sleep.
+ *
+ * Everything here is for the loop's own core, except leat_loop_notify. */
+#ifndef LEAT_IO_H
+#define LEAT_IO_H
 
 #include <leat/defs.h>
+#include <leat/loop.h>
 
 LEAT_BEGIN
 
-struct leat_loop;
 struct leat_source;
 
 /* What a source says when the loop would like to sleep. */
@@ -61,14 +64,29 @@ struct leat_source_ops {
 
 struct leat_source {
     const struct leat_source_ops *ops;
-    struct leat_source *next; /* the loop's */
-    int nap_fd_plus_1;        /* the loop's: the descriptor that it watches for the source, or 0 */
+    struct leat_loop *loop; /* the loop's, as are the rest */
+    struct leat_source *next;
+    int nap_fd_plus_1; /* the descriptor that the loop watches for the source, or 0 */
 };
 
 /* The source's memory is the caller's and must live until leat_source_remove. Returns 0, or -EBUSY
- * for a second waiter. */
+ * for a second waiter, with a sentence in leat_loop_error. */
 LEAT_API int leat_source_add(struct leat_loop *loop, struct leat_source *source);
-LEAT_API void leat_source_remove(struct leat_loop *loop, struct leat_source *source);
+LEAT_API void leat_source_remove(struct leat_source *source);
+
+/* Whatever may still call back (a listener, a connection, a request to
+ * a thread pool) has one reference, which keeps the loop alive. */
+LEAT_API void leat_loop_ref(struct leat_loop *loop);
+LEAT_API void leat_loop_unref(struct leat_loop *loop);
+
+/* A callback put off to the next turn's pending phase, or to this
+ * turn's close phase (the place where 'close' events are delivered and memory is freed). Return 0,
+ * or -ENOMEM. */
+LEAT_API int leat_loop_pend(struct leat_loop *loop, leat_callback *fn, void *arg);
+LEAT_API int leat_loop_close_later(struct leat_loop *loop, leat_callback *fn, void *arg);
+
+/* Whoever calls a user's callback calls the gate afterwards: it runs the microtasks. */
+LEAT_API void leat_loop_gate(struct leat_loop *loop);
 
 /* For a flush that sent something: the turn counts as work even if nothing was received in it
  * (leat_loop_metrics). */
@@ -97,7 +115,8 @@ struct leat_watch {
 
 LEAT_API void leat_watch_init(struct leat_watch *watch, struct leat_loop *loop, int fd,
                               leat_watch_fn *fn, void *arg);
-/* Starts, or changes what is watched. Returns 0 or the -errno of epoll_ctl. */
+/* Starts, or changes what is watched. Returns 0, or the -errno of epoll_ctl with a
+ * sentence in leat_loop_error. */
 LEAT_API int leat_watch_start(struct leat_watch *watch, uint32_t epoll_events);
 /* May be called inside any callback; an event already collected for it is not delivered. */
 LEAT_API void leat_watch_stop(struct leat_watch *watch);
