@@ -52,7 +52,7 @@ struct tcp_sent *tcp_sent_split(struct stack_tcp *t, struct tcp_work *w, struct 
 }
 
 /* What it says of the port's offloads that this range got through. */
-static void note_offloads(struct stack *s, const struct tcp_sent *r)
+static void offloads_judge(struct stack *s, const struct tcp_sent *r)
 {
     if (!(r->flags & SENT_BY_PORT))
         return;
@@ -70,13 +70,13 @@ static void note_offloads(struct stack *s, const struct tcp_sent *r)
 }
 
 /* RFC 8985 6.2 steps 1 to 3, for one range that was delivered. */
-static void note_delivered(struct stack_tcp *t, struct tcp_work *w, const struct tcp_sent *r,
-                           struct delivery *d)
+static void on_delivered(struct stack_tcp *t, struct tcp_work *w, const struct tcp_sent *r,
+                         struct delivery *d)
 {
     uint32_t rtt_us = (uint32_t)((t->stack->now_ns - r->sent_ns) / 1000);
     d->delivered_bytes += seq_span(r->from, r->to);
     tcp_rate_delivered(w, r, t->stack->now_ns, &d->cc);
-    note_offloads(t->stack, r);
+    offloads_judge(t->stack, r);
     if (r->flags & SENT_EVER_RESENT) {
         d->had_resent = true;
         if (rtt_us < w->min_rtt_us)
@@ -100,7 +100,7 @@ static void mark_sacked(struct stack_tcp *t, struct tcp_work *w, struct tcp_sent
                         struct delivery *d)
 {
     uint32_t span = seq_span(r->from, r->to);
-    note_delivered(t, w, r, d);
+    on_delivered(t, w, r, d);
     w->lost_bytes -= r->flags & SENT_LOST ? span : 0;
     w->resent_bytes -= r->flags & SENT_RESENT ? span : 0;
     w->sacked_bytes += span;
@@ -139,8 +139,8 @@ static bool is_dsack(const struct tcp_segment *g)
            seq_le(g->sack[0][1], g->sack[1][1]);
 }
 
-static void take_sacks(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g,
-                       struct delivery *d)
+static void on_sacks(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g,
+                     struct delivery *d)
 {
     d->had_dsack = is_dsack(g);
     for (unsigned i = 0; i < g->sack_count; i++) {
@@ -174,7 +174,7 @@ static void release_chunks(struct stack_tcp *t, struct tcp_work *w, seq32 una)
     }
 }
 
-static void advance(struct stack_tcp *t, struct tcp_conn *c, seq32 ack, struct delivery *d)
+static void una_advance(struct stack_tcp *t, struct tcp_conn *c, seq32 ack, struct delivery *d)
 {
     struct tcp_work *w = c->work;
     struct tcp_sent *r;
@@ -185,7 +185,7 @@ static void advance(struct stack_tcp *t, struct tcp_conn *c, seq32 ack, struct d
             front.to = ack;
             uint32_t cut = seq_span(r->from, ack);
             if (!(r->flags & SENT_SACKED))
-                note_delivered(t, w, &front, d);
+                on_delivered(t, w, &front, d);
             w->sacked_bytes -= r->flags & SENT_SACKED ? cut : 0;
             w->lost_bytes -= r->flags & SENT_LOST ? cut : 0;
             w->resent_bytes -= r->flags & SENT_RESENT ? cut : 0;
@@ -193,7 +193,7 @@ static void advance(struct stack_tcp *t, struct tcp_conn *c, seq32 ack, struct d
             break;
         }
         if (!(r->flags & SENT_SACKED))
-            note_delivered(t, w, r, d);
+            on_delivered(t, w, r, d);
         tcp_sent_remove(t, w, r);
     }
     c->snd_una = ack;
@@ -248,13 +248,14 @@ static void on_all_acked(struct stack_tcp *t, struct tcp_conn *c)
 }
 
 /* RFC 5961 5.2: no ACK older than the largest window, none of what was not sent. */
-static bool is_in_range(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g)
+static enum tcp_step check_range(struct stack_tcp *t, struct tcp_conn *c,
+                                 const struct tcp_segment *g)
 {
     if (seq_le(g->ack, c->snd_nxt) && seq_ge(g->ack, seq_sub(c->snd_una, c->snd_wnd_max)))
-        return true;
+        return TCP_STEP_NEXT;
     stack_drop(t->stack, STACK_DROP_TCP_ACK_RANGE);
     tcp_challenge(t, c);
-    return false;
+    return TCP_STEP_DROPPED;
 }
 
 /* Nothing is lost, waited for or suspected, and this ACK tells of nothing either: what recovery.c
@@ -266,14 +267,14 @@ static bool is_calm(const struct tcp_work *w, const struct delivery *d)
     return !is_under_way && (w->sacked_bytes | w->lost_bytes | w->resent_bytes | w->dup_acks) == 0;
 }
 
-bool tcp_ack(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g)
+enum tcp_step tcp_ack(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g)
 {
     struct delivery d = {0};
-    if (!is_in_range(t, c, g))
-        return false;
+    if (check_range(t, c, g) != TCP_STEP_NEXT)
+        return TCP_STEP_DROPPED;
     if (c->work == NULL) {
         update_window(c, g);
-        return true;
+        return TCP_STEP_NEXT;
     }
     struct tcp_work *w = c->work;
     uint32_t window = (uint32_t)g->window << c->snd_scale;
@@ -283,9 +284,9 @@ bool tcp_ack(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *
         flight + c->mss >= c->cwnd || (c->cwnd < c->ssthresh && 2 * flight >= c->cwnd);
     w->probes = 0;
     if (seq_gt(g->ack, c->snd_una))
-        advance(t, c, g->ack, &d);
+        una_advance(t, c, g->ack, &d);
     if ((c->flags & TCP_USES_SACK) && g->sack_count > 0)
-        take_sacks(t, c, g, &d);
+        on_sacks(t, c, g, &d);
     update_window(c, g);
     /* Karn's rule, RFC 6298 3: what was resent may have drawn this ACK in place of one that was
      * lost, and then the time since the rest was sent is the timeout's, not the path's. */
@@ -303,7 +304,7 @@ bool tcp_ack(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *
         tcp_recover(t, c, g, d.cc.acked_bytes, d.delivered_bytes, d.had_dsack);
     bool is_marked = (g->flags & TCP_ECE) && (c->ecn & ECN_ON);
     if (unlikely(is_marked))
-        tcp_ecn_take_echo(t, c, g);
+        tcp_ecn_on_echo(t, c, g);
     else if (d.cc.acked_bytes > 0 && !w->in_recovery && (was_limited || w->in_rto_recovery))
         cc_ack(t, c, &d.cc);
     if (d.cc.acked_bytes > 0) {
@@ -313,5 +314,5 @@ bool tcp_ack(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *
     tcp_dirty(c);
     if (seq_eq(c->snd_una, c->snd_nxt))
         on_all_acked(t, c);
-    return c->state != TCP_CLOSED;
+    return c->state != TCP_CLOSED ? TCP_STEP_NEXT : TCP_STEP_DROPPED;
 }

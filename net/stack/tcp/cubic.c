@@ -56,7 +56,7 @@ static double cube_root(double x)
 }
 
 /* RFC 9406 4.2: leaves slow start when the round trip grows. */
-static void hystart(struct tcp_conn *c, uint32_t rtt_us)
+static void hystart_step(struct tcp_conn *c, uint32_t rtt_us)
 {
     struct tcp_cubic *q = cubic_of(c);
     if (rtt_us == 0)
@@ -84,7 +84,7 @@ static void slow_start(struct tcp_conn *c, uint32_t acked, uint32_t rtt_us)
     uint32_t most = HYSTART_LIMIT * (uint32_t)c->mss;
     uint32_t grow = acked < most ? acked : most;
     c->cwnd += q->in_css ? grow / CSS_DIVISOR : grow;
-    hystart(c, rtt_us);
+    hystart_step(c, rtt_us);
     if (seq_ge(c->snd_una, q->round_end)) {
         if (q->in_css && ++q->css_rounds >= CSS_ROUNDS)
             c->ssthresh = c->cwnd;
@@ -138,7 +138,7 @@ void cc_ack(struct stack_tcp *t, struct tcp_conn *c, const struct cc_sample *sam
 
 /* RFC 9438 4.6 and 4.7. From the window itself, since one that is not used does not grow; but
  * during a recovery it is what PRR lets out, and what is in flight tells more. */
-static void reduce(struct tcp_conn *c)
+static void window_reduce(struct tcp_conn *c)
 {
     struct tcp_cubic *q = cubic_of(c);
     uint32_t window = c->work->in_recovery ? seq_span(c->snd_una, c->snd_nxt) : c->cwnd;
@@ -153,13 +153,13 @@ static void reduce(struct tcp_conn *c)
 void cc_loss(struct stack_tcp *t, struct tcp_conn *c)
 {
     (void)t;
-    reduce(c); /* cwnd follows through PRR */
+    window_reduce(c); /* cwnd follows through PRR */
 }
 
 void cc_rto(struct stack_tcp *t, struct tcp_conn *c)
 {
     (void)t;
-    reduce(c);
+    window_reduce(c);
     c->cwnd = c->mss; /* RFC 5681 3.1: the loss window */
 }
 

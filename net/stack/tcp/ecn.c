@@ -12,7 +12,7 @@ bool tcp_ecn_is_asked(const struct stack_tcp *t, const struct tcp_segment *g)
 
 /* 6.1.1: a SYN-ACK answers with ECE alone (some peers send back whatever they got); the other SYN
  * of a simultaneous open asks as ours did. */
-void tcp_ecn_take_syn(struct tcp_conn *c, const struct tcp_segment *g)
+void tcp_ecn_on_syn(struct tcp_conn *c, const struct tcp_segment *g)
 {
     uint8_t bits = g->flags & (TCP_ECE | TCP_CWR);
     bool is_agreed = bits == (g->flags & TCP_ACK ? TCP_ECE : TCP_ECE | TCP_CWR);
@@ -39,7 +39,7 @@ uint8_t tcp_ecn_mark(struct tcp_conn *c, bool is_new_text, struct path *path)
 }
 
 /* 6.1.3, for text that lies in the window: CWR ends the echo, unless the same segment is marked. */
-void tcp_ecn_take_text(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g)
+void tcp_ecn_on_text(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g)
 {
     if (g->flags & TCP_CWR)
         c->ecn &= (uint8_t)~ECN_ECHO;
@@ -52,7 +52,7 @@ void tcp_ecn_take_text(struct stack_tcp *t, struct tcp_conn *c, const struct tcp
 }
 
 /* 6.1.2: at most once for each window of data, and not for what was answered as a loss. */
-void tcp_ecn_take_echo(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g)
+void tcp_ecn_on_echo(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g)
 {
     struct tcp_work *w = c->work;
     bool is_answered = (c->ecn & ECN_CWR) || w->in_recovery || w->in_rto_recovery;

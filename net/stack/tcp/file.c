@@ -103,25 +103,25 @@ bool tcp_has_numbers_for(const struct tcp_conn *c, uint64_t bytes)
 
 /* ---- reading ---- */
 
-static void fail(struct stack_tcp *t, struct tcp_conn *c, enum leat_close_reason reason)
+static void file_fail(struct stack_tcp *t, struct tcp_conn *c, enum leat_close_reason reason)
 {
     tcp_send_reset(t, c);
     tcp_conn_close(t, c, reason);
 }
 
-static void take_piece(struct stack_tcp *t, struct tcp_conn *c, struct tcp_read *read)
+static void on_piece(struct stack_tcp *t, struct tcp_conn *c, struct tcp_read *read)
 {
     struct tcp_work *w = c->work;
     struct tcp_later *l = w->later_first;
     struct tcp_chunk *k = NULL;
     w->is_reading = false;
     if (read->job.result != (int64_t)read->buf.length_bytes) {
-        fail(t, c, LEAT_CLOSE_FILE);
+        file_fail(t, c, LEAT_CLOSE_FILE);
         return;
     }
     k = tcp_pool_take(&t->chunks);
     if (k == NULL) {
-        fail(t, c, LEAT_CLOSE_NO_MEMORY);
+        file_fail(t, c, LEAT_CLOSE_NO_MEMORY);
         return;
     }
     uint32_t bytes = (uint32_t)read->buf.length_bytes;
@@ -163,7 +163,7 @@ static uint32_t ahead_bytes(const struct tcp_conn *c)
 }
 
 /* Gives numbers to the first bytes of what waits in memory. False: not now. */
-static bool take_bytes(struct stack_tcp *t, struct tcp_conn *c, struct tcp_later *l)
+static bool bytes_move(struct stack_tcp *t, struct tcp_conn *c, struct tcp_later *l)
 {
     struct tcp_work *w = c->work;
     uint32_t room = STREAM_BYTES - 1 - seq_span(c->snd_una, w->send_end);
@@ -186,13 +186,13 @@ void tcp_later_advance(struct stack_tcp *t, struct tcp_conn *c)
     struct tcp_later *l;
     while (c->state != TCP_CLOSED && (l = c->work->later_first) != NULL && !c->work->is_reading) {
         if (l->file == NULL) {
-            if (!take_bytes(t, c, l))
+            if (!bytes_move(t, c, l))
                 return;
         } else if (ahead_bytes(c) >= AHEAD_BYTES || !tcp_has_numbers_for(c, PIECE_BYTES)) {
             return;
         } else if (!start_read(t, c, l)) {
             if (seq_eq(c->snd_una, c->work->send_end)) /* else an ACK brings us here again */
-                fail(t, c, LEAT_CLOSE_NO_MEMORY);
+                file_fail(t, c, LEAT_CLOSE_NO_MEMORY);
             return;
         }
     }
@@ -204,7 +204,7 @@ static void on_read(struct reader_job *job)
     struct stack_tcp *t = tcp_of(NULL);
     struct tcp_conn *c = t != NULL ? slots_find(&t->conns, read->conn.id) : NULL;
     if (c != NULL && c->state != TCP_CLOSED) {
-        take_piece(t, c, read);
+        on_piece(t, c, read);
         tcp_later_advance(t, c);
         if (c->state != TCP_CLOSED)
             tcp_dirty(c);

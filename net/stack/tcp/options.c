@@ -4,14 +4,14 @@
 enum { KIND_END = 0, KIND_NOP = 1, KIND_MSS = 2, KIND_SCALE = 3, KIND_SACK_OK = 4, KIND_SACK = 5 };
 enum { KIND_TS = 8 };
 
-static uint32_t get32(const uint8_t *at)
+static uint32_t read_u32(const uint8_t *at)
 {
     be32 x;
     memcpy(&x, at, sizeof(x));
     return be32_get(x);
 }
 
-static uint8_t *put32(uint8_t *at, uint32_t x)
+static uint8_t *write_u32(uint8_t *at, uint32_t x)
 {
     be32 value = be32_put(x);
     memcpy(at, &value, sizeof(value));
@@ -24,13 +24,13 @@ static void parse_one(struct tcp_segment *g, const uint8_t *at)
     uint8_t length = at[1];
     if (at[0] == KIND_TS && length == 10) {
         g->has_ts = true;
-        g->ts_value = get32(at + 2);
-        g->ts_echo = get32(at + 6);
+        g->ts_value = read_u32(at + 2);
+        g->ts_echo = read_u32(at + 6);
     } else if (at[0] == KIND_SACK && length >= 10 && (length - 2) % 8 == 0) {
         g->sack_count = (uint8_t)((length - 2) / 8 < 4 ? (length - 2) / 8 : 4);
         for (unsigned i = 0; i < g->sack_count; i++) {
-            g->sack[i][0].n = get32(at + 2 + 8 * i);
-            g->sack[i][1].n = get32(at + 6 + 8 * i);
+            g->sack[i][0].n = read_u32(at + 2 + 8 * i);
+            g->sack[i][1].n = read_u32(at + 6 + 8 * i);
         }
     } else if (!(g->flags & TCP_SYN)) {
         return;
@@ -68,7 +68,7 @@ static uint8_t *put_ts(uint8_t *at, uint32_t value, uint32_t echo)
 {
     *at++ = KIND_TS;
     *at++ = 10;
-    return put32(put32(at, value), echo);
+    return write_u32(write_u32(at, value), echo);
 }
 
 unsigned tcp_write_syn_options(uint8_t *to, uint16_t mss, int scale, bool sack, bool ts,
@@ -100,7 +100,7 @@ unsigned tcp_write_syn_options(uint8_t *to, uint16_t mss, int scale, bool sack, 
 
 static uint8_t *put_block(uint8_t *at, seq32 from, seq32 to)
 {
-    return put32(put32(at, from.n), to.n);
+    return write_u32(write_u32(at, from.n), to.n);
 }
 
 /* RFC 2018 4 and RFC 2883: the duplicate first, then the range that grew last, then others. */
@@ -137,7 +137,7 @@ unsigned tcp_write_ts(uint8_t *to, uint32_t value, uint32_t echo)
     static const be32 kind = {KIND_NOP | KIND_NOP << 8 | KIND_TS << 16 | 10 << 24};
     uint64_t first = be32_pair(kind, be32_put(value));
     memcpy(to, &first, sizeof(first));
-    put32(to + sizeof(first), echo);
+    write_u32(to + sizeof(first), echo);
     return 12;
 }
 

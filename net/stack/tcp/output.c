@@ -1,200 +1,7 @@
-/* Output: segments are always built from the send stream (RFC 9293 3.8). */
+/* Output: what goes out now, by the windows of RFC 9293 3.8 (segments are always built from the
+ * send stream), and what is remembered of it. */
 #include "net/stack/tcp/rate.h"
 #include "net/stack/tcp/tcp.h"
-
-#define SUMMED_BYTES_MIN 256
-
-void tcp_path(const struct tcp_conn *c, struct path *path)
-{
-    *path = (struct path){.src = c->local,
-                          .dst = c->remote,
-                          .hop = c->hop,
-                          .neighbour = c->neighbour,
-                          .mtu_bytes = c->mtu_bytes,
-                          .hop_limit = c->hop_limit,
-                          .tos = c->tos,
-                          .local = c->is_local};
-}
-
-static struct tcp_chunk *chunk_of(const struct tcp_work *w, seq32 seq)
-{
-    struct tcp_chunk *k = w->send_first;
-    if (w->send_hint != NULL && seq_ge(seq, w->send_hint->seq))
-        k = w->send_hint;
-    while (k != NULL && seq_ge(seq, seq_add(k->seq, (uint32_t)k->buf.length_bytes)))
-        k = k->next;
-    return k;
-}
-
-/* Sums on the way where the payload is so long that this costs less than coming back to it. */
-static csum copy_payload(const struct tcp_work *w, uint8_t *to, seq32 seq, uint32_t length)
-{
-    csum sum = CSUM_ZERO;
-    uint32_t done = 0;
-    bool is_summed = length >= SUMMED_BYTES_MIN;
-    for (const struct tcp_chunk *k = chunk_of(w, seq); length > 0; k = k->next) {
-        uint32_t at = seq_span(k->seq, seq), part = (uint32_t)k->buf.length_bytes - at;
-        part = part < length ? part : length;
-        if (is_summed)
-            sum = csum_append(sum, csum_copy(to + done, k->buf.data + at, part), done);
-        else
-            memcpy(to + done, k->buf.data + at, part);
-        done += part;
-        seq = seq_add(seq, part);
-        length -= part;
-    }
-    return sum;
-}
-
-/* References to the stream; returns how many bytes found room in the packet's slices. */
-static uint32_t slice_payload(const struct tcp_work *w, struct leat_packet *packet, seq32 seq,
-                              uint32_t length, unsigned slices_max)
-{
-    for (struct tcp_chunk *k = chunk_of(w, seq); length > 0 && packet->slice_count < slices_max;
-         k = k->next) {
-        uint32_t at = seq_span(k->seq, seq), part = (uint32_t)k->buf.length_bytes - at;
-        part = part < length ? part : length;
-        packet->slices[packet->slice_count++] = leat_buf_slice(k->buf, at, part);
-        packet->slice_bytes += part;
-        seq = seq_add(seq, part);
-        length -= part;
-    }
-    return packet->slice_bytes;
-}
-
-/* The window field; what it promises is remembered, and is never taken back. Rounding up must not
- * promise memory that is not there: with a peer that sends less than a unit at a time the edge
- * would move on with each ACK, without end. So what the scale cannot express is left out then (RFC
- * 7323 2.4), and is accepted all the same. */
-static uint16_t take_window(struct tcp_conn *c)
-{
-    uint32_t promised = seq_span(c->rcv_nxt, c->rcv_edge), unit = UINT32_C(1) << c->rcv_scale;
-    uint32_t raw = (promised + unit - 1) >> c->rcv_scale;
-    if (raw << c->rcv_scale > promised && raw << c->rcv_scale > tcp_window(c))
-        raw = promised >> c->rcv_scale;
-    if (tcp_window_may_grow(c) || promised == 0) {
-        uint32_t open = tcp_window(c) >> c->rcv_scale;
-        raw = open > raw ? open : raw;
-    }
-    raw = raw < 65535 ? raw : 65535;
-    c->rcv_edge = seq_max(c->rcv_edge, seq_add(c->rcv_nxt, raw << c->rcv_scale));
-    return (uint16_t)raw;
-}
-
-static void acked(struct tcp_conn *c)
-{
-    c->flags &= (uint16_t) ~(TCP_ACK_NOW | TCP_ACK_LATER);
-    if (c->work != NULL) {
-        c->work->ack_ns = STACK_NEVER;
-        c->work->unacked_segments = 0;
-        c->work->acked_to = c->rcv_nxt;
-    }
-}
-
-static unsigned syn_options(const struct stack_tcp *t, struct tcp_conn *c, uint8_t *to)
-{
-    unsigned ip = c->flags & TCP_IPV4 ? 20 : 40;
-    bool answers = c->state == TCP_SYN_RCVD;
-    bool scales = !answers || c->rcv_scale != 0 || c->snd_scale != 0;
-    return tcp_write_syn_options(to,
-                                 (uint16_t)(t->stack->mtu_bytes - ip - sizeof(struct tcp_header)),
-                                 scales ? (int)tcp_scale_for(c->receive_max) : -1,
-                                 !answers || (c->flags & TCP_USES_SACK),
-                                 !answers || (c->flags & TCP_USES_TS), t->now_ms + c->ts_offset,
-                                 c->ts_recent);
-}
-
-/* After a second timeout nothing is left to the port: perhaps it is to blame. */
-static bool is_doubtful(const struct tcp_conn *c)
-{
-    return c->work != NULL && c->work->backoff >= 2;
-}
-
-/* What a timer sends is alone, and a peer that has all that came before would let its ACK wait for
- * a second segment. It does not where it is told that no more comes for now. */
-static bool asks_for_ack(const struct tcp_work *w)
-{
-    return w->probe_out || w->in_rto_recovery;
-}
-
-/* One segment, or several that the hardware cuts. Returns the payload bytes sent, or -1: no room.
- */
-static int64_t emit(struct stack_tcp *t, struct tcp_conn *c, seq32 seq, uint32_t length,
-                    uint8_t flags)
-{
-    struct stack *s = t->stack;
-    struct leat_packet *packet = tx_reserve(s, length > 0 ? TX_DATA : TX_CONTROL);
-    if (unlikely(packet == NULL))
-        return -1;
-    unsigned before = s->l2_bytes + (c->flags & TCP_IPV4 ? 20u : 40u);
-    struct tcp_header *h = (void *)(packet->head + before);
-    uint8_t *options = (uint8_t *)(h + 1);
-    struct path path;
-    tcp_path(c, &path);
-    path.by_software = length == 0 || is_doubtful(c);
-    unsigned option_bytes =
-        flags & TCP_SYN ? syn_options(t, c, options) : tcp_write_options(t, c, options);
-    unsigned header = (unsigned)sizeof(*h) + option_bytes;
-    if (length > 0 && option_bytes > (c->flags & TCP_USES_TS ? 12u : 0u)) {
-        uint32_t room = c->mss - (option_bytes - (c->flags & TCP_USES_TS ? 12u : 0u));
-        if (length > room) { /* SACK blocks take from the payload of one segment */
-            length = room;
-            flags &= (uint8_t)~TCP_FIN;
-        }
-    }
-    packet->head_bytes = (uint16_t)(before + header);
-    packet->l4_bytes = (uint8_t)header;
-    uint32_t wanted = length;
-    if (length > 0 && length <= s->inline_bytes_max) {
-        path.inline_sum = copy_payload(c->work, packet->head + packet->head_bytes, seq, length);
-        path.inline_bytes = length >= SUMMED_BYTES_MIN ? (uint16_t)length : 0;
-        packet->head_bytes = (uint16_t)(packet->head_bytes + length);
-    } else if (length > 0) {
-        length = slice_payload(c->work, packet, seq, length, s->port->info.slices_max);
-    }
-    if (length < wanted)
-        flags &= (uint8_t)~TCP_FIN;
-    if (length > c->mss) {
-        packet->flags |= LEAT_PACKET_TSO;
-        packet->segment_bytes = c->mss;
-    }
-    if (length > 0 && (seq_eq(seq_add(seq, length), c->work->send_end) || asks_for_ack(c->work)))
-        flags |= TCP_PSH;
-    uint16_t window = flags & TCP_SYN ? (uint16_t)(c->receive_max < 65535 ? c->receive_max : 65535)
-                                      : take_window(c);
-    if (unlikely(c->ecn != 0) && !(flags & (TCP_SYN | TCP_RST)))
-        flags |= tcp_ecn_mark(c, length > 0 && seq_eq(seq, c->snd_nxt), &path);
-    be16 offset_flags = be16_put((uint16_t)(header / 4 << 12 | flags));
-    wire_store(h, (struct wire_words){
-                      .a = be32_pair(be16_pair(c->local_port, c->remote_port), seq_put(seq)),
-                      .b = be32_pair(seq_put(flags & TCP_ACK ? c->rcv_nxt : (seq32){0}),
-                                     be16_pair(offset_flags, be16_put(window))),
-                  });
-    t->count.segments_out++;
-    s->count.tcp_tx++;
-    ip_output(s, packet, &path, IP_TCP, offsetof(struct tcp_header, checksum));
-    c->neighbour = path.neighbour;
-    if (flags & TCP_ACK)
-        acked(c);
-    return length;
-}
-
-void tcp_send_ack(struct stack_tcp *t, struct tcp_conn *c)
-{
-    (void)emit(t, c, c->snd_nxt, 0, TCP_ACK);
-}
-
-/* RFC 9293 3.8.4: one before what the peer expects, so that it must answer. */
-void tcp_send_probe(struct stack_tcp *t, struct tcp_conn *c)
-{
-    (void)emit(t, c, seq_sub(c->snd_una, 1), 0, TCP_ACK);
-}
-
-void tcp_send_reset(struct stack_tcp *t, struct tcp_conn *c)
-{
-    if (emit(t, c, c->snd_nxt, 0, TCP_RST | TCP_ACK) >= 0)
-        t->count.resets_sent++;
-}
 
 /* ---- what was sent is remembered ---- */
 
@@ -203,7 +10,7 @@ static uint32_t sent_by(const struct stack *s, const struct tcp_conn *c, seq32 f
 {
     uint32_t span = seq_span(from, to);
     bool is_ports = (s->can & LEAT_PORT_CAN_TX_L4_CHECKSUM) && !c->is_local && span > 1;
-    if (!is_ports || is_doubtful(c))
+    if (!is_ports || tcp_is_doubtful(c))
         return 0;
     return SENT_BY_PORT | (span > c->mss + 1u ? SENT_CUT_BY_PORT : 0u);
 }
@@ -248,7 +55,7 @@ static bool can_push(struct stack_tcp *t, const struct tcp_work *w)
 
 /* ---- retransmission ---- */
 
-static uint8_t syn_flags(const struct tcp_conn *c)
+uint8_t tcp_syn_flags(const struct tcp_conn *c)
 {
     return (uint8_t)((c->state == TCP_SYN_SENT ? TCP_SYN : TCP_SYN | TCP_ACK) |
                      tcp_ecn_syn_flags(c));
@@ -267,14 +74,14 @@ bool tcp_resend(struct stack_tcp *t, struct tcp_conn *c, struct tcp_sent *r)
     uint32_t length = span;
     if (c->state < TCP_ESTABLISHED && seq_eq(r->from, c->iss)) { /* later the number comes round */
         c->ecn &= (uint8_t)~ECN_ASKED; /* RFC 3168 6.1.1.1: perhaps that was what swallowed it */
-        flags = syn_flags(c);
+        flags = tcp_syn_flags(c);
         length--;
     }
     if ((c->flags & TCP_FIN_SENT) && seq_eq(r->to, c->snd_nxt)) {
         flags |= TCP_FIN;
         length--;
     }
-    int64_t sent = emit(t, c, r->from, length, flags);
+    int64_t sent = tcp_emit(t, c, r->from, length, flags);
     if (sent < 0)
         return false;
     if (sent < (int64_t)length) { /* not all found room: the rest stays lost */
@@ -290,7 +97,7 @@ bool tcp_resend(struct stack_tcp *t, struct tcp_conn *c, struct tcp_sent *r)
     if (!(r->flags & SENT_RESENT))
         w->resent_bytes += span;
     r->flags |= SENT_RESENT | SENT_EVER_RESENT;
-    if (is_doubtful(c) && (r->flags & SENT_BY_PORT))
+    if (tcp_is_doubtful(c) && (r->flags & SENT_BY_PORT))
         r->flags |= SENT_BY_SOFTWARE;
     r->sent_ns = t->stack->now_ns;
     tcp_rate_sent(w, r, false);
@@ -379,7 +186,7 @@ static bool must_wait(const struct stack_tcp *t, struct tcp_work *w)
     return is_early;
 }
 
-static void pace(const struct stack_tcp *t, struct tcp_work *w, uint32_t sent_bytes)
+static void pace_next(const struct stack_tcp *t, struct tcp_work *w, uint32_t sent_bytes)
 {
     uint64_t from_ns =
         w->rare.pace_next_ns > t->stack->now_ns ? w->rare.pace_next_ns : t->stack->now_ns;
@@ -400,17 +207,17 @@ static enum tcp_stop send_new(struct stack_tcp *t, struct tcp_conn *c)
             return TCP_STOP_PORT;
         bool fin = is_last(c) && length == seq_span(c->snd_nxt, w->send_end);
         seq32 from = c->snd_nxt;
-        int64_t sent = emit(t, c, from, length, fin ? TCP_ACK | TCP_FIN : TCP_ACK);
+        int64_t sent = tcp_emit(t, c, from, length, fin ? TCP_ACK | TCP_FIN : TCP_ACK);
         if (sent < 0)
             return TCP_STOP_PORT;
         if (unlikely(w->in_recovery))
             tcp_rare(w)->prr_out += (uint32_t)sent;
         fin = fin && sent == length;
-        w->send_hint = chunk_of(w, from);
+        w->send_hint = tcp_chunk_of(w, from);
         tcp_push_sent(t, c, from, seq_add(from, (uint32_t)sent + fin));
         c->sent_ms = t->now_ms;
         if (unlikely(w->pace_ns_per_kib != 0))
-            pace(t, w, (uint32_t)sent);
+            pace_next(t, w, (uint32_t)sent);
         if (fin)
             c->flags |= TCP_FIN_SENT;
     }
@@ -427,7 +234,7 @@ static bool send_fin(struct stack_tcp *t, struct tcp_conn *c)
         return false;
     if (!can_push(t, c->work))
         return true;
-    if (emit(t, c, c->snd_nxt, 0, TCP_ACK | TCP_FIN) < 0)
+    if (tcp_emit(t, c, c->snd_nxt, 0, TCP_ACK | TCP_FIN) < 0)
         return true;
     c->flags |= TCP_FIN_SENT;
     tcp_push_sent(t, c, c->snd_nxt, seq_add(c->snd_nxt, 1));
@@ -436,7 +243,7 @@ static bool send_fin(struct stack_tcp *t, struct tcp_conn *c)
 
 static bool send_syn(struct stack_tcp *t, struct tcp_conn *c)
 {
-    if (!can_push(t, c->work) || emit(t, c, c->iss, 0, syn_flags(c)) < 0)
+    if (!can_push(t, c->work) || tcp_emit(t, c, c->iss, 0, tcp_syn_flags(c)) < 0)
         return true;
     c->flags &= (uint16_t)~TCP_SYN_NOW;
     if (seq_eq(c->snd_nxt, c->iss))
@@ -479,65 +286,4 @@ enum tcp_stop tcp_output(struct stack_tcp *t, struct tcp_conn *c)
     }
     tcp_arm_xmit(t, c);
     return stop;
-}
-
-/* ---- segments without a connection ---- */
-
-void tcp_send_reply(struct stack_tcp *t, const struct tcp_reply *r)
-{
-    struct stack *s = t->stack;
-    struct path path;
-    if (path_find(s, r->src, r->dst, &path) < 0)
-        return;
-    path.by_software = true;
-    struct leat_packet *packet = tx_reserve(s, TX_REPLY);
-    if (packet == NULL)
-        return;
-    struct tcp_header *h = (void *)tx_l4(s, packet, r->dst);
-    *h = (struct tcp_header){.src_port = r->src_port,
-                             .dst_port = r->dst_port,
-                             .seq = seq_put(r->seq),
-                             .ack = seq_put(r->ack),
-                             .offset = (uint8_t)((20 + r->option_bytes) / 4 << 4),
-                             .flags = r->flags,
-                             .window = be16_put(r->window)};
-    memcpy(h + 1, r->options, r->option_bytes);
-    packet->head_bytes = (uint16_t)((uint8_t *)h - packet->head + 20 + r->option_bytes);
-    packet->l4_bytes = (uint8_t)(20 + r->option_bytes);
-    t->count.segments_out++;
-    s->count.tcp_tx++;
-    ip_output(s, packet, &path, IP_TCP, offsetof(struct tcp_header, checksum));
-}
-
-void tcp_reset_segment(struct stack_tcp *t, const struct tcp_segment *g)
-{
-    if (g->flags & TCP_RST)
-        return;
-    if (!token_take(&t->reset_bucket, t->stack->now_ns)) {
-        stack_drop(t->stack, STACK_DROP_TCP_RST_RATE);
-        return;
-    }
-    struct tcp_reply r = {.src = &g->p->dst,
-                          .dst = &g->p->src,
-                          .src_port = g->dst_port,
-                          .dst_port = g->src_port,
-                          .flags = TCP_RST,
-                          .options = (const uint8_t *)""};
-    if (g->flags & TCP_ACK) {
-        r.seq = g->ack;
-    } else {
-        r.ack = seq_add(g->seq, tcp_segment_span(g));
-        r.flags |= TCP_ACK;
-    }
-    t->count.resets_sent++;
-    tcp_send_reply(t, &r);
-}
-
-void tcp_update_mss(struct tcp_conn *c)
-{
-    uint32_t headers = (c->flags & TCP_IPV4 ? 20u : 40u) + (uint32_t)sizeof(struct tcp_header);
-    uint32_t mss = c->mtu_bytes - headers;
-    mss = c->peer_mss < mss ? c->peer_mss : mss;
-    uint32_t options = c->flags & TCP_USES_TS ? 12 : 0; /* RFC 6691: they come out of the segment */
-    c->mss = (uint16_t)(mss < TCP_MSS_FLOOR + options ? TCP_MSS_FLOOR : mss - options);
 }

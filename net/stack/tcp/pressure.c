@@ -33,17 +33,17 @@ static uint64_t share_of(uint64_t used, uint64_t max)
     return max != 0 ? used * 256 / max : 0;
 }
 
-static uint64_t larger(uint64_t a, uint64_t b)
+static uint64_t share_larger(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
 }
 
-static void measure(struct stack_tcp *t)
+static void pressure_measure(struct stack_tcp *t)
 {
     const struct stack *s = t->stack;
     uint64_t share = share_of(s->kept_count, (uint64_t)s->kept_max * 2);
-    share = larger(share, share_of(t->copied_bytes, t->copied_bytes_max));
-    share = larger(share, leat_pools_share(leat_core_now));
+    share = share_larger(share, share_of(t->copied_bytes, t->copied_bytes_max));
+    share = share_larger(share, leat_pools_share(leat_core_now));
     t->pressure = share >= 224 ? PRESSURE_FULL : share >= 192 ? PRESSURE_TIGHT : PRESSURE_NONE;
     t->pressure_ms = t->now_ms;
     if (t->pressure != PRESSURE_NONE && !leat_timer_is_started(&t->pressure_timer)) {
@@ -55,7 +55,7 @@ static void measure(struct stack_tcp *t)
 void tcp_pressure_look(struct stack_tcp *t)
 {
     if (unlikely(t->now_ms - t->pressure_ms >= MEASURE_MS))
-        measure(t);
+        pressure_measure(t);
 }
 
 static bool is_crowded(const struct stack_tcp *t)
@@ -81,7 +81,7 @@ static uint64_t peer_hash(const struct stack_tcp *t, const struct ip_addr *peer)
                                : siphash(&key, peer->b, 8);
 }
 
-static uint32_t *cell(struct stack_tcp *t, unsigned row, uint64_t hash)
+static uint32_t *peer_cell(struct stack_tcp *t, unsigned row, uint64_t hash)
 {
     return &t->peers[row][hash >> (32 * row) & (TCP_PEER_CELLS - 1)];
 }
@@ -90,14 +90,14 @@ void tcp_peer_count(struct stack_tcp *t, const struct ip_addr *peer, int change)
 {
     uint64_t hash = peer_hash(t, peer);
     for (unsigned row = 0; row < TCP_PEER_ROWS; row++)
-        *cell(t, row, hash) += (uint32_t)change;
+        *peer_cell(t, row, hash) += (uint32_t)change;
 }
 
 /* Never less than it is; more only if another address falls on both cells. */
 static uint32_t peer_has(struct stack_tcp *t, const struct ip_addr *peer)
 {
     uint64_t hash = peer_hash(t, peer);
-    uint32_t a = *cell(t, 0, hash), b = *cell(t, 1, hash);
+    uint32_t a = *peer_cell(t, 0, hash), b = *peer_cell(t, 1, hash);
     return a < b ? a : b;
 }
 
@@ -154,7 +154,7 @@ static void on_tick(struct leat_timer *timer, void *arg)
     (void)timer;
     t->stack->now_ns = leat_loop_now(t->loop);
     t->now_ms = (uint32_t)(t->stack->now_ns / LEAT_NS_PER_MS);
-    measure(t);
+    pressure_measure(t);
     uint32_t capacity = t->conns.capacity_count;
     for (unsigned i = 0; i < SCAN_CONNS && i < capacity; i++) {
         t->pressure_scan = t->pressure_scan + 1 < capacity ? t->pressure_scan + 1 : 0;

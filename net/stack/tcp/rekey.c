@@ -4,7 +4,7 @@
 
 #define AGAIN_MS 10000 /* not more often: it costs a pass over all flows */
 
-static void insert(struct stack_tcp *t, uint32_t *hash, const void *flow, uint32_t reference)
+static void flow_insert(struct stack_tcp *t, uint32_t *hash, const void *flow, uint32_t reference)
 {
     struct tcp_flow f;
     memcpy(&f, flow, sizeof(f)); /* local, remote and ports lie together in all three kinds */
@@ -17,16 +17,16 @@ static void insert_all(struct stack_tcp *t)
     for (uint32_t i = 0; i < t->conns.capacity_count; i++) {
         struct tcp_conn *c = slots_at(&t->conns, i);
         if (c != NULL && c->state != TCP_CLOSED)
-            insert(t, &c->hash, &c->local, table_reference(KIND_CONN, i));
+            flow_insert(t, &c->hash, &c->local, table_reference(KIND_CONN, i));
     }
     for (uint32_t i = 0; i < TCP_EMBRYOS_MAX; i++) {
         struct tcp_embryo *e = &t->embryos[i];
         if (e->listener != NULL)
-            insert(t, &e->hash, &e->local, table_reference(KIND_EMBRYO, i));
+            flow_insert(t, &e->hash, &e->local, table_reference(KIND_EMBRYO, i));
     }
     for (uint32_t number = t->time_wait_first; number != 0;) {
         struct tcp_time_wait *tw = &t->time_waits[number - 1];
-        insert(t, &tw->hash, &tw->local, table_reference(KIND_TIME_WAIT, number - 1));
+        flow_insert(t, &tw->hash, &tw->local, table_reference(KIND_TIME_WAIT, number - 1));
         number = tw->next;
     }
 }

@@ -13,7 +13,7 @@
 /* Index 0 of kind NONE is an empty place; any other index is a link to overflow[index - 1]. */
 #define IS_LINK(reference) ((reference) != 0 && (reference) >> 30 == KIND_NONE)
 
-static inline uint64_t mix(uint64_t a, uint64_t b)
+static inline uint64_t hash_mix(uint64_t a, uint64_t b)
 {
     unsigned __int128 product = (unsigned __int128)a * b;
     return (uint64_t)product ^ (uint64_t)(product >> 64);
@@ -25,8 +25,9 @@ uint32_t table_hash(const struct tcp_table *t, const struct tcp_flow *flow)
     uint64_t w[4], ports = be16_pair(flow->local_port, flow->remote_port).raw;
     for (unsigned i = 0; i < 4; i++) /* a load wider than the stores before it would wait */
         memcpy(&w[i], (const uint8_t *)flow + 8 * i, 8);
-    uint64_t h = mix(w[0] ^ t->key[0], w[2] ^ t->key[1]) ^ mix(w[1] ^ t->key[2], w[3] ^ t->key[3]);
-    h = mix(h ^ t->key[1], ports ^ t->key[0]);
+    uint64_t h =
+        hash_mix(w[0] ^ t->key[0], w[2] ^ t->key[1]) ^ hash_mix(w[1] ^ t->key[2], w[3] ^ t->key[3]);
+    h = hash_mix(h ^ t->key[1], ports ^ t->key[0]);
     return (uint32_t)(h ^ h >> 32);
 }
 
@@ -56,14 +57,14 @@ void table_fini(struct tcp_table *t)
     leat_heap_free(t->overflow);
 }
 
-static struct table_bucket *linked(const struct tcp_table *t, const struct table_bucket *b)
+static struct table_bucket *bucket_linked(const struct tcp_table *t, const struct table_bucket *b)
 {
     uint32_t r = b->references[7];
     return IS_LINK(r) ? &t->overflow[r - 1] : NULL;
 }
 
 /* Where the hash lives now: buckets of old below moved were emptied. */
-static struct table_bucket *home(const struct tcp_table *t, uint32_t hash)
+static struct table_bucket *bucket_home(const struct tcp_table *t, uint32_t hash)
 {
     if (unlikely(t->old != NULL) && (hash & t->old_mask) >= t->moved)
         return &t->old[hash & t->old_mask];
@@ -91,7 +92,7 @@ static inline unsigned equal_to(const uint32_t values[8], uint32_t wanted)
 /* Where the reference is. */
 static uint32_t *find_place(const struct tcp_table *t, uint32_t hash, uint32_t reference)
 {
-    for (struct table_bucket *b = home(t, hash); b != NULL; b = linked(t, b)) {
+    for (struct table_bucket *b = bucket_home(t, hash); b != NULL; b = bucket_linked(t, b)) {
         unsigned places = equal_to(b->hashes, hash) & equal_to(b->references, reference);
         if (places != 0)
             return &b->references[__builtin_ctz(places)];
@@ -102,7 +103,7 @@ static uint32_t *find_place(const struct tcp_table *t, uint32_t hash, uint32_t r
 uint32_t table_find(const struct tcp_table *t, uint32_t hash, const struct tcp_flow *flow,
                     table_match *match, void *owner)
 {
-    for (const struct table_bucket *b = home(t, hash); b != NULL; b = linked(t, b)) {
+    for (const struct table_bucket *b = bucket_home(t, hash); b != NULL; b = bucket_linked(t, b)) {
         unsigned places = equal_to(b->hashes, hash);
         for (; places != 0; places &= places - 1) {
             uint32_t r = b->references[__builtin_ctz(places)];
@@ -115,7 +116,7 @@ uint32_t table_find(const struct tcp_table *t, uint32_t hash, const struct tcp_f
 
 uint32_t table_guess(const struct tcp_table *t, uint32_t hash)
 {
-    for (const struct table_bucket *b = home(t, hash); b != NULL; b = linked(t, b)) {
+    for (const struct table_bucket *b = bucket_home(t, hash); b != NULL; b = bucket_linked(t, b)) {
         unsigned places = equal_to(b->hashes, hash);
         for (; places != 0; places &= places - 1) {
             uint32_t r = b->references[__builtin_ctz(places)];
@@ -127,7 +128,7 @@ uint32_t table_guess(const struct tcp_table *t, uint32_t hash)
 }
 
 /* A free overflow bucket's number (index + 1), or 0. */
-static uint32_t take_overflow(struct tcp_table *t)
+static uint32_t overflow_new(struct tcp_table *t)
 {
     uint32_t number = t->overflow_free;
     if (number == 0 && t->overflow_used == t->overflow_capacity) {
@@ -150,33 +151,34 @@ static uint32_t take_overflow(struct tcp_table *t)
     return number;
 }
 
-static void set(struct table_bucket *b, unsigned place, uint32_t hash, uint32_t reference)
+static void entry_set(struct table_bucket *b, unsigned place, uint32_t hash, uint32_t reference)
 {
     b->hashes[place] = hash;
     b->references[place] = reference;
 }
 
-static bool put(struct tcp_table *t, struct table_bucket *b, uint32_t hash, uint32_t reference)
+static bool entry_put(struct tcp_table *t, struct table_bucket *b, uint32_t hash,
+                      uint32_t reference)
 {
     for (uint32_t depth = 0;; depth++) {
         unsigned empty = equal_to(b->references, 0);
         if (empty != 0) {
-            set(b, (unsigned)__builtin_ctz(empty), hash, reference);
+            entry_set(b, (unsigned)__builtin_ctz(empty), hash, reference);
             return true;
         }
-        struct table_bucket *next = linked(t, b);
+        struct table_bucket *next = bucket_linked(t, b);
         if (next == NULL) {
             bool in_overflow =
                 t->overflow != NULL && b >= t->overflow && b < t->overflow + t->overflow_capacity;
             size_t at = in_overflow ? (size_t)(b - t->overflow) : 0;
-            uint32_t number = take_overflow(t);
+            uint32_t number = overflow_new(t);
             if (number == 0)
                 return false;
             if (in_overflow) /* it may have moved */
                 b = &t->overflow[at];
             next = &t->overflow[number - 1];
-            set(next, 0, b->hashes[7], b->references[7]);
-            set(b, 7, 0, number);
+            entry_set(next, 0, b->hashes[7], b->references[7]);
+            entry_set(b, 7, 0, number);
             if (depth + 1 > t->chain_longest)
                 t->chain_longest = depth + 1;
         }
@@ -197,7 +199,7 @@ static bool move_bucket(struct tcp_table *t)
         for (unsigned i = 0; i < 8; i++) {
             uint32_t hash = whole.hashes[i], r = whole.references[i];
             if (r >> 30 != KIND_NONE)
-                CHECK(put(t, &t->buckets[hash & t->mask], hash, r));
+                CHECK(entry_put(t, &t->buckets[hash & t->mask], hash, r));
         }
         if (number != 0) {
             t->overflow[number - 1] = (struct table_bucket){0};
@@ -236,7 +238,7 @@ static void resize_step(struct tcp_table *t)
 int table_insert(struct tcp_table *t, uint32_t hash, uint32_t reference)
 {
     resize_step(t);
-    if (!put(t, home(t, hash), hash, reference))
+    if (!entry_put(t, bucket_home(t, hash), hash, reference))
         return -ENOMEM;
     t->count++;
     t->change_count++;
@@ -285,7 +287,7 @@ int table_rekey(struct tcp_table *t, const uint64_t key[4])
 static uint32_t recount_bucket(const struct tcp_table *t, const struct table_bucket *b)
 {
     uint32_t count = 0;
-    for (; b != NULL; b = linked(t, b))
+    for (; b != NULL; b = bucket_linked(t, b))
         for (unsigned i = 0; i < 8; i++)
             count += b->references[i] >> 30 != KIND_NONE;
     return count;

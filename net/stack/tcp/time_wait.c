@@ -6,7 +6,7 @@
 
 #define AT(t, number) (&(t)->time_waits[(number)-1])
 
-static void link_last(struct stack_tcp *t, uint32_t number)
+static void record_link_last(struct stack_tcp *t, uint32_t number)
 {
     struct tcp_time_wait *tw = AT(t, number);
     tw->next = 0;
@@ -19,7 +19,7 @@ static void link_last(struct stack_tcp *t, uint32_t number)
     t->time_wait_last = number;
 }
 
-static void unlink_record(struct stack_tcp *t, uint32_t number)
+static void record_unlink(struct stack_tcp *t, uint32_t number)
 {
     struct tcp_time_wait *tw = AT(t, number);
     if (tw->prev != 0)
@@ -36,13 +36,13 @@ void tcp_time_wait_remove(struct stack_tcp *t, uint32_t index)
 {
     uint32_t number = index + 1;
     table_remove(&t->table, AT(t, number)->hash, table_reference(KIND_TIME_WAIT, index));
-    unlink_record(t, number);
+    record_unlink(t, number);
     AT(t, number)->next = t->time_wait_free;
     t->time_wait_free = number;
     t->time_wait_count--;
 }
 
-static bool grow(struct stack_tcp *t)
+static bool records_grow(struct stack_tcp *t)
 {
     uint32_t old = t->time_wait_capacity, capacity = old == 0 ? 64 : old * 2;
     if (old >= TCP_TIME_WAIT_MAX)
@@ -62,7 +62,7 @@ static bool grow(struct stack_tcp *t)
 /* The connection has left the table already. */
 void tcp_time_wait_add(struct stack_tcp *t, const struct tcp_conn *c)
 {
-    if (t->time_wait_free == 0 && !grow(t)) {
+    if (t->time_wait_free == 0 && !records_grow(t)) {
         if (t->time_wait_first == 0)
             return;
         tcp_time_wait_remove(t, t->time_wait_first - 1);
@@ -80,7 +80,7 @@ void tcp_time_wait_add(struct stack_tcp *t, const struct tcp_conn *c)
                                  .rcv_nxt = c->rcv_nxt,
                                  .ts_recent = c->flags & TCP_USES_TS ? c->ts_recent : 0,
                                  .hash = c->hash};
-    link_last(t, number);
+    record_link_last(t, number);
     t->time_wait_count++;
     t->count.time_waits++;
     tcp_slow_due(t, t->stack->now_ns + TCP_TIME_WAIT_NS);
@@ -132,8 +132,8 @@ bool tcp_time_wait_input(struct stack_tcp *t, uint32_t index, const struct tcp_s
     if (!token_take(&t->reset_bucket, t->stack->now_ns))
         return false;
     if (g->flags & TCP_FIN) { /* our ACK was lost: the wait begins again */
-        unlink_record(t, index + 1);
-        link_last(t, index + 1);
+        record_unlink(t, index + 1);
+        record_link_last(t, index + 1);
     }
     reply_ack(t, tw, g);
     return false;

@@ -62,8 +62,8 @@ static void lengthen_rto(struct stack_tcp *t, struct tcp_conn *c, const struct t
     tcp_rto_compute(c);
 }
 
-static void undo(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g,
-                 bool had_dsack)
+static void reduction_undo(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *g,
+                           bool had_dsack)
 {
     struct tcp_work *w = c->work;
     for (struct tcp_sent *r = w->sent_first; r != NULL; r = r->next) {
@@ -97,5 +97,5 @@ void tcp_undo_check(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_se
     if (acked_bytes > 0 && w->rare.undo_bytes > 0 && seq_ge(c->snd_una, w->rare.undo_first))
         w->rare.undo_waits_for_ack = false;
     if (is_spurious)
-        undo(t, c, g, had_dsack);
+        reduction_undo(t, c, g, had_dsack);
 }

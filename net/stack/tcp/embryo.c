@@ -1,63 +1,5 @@
-/* Passive opens: listeners, embryos in a small table, SYN cookies beyond (RFC 4987). */
+/* Handshakes of listeners: embryos in a small fixed table, and what they become. */
 #include "net/stack/tcp/tcp.h"
-
-#include "runtime/base/siphash.h"
-
-#define COOKIE_PERIOD_SHIFT 36 /* of nanoseconds: 69 seconds */
-#define COOKIE_AGE_MAX      2  /* periods */
-#define COOKIE_SCALE_NONE   15
-#define COOKIE_SACK         16
-#define COOKIE_ECN          32
-#define COOKIE_BITS         63 /* of the timestamp */
-
-static const uint16_t cookie_mss[8] = {536, 1220, 1300, 1400, 1440, 1460, 4312, 8960};
-
-/* ---- secrets of a flow ---- */
-
-static uint64_t flow_secret(struct stack_tcp *t, const struct tcp_flow *flow, uint64_t purpose)
-{
-    const struct siphash_key key = {{t->stack->seed[0], t->stack->seed[1] ^ purpose}};
-    return siphash(&key, flow, sizeof(*flow));
-}
-
-/* RFC 6528 3: a clock of 4 us and a secret offset for each flow. */
-seq32 tcp_initial_seq(struct stack_tcp *t, const struct tcp_flow *flow)
-{
-    return (seq32){(uint32_t)(flow_secret(t, flow, 1) + (t->stack->now_ns >> 12))};
-}
-
-/* RFC 7323 5.4: timestamps tell nothing of the uptime. */
-uint32_t tcp_ts_offset(struct stack_tcp *t, const struct tcp_flow *flow)
-{
-    return (uint32_t)flow_secret(t, flow, 2);
-}
-
-uint8_t tcp_scale_for(uint32_t receive_max)
-{
-    uint8_t scale = 0;
-    while (scale < TCP_SCALE_MAX && receive_max >> scale > 65535)
-        scale++;
-    return scale;
-}
-
-/* ---- listeners ---- */
-
-static bool listens_on(const struct tcp_listener *l, const struct ip_addr *ip)
-{
-    return l->any ? (ip_addr_is_v4(ip) ? l->any_v4 : l->any_v6) : ip_addr_equal(&l->ip, ip);
-}
-
-/* An exact address goes before a wildcard. */
-struct tcp_listener *tcp_find_listener(struct stack_tcp *t, const struct ip_addr *ip, uint16_t port)
-{
-    struct tcp_listener *found = NULL;
-    for (uint32_t i = 0; i < t->listener_count; i++) {
-        struct tcp_listener *l = t->listeners[i];
-        if (l->port == port && listens_on(l, ip) && (found == NULL || !l->any))
-            found = l;
-    }
-    return found;
-}
 
 /* ---- SYN-ACK ---- */
 
@@ -72,7 +14,7 @@ static uint32_t receive_max_of(const struct tcp_listener *l)
     return max != 0 ? max : 262144;
 }
 
-static void send_syn_ack(struct stack_tcp *t, const struct tcp_embryo *e, uint32_t ts_value)
+void tcp_send_syn_ack(struct stack_tcp *t, const struct tcp_embryo *e, uint32_t ts_value)
 {
     uint8_t options[40];
     uint32_t max = receive_max_of(e->listener);
@@ -95,7 +37,7 @@ static void send_syn_ack(struct stack_tcp *t, const struct tcp_embryo *e, uint32
 
 /* ---- embryos: queues in the order of their deadlines, one for each number of retries ---- */
 
-static void queue_embryo(struct stack_tcp *t, struct tcp_embryo *e)
+static void embryo_queue(struct stack_tcp *t, struct tcp_embryo *e)
 {
     uint32_t number = (uint32_t)(e - t->embryos) + 1, q = e->retries;
     e->due_ns = t->stack->now_ns + (TCP_RTO_NS_INITIAL << e->retries);
@@ -109,7 +51,7 @@ static void queue_embryo(struct stack_tcp *t, struct tcp_embryo *e)
     tcp_slow_due(t, e->due_ns);
 }
 
-static void unqueue_embryo(struct stack_tcp *t, struct tcp_embryo *e)
+static void embryo_unqueue(struct stack_tcp *t, struct tcp_embryo *e)
 {
     uint32_t q = e->retries;
     if (e->prev != 0)
@@ -122,9 +64,9 @@ static void unqueue_embryo(struct stack_tcp *t, struct tcp_embryo *e)
         t->embryo_last[q] = e->prev;
 }
 
-static void release_embryo(struct stack_tcp *t, struct tcp_embryo *e)
+static void embryo_release(struct stack_tcp *t, struct tcp_embryo *e)
 {
-    unqueue_embryo(t, e);
+    embryo_unqueue(t, e);
     e->listener->embryo_count--;
     e->listener = NULL;
     e->next = t->embryo_free;
@@ -135,7 +77,7 @@ static void release_embryo(struct stack_tcp *t, struct tcp_embryo *e)
 void tcp_embryo_free(struct stack_tcp *t, struct tcp_embryo *e)
 {
     table_remove(&t->table, e->hash, table_reference(KIND_EMBRYO, (uint32_t)(e - t->embryos)));
-    release_embryo(t, e);
+    embryo_release(t, e);
 }
 
 uint64_t tcp_embryo_tick(struct stack_tcp *t)
@@ -153,19 +95,19 @@ uint64_t tcp_embryo_tick(struct stack_tcp *t)
                 tcp_embryo_free(t, e);
                 continue;
             }
-            unqueue_embryo(t, e);
+            embryo_unqueue(t, e);
             e->retries++;
-            queue_embryo(t, e);
+            embryo_queue(t, e);
             next = e->due_ns < next ? e->due_ns : next;
-            send_syn_ack(t, e, t->now_ms + e->ts_offset);
+            tcp_send_syn_ack(t, e, t->now_ms + e->ts_offset);
         }
     }
     return next;
 }
 
 /* What a SYN says, as an embryo that is in no table yet. */
-static struct tcp_embryo read_syn(struct stack_tcp *t, struct tcp_listener *l,
-                                  const struct tcp_segment *g)
+struct tcp_embryo tcp_read_syn(struct stack_tcp *t, struct tcp_listener *l,
+                               const struct tcp_segment *g)
 {
     struct tcp_flow flow = {g->p->dst, g->p->src, g->dst_port, g->src_port};
     return (struct tcp_embryo){.local = flow.local,
@@ -189,7 +131,7 @@ static struct tcp_embryo read_syn(struct stack_tcp *t, struct tcp_listener *l,
                                .listener = l};
 }
 
-static bool keep_embryo(struct stack_tcp *t, const struct tcp_embryo *syn)
+static bool embryo_keep(struct stack_tcp *t, const struct tcp_embryo *syn)
 {
     if (t->embryo_free == 0)
         return false;
@@ -201,66 +143,7 @@ static bool keep_embryo(struct stack_tcp *t, const struct tcp_embryo *syn)
     t->embryo_count++;
     *e = *syn;
     e->listener->embryo_count++;
-    queue_embryo(t, e);
-    return true;
-}
-
-/* ---- cookies: 5 bits of time, 3 of MSS, 24 of hash; scale and SACK ride in the timestamp ---- */
-
-static uint32_t cookie_hash(struct stack_tcp *t, const struct tcp_flow *flow, seq32 irs,
-                            uint32_t when)
-{
-    return (uint32_t)flow_secret(t, flow, UINT64_C(3) << 56 | (uint64_t)irs.n << 8 | (when & 31)) &
-           0xffffff;
-}
-
-static void send_cookie(struct stack_tcp *t, struct tcp_embryo *e)
-{
-    struct tcp_flow flow = {e->local, e->remote, e->local_port, e->remote_port};
-    uint32_t when = (uint32_t)(t->stack->now_ns >> COOKIE_PERIOD_SHIFT) & 31, mss = 7;
-    while (mss > 0 && cookie_mss[mss] > e->peer_mss)
-        mss--;
-    e->iss.n = when << 27 | mss << 24 | cookie_hash(t, &flow, e->irs, when);
-    uint32_t bits = e->snd_scale == 255 ? COOKIE_SCALE_NONE : e->snd_scale;
-    bits |= (e->flags & TCP_USES_SACK ? COOKIE_SACK : 0) | (e->ecn ? COOKIE_ECN : 0);
-    if (!(e->flags & TCP_USES_TS)) {
-        e->snd_scale = 255;
-        e->flags = 0;
-        e->ecn = 0;
-    }
-    /* Never ahead of the clock: the peer would take what follows for old (PAWS). */
-    uint32_t now = t->now_ms + e->ts_offset, value = (now & ~(uint32_t)COOKIE_BITS) | bits;
-    if (value - now - 1 < COOKIE_BITS)
-        value -= COOKIE_BITS + 1;
-    t->count.cookies_sent++;
-    send_syn_ack(t, e, value);
-}
-
-/* Makes of an ACK the embryo that its cookie stands for. */
-static bool read_cookie(struct stack_tcp *t, struct tcp_listener *l, const struct tcp_segment *g,
-                        struct tcp_embryo *e)
-{
-    struct tcp_flow flow = {g->p->dst, g->p->src, g->dst_port, g->src_port};
-    uint32_t cookie = seq_sub(g->ack, 1).n, when = cookie >> 27;
-    uint32_t now = (uint32_t)(t->stack->now_ns >> COOKIE_PERIOD_SHIFT);
-    seq32 irs = seq_sub(g->seq, 1);
-    if (((now - when) & 31) > COOKIE_AGE_MAX ||
-        (cookie & 0xffffff) != cookie_hash(t, &flow, irs, when))
-        return false;
-    *e = read_syn(t, l, g);
-    e->iss.n = cookie;
-    e->irs = irs;
-    e->peer_mss = cookie_mss[cookie >> 24 & 7];
-    e->sent_ns = 0;
-    e->flags = 0;
-    e->ecn = 0;
-    e->snd_scale = 255;
-    if (g->has_ts) {
-        uint32_t scale = g->ts_echo & 15;
-        e->flags = TCP_USES_TS | (g->ts_echo & COOKIE_SACK ? TCP_USES_SACK : 0);
-        e->ecn = (g->ts_echo & COOKIE_ECN) && t->stack->ecn != STACK_ECN_OFF ? ECN_ON : 0;
-        e->snd_scale = scale == COOKIE_SCALE_NONE ? 255 : (uint8_t)scale;
-    }
+    embryo_queue(t, e);
     return true;
 }
 
@@ -268,7 +151,8 @@ static bool read_cookie(struct stack_tcp *t, struct tcp_listener *l, const struc
 
 /* The connection that an embryo becomes; NULL: no room, counted. It is in the table already if
  * from_table. */
-static struct tcp_conn *hatch(struct stack_tcp *t, const struct tcp_embryo *e, bool from_table)
+static struct tcp_conn *embryo_hatch(struct stack_tcp *t, const struct tcp_embryo *e,
+                                     bool from_table)
 {
     struct tcp_flow flow = {e->local, e->remote, e->local_port, e->remote_port};
     struct tcp_listener *l = e->listener;
@@ -312,7 +196,7 @@ static struct tcp_conn *hatch(struct stack_tcp *t, const struct tcp_embryo *e, b
     return c;
 }
 
-static void finish(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment *g)
+static void embryo_finish(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment *g)
 {
     c->snd_wl1 = seq_sub(g->seq, 1);
     c->snd_wnd = c->snd_wnd_max = (uint32_t)g->window << c->snd_scale;
@@ -320,7 +204,7 @@ static void finish(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment *
 }
 
 /* RFC 5961 for a handshake: an ACK that asks the peer what it meant. */
-static void challenge(struct stack_tcp *t, const struct tcp_embryo *e)
+static void embryo_challenge(struct stack_tcp *t, const struct tcp_embryo *e)
 {
     struct tcp_reply r = {.src = &e->local,
                           .dst = &e->remote,
@@ -341,8 +225,8 @@ static void challenge(struct stack_tcp *t, const struct tcp_embryo *e)
     tcp_send_reply(t, &r);
 }
 
-static void take_embryo_reset(struct stack_tcp *t, struct tcp_embryo *e,
-                              const struct tcp_segment *g, bool is_outside)
+static void embryo_on_reset(struct stack_tcp *t, struct tcp_embryo *e, const struct tcp_segment *g,
+                            bool is_outside)
 {
     if (seq_eq(g->seq, seq_add(e->irs, 1))) {
         tcp_embryo_free(t, e);
@@ -350,18 +234,18 @@ static void take_embryo_reset(struct stack_tcp *t, struct tcp_embryo *e,
     }
     stack_drop(t->stack, STACK_DROP_TCP_RST_INEXACT);
     if (!is_outside)
-        challenge(t, e);
+        embryo_challenge(t, e);
 }
 
 /* Our SYN-ACK was lost. */
-static void take_syn_again(struct stack_tcp *t, struct tcp_embryo *e, const struct tcp_segment *g)
+static void embryo_on_syn(struct stack_tcp *t, struct tcp_embryo *e, const struct tcp_segment *g)
 {
     if (!tcp_ecn_is_asked(t, g))
         e->ecn = 0; /* RFC 3168 6.1.1.1: the peer gave up asking */
     /* RFC 7323 4.3: by the first one's echo the peer would take all of the wait for a round trip */
     if ((e->flags & TCP_USES_TS) && g->has_ts && (int32_t)(g->ts_value - e->ts_recent) > 0)
         e->ts_recent = g->ts_value;
-    send_syn_ack(t, e, t->now_ms + e->ts_offset);
+    tcp_send_syn_ack(t, e, t->now_ms + e->ts_offset);
 }
 
 /* RFC 9293 3.10.7.4 in SYN-RECEIVED, for a handshake that came to a listener. */
@@ -371,18 +255,18 @@ void tcp_embryo_input(struct stack_tcp *t, struct tcp_embryo *e, struct tcp_segm
     seq32 first = seq_add(e->irs, 1), edge = seq_add(first, window < 65535 ? window : 65535);
     bool is_outside = seq_lt(g->seq, first) || seq_ge(g->seq, edge);
     if (g->flags & TCP_RST) {
-        take_embryo_reset(t, e, g, is_outside);
+        embryo_on_reset(t, e, g, is_outside);
         return;
     }
     if (g->flags & TCP_SYN) {
         stack_drop(t->stack, STACK_DROP_TCP_DUPLICATE);
         if (seq_eq(g->seq, e->irs))
-            take_syn_again(t, e, g);
+            embryo_on_syn(t, e, g);
         return;
     }
     if (is_outside) {
         stack_drop(t->stack, STACK_DROP_TCP_WINDOW);
-        challenge(t, e);
+        embryo_challenge(t, e);
         return;
     }
     if (!(g->flags & TCP_ACK)) {
@@ -398,14 +282,14 @@ void tcp_embryo_input(struct stack_tcp *t, struct tcp_embryo *e, struct tcp_segm
         stack_drop(t->stack, STACK_DROP_TCP_BACKLOG);
         return; /* the SYN-ACK comes again, and so will this ACK */
     }
-    struct tcp_conn *c = tcp_lets_in(t, &e->remote) ? hatch(t, e, true) : NULL;
+    struct tcp_conn *c = tcp_lets_in(t, &e->remote) ? embryo_hatch(t, e, true) : NULL;
     if (c == NULL)
         return;
-    release_embryo(t, e);
-    finish(t, c, g);
+    embryo_release(t, e);
+    embryo_finish(t, c, g);
 }
 
-static void take_syn(struct stack_tcp *t, struct tcp_listener *l, struct tcp_segment *g)
+static void listener_on_syn(struct stack_tcp *t, struct tcp_listener *l, struct tcp_segment *g)
 {
     if (l->paused || t->conns.live_count >= t->conns.limit_count) {
         stack_drop(t->stack, l->paused ? STACK_DROP_TCP_BACKLOG : STACK_DROP_TCP_CONNS);
@@ -413,11 +297,11 @@ static void take_syn(struct stack_tcp *t, struct tcp_listener *l, struct tcp_seg
     }
     if (!tcp_lets_in(t, &g->p->src))
         return;
-    struct tcp_embryo syn = read_syn(t, l, g);
-    if (keep_embryo(t, &syn))
-        send_syn_ack(t, &syn, t->now_ms + syn.ts_offset);
+    struct tcp_embryo syn = tcp_read_syn(t, l, g);
+    if (embryo_keep(t, &syn))
+        tcp_send_syn_ack(t, &syn, t->now_ms + syn.ts_offset);
     else
-        send_cookie(t, &syn);
+        tcp_send_cookie(t, &syn);
 }
 
 /* RFC 9293 3.10.7.2 and, with nobody listening, 3.10.7.1 */
@@ -429,17 +313,17 @@ void tcp_listen_input(struct stack_tcp *t, struct tcp_segment *g)
         return;
     }
     if (l != NULL && (g->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN) {
-        take_syn(t, l, g);
+        listener_on_syn(t, l, g);
         return;
     }
     bool may_be_cookie =
         l != NULL && !l->paused && (g->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK;
     struct tcp_embryo e;
-    if (may_be_cookie && read_cookie(t, l, g, &e)) {
+    if (may_be_cookie && tcp_read_cookie(t, l, g, &e)) {
         t->count.cookies_received++;
-        struct tcp_conn *c = tcp_lets_in(t, &e.remote) ? hatch(t, &e, false) : NULL;
+        struct tcp_conn *c = tcp_lets_in(t, &e.remote) ? embryo_hatch(t, &e, false) : NULL;
         if (c != NULL)
-            finish(t, c, g);
+            embryo_finish(t, c, g);
         return;
     }
     stack_drop(t->stack, l == NULL       ? STACK_DROP_TCP_NO_PORT
