@@ -252,7 +252,7 @@ static void server_start(struct stack_bench *bench)
     struct stack *s = stack_source_stack(bench->source);
     if (stack_add_address(s, &own, 24) != 0)
         abort();
-    neighbour_learn(s, &peer, &peer_mac, true);
+    neighbour_learn(s, &peer, &peer_mac, NEIGHBOUR_MAKE);
     bench->http = leat_http_new(bench->loop);
     leat_http_get(bench->http, "/", hello);
     if (leat_http_listen(bench->http, "10.0.0.2:80") != 0)

@@ -1,3 +1,4 @@
+/* A --net that is a port: the flags, the port, and a stack on each loop. */
 #include "net/program/bypass.h"
 
 #include <arpa/inet.h>
@@ -325,7 +326,7 @@ int bypass_open(struct bypass *b, struct leat_loop *loop, struct leat_error *err
 }
 
 /* Returns when all loops that have a stack have come here. */
-static void meet(struct bypass *b)
+static void loops_meet(struct bypass *b)
 {
     pthread_mutex_lock(&b->lock);
     unsigned meeting = b->meetings;
@@ -348,15 +349,15 @@ void bypass_close(struct bypass *b, struct leat_loop *loop)
     bypass_lease_close(&b->lease, index);
     if (b->steer != NULL) {
         stack_source_end(b->sources[index]);
-        meet(b);
+        loops_meet(b);
         stack_source_settle(b->sources[index]);
-        meet(b);
+        loops_meet(b);
     }
     stack_leave(b, index, b->sources[index]);
     b->sources[index] = NULL;
 }
 
-static void append(char *text, size_t size, const char *words)
+static void banner_append(char *text, size_t size, const char *words)
 {
     size_t length = strlen(text);
     if (length < size)
@@ -389,22 +390,22 @@ char *bypass_banner(struct bypass *b, char *text, size_t size)
     bool has_any = false;
     for (unsigned i = 0; i < sizeof(offloads) / sizeof(offloads[0]); i++) {
         if (b->info.can & offloads[i].can)
-            append(text, size, offloads[i].name);
+            banner_append(text, size, offloads[i].name);
         has_any = has_any || (b->info.can & offloads[i].can) != 0;
     }
-    append(text, size, has_any ? "" : " none");
+    banner_append(text, size, has_any ? "" : " none");
     if (b->steer != NULL)
-        append(text, size,
-               b->steer->owners.is_hashed ? ", loops steered by RSS (to be proven)"
-                                          : ", loops steered in software");
-    append(text, size, ", addresses:");
+        banner_append(text, size,
+                      b->steer->owners.is_hashed ? ", loops steered by RSS (to be proven)"
+                                                 : ", loops steered in software");
+    banner_append(text, size, ", addresses:");
     for (unsigned i = 0; i < b->flags.range_count; i++) {
         char range[128];
-        append(text, size, " ");
-        append(text, size, bypass_range_format(&b->flags.ranges[i], range, sizeof(range)));
+        banner_append(text, size, " ");
+        banner_append(text, size, bypass_range_format(&b->flags.ranges[i], range, sizeof(range)));
     }
     char leased[160];
-    append(text, size, bypass_lease_format(&b->lease, leased, sizeof(leased)));
+    banner_append(text, size, bypass_lease_format(&b->lease, leased, sizeof(leased)));
     return text;
 }
 

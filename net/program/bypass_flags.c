@@ -1,3 +1,4 @@
+/* What the flags of a port say. */
 #include "net/program/bypass_flags.h"
 
 #include <arpa/inet.h>

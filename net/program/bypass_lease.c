@@ -1,3 +1,4 @@
+/* Addresses that the network gives: waiting for them, and telling the other cores. */
 #include "net/program/bypass_lease.h"
 
 #include <arpa/inet.h>
@@ -11,7 +12,7 @@
 /* ---- to the other cores ---- */
 
 /* On the core itself: what it has becomes what core 0 has. */
-static void catch_up(struct bypass_lease_core *c)
+static void lease_catch_up(struct bypass_lease_core *c)
 {
     struct bypass_lease *l = c->all;
     pthread_mutex_lock(&l->lock);
@@ -34,13 +35,13 @@ static void catch_up(struct bypass_lease_core *c)
     c->lease = granted;
 }
 
-static void on_posted(void *arg)
+static void on_lease_posted(void *arg)
 {
     struct bypass_lease_core *c = arg;
-    catch_up(c);
+    lease_catch_up(c);
 }
 
-static void tell_others(struct bypass_lease *l)
+static void lease_tell_others(struct bypass_lease *l)
 {
     bool has_failed = false;
     pthread_mutex_lock(&l->lock);
@@ -48,7 +49,7 @@ static void tell_others(struct bypass_lease *l)
         struct bypass_lease_core *c = &l->cores[i];
         if (c->loop == NULL || c->is_posted)
             continue;
-        c->is_posted = leat_loop_post(c->loop, on_posted, c) == 0;
+        c->is_posted = leat_loop_post(c->loop, on_lease_posted, c) == 0;
         has_failed |= !c->is_posted;
     }
     pthread_mutex_unlock(&l->lock);
@@ -56,13 +57,13 @@ static void tell_others(struct bypass_lease *l)
         leat_timer_start(&l->retry, POST_RETRY_NS, 0);
 }
 
-static void on_retry(struct leat_timer *timer, void *arg)
+static void on_lease_retry(struct leat_timer *timer, void *arg)
 {
     (void)timer;
-    tell_others(arg);
+    lease_tell_others(arg);
 }
 
-static void on_change(void *arg, const struct dhcp_lease *lease)
+static void on_lease_change(void *arg, const struct dhcp_lease *lease)
 {
     struct bypass_lease *l = arg;
     pthread_mutex_lock(&l->lock);
@@ -70,12 +71,12 @@ static void on_change(void *arg, const struct dhcp_lease *lease)
     if (lease != NULL)
         l->granted = *lease;
     pthread_mutex_unlock(&l->lock);
-    tell_others(l);
+    lease_tell_others(l);
 }
 
 /* ---- the start ---- */
 
-static bool find_announced(struct bypass_lease *l, const struct stack *s)
+static bool prefix_is_announced(struct bypass_lease *l, const struct stack *s)
 {
     for (uint32_t i = 0; i < s->addr_count; i++) {
         if (!s->addrs[i].automatic || s->addrs[i].state != ADDR_VALID)
@@ -88,13 +89,13 @@ static bool find_announced(struct bypass_lease *l, const struct stack *s)
     return false;
 }
 
-static int wait_for_both(struct bypass_lease *l, struct leat_loop *loop, const struct stack *s,
-                         struct leat_error *error)
+static int lease_wait(struct bypass_lease *l, struct leat_loop *loop, const struct stack *s,
+                      struct leat_error *error)
 {
     uint64_t end_ns = leat_loop_clock(loop) + BYPASS_LEASE_WAIT_NS;
     for (;;) {
         bool has_lease = !l->flags->is_dhcp || l->is_granted;
-        if (has_lease && (!l->flags->is_slaac || find_announced(l, s)))
+        if (has_lease && (!l->flags->is_slaac || prefix_is_announced(l, s)))
             return 0;
         if (leat_loop_clock(loop) >= end_ns)
             return leat_fail(error, -ETIMEDOUT,
@@ -107,16 +108,16 @@ static int wait_for_both(struct bypass_lease *l, struct leat_loop *loop, const s
     }
 }
 
-static int open_first(struct bypass_lease *l, struct leat_loop *loop, struct stack *stack,
-                      struct leat_error *error)
+static int lease_open_first(struct bypass_lease *l, struct leat_loop *loop, struct stack *stack,
+                            struct leat_error *error)
 {
-    leat_timer_init(&l->retry, loop, on_retry, l);
+    leat_timer_init(&l->retry, loop, on_lease_retry, l);
     leat_timer_unref(&l->retry);
-    int result = l->flags->is_dhcp ? dhcp_start(stack, on_change, l, error) : 0;
+    int result = l->flags->is_dhcp ? dhcp_start(stack, on_lease_change, l, error) : 0;
     /* The answer may come to the queue of a core that is not there yet. */
     stack->stands_in_count = stack->port->info.rx_queue_count - 1;
     if (result == 0)
-        result = wait_for_both(l, loop, stack, error);
+        result = lease_wait(l, loop, stack, error);
     stack->stands_in_count = 0;
     return result;
 }
@@ -142,8 +143,8 @@ int bypass_lease_open(struct bypass_lease *l, struct leat_loop *loop, struct sta
     *c = (struct bypass_lease_core){.all = l, .loop = loop, .stack = stack};
     pthread_mutex_unlock(&l->lock);
     if (core == 0)
-        return open_first(l, loop, stack, error);
-    catch_up(c);
+        return lease_open_first(l, loop, stack, error);
+    lease_catch_up(c);
     return 0;
 }
 

@@ -3,8 +3,8 @@
 
 static const struct mac_addr broadcast = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
 
-static void send(struct stack *s, uint16_t operation, const struct arp_packet *fields,
-                 const struct mac_addr *to)
+static void arp_send(struct stack *s, uint16_t operation, const struct arp_packet *fields,
+                     const struct mac_addr *to)
 {
     struct leat_packet *packet = tx_reserve(s, TX_CONTROL);
     if (packet == NULL)
@@ -30,11 +30,12 @@ void arp_request(struct stack *s, const struct ip_addr *target, const struct ip_
                                 .target_ip = ip_addr_get_v4(target)};
     if (unicast != NULL)
         fields.target_mac = *unicast;
-    send(s, ARP_REQUEST, &fields, unicast != NULL ? unicast : &broadcast);
+    arp_send(s, ARP_REQUEST, &fields, unicast != NULL ? unicast : &broadcast);
 }
 
 /* RFC 5227 2.1.1 and 2.4: somebody else uses, or probes for, an address of ours. */
-static bool is_conflict(struct stack *s, const struct arp_packet *arp, struct stack_addr *target)
+static bool arp_is_conflict(struct stack *s, const struct arp_packet *arp,
+                            struct stack_addr *target)
 {
     struct ip_addr sender = ip_addr_v4(arp->sender_ip);
     struct stack_addr *ours = addr_find(s, &sender);
@@ -51,7 +52,7 @@ static bool is_conflict(struct stack *s, const struct arp_packet *arp, struct st
     return false;
 }
 
-static bool is_well_formed(const struct rx_packet *p, const struct arp_packet *arp)
+static bool arp_is_well_formed(const struct rx_packet *p, const struct arp_packet *arp)
 {
     return p->length_bytes >= sizeof(*arp) && be16_get(arp->hardware) == 1 &&
            be16_get(arp->protocol) == ETHERTYPE_IPV4 && arp->hardware_bytes == 6 &&
@@ -61,7 +62,7 @@ static bool is_well_formed(const struct rx_packet *p, const struct arp_packet *a
 void arp_input(struct stack *s, struct rx_packet *p)
 {
     const struct arp_packet *arp = (const void *)p->data;
-    if (!is_well_formed(p, arp)) {
+    if (!arp_is_well_formed(p, arp)) {
         stack_drop(s, STACK_DROP_ARP_MALFORMED);
         return;
     }
@@ -75,20 +76,21 @@ void arp_input(struct stack *s, struct rx_packet *p)
     if (memcmp(&arp->sender_mac, &s->mac, sizeof(s->mac)) == 0)
         return; /* our own broadcast came back */
     struct stack_addr *ours = addr_find(s, &target);
-    if (is_conflict(s, arp, ours))
+    if (arp_is_conflict(s, arp, ours))
         return;
     bool for_us = ours != NULL && ours->state == ADDR_VALID;
     bool is_reply = be16_get(arp->operation) == ARP_REPLY;
     if (arp->sender_ip.raw != 0) {
         if (is_reply && for_us)
-            neighbour_answer(s, &sender, &arp->sender_mac, true, true, false);
+            neighbour_answer(s, &sender, &arp->sender_mac,
+                             NEIGHBOUR_SOLICITED | NEIGHBOUR_OVERRIDE);
         else
-            neighbour_learn(s, &sender, &arp->sender_mac, for_us && !is_reply);
+            neighbour_learn(s, &sender, &arp->sender_mac, for_us && !is_reply ? NEIGHBOUR_MAKE : 0);
     }
     if (!is_reply && for_us) {
         struct arp_packet reply = {.sender_ip = arp->target_ip,
                                    .target_mac = arp->sender_mac,
                                    .target_ip = arp->sender_ip};
-        send(s, ARP_REPLY, &reply, &arp->sender_mac);
+        arp_send(s, ARP_REPLY, &reply, &arp->sender_mac);
     }
 }

@@ -1,3 +1,4 @@
+/* The Internet checksum (RFC 1071). */
 #include "net/stack/wire.h"
 
 #include "runtime/base/core.h"

@@ -1,3 +1,4 @@
+/* The DHCP client: its states and timers (RFC 2131). */
 #include "net/stack/dhcp.h"
 
 #include <errno.h>
@@ -16,12 +17,12 @@
 
 /* ---- the address ---- */
 
-static struct ip_addr ip_of(const struct dhcp_lease *lease)
+static struct ip_addr lease_ip(const struct dhcp_lease *lease)
 {
     return ip_addr_v4(lease->ip);
 }
 
-static bool has_v6(const struct stack *s)
+static bool stack_has_v6(const struct stack *s)
 {
     for (uint32_t i = 0; i < s->addr_count; i++)
         if (!ip_addr_is_v4(&s->addrs[i].ip))
@@ -29,15 +30,15 @@ static bool has_v6(const struct stack *s)
     return false;
 }
 
-static void apply_mtu(struct stack *s, const struct dhcp_lease *lease)
+static void lease_mtu_set(struct stack *s, const struct dhcp_lease *lease)
 {
-    uint16_t floor = has_v6(s) ? MTU_BYTES_MIN_V6 : MTU_BYTES_MIN_V4;
+    uint16_t floor = stack_has_v6(s) ? MTU_BYTES_MIN_V6 : MTU_BYTES_MIN_V4;
     uint16_t mtu = lease->mtu_bytes < floor ? floor : lease->mtu_bytes;
     if (lease->mtu_bytes != 0 && mtu < s->mtu_bytes)
         s->mtu_bytes = mtu;
 }
 
-static void apply_routes(struct stack *s, const struct dhcp_lease *lease)
+static void lease_routes_add(struct stack *s, const struct dhcp_lease *lease)
 {
     for (unsigned i = 0; i < lease->route_count; i++) {
         const struct dhcp_route *r = &lease->routes[i];
@@ -47,7 +48,7 @@ static void apply_routes(struct stack *s, const struct dhcp_lease *lease)
     }
 }
 
-static void remove_routes(struct stack *s, const struct dhcp_lease *lease)
+static void lease_routes_remove(struct stack *s, const struct dhcp_lease *lease)
 {
     for (unsigned i = 0; i < lease->route_count; i++) {
         const struct dhcp_route *r = &lease->routes[i];
@@ -58,26 +59,26 @@ static void remove_routes(struct stack *s, const struct dhcp_lease *lease)
 
 int dhcp_lease_apply(struct stack *s, const struct dhcp_lease *lease)
 {
-    struct ip_addr ip = ip_of(lease);
+    struct ip_addr ip = lease_ip(lease);
     int result = stack_add_leased(s, &ip, lease->prefix_bits, false);
     if (result < 0 && result != -EEXIST)
         return result;
-    apply_routes(s, lease);
-    apply_mtu(s, lease);
+    lease_routes_add(s, lease);
+    lease_mtu_set(s, lease);
     return 0;
 }
 
 void dhcp_lease_remove(struct stack *s, const struct dhcp_lease *lease)
 {
-    struct ip_addr ip = ip_of(lease);
-    remove_routes(s, lease);
+    struct ip_addr ip = lease_ip(lease);
+    lease_routes_remove(s, lease);
     stack_remove_route(s, &ip, lease->prefix_bits, NULL);
     stack_remove_address(s, &ip);
 }
 
 /* ---- sending ---- */
 
-static void send(struct dhcp *d, const struct dhcp_request *request, struct path *path)
+static void request_send(struct dhcp *d, const struct dhcp_request *request, struct path *path)
 {
     struct stack *s = d->stack;
     struct leat_packet *packet = tx_reserve(s, TX_CONTROL);
@@ -101,7 +102,7 @@ _Static_assert(18 + sizeof(struct ipv4_header) + sizeof(struct udp_header) + DHC
                "a request fits into a packet's head");
 
 /* RFC 2131 4.3.6 table 4: which message says what. */
-static void ask(struct dhcp *d, enum dhcp_type type)
+static void server_ask(struct dhcp *d, enum dhcp_type type)
 {
     struct stack *s = d->stack;
     static const be32 none;
@@ -125,56 +126,56 @@ static void ask(struct dhcp *d, enum dhcp_type type)
                         .hop_limit = s->hop_limit};
     if (d->state == DHCP_RENEWING && path_find(s, &ours, &server, &path) < 0)
         return;
-    send(d, &request, &path);
+    request_send(d, &request, &path);
 }
 
 /* ---- timers ---- */
 
-static void due(struct dhcp *d, uint64_t at_ns)
+static void client_due(struct dhcp *d, uint64_t at_ns)
 {
     d->next_ns = at_ns;
     if (at_ns < d->stack->slow_next_ns)
         d->stack->slow_next_ns = at_ns;
 }
 
-static void due_in(struct dhcp *d, uint64_t ns)
+static void client_due_in(struct dhcp *d, uint64_t ns)
 {
-    due(d, d->stack->now_ns + ns);
+    client_due(d, d->stack->now_ns + ns);
 }
 
 /* RFC 2131 4.1: 4, 8, 16, 32, 64 seconds, each plus or minus up to one. */
-static void due_retry(struct dhcp *d)
+static void client_due_retry(struct dhcp *d)
 {
     uint64_t ns = RETRY_NS_FIRST << (d->tries < 4 ? d->tries : 4);
     ns = ns < RETRY_NS_MAX ? ns : RETRY_NS_MAX;
     d->tries++;
-    due_in(d, ns - LEAT_NS_PER_S + stack_random(d->stack) % (2 * LEAT_NS_PER_S));
+    client_due_in(d, ns - LEAT_NS_PER_S + stack_random(d->stack) % (2 * LEAT_NS_PER_S));
 }
 
-static void begin(struct dhcp *d, uint64_t wait_ns)
+static void client_begin(struct dhcp *d, uint64_t wait_ns)
 {
     d->state = DHCP_INIT;
     d->tries = 0;
-    due_in(d, wait_ns);
+    client_due_in(d, wait_ns);
 }
 
 /* Whatever time was left is counted from when the request was sent (RFC 2131 4.4.5). */
-static uint64_t after(const struct dhcp *d, uint32_t seconds)
+static uint64_t lease_end(const struct dhcp *d, uint32_t seconds)
 {
     return seconds == UINT32_MAX ? STACK_NEVER : d->requested_ns + seconds * LEAT_NS_PER_S;
 }
 
-static void start_times(struct dhcp *d)
+static void lease_times_start(struct dhcp *d)
 {
-    d->renew_ns = after(d, d->lease.renew_s);
-    d->rebind_ns = after(d, d->lease.rebind_s);
-    d->expires_ns = after(d, d->lease.lease_s);
+    d->renew_ns = lease_end(d, d->lease.renew_s);
+    d->rebind_ns = lease_end(d, d->lease.rebind_s);
+    d->expires_ns = lease_end(d, d->lease.lease_s);
     d->state = DHCP_BOUND;
-    due(d, d->renew_ns);
+    client_due(d, d->renew_ns);
 }
 
 /* The address goes, and what came with it. */
-static void lose(struct dhcp *d, uint64_t wait_ns)
+static void lease_lose(struct dhcp *d, uint64_t wait_ns)
 {
     bool was_told = d->state >= DHCP_BOUND;
     if (!was_told)
@@ -182,20 +183,20 @@ static void lose(struct dhcp *d, uint64_t wait_ns)
     dhcp_lease_remove(d->stack, &d->lease);
     if (was_told)
         d->on_change(d->arg, NULL);
-    begin(d, wait_ns);
+    client_begin(d, wait_ns);
 }
 
-static void decline(struct dhcp *d)
+static void lease_decline(struct dhcp *d)
 {
     uint8_t state = d->state;
     d->state = DHCP_PROBING; /* the message is one of a client without an address */
-    ask(d, DHCP_DECLINE);
+    server_ask(d, DHCP_DECLINE);
     d->state = state;
-    lose(d, DECLINED_WAIT_NS);
+    lease_lose(d, DECLINED_WAIT_NS);
 }
 
 /* RFC 2131 4.4.5: half of what is left, at least a minute, at most until the next state. */
-static void extend(struct dhcp *d, enum dhcp_state state, uint64_t until_ns)
+static void lease_extend(struct dhcp *d, enum dhcp_state state, uint64_t until_ns)
 {
     uint64_t now = d->stack->now_ns, left = until_ns - now, wait = left / 2;
     if (d->state != state) {
@@ -203,72 +204,72 @@ static void extend(struct dhcp *d, enum dhcp_state state, uint64_t until_ns)
         d->xid = (uint32_t)stack_random(d->stack);
         d->began_ns = d->requested_ns = now;
     }
-    ask(d, DHCP_REQUEST);
+    server_ask(d, DHCP_REQUEST);
     wait = wait < EXTEND_NS_MIN ? EXTEND_NS_MIN : wait;
-    due_in(d, wait < left ? wait : left);
+    client_due_in(d, wait < left ? wait : left);
 }
 
-static void select_server(struct dhcp *d)
+static void server_select(struct dhcp *d)
 {
     if (d->state == DHCP_INIT) {
         d->state = DHCP_SELECTING;
         d->xid = (uint32_t)stack_random(d->stack);
         d->began_ns = d->stack->now_ns;
     }
-    ask(d, DHCP_DISCOVER);
-    due_retry(d);
+    server_ask(d, DHCP_DISCOVER);
+    client_due_retry(d);
 }
 
-static void request(struct dhcp *d)
+static void lease_request(struct dhcp *d)
 {
     if (d->tries == REQUEST_TRIES) {
-        begin(d, 0);
+        client_begin(d, 0);
         return;
     }
-    ask(d, DHCP_REQUEST);
-    due_retry(d);
+    server_ask(d, DHCP_REQUEST);
+    client_due_retry(d);
 }
 
 /* The probes say whether somebody has the address; addr_tick sends them. */
-static void look_at_address(struct dhcp *d)
+static void address_look(struct dhcp *d)
 {
-    struct ip_addr ip = ip_of(&d->lease);
+    struct ip_addr ip = lease_ip(&d->lease);
     const struct stack_addr *a = addr_find(d->stack, &ip);
     if (a != NULL && a->state == ADDR_DUPLICATE) {
-        decline(d);
+        lease_decline(d);
     } else if (d->state == DHCP_PROBING && a != NULL && a->state == ADDR_VALID) {
-        apply_routes(d->stack, &d->lease);
-        apply_mtu(d->stack, &d->lease);
-        start_times(d);
+        lease_routes_add(d->stack, &d->lease);
+        lease_mtu_set(d->stack, &d->lease);
+        lease_times_start(d);
         d->on_change(d->arg, &d->lease);
     }
 }
 
-static void step(struct dhcp *d)
+static void client_step(struct dhcp *d)
 {
     uint64_t now = d->stack->now_ns;
     switch ((enum dhcp_state)d->state) {
     case DHCP_INIT:
     case DHCP_SELECTING:
-        select_server(d);
+        server_select(d);
         break;
     case DHCP_REQUESTING:
-        request(d);
+        lease_request(d);
         break;
     case DHCP_PROBING:
-        due(d, STACK_NEVER);
+        client_due(d, STACK_NEVER);
         break;
     case DHCP_BOUND:
     case DHCP_RENEWING:
     case DHCP_REBINDING:
         if (now >= d->expires_ns)
-            lose(d, 0);
+            lease_lose(d, 0);
         else if (now >= d->rebind_ns)
-            extend(d, DHCP_REBINDING, d->expires_ns);
+            lease_extend(d, DHCP_REBINDING, d->expires_ns);
         else if (now >= d->renew_ns)
-            extend(d, DHCP_RENEWING, d->rebind_ns);
+            lease_extend(d, DHCP_RENEWING, d->rebind_ns);
         else
-            due(d, d->renew_ns);
+            client_due(d, d->renew_ns);
     }
 }
 
@@ -280,72 +281,72 @@ uint64_t dhcp_tick(struct stack *s)
     if (s->now_ns < d->next_ns)
         return d->next_ns;
     if (d->state >= DHCP_PROBING)
-        look_at_address(d);
+        address_look(d);
     if (s->now_ns >= d->next_ns)
-        step(d);
+        client_step(d);
     return d->next_ns;
 }
 
 void dhcp_address_changed(struct stack *s)
 {
     if (s->dhcp != NULL)
-        due(s->dhcp, s->now_ns);
+        client_due(s->dhcp, s->now_ns);
 }
 
 /* ---- receiving ---- */
 
-static void offered(struct dhcp *d, const struct dhcp_lease *lease)
+static void on_offer(struct dhcp *d, const struct dhcp_lease *lease)
 {
     d->lease = *lease;
     d->state = DHCP_REQUESTING;
     d->tries = 0;
     d->requested_ns = d->stack->now_ns;
-    request(d);
+    lease_request(d);
 }
 
-static void granted(struct dhcp *d, const struct dhcp_lease *lease)
+static void on_granted(struct dhcp *d, const struct dhcp_lease *lease)
 {
-    struct ip_addr ip = ip_of(lease);
+    struct ip_addr ip = lease_ip(lease);
     d->lease = *lease;
     d->state = DHCP_PROBING;
-    due(d, STACK_NEVER);
+    client_due(d, STACK_NEVER);
     int result = stack_add_leased(d->stack, &ip, lease->prefix_bits, true);
     if (result < 0)
-        begin(d, DECLINED_WAIT_NS); /* no room, or --ip gives it too */
+        client_begin(d, DECLINED_WAIT_NS); /* no room, or --ip gives it too */
 }
 
 /* The address stays, or, where the server moves us, another comes. */
-static void extended(struct dhcp *d, const struct dhcp_lease *lease)
+static void on_extended(struct dhcp *d, const struct dhcp_lease *lease)
 {
     struct dhcp_lease old = d->lease;
     if (!be32_equal(old.ip, lease->ip) || old.prefix_bits != lease->prefix_bits) {
-        lose(d, 0);
+        lease_lose(d, 0);
         d->requested_ns = d->stack->now_ns;
-        granted(d, lease);
+        on_granted(d, lease);
         return;
     }
-    remove_routes(d->stack, &old);
+    lease_routes_remove(d->stack, &old);
     d->lease = *lease;
-    apply_routes(d->stack, lease);
-    apply_mtu(d->stack, lease);
-    start_times(d);
+    lease_routes_add(d->stack, lease);
+    lease_mtu_set(d->stack, lease);
+    lease_times_start(d);
     d->on_change(d->arg, lease);
 }
 
-static void reply_input(struct dhcp *d, const struct dhcp_reply *reply)
+static void on_reply(struct dhcp *d, const struct dhcp_reply *reply)
 {
     bool is_chosen = be32_equal(reply->lease.server, d->lease.server);
     bool is_extending = d->state == DHCP_RENEWING || d->state == DHCP_REBINDING;
     if (d->state == DHCP_SELECTING && reply->type == DHCP_OFFER)
-        offered(d, &reply->lease);
+        on_offer(d, &reply->lease);
     else if (d->state == DHCP_REQUESTING && reply->type == DHCP_ACK && is_chosen)
-        granted(d, &reply->lease);
+        on_granted(d, &reply->lease);
     else if (d->state == DHCP_REQUESTING && reply->type == DHCP_NAK && is_chosen)
-        begin(d, REFUSED_WAIT_NS);
+        client_begin(d, REFUSED_WAIT_NS);
     else if (is_extending && reply->type == DHCP_ACK)
-        extended(d, &reply->lease);
+        on_extended(d, &reply->lease);
     else if (is_extending && reply->type == DHCP_NAK)
-        lose(d, REFUSED_WAIT_NS);
+        lease_lose(d, REFUSED_WAIT_NS);
 }
 
 void dhcp_input(struct stack *s, const struct rx_packet *p)
@@ -362,7 +363,7 @@ void dhcp_input(struct stack *s, const struct rx_packet *p)
         stack_drop(s, STACK_DROP_DHCP_OTHER);
         return;
     }
-    reply_input(d, &reply);
+    on_reply(d, &reply);
 }
 
 /* ---- life ---- */
@@ -379,7 +380,7 @@ int dhcp_start(struct stack *s, void (*on_change)(void *arg, const struct dhcp_l
     d->on_change = on_change;
     d->arg = arg;
     s->dhcp = d;
-    begin(d, stack_random(s) % START_NS_MAX);
+    client_begin(d, stack_random(s) % START_NS_MAX);
     return 0;
 }
 

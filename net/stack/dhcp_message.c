@@ -1,3 +1,4 @@
+/* DHCP messages, read and written (RFC 2131, 2132, 3396, 3442). */
 #include "net/stack/dhcp_message.h"
 
 #define MAGIC         UINT32_C(0x63825363)
@@ -72,7 +73,7 @@ static bool field_is_valid(const struct field *f)
     return false;
 }
 
-static void append(struct value *v, const uint8_t *bytes, size_t length)
+static void value_append(struct value *v, const uint8_t *bytes, size_t length)
 {
     v->is_there = true;
     if (length > sizeof(v->bytes) - v->length) {
@@ -95,14 +96,14 @@ static struct value value_of(const struct options *o, uint8_t code)
                 continue;
             }
             if (f->at[at] == code)
-                append(&v, f->at + at + 2, f->at[at + 1]);
+                value_append(&v, f->at + at + 2, f->at[at + 1]);
             at += 2u + f->at[at + 1];
         }
     }
     return v;
 }
 
-static bool find_options(struct options *o, const struct header *h, size_t length)
+static bool options_find(struct options *o, const struct header *h, size_t length)
 {
     o->fields[0] = (struct field){(const uint8_t *)(h + 1), length - sizeof(*h)};
     o->count = 1;
@@ -124,7 +125,7 @@ static bool find_options(struct options *o, const struct header *h, size_t lengt
 }
 
 /* Left as it is when the option is not there; false: it has a length that it cannot have. */
-static bool take_u32(const struct options *o, uint8_t code, uint32_t *to)
+static bool read_u32(const struct options *o, uint8_t code, uint32_t *to)
 {
     struct value v = value_of(o, code);
     be32 x;
@@ -137,7 +138,7 @@ static bool take_u32(const struct options *o, uint8_t code, uint32_t *to)
     return true;
 }
 
-static bool take_addresses(const struct options *o, uint8_t code, be32 *to, uint8_t *count)
+static bool read_addresses(const struct options *o, uint8_t code, be32 *to, uint8_t *count)
 {
     struct value v = value_of(o, code);
     unsigned max = *count;
@@ -153,7 +154,7 @@ static bool take_addresses(const struct options *o, uint8_t code, be32 *to, uint
 
 /* ---- what they mean ---- */
 
-static bool is_host(uint32_t ip, unsigned prefix_bits)
+static bool is_host_address(uint32_t ip, unsigned prefix_bits)
 {
     uint32_t top = ip >> 24, host = prefix_bits < 32 ? UINT32_MAX >> prefix_bits : 0;
     if (top == 0 || top == 127 || top >= 224)
@@ -163,27 +164,27 @@ static bool is_host(uint32_t ip, unsigned prefix_bits)
 }
 
 /* RFC 950: without a mask the class of the address decides. */
-static bool take_prefix(const struct options *o, struct dhcp_lease *lease)
+static bool read_prefix(const struct options *o, struct dhcp_lease *lease)
 {
     uint32_t ip = be32_get(lease->ip), mask = 0;
     if (!value_of(o, OPTION_MASK).is_there) {
         lease->prefix_bits = ip >> 31 == 0 ? 8 : ip >> 30 == 2 ? 16 : 24;
         return true;
     }
-    if (!take_u32(o, OPTION_MASK, &mask) || mask == 0 || (~mask & (~mask + 1)) != 0)
+    if (!read_u32(o, OPTION_MASK, &mask) || mask == 0 || (~mask & (~mask + 1)) != 0)
         return false;
     lease->prefix_bits = (uint8_t)__builtin_popcount(mask);
     return true;
 }
 
-static void add_route(struct dhcp_lease *lease, be32 net, uint8_t prefix_bits, be32 gateway)
+static void lease_add_route(struct dhcp_lease *lease, be32 net, uint8_t prefix_bits, be32 gateway)
 {
     if (lease->route_count < DHCP_ROUTES_MAX)
         lease->routes[lease->route_count++] = (struct dhcp_route){net, gateway, prefix_bits};
 }
 
 /* RFC 3442: width, as many octets of the net as it needs, router. */
-static bool take_classless(struct dhcp_lease *lease, const struct value *v)
+static bool read_classless_routes(struct dhcp_lease *lease, const struct value *v)
 {
     if (v->is_broken || v->length < 5)
         return false;
@@ -197,34 +198,34 @@ static bool take_classless(struct dhcp_lease *lease, const struct value *v)
         memcpy(&raw, net, sizeof(raw));
         memcpy(&gateway, v->bytes + at + 1 + octets, sizeof(gateway));
         uint32_t kept = bits == 0 ? 0 : be32_get(raw) & ~(bits < 32 ? UINT32_MAX >> bits : 0);
-        add_route(lease, be32_put(kept), bits, gateway);
+        lease_add_route(lease, be32_put(kept), bits, gateway);
         at += 1 + octets + 4;
     }
     return true;
 }
 
 /* RFC 3442: where classless routes are given the routers are ignored. */
-static bool take_routes(const struct options *o, struct dhcp_lease *lease)
+static bool read_routes(const struct options *o, struct dhcp_lease *lease)
 {
     struct value v = value_of(o, OPTION_ROUTES);
     be32 routers[1];
     uint8_t count = 1;
-    if (!take_addresses(o, OPTION_ROUTERS, routers, &count))
+    if (!read_addresses(o, OPTION_ROUTERS, routers, &count))
         return false;
     if (v.is_there)
-        return take_classless(lease, &v);
+        return read_classless_routes(lease, &v);
     if (count > 0 && routers[0].raw != 0)
-        add_route(lease, (be32){0}, 0, routers[0]);
+        lease_add_route(lease, (be32){0}, 0, routers[0]);
     return true;
 }
 
 /* RFC 2131 4.4.5: T1 is half of the lease and T2 seven eighths where they are not said, or wrong.
  */
-static bool take_times(const struct options *o, struct dhcp_lease *lease)
+static bool read_times(const struct options *o, struct dhcp_lease *lease)
 {
-    if (!take_u32(o, OPTION_LEASE, &lease->lease_s) ||
-        !take_u32(o, OPTION_RENEW, &lease->renew_s) ||
-        !take_u32(o, OPTION_REBIND, &lease->rebind_s) || lease->lease_s == 0)
+    if (!read_u32(o, OPTION_LEASE, &lease->lease_s) ||
+        !read_u32(o, OPTION_RENEW, &lease->renew_s) ||
+        !read_u32(o, OPTION_REBIND, &lease->rebind_s) || lease->lease_s == 0)
         return false;
     if (lease->lease_s == UINT32_MAX) {
         lease->renew_s = lease->rebind_s = UINT32_MAX;
@@ -238,7 +239,7 @@ static bool take_times(const struct options *o, struct dhcp_lease *lease)
     return true;
 }
 
-static bool take_mtu(const struct options *o, struct dhcp_lease *lease)
+static bool read_mtu(const struct options *o, struct dhcp_lease *lease)
 {
     struct value v = value_of(o, OPTION_MTU);
     be16 mtu;
@@ -251,13 +252,13 @@ static bool take_mtu(const struct options *o, struct dhcp_lease *lease)
     return lease->mtu_bytes >= MTU_BYTES_MIN;
 }
 
-static bool take_lease(const struct options *o, const struct header *h, struct dhcp_lease *lease)
+static bool read_lease(const struct options *o, const struct header *h, struct dhcp_lease *lease)
 {
     lease->ip = h->your;
     lease->dns_count = DHCP_DNS_MAX;
-    return take_prefix(o, lease) && is_host(be32_get(lease->ip), lease->prefix_bits) &&
-           take_times(o, lease) && take_routes(o, lease) && take_mtu(o, lease) &&
-           take_addresses(o, OPTION_DNS, lease->dns, &lease->dns_count);
+    return read_prefix(o, lease) && is_host_address(be32_get(lease->ip), lease->prefix_bits) &&
+           read_times(o, lease) && read_routes(o, lease) && read_mtu(o, lease) &&
+           read_addresses(o, OPTION_DNS, lease->dns, &lease->dns_count);
 }
 
 bool dhcp_reply_parse(struct dhcp_reply *reply, const uint8_t *bytes, size_t length_bytes)
@@ -265,25 +266,25 @@ bool dhcp_reply_parse(struct dhcp_reply *reply, const uint8_t *bytes, size_t len
     const struct header *h = (const void *)bytes;
     struct options o;
     if (length_bytes <= sizeof(*h) || h->op != BOOTREPLY || h->htype != 1 || h->hlen != 6 ||
-        be32_get(h->magic) != MAGIC || !find_options(&o, h, length_bytes))
+        be32_get(h->magic) != MAGIC || !options_find(&o, h, length_bytes))
         return false;
     *reply = (struct dhcp_reply){.xid = be32_get(h->xid)};
     memcpy(reply->mac.b, h->mac, sizeof(reply->mac.b));
     struct value type = value_of(&o, OPTION_TYPE);
     uint32_t server = 0;
-    if (type.length != 1 || !take_u32(&o, OPTION_SERVER, &server) || !is_host(server, 32))
+    if (type.length != 1 || !read_u32(&o, OPTION_SERVER, &server) || !is_host_address(server, 32))
         return false;
     reply->type = type.bytes[0];
     reply->lease.server = be32_put(server);
     if (reply->type == DHCP_NAK)
         return true;
     return (reply->type == DHCP_OFFER || reply->type == DHCP_ACK) &&
-           take_lease(&o, h, &reply->lease);
+           read_lease(&o, h, &reply->lease);
 }
 
 /* ---- requests ---- */
 
-static uint8_t *put(uint8_t *to, uint8_t code, const void *bytes, uint8_t length)
+static uint8_t *option_put(uint8_t *to, uint8_t code, const void *bytes, uint8_t length)
 {
     to[0] = code;
     to[1] = length;
@@ -309,15 +310,15 @@ void dhcp_request_write(const struct dhcp_request *request, uint8_t to[DHCP_REQU
     memcpy(client + 1, request->mac.b, sizeof(request->mac.b));
     memset(to, 0, DHCP_REQUEST_BYTES);
     memcpy(to, &h, sizeof(h));
-    uint8_t *at = put(to + sizeof(h), OPTION_TYPE, &request->type, 1);
-    at = put(at, OPTION_CLIENT, client, sizeof(client));
+    uint8_t *at = option_put(to + sizeof(h), OPTION_TYPE, &request->type, 1);
+    at = option_put(at, OPTION_CLIENT, client, sizeof(client));
     if (request->asked.raw != 0)
-        at = put(at, OPTION_ASKED, &request->asked, 4);
+        at = option_put(at, OPTION_ASKED, &request->asked, 4);
     if (request->server.raw != 0)
-        at = put(at, OPTION_SERVER, &request->server, 4);
+        at = option_put(at, OPTION_SERVER, &request->server, 4);
     if (request->type == DHCP_DISCOVER || request->type == DHCP_REQUEST) {
-        at = put(at, OPTION_SIZE_MAX, &size_max, 2);
-        at = put(at, OPTION_WANTED, wanted, sizeof(wanted));
+        at = option_put(at, OPTION_SIZE_MAX, &size_max, 2);
+        at = option_put(at, OPTION_WANTED, wanted, sizeof(wanted));
     }
     *at = OPTION_END;
 }

@@ -1,3 +1,4 @@
+/* Names and sentences of drops. */
 #include "net/stack/drops.h"
 
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* Ethernet II with at most one VLAN tag (IEEE 802.3, 802.1Q). */
 #include "net/stack/stack.h"
 
-static bool is_multicast(const struct mac_addr *mac)
+static bool is_group_mac(const struct mac_addr *mac)
 {
     return (mac->b[0] & 1) != 0;
 }
@@ -31,7 +31,7 @@ void ethernet_input(struct stack *s, struct rx_packet *p)
         return;
     }
     if (memcmp(&eth->dst, &s->mac, sizeof(s->mac)) != 0) {
-        if (!is_multicast(&eth->dst)) {
+        if (!is_group_mac(&eth->dst)) {
             stack_drop(s, STACK_DROP_LINK_OTHER_HOST);
             return;
         }

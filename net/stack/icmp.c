@@ -6,19 +6,19 @@
 #define QUOTE_BYTES_MAX_V4 548  /* RFC 1812 4.3.2.3: the error fits in 576 bytes */
 #define QUOTE_BYTES_MAX_V6 1184 /* RFC 4443 2.4 (c), kept below 1280 with room for options */
 
-static bool checksum_is_right(const struct rx_packet *p, bool v6)
+static bool icmp_checksum_is_right(const struct rx_packet *p, bool v6)
 {
     csum sum = v6 ? csum_pseudo(&p->src, &p->dst, IP_ICMPV6, p->length_bytes) : CSUM_ZERO;
     return csum_finish(csum_add(sum, p->data, p->length_bytes)).raw == 0;
 }
 
-static bool is_valid(struct stack *s, struct rx_packet *p, bool v6)
+static bool icmp_is_valid(struct stack *s, struct rx_packet *p, bool v6)
 {
     if (p->length_bytes < sizeof(struct icmp_header)) {
         stack_drop(s, STACK_DROP_ICMP_SHORT);
         return false;
     }
-    if (!checksum_is_right(p, v6)) {
+    if (!icmp_checksum_is_right(p, v6)) {
         stack_drop(s, STACK_DROP_ICMP_CHECKSUM);
         return false;
     }
@@ -27,7 +27,7 @@ static bool is_valid(struct stack *s, struct rx_packet *p, bool v6)
 }
 
 /* Writes the checksum of a whole ICMP message and sends it. Takes the reference. */
-static void send(struct stack *s, struct path *path, struct leat_buf message)
+static void icmp_send(struct stack *s, struct path *path, struct leat_buf message)
 {
     struct icmp_header *icmp = (void *)message.data;
     bool v4 = ip_addr_is_v4(&path->dst);
@@ -42,7 +42,7 @@ static void send(struct stack *s, struct path *path, struct leat_buf message)
 }
 
 /* RFC 1122 3.2.2.6, RFC 4443 4.2: the data comes back as it came. */
-static void echo(struct stack *s, struct rx_packet *p, uint8_t reply_type)
+static void echo_reply(struct stack *s, struct rx_packet *p, uint8_t reply_type)
 {
     struct path path;
     const struct ip_addr *from = p->flags & RX_MULTICAST ? NULL : &p->dst;
@@ -54,7 +54,7 @@ static void echo(struct stack *s, struct rx_packet *p, uint8_t reply_type)
         return;
     }
     ((struct icmp_header *)(void *)message.data)->type = reply_type;
-    send(s, &path, message);
+    icmp_send(s, &path, message);
 }
 
 /* What an ICMP error quotes: one of our packets, or its beginning. */
@@ -65,7 +65,7 @@ struct quote {
     uint32_t l4_bytes;
 };
 
-static bool parse_quote(struct quote *q, const uint8_t *at, uint32_t length, bool v6)
+static bool quote_parse(struct quote *q, const uint8_t *at, uint32_t length, bool v6)
 {
     const struct ipv4_header *ip4 = (const void *)at;
     const struct ipv6_header *ip6 = (const void *)at;
@@ -89,7 +89,7 @@ static void error_input(struct stack *s, struct rx_packet *p, bool v6)
 {
     const struct icmp_header *icmp = (const void *)p->data;
     struct quote q;
-    if (!parse_quote(&q, p->data + sizeof(*icmp), p->length_bytes - 8, v6) ||
+    if (!quote_parse(&q, p->data + sizeof(*icmp), p->length_bytes - 8, v6) ||
         !addr_is_local(s, &q.src)) {
         stack_drop(s, STACK_DROP_ICMP_QUOTE);
         return;
@@ -120,14 +120,14 @@ static void error_input(struct stack *s, struct rx_packet *p, bool v6)
 void icmp_input(struct stack *s, struct rx_packet *p)
 {
     const struct icmp_header *icmp = (const void *)p->data;
-    if (!is_valid(s, p, false))
+    if (!icmp_is_valid(s, p, false))
         return;
     switch (icmp->type) {
     case ICMP_ECHO:
         if (p->flags & RX_MULTICAST)
             stack_drop(s, STACK_DROP_ICMP_BROADCAST);
         else
-            echo(s, p, ICMP_ECHO_REPLY);
+            echo_reply(s, p, ICMP_ECHO_REPLY);
         break;
     case ICMP_UNREACHABLE:
     case ICMP_TIME_EXCEEDED:
@@ -142,11 +142,11 @@ void icmp_input(struct stack *s, struct rx_packet *p)
 void icmpv6_input(struct stack *s, struct rx_packet *p)
 {
     const struct icmp_header *icmp = (const void *)p->data;
-    if (!is_valid(s, p, true))
+    if (!icmp_is_valid(s, p, true))
         return;
     switch (icmp->type) {
     case ICMPV6_ECHO:
-        echo(s, p, ICMPV6_ECHO_REPLY);
+        echo_reply(s, p, ICMPV6_ECHO_REPLY);
         break;
     case ND_ROUTER_SOLICIT:
     case ND_ROUTER_ADVERT:
@@ -185,7 +185,7 @@ void icmp_error_quote(struct stack *s, const struct ip_addr *to, const struct ip
     }
     memcpy(message.data, icmp, sizeof(*icmp));
     memcpy(message.data + sizeof(*icmp), quote, quote_bytes);
-    send(s, &path, message);
+    icmp_send(s, &path, message);
 }
 
 /* RFC 1122 3.2.2, RFC 4443 2.4 (e): never about a broadcast, a multicast, an unspecified source or

@@ -65,7 +65,8 @@ static struct wire_words ipv4_header(const struct stack *s, const struct path *p
     };
 }
 
-static void write_ipv6(uint8_t *at, const struct path *path, uint8_t protocol, uint32_t length)
+static void ipv6_header_write(uint8_t *at, const struct path *path, uint8_t protocol,
+                              uint32_t length)
 {
     struct ipv6_header ip = {
         .version_class_flow = be32_put(UINT32_C(6) << 28 | (uint32_t)path->tos << 20),
@@ -105,7 +106,7 @@ static csum payload_sum(csum sum, const uint8_t *l4, uint32_t inline_bytes,
     return sum;
 }
 
-static void settle_checksum(struct stack *s, struct leat_packet *packet, const struct path *path,
+static void checksum_settle(struct stack *s, struct leat_packet *packet, const struct path *path,
                             uint8_t protocol, unsigned checksum_at)
 {
     unsigned before = s->l2_bytes + ip_header_bytes(&path->dst);
@@ -127,8 +128,8 @@ static void settle_checksum(struct stack *s, struct leat_packet *packet, const s
     memcpy(l4 + checksum_at, &value, sizeof(value));
 }
 
-static void write_ip(struct stack *s, struct leat_packet *packet, const struct path *path,
-                     uint8_t protocol, uint16_t fragment)
+static void ip_header_write(struct stack *s, struct leat_packet *packet, const struct path *path,
+                            uint8_t protocol, uint16_t fragment)
 {
     uint8_t *at = packet->head + s->l2_bytes;
     uint32_t length = packet->head_bytes - (uint32_t)s->l2_bytes + packet->slice_bytes;
@@ -136,7 +137,7 @@ static void write_ip(struct stack *s, struct leat_packet *packet, const struct p
     packet->l3_bytes = (uint8_t)ip_header_bytes(&path->dst);
     if (!ip_addr_is_v4(&path->dst)) {
         packet->flags |= LEAT_PACKET_IPV6;
-        write_ipv6(at, path, protocol, length);
+        ipv6_header_write(at, path, protocol, length);
         return;
     }
     packet->flags |= LEAT_PACKET_IPV4;
@@ -150,7 +151,7 @@ static void write_ip(struct stack *s, struct leat_packet *packet, const struct p
 }
 
 /* To ourselves: copied into a packet that comes in with the next burst. */
-static void loop_back(struct stack *s, struct leat_packet *packet)
+static void packet_loop_back(struct stack *s, struct leat_packet *packet)
 {
     uint32_t ip_bytes = packet->head_bytes - (uint32_t)s->l2_bytes;
     uint32_t length = ip_bytes + packet->slice_bytes;
@@ -177,10 +178,10 @@ static void loop_back(struct stack *s, struct leat_packet *packet)
         leat_buf_unref(packet->slices[i]);
 }
 
-static void send(struct stack *s, struct leat_packet *packet, struct path *path)
+static void packet_send(struct stack *s, struct leat_packet *packet, struct path *path)
 {
     if (unlikely(path->local))
-        loop_back(s, packet); /* not committed: the head stays granted */
+        packet_loop_back(s, packet); /* not committed: the head stays granted */
     else
         neighbour_output(s, packet, path);
 }
@@ -188,12 +189,12 @@ static void send(struct stack *s, struct leat_packet *packet, struct path *path)
 void ip_output(struct stack *s, struct leat_packet *packet, struct path *path, uint8_t protocol,
                unsigned checksum_at)
 {
-    settle_checksum(s, packet, path, protocol, checksum_at);
-    write_ip(s, packet, path, protocol, IPV4_DF);
-    send(s, packet, path);
+    checksum_settle(s, packet, path, protocol, checksum_at);
+    ip_header_write(s, packet, path, protocol, IPV4_DF);
+    packet_send(s, packet, path);
 }
 
-static void send_fragment(struct stack *s, struct path *path, uint8_t protocol,
+static void fragment_send(struct stack *s, struct path *path, uint8_t protocol,
                           const struct fragment *f, struct leat_buf part)
 {
     struct leat_packet *packet = tx_reserve(s, TX_DATA);
@@ -224,8 +225,8 @@ static void send_fragment(struct stack *s, struct path *path, uint8_t protocol,
     if (!whole)
         s->count.fragments_tx++;
     uint16_t field = (uint16_t)(f->offset_bytes / 8 | (f->more ? IPV4_MF : 0));
-    write_ip(s, packet, path, protocol, field);
-    send(s, packet, path);
+    ip_header_write(s, packet, path, protocol, field);
+    packet_send(s, packet, path);
 }
 
 void ip_send(struct stack *s, struct path *path, uint8_t protocol, struct leat_buf datagram)
@@ -245,7 +246,7 @@ void ip_send(struct stack *s, struct path *path, uint8_t protocol, struct leat_b
         size_t part = length - at < room ? length - at : room;
         f.offset_bytes = (uint32_t)at;
         f.more = at + part < length;
-        send_fragment(s, path, protocol, &f, leat_buf_slice(datagram, at, part));
+        fragment_send(s, path, protocol, &f, leat_buf_slice(datagram, at, part));
     }
     leat_buf_unref(datagram);
 }

@@ -1,9 +1,9 @@
 /* Neighbour discovery: RFC 4861, duplicate detection and autoconfiguration by RFC 4862. */
 #include "net/stack/steer.h"
 
-#define FLAG_ROUTER    (UINT32_C(1) << 31)
-#define FLAG_SOLICITED (UINT32_C(1) << 30)
-#define FLAG_OVERRIDE  (UINT32_C(1) << 29)
+#define FLAG_ROUTER    (1u << 31)
+#define FLAG_SOLICITED (1u << 30)
+#define FLAG_OVERRIDE  (1u << 29)
 #define OPTIONS_MAX    32 /* a message with more is malformed */
 
 static const struct ip_addr all_routers = {{0xff, 0x02, [15] = 2}};
@@ -16,19 +16,19 @@ struct nd_options {
 };
 
 /* A group's MAC is nobody's: answers to one neighbour would reach all (RFC 1812 3.3.2 of ARP). */
-static bool is_group_mac(const uint8_t *option)
+static bool option_is_group_mac(const uint8_t *option)
 {
     return (option[0] == ND_OPTION_SOURCE_MAC || option[0] == ND_OPTION_TARGET_MAC) &&
            (option[2] & 1) != 0;
 }
 
 /* RFC 4861 4.6: a length of 0 makes the whole message invalid. */
-static bool parse_options(struct nd_options *o, const uint8_t *at, uint32_t length)
+static bool options_parse(struct nd_options *o, const uint8_t *at, uint32_t length)
 {
     *o = (struct nd_options){0};
     for (unsigned i = 0; length > 0; i++) {
         uint32_t size = length >= 8 ? at[1] * 8u : 0;
-        if (size == 0 || size > length || i == OPTIONS_MAX || is_group_mac(at))
+        if (size == 0 || size > length || i == OPTIONS_MAX || option_is_group_mac(at))
             return false;
         if (at[0] == ND_OPTION_SOURCE_MAC)
             o->source_mac = (const void *)(at + 2);
@@ -49,8 +49,8 @@ static bool parse_options(struct nd_options *o, const uint8_t *at, uint32_t leng
 /* ---- sending ---- */
 
 /* Sends body with a link-layer address option of the given type, 0 for none. */
-static void send(struct stack *s, struct path *path, const void *body, size_t body_bytes,
-                 uint8_t option)
+static void nd_send(struct stack *s, struct path *path, const void *body, size_t body_bytes,
+                    uint8_t option)
 {
     struct leat_packet *packet = tx_reserve(s, TX_CONTROL);
     if (packet == NULL)
@@ -86,7 +86,7 @@ void nd_solicit(struct stack *s, const struct ip_addr *target, const struct ip_a
     path.dst = unicast != NULL ? *target : solicited_group(target);
     path.hop = path.dst;
     /* RFC 4861 4.3: no source address, no source link-layer option */
-    send(s, &path, &ns, sizeof(ns), ip_addr_is_any(sender) ? 0 : ND_OPTION_SOURCE_MAC);
+    nd_send(s, &path, &ns, sizeof(ns), ip_addr_is_any(sender) ? 0 : ND_OPTION_SOURCE_MAC);
 }
 
 void nd_advertise(struct stack *s, const struct ip_addr *target, const struct ip_addr *to,
@@ -96,8 +96,8 @@ void nd_advertise(struct stack *s, const struct ip_addr *target, const struct ip
                               .target = *target};
     struct path path = {.src = *target, .dst = *to, .hop = *to};
     if (mac != NULL)
-        neighbour_learn(s, to, mac, true);
-    send(s, &path, &na, sizeof(na), ND_OPTION_TARGET_MAC);
+        neighbour_learn(s, to, mac, NEIGHBOUR_MAKE);
+    nd_send(s, &path, &na, sizeof(na), ND_OPTION_TARGET_MAC);
 }
 
 /* ---- receiving ---- */
@@ -116,7 +116,7 @@ static void solicit_input(struct stack *s, struct rx_packet *p)
     const struct nd_neighbour *ns = (const void *)p->data;
     struct nd_options o;
     if (p->length_bytes < sizeof(*ns) || ns->icmp.code != 0 || ip_addr_is_multicast(&ns->target) ||
-        !parse_options(&o, p->data + sizeof(*ns), p->length_bytes - (uint32_t)sizeof(*ns)) ||
+        !options_parse(&o, p->data + sizeof(*ns), p->length_bytes - (uint32_t)sizeof(*ns)) ||
         !is_probe_valid(p, &o)) {
         stack_drop(s, STACK_DROP_ND_MALFORMED);
         return;
@@ -136,7 +136,7 @@ static void solicit_input(struct stack *s, struct rx_packet *p)
         return;
     }
     if (o.source_mac != NULL)
-        neighbour_learn(s, &p->src, o.source_mac, true);
+        neighbour_learn(s, &p->src, o.source_mac, NEIGHBOUR_MAKE);
     nd_advertise(s, &ns->target, &p->src, NULL, FLAG_SOLICITED | FLAG_OVERRIDE);
 }
 
@@ -148,7 +148,7 @@ static void advert_input(struct stack *s, struct rx_packet *p)
     uint32_t flags = p->length_bytes >= sizeof(*na) ? be32_get(na->icmp.rest) : 0;
     if (p->length_bytes < sizeof(*na) || na->icmp.code != 0 || ip_addr_is_multicast(&na->target) ||
         (ip_addr_is_multicast(&p->dst) && (flags & FLAG_SOLICITED)) ||
-        !parse_options(&o, p->data + sizeof(*na), p->length_bytes - (uint32_t)sizeof(*na))) {
+        !options_parse(&o, p->data + sizeof(*na), p->length_bytes - (uint32_t)sizeof(*na))) {
         stack_drop(s, STACK_DROP_ND_MALFORMED);
         return;
     }
@@ -163,11 +163,13 @@ static void advert_input(struct stack *s, struct rx_packet *p)
     if (mac == NULL && (n == NULL || n->state == NEIGHBOUR_INCOMPLETE))
         return;
     struct mac_addr heard = mac != NULL ? *mac : n->mac;
-    neighbour_answer(s, &na->target, &heard, (flags & FLAG_SOLICITED) != 0,
-                     (flags & FLAG_OVERRIDE) != 0, (flags & FLAG_ROUTER) != 0);
+    neighbour_answer(s, &na->target, &heard,
+                     (flags & FLAG_SOLICITED ? NEIGHBOUR_SOLICITED : 0) |
+                         (flags & FLAG_OVERRIDE ? NEIGHBOUR_OVERRIDE : 0) |
+                         (flags & FLAG_ROUTER ? NEIGHBOUR_ROUTER : 0));
 }
 
-static uint64_t lifetime(const struct stack *s, const uint8_t *at)
+static uint64_t lifetime_end(const struct stack *s, const uint8_t *at)
 {
     be32 seconds;
     memcpy(&seconds, at, sizeof(seconds));
@@ -181,7 +183,7 @@ static void prefix_input(struct stack *s, const uint8_t *option)
     uint8_t bits = option[2], flags = option[3];
     struct ip_addr net;
     memcpy(net.b, option + 16, sizeof(net.b));
-    uint64_t valid = lifetime(s, option + 4), preferred = lifetime(s, option + 8);
+    uint64_t valid = lifetime_end(s, option + 4), preferred = lifetime_end(s, option + 8);
     if (ip_addr_is_link_local(&net) || ip_addr_is_multicast(&net) || bits != 64 ||
         preferred > valid || !(flags & 0x40))
         return;
@@ -203,7 +205,7 @@ static void router_input(struct stack *s, struct rx_packet *p)
 {
     struct nd_options o;
     if (p->length_bytes < 16 || p->data[1] != 0 || !ip_addr_is_link_local(&p->src) ||
-        !parse_options(&o, p->data + 16, p->length_bytes - 16)) {
+        !options_parse(&o, p->data + 16, p->length_bytes - 16)) {
         stack_drop(s, STACK_DROP_ND_MALFORMED);
         return;
     }
@@ -216,7 +218,7 @@ static void router_input(struct stack *s, struct rx_packet *p)
     if (p->data[4] != 0)
         s->hop_limit = p->data[4];
     if (o.source_mac != NULL)
-        neighbour_learn(s, &p->src, o.source_mac, true);
+        neighbour_learn(s, &p->src, o.source_mac, NEIGHBOUR_MAKE);
     route_set_default(s, &p->src, s->now_ns + seconds * LEAT_NS_PER_S);
     if (o.mtu_bytes >= 1280 && o.mtu_bytes < s->mtu_bytes)
         s->mtu_bytes = (uint16_t)o.mtu_bytes;
@@ -255,6 +257,6 @@ uint64_t nd_router_tick(struct stack *s)
     s->router_solicits_left--;
     struct icmp_header rs = {.type = ND_ROUTER_SOLICIT};
     struct path path = {.src = link, .dst = all_routers, .hop = all_routers};
-    send(s, &path, &rs, sizeof(rs), ND_OPTION_SOURCE_MAC);
+    nd_send(s, &path, &rs, sizeof(rs), ND_OPTION_SOURCE_MAC);
     return s->router_solicits_left > 0 ? s->router_next_ns : STACK_NEVER;
 }

@@ -15,7 +15,7 @@ static uint32_t bucket_of(const struct ip_addr *ip)
     return (uint32_t)(((a ^ b) * UINT64_C(0x9e3779b97f4a7c15)) >> 56) % NEIGHBOUR_BUCKETS;
 }
 
-static struct neighbour *find(struct stack *s, const struct ip_addr *ip)
+static struct neighbour *entry_find(struct stack *s, const struct ip_addr *ip)
 {
     struct neighbour_table *t = &s->neighbours;
     for (uint16_t i = t->buckets[bucket_of(ip)]; i != 0; i = t->entries[i - 1].next)
@@ -26,10 +26,10 @@ static struct neighbour *find(struct stack *s, const struct ip_addr *ip)
 
 const struct neighbour *neighbour_find(const struct stack *s, const struct ip_addr *ip)
 {
-    return find((struct stack *)(uintptr_t)s, ip);
+    return entry_find((struct stack *)(uintptr_t)s, ip);
 }
 
-static void due_at(struct stack *s, struct neighbour *n, uint64_t at_ns)
+static void entry_due(struct stack *s, struct neighbour *n, uint64_t at_ns)
 {
     n->next_ns = at_ns;
     if (at_ns < s->neighbours.next_ns)
@@ -40,7 +40,7 @@ static void due_at(struct stack *s, struct neighbour *n, uint64_t at_ns)
 
 /* ---- parked packets ---- */
 
-static void unpark_first(struct stack *s, struct neighbour *n, struct leat_packet *out)
+static void parked_pop(struct stack *s, struct neighbour *n, struct leat_packet *out)
 {
     struct neighbour_table *t = &s->neighbours;
     uint16_t i = n->parked_first;
@@ -53,7 +53,7 @@ static void unpark_first(struct stack *s, struct neighbour *n, struct leat_packe
     t->parked_free = i;
 }
 
-static void drop_packet(struct stack *s, struct leat_packet *packet, enum stack_drop reason)
+static void packet_drop(struct stack *s, struct leat_packet *packet, enum stack_drop reason)
 {
     for (unsigned i = 0; i < packet->slice_count; i++)
         leat_buf_unref(packet->slices[i]);
@@ -61,24 +61,24 @@ static void drop_packet(struct stack *s, struct leat_packet *packet, enum stack_
     stack_drop(s, reason);
 }
 
-static void drop_parked(struct stack *s, struct neighbour *n)
+static void parked_drop(struct stack *s, struct neighbour *n)
 {
     while (n->parked_first != 0) {
         struct leat_packet packet;
-        unpark_first(s, n, &packet);
-        drop_packet(s, &packet, STACK_DROP_NEIGHBOUR_FAILED);
+        parked_pop(s, n, &packet);
+        packet_drop(s, &packet, STACK_DROP_NEIGHBOUR_FAILED);
     }
 }
 
 /* The packet is the ring's last reserved one: its head moves to the parking place, and the ring
  * fetches another head. */
-static void park(struct stack *s, struct neighbour *n, struct leat_packet *packet)
+static void packet_park(struct stack *s, struct neighbour *n, struct leat_packet *packet)
 {
     struct neighbour_table *t = &s->neighbours;
     struct leat_packet old;
     if (n->parked_count == NEIGHBOUR_PARKED_EACH || (t->parked_free == 0 && n->parked_count > 0)) {
-        unpark_first(s, n, &old);
-        drop_packet(s, &old, STACK_DROP_NEIGHBOUR_QUEUE);
+        parked_pop(s, n, &old);
+        packet_drop(s, &old, STACK_DROP_NEIGHBOUR_QUEUE);
     }
     if (t->parked_free == 0) {
         for (unsigned i = 0; i < packet->slice_count; i++)
@@ -105,20 +105,20 @@ static uint16_t ether_type(const struct leat_packet *packet)
     return packet->flags & LEAT_PACKET_IPV6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4;
 }
 
-static void send_parked(struct stack *s, struct neighbour *n)
+static void parked_send(struct stack *s, struct neighbour *n)
 {
     while (n->parked_first != 0) {
         struct leat_packet packet;
-        unpark_first(s, n, &packet);
+        parked_pop(s, n, &packet);
         ethernet_header(s, packet.head, &n->mac, ether_type(&packet));
         if (!tx_adopt(s, &packet))
-            drop_packet(s, &packet, STACK_DROP_TX_BACKLOG);
+            packet_drop(s, &packet, STACK_DROP_TX_BACKLOG);
     }
 }
 
 /* ---- entries ---- */
 
-static void unlink_entry(struct stack *s, struct neighbour *n)
+static void entry_unlink(struct stack *s, struct neighbour *n)
 {
     struct neighbour_table *t = &s->neighbours;
     uint16_t *link = &t->buckets[bucket_of(&n->ip)];
@@ -126,12 +126,12 @@ static void unlink_entry(struct stack *s, struct neighbour *n)
     while (*link != self)
         link = &t->entries[*link - 1].next;
     *link = n->next;
-    drop_parked(s, n);
+    parked_drop(s, n);
     n->state = NEIGHBOUR_FREE;
 }
 
 /* RFC 6583: one that nobody ever answered for goes before one that is known. */
-static bool goes_before(const struct neighbour *a, const struct neighbour *b)
+static bool entry_goes_before(const struct neighbour *a, const struct neighbour *b)
 {
     bool a_known = a->state != NEIGHBOUR_INCOMPLETE, b_known = b->state != NEIGHBOUR_INCOMPLETE;
     return a_known != b_known ? b_known : a->used_ns < b->used_ns;
@@ -139,25 +139,25 @@ static bool goes_before(const struct neighbour *a, const struct neighbour *b)
 
 /* A free entry, or one that holds no packets: the least recently used of those that were never
  * resolved, else of all. */
-static struct neighbour *take_entry(struct stack *s)
+static struct neighbour *entry_claim(struct stack *s)
 {
     struct neighbour *oldest = NULL;
     for (unsigned i = 0; i < NEIGHBOURS_MAX; i++) {
         struct neighbour *n = &s->neighbours.entries[i];
         if (n->state == NEIGHBOUR_FREE)
             return n;
-        if (n->parked_count == 0 && (oldest == NULL || goes_before(n, oldest)))
+        if (n->parked_count == 0 && (oldest == NULL || entry_goes_before(n, oldest)))
             oldest = n;
     }
     if (oldest != NULL)
-        unlink_entry(s, oldest);
+        entry_unlink(s, oldest);
     return oldest;
 }
 
-static struct neighbour *create(struct stack *s, const struct ip_addr *ip)
+static struct neighbour *entry_create(struct stack *s, const struct ip_addr *ip)
 {
     struct neighbour_table *t = &s->neighbours;
-    struct neighbour *n = take_entry(s);
+    struct neighbour *n = entry_claim(s);
     if (n == NULL) {
         stack_drop(s, STACK_DROP_NEIGHBOUR_LIMIT);
         return NULL;
@@ -173,10 +173,10 @@ static struct neighbour *create(struct stack *s, const struct ip_addr *ip)
     return n;
 }
 
-static void solicit(struct stack *s, struct neighbour *n, bool unicast)
+static void entry_solicit(struct stack *s, struct neighbour *n, bool unicast)
 {
     const struct stack_addr *from = addr_choose(s, &n->ip, &n->ip);
-    due_at(s, n, s->now_ns + RETRANS_NS);
+    entry_due(s, n, s->now_ns + RETRANS_NS);
     n->probes++;
     if (from == NULL)
         return;
@@ -186,8 +186,8 @@ static void solicit(struct stack *s, struct neighbour *n, bool unicast)
         nd_solicit(s, &n->ip, &from->ip, unicast ? &n->mac : NULL);
 }
 
-static void set_mac(struct stack *s, struct neighbour *n, const struct mac_addr *mac,
-                    enum neighbour_state state)
+static void entry_set_mac(struct stack *s, struct neighbour *n, const struct mac_addr *mac,
+                          enum neighbour_state state)
 {
     bool waiting = n->state == NEIGHBOUR_INCOMPLETE;
     n->mac = *mac;
@@ -197,97 +197,101 @@ static void set_mac(struct stack *s, struct neighbour *n, const struct mac_addr 
     if (state == NEIGHBOUR_REACHABLE)
         n->confirmed_ns = s->now_ns;
     if (waiting)
-        send_parked(s, n);
+        parked_send(s, n);
 }
 
 /* True: the entry got another MAC, or its first. */
-static bool learn(struct stack *s, const struct ip_addr *ip, const struct mac_addr *mac, bool make)
+static bool entry_learn(struct stack *s, const struct ip_addr *ip, const struct mac_addr *mac,
+                        uint32_t flags)
 {
-    struct neighbour *n = find(s, ip);
-    if (n == NULL && make)
-        n = create(s, ip);
+    struct neighbour *n = entry_find(s, ip);
+    if (n == NULL && (flags & NEIGHBOUR_MAKE))
+        n = entry_create(s, ip);
     if (n == NULL || (n->state != NEIGHBOUR_INCOMPLETE && memcmp(&n->mac, mac, sizeof(*mac)) == 0))
         return false;
-    set_mac(s, n, mac, NEIGHBOUR_STALE);
+    entry_set_mac(s, n, mac, NEIGHBOUR_STALE);
     return true;
 }
 
 /* RFC 4861 7.2.5. True: the entry got another MAC, or its first. */
-static bool answer(struct stack *s, const struct steer_news *heard)
+static bool entry_answer(struct stack *s, const struct steer_news *heard)
 {
-    struct neighbour *n = find(s, &heard->ip);
-    if (n == NULL && heard->make)
-        n = create(s, &heard->ip);
+    struct neighbour *n = entry_find(s, &heard->ip);
+    if (n == NULL && (heard->flags & NEIGHBOUR_MAKE))
+        n = entry_create(s, &heard->ip);
     if (n == NULL)
         return false;
     bool same =
         n->state != NEIGHBOUR_INCOMPLETE && memcmp(&n->mac, &heard->mac, sizeof(heard->mac)) == 0;
-    if (n->state != NEIGHBOUR_INCOMPLETE && !same && !heard->override) {
+    if (n->state != NEIGHBOUR_INCOMPLETE && !same && !(heard->flags & NEIGHBOUR_OVERRIDE)) {
         if (n->state == NEIGHBOUR_REACHABLE)
             n->state = NEIGHBOUR_STALE;
         return false;
     }
-    n->is_router = heard->is_router;
-    if (heard->solicited)
-        set_mac(s, n, &heard->mac, NEIGHBOUR_REACHABLE);
+    n->is_router = (heard->flags & NEIGHBOUR_ROUTER) != 0;
+    if (heard->flags & NEIGHBOUR_SOLICITED)
+        entry_set_mac(s, n, &heard->mac, NEIGHBOUR_REACHABLE);
     else if (!same)
-        set_mac(s, n, &heard->mac, NEIGHBOUR_STALE);
+        entry_set_mac(s, n, &heard->mac, NEIGHBOUR_STALE);
     return !same;
 }
 
 /* ---- between cores ----
  *
  * What a frame says of a neighbour is told to all cores, for the answer to one core's question may
- * come to another. Who gains by it tells it once more, with make: then every core has the entry. */
+ * come to another. Who gains by it tells it once more, with NEIGHBOUR_MAKE: then every core has the
+ * entry. */
 
 void neighbour_learn(struct stack *s, const struct ip_addr *ip, const struct mac_addr *mac,
-                     bool make)
+                     uint32_t flags)
 {
-    bool is_new = learn(s, ip, mac, make);
-    if (likely(s->steer == NULL) || (!is_new && find(s, ip) != NULL))
+    bool is_new = entry_learn(s, ip, mac, flags);
+    if (likely(s->steer == NULL) || (!is_new && entry_find(s, ip) != NULL))
         return;
     steer_tell(s, &(struct steer_news){.kind = STEER_NEWS_LEARN,
                                        .ip = *ip,
                                        .mac = *mac,
-                                       .make = is_new});
+                                       .flags = is_new ? NEIGHBOUR_MAKE : 0});
 }
 
 void neighbour_answer(struct stack *s, const struct ip_addr *ip, const struct mac_addr *mac,
-                      bool solicited, bool override, bool is_router)
+                      uint32_t flags)
 {
     struct steer_news heard = {.kind = STEER_NEWS_ANSWER,
                                .ip = *ip,
                                .mac = *mac,
-                               .solicited = solicited,
-                               .override = override,
-                               .is_router = is_router};
-    heard.make = answer(s, &heard);
+                               .flags = (uint8_t)(flags & ~(uint32_t)NEIGHBOUR_MAKE)};
+    if (entry_answer(s, &heard))
+        heard.flags |= NEIGHBOUR_MAKE;
     if (s->steer != NULL)
         steer_tell(s, &heard);
 }
 
 void neighbour_hear(struct stack *s, const struct steer_news *heard)
 {
+    bool is_new = heard->kind == STEER_NEWS_LEARN
+                      ? entry_learn(s, &heard->ip, &heard->mac, heard->flags)
+                      : entry_answer(s, heard);
+    if (!is_new || (heard->flags & NEIGHBOUR_MAKE))
+        return;
     struct steer_news more = *heard;
-    more.make = heard->kind == STEER_NEWS_LEARN ? learn(s, &heard->ip, &heard->mac, heard->make)
-                                                : answer(s, heard);
-    if (more.make && !heard->make)
-        steer_tell(s, &more);
+    more.flags |= NEIGHBOUR_MAKE;
+    steer_tell(s, &more);
 }
 
 /* NULL: the path does not know it, or not any more. */
-static struct neighbour *known(struct stack *s, const struct path *path)
+static struct neighbour *path_entry(struct stack *s, const struct path *path)
 {
     struct neighbour *n = &s->neighbours.entries[path->neighbour.index];
     bool is_right = n->generation == path->neighbour.generation && n->state != NEIGHBOUR_FREE;
     return likely(is_right) ? n : NULL;
 }
 
-static struct neighbour *look_up(struct stack *s, struct path *path)
+static struct neighbour *path_resolve(struct stack *s, struct path *path)
 {
-    struct neighbour *n = find(s, &path->hop);
+    struct neighbour *n = entry_find(s, &path->hop);
     if (n == NULL)
-        n = create(s, &path->hop);
+        n = entry_create(s, &path->hop);
     if (n != NULL)
         path->neighbour = (struct neighbour_ref){.index = (uint16_t)(n - s->neighbours.entries),
                                                  .generation = n->generation};
@@ -296,9 +300,9 @@ static struct neighbour *look_up(struct stack *s, struct path *path)
 
 void neighbour_forget(struct stack *s, struct ip_addr ip)
 {
-    struct neighbour *n = find(s, &ip);
+    struct neighbour *n = entry_find(s, &ip);
     if (n != NULL)
-        unlink_entry(s, n);
+        entry_unlink(s, n);
 }
 
 void neighbour_confirm(struct stack *s, struct neighbour_ref ref)
@@ -312,7 +316,7 @@ void neighbour_confirm(struct stack *s, struct neighbour_ref ref)
     n->next_ns = STACK_NEVER;
 }
 
-static void output_multicast(struct stack *s, struct leat_packet *packet, const struct ip_addr *dst)
+static void multicast_output(struct stack *s, struct leat_packet *packet, const struct ip_addr *dst)
 {
     struct mac_addr mac = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
     if (!ip_addr_is_v4(dst))
@@ -329,13 +333,13 @@ void neighbour_output(struct stack *s, struct leat_packet *packet, struct path *
         tx_commit(s, packet);
         return;
     }
-    struct neighbour *n = known(s, path);
+    struct neighbour *n = path_entry(s, path);
     if (unlikely(n == NULL)) {
         if (ip_addr_is_multicast(&path->hop) || addr_is_broadcast(s, &path->hop)) {
-            output_multicast(s, packet, &path->hop);
+            multicast_output(s, packet, &path->hop);
             return;
         }
-        n = look_up(s, path);
+        n = path_resolve(s, path);
     }
     if (unlikely(n == NULL)) {
         for (unsigned i = 0; i < packet->slice_count; i++)
@@ -344,32 +348,32 @@ void neighbour_output(struct stack *s, struct leat_packet *packet, struct path *
     }
     n->used_ns = s->now_ns;
     if (unlikely(n->state == NEIGHBOUR_INCOMPLETE)) {
-        park(s, n, packet);
+        packet_park(s, n, packet);
         if (n->probes == 0)
-            solicit(s, n, false);
+            entry_solicit(s, n, false);
         return;
     }
     if (n->state == NEIGHBOUR_REACHABLE && s->now_ns - n->confirmed_ns > REACHABLE_NS)
         n->state = NEIGHBOUR_STALE;
     if (n->state == NEIGHBOUR_STALE) {
         n->state = NEIGHBOUR_DELAY;
-        due_at(s, n, s->now_ns + DELAY_NS);
+        entry_due(s, n, s->now_ns + DELAY_NS);
     }
     ethernet_header(s, packet->head, &n->mac, ether_type(packet));
     tx_commit(s, packet);
 }
 
-static void expire(struct stack *s, struct neighbour *n)
+static void entry_expire(struct stack *s, struct neighbour *n)
 {
     if (n->probes >= PROBES_MAX) {
-        unlink_entry(s, n);
+        entry_unlink(s, n);
         return;
     }
     if (n->state == NEIGHBOUR_DELAY) {
         n->state = NEIGHBOUR_PROBE;
         n->probes = 0;
     }
-    solicit(s, n, n->state == NEIGHBOUR_PROBE);
+    entry_solicit(s, n, n->state == NEIGHBOUR_PROBE);
 }
 
 uint64_t neighbour_tick(struct stack *s)
@@ -383,7 +387,7 @@ uint64_t neighbour_tick(struct stack *s)
         if (n->state == NEIGHBOUR_FREE || n->next_ns == STACK_NEVER)
             continue;
         if (n->next_ns <= s->now_ns)
-            expire(s, n);
+            entry_expire(s, n);
         if (n->state != NEIGHBOUR_FREE && n->next_ns < t->next_ns)
             t->next_ns = n->next_ns;
     }
@@ -403,5 +407,5 @@ void neighbour_fini(struct stack *s)
 {
     for (unsigned i = 0; i < NEIGHBOURS_MAX; i++)
         if (s->neighbours.entries[i].state != NEIGHBOUR_FREE)
-            unlink_entry(s, &s->neighbours.entries[i]);
+            entry_unlink(s, &s->neighbours.entries[i]);
 }

@@ -1,3 +1,4 @@
+/* What is believed of the port's offloads. */
 #include "net/stack/offload.h"
 
 #include <leat/log.h>
@@ -23,12 +24,12 @@ void offload_init(struct stack *s)
         s->offloads[i].state = s->can & offloads[i].can ? OFFLOAD_ON_TRIAL : OFFLOAD_ABSENT;
 }
 
-static void give_up(struct stack *s, enum offload which)
+static void offload_give_up(struct stack *s, enum offload which)
 {
     s->offloads[which].state = OFFLOAD_GIVEN_UP;
     s->can &= ~offloads[which].can;
     if (which == OFFLOAD_TX_L4 && (s->can & LEAT_PORT_CAN_TSO)) /* which cannot be without it */
-        give_up(s, OFFLOAD_TSO);
+        offload_give_up(s, OFFLOAD_TSO);
     LEAT_LOG_WARN("the port's driver %s claims to be right about %s, and is not: software does "
                   "that from now on",
                   s->port->info.driver, offloads[which].what);
@@ -42,7 +43,7 @@ bool offload_judge(struct stack *s, enum offload which, unsigned verdict, enum o
     if (verdict == LEAT_VERDICT_UNKNOWN || !is_claimed)
         return accepts;
     if (accepts != (verdict != LEAT_VERDICT_BAD))
-        give_up(s, which);
+        offload_give_up(s, which);
     else if (b->state == OFFLOAD_ON_TRIAL && ++b->seen >= OFFLOAD_TRIAL)
         b->state = OFFLOAD_BELIEVED;
     return accepts;
@@ -65,5 +66,5 @@ void offload_failed(struct stack *s, enum offload which)
         return;
     b->evidence_ns = s->now_ns;
     if (++b->seen >= OFFLOAD_EVIDENCE)
-        give_up(s, which);
+        offload_give_up(s, which);
 }

@@ -23,7 +23,7 @@ static uint32_t key_window(const uint8_t key[OWNER_KEY_BYTES], unsigned bit)
     return (uint32_t)(bits >> (8 - bit % 8));
 }
 
-static void make_nibbles(struct owner_map *map, const uint8_t key[OWNER_KEY_BYTES])
+static void nibbles_make(struct owner_map *map, const uint8_t key[OWNER_KEY_BYTES])
 {
     for (unsigned at = 0; at < 72; at++)
         for (unsigned value = 0; value < 16; value++) {
@@ -35,7 +35,7 @@ static void make_nibbles(struct owner_map *map, const uint8_t key[OWNER_KEY_BYTE
 }
 
 /* Each queue's entries go round the cores that share it: its own core, and those without one. */
-static void share_queues(struct owner_map *map)
+static void queues_share(struct owner_map *map)
 {
     uint32_t next[LEAT_PORT_QUEUES_MAX];
     CHECK(map->queue_count > 0);
@@ -64,18 +64,18 @@ static uint32_t sum_of(const struct owner_map *map, unsigned at, const uint8_t *
 
 /* The entry without what the local port's bits can change of it; basis[i] is 0, or has i as its
  * highest bit. Entries that are equal then are those that the ports of one peer lead to. */
-static uint32_t reduce(const uint32_t basis[ENTRY_BITS], uint32_t entry)
+static uint32_t entry_reduce(const uint32_t basis[ENTRY_BITS], uint32_t entry)
 {
     for (unsigned bit = ENTRY_BITS; bit-- > 0;)
         entry ^= entry >> bit & 1 ? basis[bit] : 0;
     return entry;
 }
 
-static void find_basis(const struct owner_map *map, unsigned at, uint32_t basis[ENTRY_BITS])
+static void basis_find(const struct owner_map *map, unsigned at, uint32_t basis[ENTRY_BITS])
 {
     for (unsigned bit = 0; bit < PORT_BITS; bit++) {
         const uint8_t port[2] = {(uint8_t)(1u << bit >> 8), (uint8_t)(1u << bit)};
-        uint32_t adds = reduce(basis, sum_of(map, at, port, sizeof(port)) & map->mask);
+        uint32_t adds = entry_reduce(basis, sum_of(map, at, port, sizeof(port)) & map->mask);
         if (adds != 0)
             basis[31 - __builtin_clz(adds)] = adds;
     }
@@ -83,35 +83,35 @@ static void find_basis(const struct owner_map *map, unsigned at, uint32_t basis[
 
 /* Whether each core has a local port for whatever peer: there are keys whose bits repeat, so that
  * all ports lead to a few entries. at: the local port's place in the hash's input. */
-static bool reaches_all(const struct owner_map *map, unsigned at)
+static bool ports_reach_all(const struct owner_map *map, unsigned at)
 {
     const uint64_t all = UINT64_MAX >> (64 - map->core_count);
     uint32_t basis[ENTRY_BITS] = {0};
     uint64_t cores[OWNER_TABLE_MAX] = {0};
-    find_basis(map, at, basis);
+    basis_find(map, at, basis);
     for (uint32_t i = 0; i <= map->mask; i++)
-        cores[reduce(basis, i)] |= UINT64_C(1) << map->cores[i];
+        cores[entry_reduce(basis, i)] |= UINT64_C(1) << map->cores[i];
     for (uint32_t i = 0; i <= map->mask; i++)
-        if (reduce(basis, i) == i && cores[i] != all)
+        if (entry_reduce(basis, i) == i && cores[i] != all)
             return false;
     return true;
 }
 
-static bool is_useful(const struct owner_map *map)
+static bool map_is_useful(const struct owner_map *map)
 {
-    return reaches_all(map, 10) && reaches_all(map, 34);
+    return ports_reach_all(map, 10) && ports_reach_all(map, 34);
 }
 
 /* ---- the map ---- */
 
-static void use_key(struct owner_map *map, const uint8_t key[OWNER_KEY_BYTES])
+static void map_set_key(struct owner_map *map, const uint8_t key[OWNER_KEY_BYTES])
 {
     memmove(map->key, key, OWNER_KEY_BYTES);
-    make_nibbles(map, map->key);
+    nibbles_make(map, map->key);
 }
 
 /* False: the port does not hash, or in a way that is of no use. */
-static bool take_from_port(struct owner_map *map, const struct leat_port_info *info)
+static bool map_read_port(struct owner_map *map, const struct leat_port_info *info)
 {
     uint32_t entries = info->rss_table_count;
     if ((info->can & LEAT_PORT_CAN_RSS) == 0 || entries == 0 || entries > OWNER_TABLE_MAX ||
@@ -120,26 +120,26 @@ static bool take_from_port(struct owner_map *map, const struct leat_port_info *i
     map->mask = entries - 1;
     for (uint32_t i = 0; i < entries; i++)
         map->queues[i] = (uint16_t)info->rss_table[i];
-    share_queues(map);
-    use_key(map, info->rss_key);
-    return is_useful(map);
+    queues_share(map);
+    map_set_key(map, info->rss_key);
+    return map_is_useful(map);
 }
 
-static void spread_evenly(struct owner_map *map, const uint8_t key[OWNER_KEY_BYTES])
+static void map_spread(struct owner_map *map, const uint8_t key[OWNER_KEY_BYTES])
 {
     map->mask = OWNER_TABLE_MAX - 1;
     for (uint32_t i = 0; i < OWNER_TABLE_MAX; i++) {
         map->queues[i] = (uint16_t)(i % map->queue_count);
         map->cores[i] = (uint16_t)(i % map->core_count);
     }
-    use_key(map, key);
-    for (unsigned i = 0; i < KEYS_MAX && !is_useful(map); i++) {
+    map_set_key(map, key);
+    for (unsigned i = 0; i < KEYS_MAX && !map_is_useful(map); i++) {
         struct siphash_key from;
         uint64_t words[OWNER_KEY_BYTES / 8] = {0};
         memcpy(&from, map->key, sizeof(from));
         for (uint64_t n = 0; n < OWNER_KEY_BYTES / 8; n++)
             words[n] = siphash(&from, &n, sizeof(n));
-        use_key(map, (const uint8_t *)words);
+        map_set_key(map, (const uint8_t *)words);
     }
 }
 
@@ -149,9 +149,9 @@ void owner_init(struct owner_map *map, const struct leat_port_info *info, uint32
     CHECK(core_count > 0 && core_count >= info->rx_queue_count &&
           core_count <= LEAT_PORT_QUEUES_MAX);
     *map = (struct owner_map){.core_count = core_count, .queue_count = info->rx_queue_count};
-    map->is_hashed = take_from_port(map, info);
+    map->is_hashed = map_read_port(map, info);
     if (!map->is_hashed)
-        spread_evenly(map, key);
+        map_spread(map, key);
 }
 
 uint32_t owner_hash_pair(const struct owner_map *map, const struct ip_addr *src,

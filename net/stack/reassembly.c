@@ -7,7 +7,7 @@
 #define TIMEOUT_V6_NS (60 * LEAT_NS_PER_S)
 #define HEADER_ROOM   64 /* the rebuilt IP header lies before the payload, to be quoted in errors */
 
-static void drop(struct stack *s, struct reasm *r)
+static void datagram_drop(struct stack *s, struct reasm *r)
 {
     s->reasm.bytes -= r->capacity_bytes;
     leat_heap_free(r->bytes);
@@ -16,7 +16,8 @@ static void drop(struct stack *s, struct reasm *r)
     r->used = false;
 }
 
-static struct reasm *find(struct stack *s, const struct rx_packet *p, const struct fragment *f)
+static struct reasm *datagram_find(struct stack *s, const struct rx_packet *p,
+                                   const struct fragment *f)
 {
     for (unsigned i = 0; i < REASM_MAX; i++) {
         struct reasm *r = &s->reasm.entries[i];
@@ -28,7 +29,7 @@ static struct reasm *find(struct stack *s, const struct rx_packet *p, const stru
     return NULL;
 }
 
-static struct reasm *oldest(struct stack *s, const struct reasm *except)
+static struct reasm *datagram_oldest(struct stack *s, const struct reasm *except)
 {
     struct reasm *best = NULL;
     for (unsigned i = 0; i < REASM_MAX; i++) {
@@ -39,16 +40,17 @@ static struct reasm *oldest(struct stack *s, const struct reasm *except)
     return best;
 }
 
-static struct reasm *create(struct stack *s, const struct rx_packet *p, const struct fragment *f)
+static struct reasm *datagram_create(struct stack *s, const struct rx_packet *p,
+                                     const struct fragment *f)
 {
     struct reasm *r = NULL;
     for (unsigned i = 0; i < REASM_MAX && r == NULL; i++)
         if (!s->reasm.entries[i].used)
             r = &s->reasm.entries[i];
     if (r == NULL) {
-        r = oldest(s, NULL);
+        r = datagram_oldest(s, NULL);
         CHECK(r != NULL);
-        drop(s, r);
+        datagram_drop(s, r);
         stack_drop(s, STACK_DROP_FRAGMENT_LIMIT);
     }
     r->src = p->src;
@@ -69,17 +71,17 @@ static struct reasm *create(struct stack *s, const struct rx_packet *p, const st
 }
 
 /* Room for bytes up to end, within the bound of all datagrams together. */
-static bool reserve(struct stack *s, struct reasm *r, uint32_t end)
+static bool datagram_reserve(struct stack *s, struct reasm *r, uint32_t end)
 {
     uint32_t need = HEADER_ROOM + end;
     if (need <= r->capacity_bytes)
         return true;
     uint32_t capacity = need < 4096 ? 4096 : need < 16384 ? 16384 : HEADER_ROOM + 65536;
     while (s->reasm.bytes - r->capacity_bytes + capacity > REASM_BYTES_MAX) {
-        struct reasm *victim = oldest(s, r);
+        struct reasm *victim = datagram_oldest(s, r);
         if (victim == NULL)
             return false;
-        drop(s, victim);
+        datagram_drop(s, victim);
         stack_drop(s, STACK_DROP_FRAGMENT_LIMIT);
     }
     uint8_t *bytes = leat_heap_realloc(r->bytes, capacity);
@@ -94,7 +96,7 @@ static bool reserve(struct stack *s, struct reasm *r, uint32_t end)
 enum insert { INSERT_OK, INSERT_OVERLAP, INSERT_SAME, INSERT_FULL };
 
 /* Keeps the ranges sorted and joins neighbours. */
-static enum insert insert_range(struct reasm *r, uint32_t from, uint32_t to)
+static enum insert range_insert(struct reasm *r, uint32_t from, uint32_t to)
 {
     uint16_t at = 0;
     while (at < r->range_count && r->ranges[at].to < from)
@@ -150,7 +152,7 @@ static uint32_t rebuild_header(const struct reasm *r, uint8_t *end)
 }
 
 /* The datagram takes the place of its last fragment, in heap memory, behind a rebuilt header. */
-static void finish(struct stack *s, struct reasm *r, struct rx_packet *p)
+static void datagram_finish(struct stack *s, struct reasm *r, struct rx_packet *p)
 {
     uint32_t header = rebuild_header(r, r->bytes + HEADER_ROOM);
     if (!(p->flags & RX_KEPT))
@@ -174,16 +176,16 @@ static void finish(struct stack *s, struct reasm *r, struct rx_packet *p)
     s->count.reassembled++;
 }
 
-static bool is_well_formed(const struct rx_packet *p, const struct fragment *f)
+static bool fragment_is_well_formed(const struct rx_packet *p, const struct fragment *f)
 {
     uint32_t end = f->offset_bytes + p->length_bytes;
     uint32_t end_max = ip_addr_is_v4(&p->src) ? 65535 - sizeof(struct ipv4_header) : 65535;
     return p->length_bytes > 0 && end <= end_max && (!f->more || p->length_bytes % 8 == 0);
 }
 
-static bool refuse(struct stack *s, struct reasm *r, enum stack_drop reason)
+static bool fragment_refuse(struct stack *s, struct reasm *r, enum stack_drop reason)
 {
-    drop(s, r);
+    datagram_drop(s, r);
     stack_drop(s, reason);
     return false;
 }
@@ -192,29 +194,29 @@ bool reasm_input(struct stack *s, struct rx_packet *p, const struct fragment *f)
 {
     s->count.fragments_rx++;
     p->protocol = 0;
-    if (!is_well_formed(p, f)) {
+    if (!fragment_is_well_formed(p, f)) {
         stack_drop(s, STACK_DROP_FRAGMENT_MALFORMED);
         return false;
     }
-    struct reasm *r = find(s, p, f);
+    struct reasm *r = datagram_find(s, p, f);
     if (r == NULL)
-        r = create(s, p, f);
+        r = datagram_create(s, p, f);
     uint32_t end = f->offset_bytes + p->length_bytes;
     bool beyond = r->total_bytes != 0 && (f->more ? end > r->total_bytes : end != r->total_bytes);
     bool short_last = !f->more && r->range_count > 0 && r->ranges[r->range_count - 1].to > end;
     if (beyond || short_last)
-        return refuse(s, r, STACK_DROP_FRAGMENT_OVERLAP);
-    if (!reserve(s, r, end))
-        return refuse(s, r, STACK_DROP_FRAGMENT_MEMORY);
-    switch (insert_range(r, f->offset_bytes, end)) {
+        return fragment_refuse(s, r, STACK_DROP_FRAGMENT_OVERLAP);
+    if (!datagram_reserve(s, r, end))
+        return fragment_refuse(s, r, STACK_DROP_FRAGMENT_MEMORY);
+    switch (range_insert(r, f->offset_bytes, end)) {
     case INSERT_SAME: /* RFC 8200 4.5: an exact repetition may be ignored */
         if (memcmp(r->bytes + HEADER_ROOM + f->offset_bytes, p->data, p->length_bytes) == 0)
             return false;
-        return refuse(s, r, STACK_DROP_FRAGMENT_OVERLAP);
+        return fragment_refuse(s, r, STACK_DROP_FRAGMENT_OVERLAP);
     case INSERT_OVERLAP:
-        return refuse(s, r, STACK_DROP_FRAGMENT_OVERLAP);
+        return fragment_refuse(s, r, STACK_DROP_FRAGMENT_OVERLAP);
     case INSERT_FULL:
-        return refuse(s, r, STACK_DROP_FRAGMENT_LIMIT);
+        return fragment_refuse(s, r, STACK_DROP_FRAGMENT_LIMIT);
     case INSERT_OK:
         break;
     }
@@ -232,18 +234,18 @@ bool reasm_input(struct stack *s, struct rx_packet *p, const struct fragment *f)
     if (r->total_bytes == 0 || r->range_count != 1 || r->ranges[0].from != 0 ||
         r->ranges[0].to != r->total_bytes)
         return false;
-    finish(s, r, p);
+    datagram_finish(s, r, p);
     return true;
 }
 
 /* RFC 792, RFC 8200 4.5: only if the first fragment has come. */
-static void expire(struct stack *s, struct reasm *r)
+static void datagram_expire(struct stack *s, struct reasm *r)
 {
     bool v4 = ip_addr_is_v4(&r->src);
     struct icmp_header icmp = {.type = v4 ? ICMP_TIME_EXCEEDED : ICMPV6_TIME_EXCEEDED, .code = 1};
     if (r->first_seen && !ip_addr_is_multicast(&r->dst) && addr_is_local(s, &r->dst))
         icmp_error_quote(s, &r->src, &r->dst, r->quote, r->quote_bytes, &icmp);
-    drop(s, r);
+    datagram_drop(s, r);
     stack_drop(s, STACK_DROP_FRAGMENT_TIMEOUT);
 }
 
@@ -255,7 +257,7 @@ uint64_t reasm_tick(struct stack *s)
     for (unsigned i = 0; i < REASM_MAX; i++) {
         struct reasm *r = &s->reasm.entries[i];
         if (r->used && r->deadline_ns <= s->now_ns)
-            expire(s, r);
+            datagram_expire(s, r);
         if (r->used && r->deadline_ns < s->reasm.next_ns)
             s->reasm.next_ns = r->deadline_ns;
     }
@@ -266,5 +268,5 @@ void reasm_fini(struct stack *s)
 {
     for (unsigned i = 0; i < REASM_MAX; i++)
         if (s->reasm.entries[i].used)
-            drop(s, &s->reasm.entries[i]);
+            datagram_drop(s, &s->reasm.entries[i]);
 }

@@ -21,7 +21,7 @@ struct relay {
     uint8_t heads[RELAY_HEADS][LEAT_PORT_HEAD_BYTES];
 };
 
-static struct relay *of(struct leat_port *port)
+static struct relay *relay_of(struct leat_port *port)
 {
     return (struct relay *)(void *)port;
 }
@@ -45,7 +45,7 @@ static void relay_release(struct leat_port *port, unsigned queue, void *const *h
 static unsigned relay_grant(struct leat_port *port, unsigned queue, struct leat_packet *packets,
                             unsigned count)
 {
-    struct relay *r = of(port);
+    struct relay *r = relay_of(port);
     unsigned given = 0;
     (void)queue;
     for (; given < count && r->free_count > 0; given++)
@@ -57,14 +57,14 @@ static unsigned relay_grant(struct leat_port *port, unsigned queue, struct leat_
 static void relay_revoke(struct leat_port *port, unsigned queue, struct leat_packet *packets,
                          unsigned count)
 {
-    struct relay *r = of(port);
+    struct relay *r = relay_of(port);
     (void)queue;
     for (unsigned i = 0; i < count; i++)
         r->free[r->free_count++] = packets[i].handle;
     r->stats.tx_held_count -= count;
 }
 
-static void drop_references(struct relay *r, const struct leat_packet *p)
+static void packet_drop_references(struct relay *r, const struct leat_packet *p)
 {
     for (unsigned i = 0; i < p->slice_count; i++)
         leat_buf_unref(p->slices[i]);
@@ -74,18 +74,18 @@ static void drop_references(struct relay *r, const struct leat_packet *p)
 
 static unsigned relay_reclaim(struct leat_port *port, unsigned queue)
 {
-    struct relay *r = of(port);
+    struct relay *r = relay_of(port);
     uint32_t read = atomic_load_explicit(&r->ring.head, memory_order_acquire);
     (void)queue;
     for (; r->reclaimed != read; r->reclaimed++)
-        drop_references(r, &r->packets[r->reclaimed & r->ring.mask]);
+        packet_drop_references(r, &r->packets[r->reclaimed & r->ring.mask]);
     return r->ring.tail_local - r->reclaimed;
 }
 
 static unsigned relay_transmit(struct leat_port *port, unsigned queue, struct leat_packet *packets,
                                unsigned count)
 {
-    struct relay *r = of(port);
+    struct relay *r = relay_of(port);
     uint32_t room = RELAY_PACKETS - relay_reclaim(port, queue);
     count = count < room ? count : room;
     if (count == 0)
@@ -114,14 +114,14 @@ static void relay_disarm(struct leat_port *port, unsigned queue)
 
 static void relay_link(struct leat_port *port, struct leat_link *link)
 {
-    struct leat_port *real = of(port)->steer->port;
+    struct leat_port *real = relay_of(port)->steer->port;
     real->ops->link(real, link);
 }
 
 static void relay_stats(struct leat_port *port, unsigned queue, struct leat_port_stats *stats)
 {
     (void)queue;
-    *stats = of(port)->stats;
+    *stats = relay_of(port)->stats;
 }
 
 static const struct leat_port_ops relay_ops = {
@@ -164,7 +164,7 @@ void relay_free(struct relay *r)
     if (r == NULL)
         return;
     for (; r->reclaimed != r->ring.tail_local; r->reclaimed++)
-        drop_references(r, &r->packets[r->reclaimed & r->ring.mask]);
+        packet_drop_references(r, &r->packets[r->reclaimed & r->ring.mask]);
     CHECK(r->free_count == RELAY_HEADS && r->stats.tx_held_count == 0);
     free(r);
 }
@@ -176,12 +176,12 @@ struct leat_port *relay_port(struct relay *r)
 
 /* ---- the server's side ---- */
 
-static struct relay *client(const struct stack *s, uint32_t core)
+static struct relay *relay_client(const struct stack *s, uint32_t core)
 {
     return s->core < s->steer->queue_count ? s->steer->cores[core].relay : NULL;
 }
 
-static void gather(uint8_t *to, const struct leat_packet *from)
+static void slices_gather(uint8_t *to, const struct leat_packet *from)
 {
     for (unsigned i = 0; i < from->slice_count; i++) {
         memcpy(to, from->slices[i].data, from->slices[i].length_bytes);
@@ -190,7 +190,7 @@ static void gather(uint8_t *to, const struct leat_packet *from)
 }
 
 /* False: no room, to be tried again. */
-static bool send_copy(struct stack *s, const struct leat_packet *from)
+static bool copy_send(struct stack *s, const struct leat_packet *from)
 {
     bool is_small = !(from->flags & LEAT_PACKET_TSO) &&
                     from->head_bytes + from->slice_bytes <= LEAT_PORT_HEAD_BYTES;
@@ -202,7 +202,7 @@ static bool send_copy(struct stack *s, const struct leat_packet *from)
     if (to == NULL || (has_slice && payload.data == NULL))
         return false;
     memcpy(to->head, from->head, from->head_bytes);
-    gather(has_slice ? payload.data : to->head + from->head_bytes, from);
+    slices_gather(has_slice ? payload.data : to->head + from->head_bytes, from);
     to->head_bytes = (uint16_t)(from->head_bytes + (has_slice ? 0 : from->slice_bytes));
     to->slice_count = has_slice;
     to->slice_bytes = has_slice ? from->slice_bytes : 0;
@@ -223,10 +223,10 @@ void relay_serve(struct stack *s)
     *is_blocked = false;
     for (uint32_t core = s->core + s->steer->queue_count; core < s->steer->core_count;
          core += s->steer->queue_count) {
-        struct relay *r = client(s, core);
+        struct relay *r = relay_client(s, core);
         uint32_t ready = r != NULL ? ring_ready(&r->ring) : 0, done = 0;
         while (done < ready &&
-               send_copy(s, &r->packets[(r->ring.head_local + done) & r->ring.mask]))
+               copy_send(s, &r->packets[(r->ring.head_local + done) & r->ring.mask]))
             done++;
         *is_blocked |= done < ready;
         if (done > 0)
@@ -245,7 +245,7 @@ bool relay_is_waiting(const struct stack *s)
         return false;
     for (uint32_t core = s->core + s->steer->queue_count; core < s->steer->core_count;
          core += s->steer->queue_count) {
-        struct relay *r = client(s, core);
+        struct relay *r = relay_client(s, core);
         if (r != NULL && ring_ready(&r->ring) > 0)
             return true;
     }

@@ -1,3 +1,4 @@
+/* A stack as a source of its loop. */
 #include "net/stack/source.h"
 
 #include <errno.h>
@@ -19,13 +20,13 @@ struct stack_source {
     struct stack stack;
 };
 
-static struct stack_source *of(struct leat_source *source)
+static struct stack_source *source_of(struct leat_source *source)
 {
     return (struct stack_source *)source;
 }
 
 /* The timer never moves later by hand: it looks when it fires. */
-static void set_timer(struct stack_source *ss)
+static void source_set_timer(struct stack_source *ss)
 {
     uint64_t next = stack_next_ns(&ss->stack);
     if (next != STACK_NEVER &&
@@ -35,38 +36,38 @@ static void set_timer(struct stack_source *ss)
     }
 }
 
-static void on_timer(struct leat_timer *timer, void *arg)
+static void on_source_timer(struct leat_timer *timer, void *arg)
 {
     struct stack_source *ss = arg;
     (void)timer;
     stack_timers(&ss->stack, leat_loop_now(ss->loop));
-    set_timer(ss);
+    source_set_timer(ss);
 }
 
 static unsigned source_poll(struct leat_source *source)
 {
-    struct stack_source *ss = of(source);
+    struct stack_source *ss = source_of(source);
     return stack_poll(&ss->stack, leat_loop_now(ss->loop));
 }
 
-static uint64_t sent_count(const struct stack *s)
+static uint64_t stack_sent_count(const struct stack *s)
 {
     return s->count.tx_packets - s->tx.queued;
 }
 
 static void source_flush(struct leat_source *source)
 {
-    struct stack_source *ss = of(source);
-    uint64_t sent = sent_count(&ss->stack);
+    struct stack_source *ss = source_of(source);
+    uint64_t sent = stack_sent_count(&ss->stack);
     ss->remains = stack_flush(&ss->stack, leat_loop_now(ss->loop));
-    if (sent_count(&ss->stack) != sent)
+    if (stack_sent_count(&ss->stack) != sent)
         leat_loop_worked(ss->loop);
-    set_timer(ss);
+    source_set_timer(ss);
 }
 
 static void source_arm(struct leat_source *source, struct leat_nap *nap)
 {
-    struct stack_source *ss = of(source);
+    struct stack_source *ss = source_of(source);
     struct stack *s = &ss->stack;
     struct leat_port_nap port = {.has_work = false, .fd = -1, .nap_ns_max = UINT64_MAX};
     s->port->ops->arm(s->port, s->queue, &port);
@@ -77,13 +78,13 @@ static void source_arm(struct leat_source *source, struct leat_nap *nap)
 
 static bool source_has_work(struct leat_source *source)
 {
-    const struct stack *s = &of(source)->stack;
+    const struct stack *s = &source_of(source)->stack;
     return s->steer != NULL && steer_has_work(s);
 }
 
 static void source_disarm(struct leat_source *source)
 {
-    struct stack *s = &of(source)->stack;
+    struct stack *s = &source_of(source)->stack;
     s->port->ops->disarm(s->port, s->queue);
 }
 
@@ -116,8 +117,8 @@ struct stack_source *stack_source_new(struct leat_loop *loop, const struct stack
         goto fini_tcp;
     if (leat_source_add(loop, &ss->source) < 0)
         goto fini_udp;
-    leat_timer_init(&ss->timer, loop, on_timer, ss);
-    set_timer(ss);
+    leat_timer_init(&ss->timer, loop, on_source_timer, ss);
+    source_set_timer(ss);
     return ss;
 
 fini_udp:

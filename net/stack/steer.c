@@ -1,3 +1,4 @@
+/* What passes between the cores of one port. */
 #include "net/stack/steer.h"
 #include "net/stack/dhcp_message.h"
 
@@ -110,12 +111,12 @@ static struct steer_channel *channel_to(struct stack *s, uint32_t to)
     return channel;
 }
 
-static bool is_open(const struct stack *s, uint32_t core)
+static bool core_is_open(const struct stack *s, uint32_t core)
 {
     return atomic_load_explicit(&s->steer->cores[core].is_open, memory_order_acquire);
 }
 
-static void publish(struct stack *s, struct ring *ring, uint32_t to)
+static void channel_publish(struct stack *s, struct ring *ring, uint32_t to)
 {
     ring_publish(ring, 1);
     leat_loop_notify(s->steer->cores[to].loop);
@@ -123,19 +124,22 @@ static void publish(struct stack *s, struct ring *ring, uint32_t to)
 
 /* ---- what passes on ---- */
 
-/* False: dropped. What p keeps of the buffer is the other core's from now on. */
-static bool pass(struct stack *s, struct rx_packet *p, uint32_t to, uint16_t flags)
+enum pass { PASS_DONE, PASS_DROPPED };
+
+/* What p keeps of the buffer is the other core's after PASS_DONE. */
+static LEAT_MUST_CHECK enum pass packet_pass(struct stack *s, struct rx_packet *p, uint32_t to,
+                                             uint16_t flags)
 {
-    struct steer_channel *channel = is_open(s, to) ? channel_to(s, to) : NULL;
+    struct steer_channel *channel = core_is_open(s, to) ? channel_to(s, to) : NULL;
     bool is_lent = !(p->flags & RX_HEAP);
     uint32_t *lent = &s->steer->cores[s->core].lent[to];
     if (channel == NULL || ring_room(&channel->packets) == 0) {
         stack_drop(s, STACK_DROP_STEER_FULL);
-        return false;
+        return PASS_DROPPED;
     }
     if (is_lent && *lent == STEER_LENT_MAX) {
         stack_drop(s, STACK_DROP_STEER_LENT);
-        return false;
+        return PASS_DROPPED;
     }
     CHECK(!(p->flags & RX_FOREIGN));
     struct rx_packet *slot =
@@ -145,25 +149,25 @@ static bool pass(struct stack *s, struct rx_packet *p, uint32_t to, uint16_t fla
     slot->queue = (uint8_t)s->core;
     *lent += is_lent;
     s->count.steered_out++;
-    publish(s, &channel->packets, to);
-    return true;
+    channel_publish(s, &channel->packets, to);
+    return PASS_DONE;
 }
 
-static void pass_on(struct stack *s, struct rx_packet *p, uint32_t to, uint16_t flags)
+static void packet_pass_on(struct stack *s, struct rx_packet *p, uint32_t to, uint16_t flags)
 {
-    if (pass(s, p, to, flags))
+    if (packet_pass(s, p, to, flags) == PASS_DONE)
         p->flags |= RX_KEPT;
     p->protocol = 0;
 }
 
 /* Nobody reads what simulated cards are found to be. */
-static bool has_log(void)
+static bool core_has_log(void)
 {
     return leat_core_now->log != NULL;
 }
 
 /* The card's word beside ours. */
-static void judge(struct stack *s, const struct rx_packet *p, uint32_t hash)
+static void rss_judge(struct stack *s, const struct rx_packet *p, uint32_t hash)
 {
     struct steer *steer = s->steer;
     uint32_t now = atomic_load_explicit(&steer->rss, memory_order_relaxed);
@@ -176,11 +180,11 @@ static void judge(struct stack *s, const struct rx_packet *p, uint32_t hash)
                     owners->queues[hash & owners->mask] == s->queue;
     if (is_right) {
         if (now == STEER_RSS_UNPROVEN && ++own->rss_right_count >= STEER_RSS_PROOF &&
-            atomic_compare_exchange_strong(&steer->rss, &now, STEER_RSS_TRUE) && has_log())
+            atomic_compare_exchange_strong(&steer->rss, &now, STEER_RSS_TRUE) && core_has_log())
             LEAT_LOG_INFO("the card spreads packets over its queues as it should (RSS)");
         return;
     }
-    if (atomic_exchange(&steer->rss, STEER_RSS_FALSE) != STEER_RSS_FALSE && has_log())
+    if (atomic_exchange(&steer->rss, STEER_RSS_FALSE) != STEER_RSS_FALSE && core_has_log())
         LEAT_LOG_WARN("the card says RSS and %s: the loops pass packets on to each other",
                       p->flags & RX_HASHED && !is_hash_right
                           ? "hashes otherwise than it was told"
@@ -216,7 +220,7 @@ bool steer_is_port_taken(const struct stack *s, be16 port)
 }
 
 /* One core answers for the whole port: a socket of its own, or the DHCP client of the first. */
-static bool steer_port(struct stack *s, struct rx_packet *p)
+static bool steer_bound_port(struct stack *s, struct rx_packet *p)
 {
     be16 port;
     memcpy(&port, p->data + 2, sizeof(port));
@@ -229,7 +233,7 @@ static bool steer_port(struct stack *s, struct rx_packet *p)
     if (holder == s->core + 1)
         p->flags |= RX_STEERED;
     else
-        pass_on(s, p, holder - 1u, RX_STEERED);
+        packet_pass_on(s, p, holder - 1u, RX_STEERED);
     return true;
 }
 
@@ -238,17 +242,17 @@ bool steer_flow(struct stack *s, struct rx_packet *p)
     const struct owner_map *owners = &s->steer->owners;
     if ((p->flags & RX_STEERED) || p->length_bytes < 4)
         return false;
-    if (unlikely(p->protocol == IP_UDP) && steer_port(s, p))
+    if (unlikely(p->protocol == IP_UDP) && steer_bound_port(s, p))
         return p->protocol == 0;
     if (p->flags & RX_MULTICAST)
         return false;
     uint32_t hash = owner_hash(owners, &p->src, &p->dst, p->data);
     uint32_t owner = owner_of(owners, hash);
     if (p->protocol == IP_TCP)
-        judge(s, p, hash);
+        rss_judge(s, p, hash);
     if (likely(owner == s->core))
         return false;
-    pass_on(s, p, owner, RX_STEERED);
+    packet_pass_on(s, p, owner, RX_STEERED);
     return true;
 }
 
@@ -258,7 +262,7 @@ bool steer_fragment(struct stack *s, struct rx_packet *p)
     uint32_t owner = owner_of(owners, owner_hash_pair(owners, &p->src, &p->dst));
     if ((p->flags & RX_STEERED) || owner == s->core)
         return false;
-    pass_on(s, p, owner, RX_STEERED | RX_FRAGMENT);
+    packet_pass_on(s, p, owner, RX_STEERED | RX_FRAGMENT);
     return true;
 }
 
@@ -271,7 +275,7 @@ bool steer_quote(struct stack *s, struct rx_packet *p, const struct ip_addr *src
     if ((p->flags & RX_STEERED) || owner == s->core)
         return false;
     p->protocol = ip_addr_is_v4(&p->src) ? IP_ICMP : IP_ICMPV6;
-    pass_on(s, p, owner, RX_STEERED);
+    packet_pass_on(s, p, owner, RX_STEERED);
     return true;
 }
 
@@ -289,7 +293,7 @@ void steer_copy(struct stack *s, const struct rx_packet *p, uint8_t protocol)
         copy.ip_bytes = copy.buffer_bytes = before + p->length_bytes;
         copy.flags = (uint16_t)((p->flags & ~(RX_FOREIGN | RX_KEPT)) | RX_HEAP);
         copy.protocol = protocol;
-        if (!pass(s, &copy, to, RX_STEERED))
+        if (packet_pass(s, &copy, to, RX_STEERED) == PASS_DROPPED)
             leat_heap_free(bytes);
     }
 }
@@ -297,7 +301,7 @@ void steer_copy(struct stack *s, const struct rx_packet *p, uint8_t protocol)
 void steer_tell(struct stack *s, const struct steer_news *news)
 {
     for (uint32_t to = 0; to < s->steer->core_count; to++) {
-        if (to == s->core || !is_open(s, to))
+        if (to == s->core || !core_is_open(s, to))
             continue;
         struct steer_channel *channel = channel_to(s, to);
         if (channel == NULL || ring_room(&channel->news) == 0) {
@@ -305,7 +309,7 @@ void steer_tell(struct stack *s, const struct steer_news *news)
             continue;
         }
         channel->news_slots[channel->news.tail_local & channel->news.mask] = *news;
-        publish(s, &channel->news, to);
+        channel_publish(s, &channel->news, to);
     }
 }
 
@@ -314,12 +318,12 @@ void steer_home(struct stack *s, uint32_t core, void *handle)
     struct steer_channel *channel = channel_to(s, core);
     CHECK(channel != NULL && ring_room(&channel->homeward) > 0);
     channel->home_slots[channel->homeward.tail_local & channel->homeward.mask] = handle;
-    publish(s, &channel->homeward, core);
+    channel_publish(s, &channel->homeward, core);
 }
 
 /* ---- what comes in ---- */
 
-static void take_news(struct stack *s, struct steer_channel *channel)
+static void on_news(struct stack *s, struct steer_channel *channel)
 {
     for (uint32_t ready = ring_ready(&channel->news); ready > 0; ready--) {
         struct steer_news news = channel->news_slots[channel->news.head_local & channel->news.mask];
@@ -331,7 +335,7 @@ static void take_news(struct stack *s, struct steer_channel *channel)
     }
 }
 
-static void take_home(struct stack *s, struct steer_channel *channel, uint32_t from)
+static void on_homeward(struct stack *s, struct steer_channel *channel, uint32_t from)
 {
     struct ring *ring = &channel->homeward;
     for (uint32_t ready; (ready = ring_ready(ring)) > 0;) {
@@ -346,7 +350,7 @@ static void take_home(struct stack *s, struct steer_channel *channel, uint32_t f
 }
 
 /* A fragment begins again at its IP header, which is known to be right. */
-static void handle(struct stack *s, struct rx_packet *p)
+static void packet_handle(struct stack *s, struct rx_packet *p)
 {
     if (!(p->flags & RX_FRAGMENT)) {
         ip_deliver(s, p);
@@ -362,7 +366,7 @@ static void handle(struct stack *s, struct rx_packet *p)
         ipv6_input(s, p);
 }
 
-static unsigned take_packets(struct stack *s, struct steer_channel *channel, unsigned room)
+static unsigned on_packets(struct stack *s, struct steer_channel *channel, unsigned room)
 {
     struct ring *ring = &channel->packets;
     uint32_t ready = ring_ready(ring), count = ready < room ? ready : room;
@@ -370,7 +374,7 @@ static unsigned take_packets(struct stack *s, struct steer_channel *channel, uns
         struct rx_packet *p = &s->rx[s->rx_count++];
         *p = channel->packet_slots[ring->head_local & ring->mask];
         ring_release(ring, 1);
-        handle(s, p);
+        packet_handle(s, p);
     }
     s->count.steered_in += count;
     return count;
@@ -386,9 +390,9 @@ void steer_poll(struct stack *s, unsigned room)
         struct steer_channel *channel = channel_from(s, from);
         if (channel == NULL)
             continue;
-        take_news(s, channel);
-        take_home(s, channel, from);
-        room -= take_packets(s, channel, room);
+        on_news(s, channel);
+        on_homeward(s, channel, from);
+        room -= on_packets(s, channel, room);
     }
     own->next_from = own->next_from + 1 < count ? own->next_from + 1 : 0;
 }
@@ -434,7 +438,7 @@ void steer_collect(struct stack *s)
     for (uint32_t from = 0; from < s->steer->core_count; from++) {
         struct steer_channel *channel = channel_from(s, from);
         if (channel != NULL)
-            take_home(s, channel, from);
+            on_homeward(s, channel, from);
         CHECK(s->steer->cores[s->core].lent[from] == 0);
     }
 }

@@ -61,7 +61,7 @@ struct steer_news {
     struct mac_addr mac;
     uint8_t kind; /* enum steer_news_kind */
     uint8_t address_state;
-    bool make, solicited, override, is_router;
+    uint8_t flags; /* enum neighbour_flags */
 };
 
 /* From one core to another. */
@@ -121,7 +121,7 @@ bool steer_quote(struct stack *s, struct rx_packet *p, const struct ip_addr *src
 
 /* A copy of the packet goes to all other cores. */
 void steer_copy(struct stack *s, const struct rx_packet *p, uint8_t protocol);
-/* All datagrams to that port are this core's from now on; false: another has it. */
+/* All datagrams to that port are this core's from now on; false: another core has the port. */
 bool steer_take_port(struct stack *s, be16 port);
 void steer_give_port(struct stack *s, be16 port);
 /* Whether another core has it so. */

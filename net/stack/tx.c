@@ -19,7 +19,7 @@ uint32_t tx_room(const struct stack *s, enum tx_class class)
 }
 
 /* Heads for the places behind the committed ones, up to the ring's edge. */
-static bool grant(struct stack *s)
+static bool heads_grant(struct stack *s)
 {
     uint32_t at = (s->tx.first + s->tx.queued) & (STACK_BACKLOG - 1);
     uint32_t count = STACK_BACKLOG - at;
@@ -35,11 +35,11 @@ static bool grant(struct stack *s)
 
 bool tx_has_head(struct stack *s)
 {
-    return s->tx.granted > 0 || grant(s);
+    return s->tx.granted > 0 || heads_grant(s);
 }
 
 /* A head of the spared ones becomes the only granted one. */
-static bool use_spared(struct stack *s)
+static bool spared_use(struct stack *s)
 {
     if (s->tx.spared_count == 0)
         return false;
@@ -52,7 +52,7 @@ static bool use_spared(struct stack *s)
 }
 
 /* When the port has heads to give. */
-static void refill_spared(struct stack *s)
+static void spared_refill(struct stack *s)
 {
     struct leat_packet packets[STACK_HEADS_SPARED];
     uint32_t wanted = STACK_HEADS_SPARED - s->tx.spared_count;
@@ -73,7 +73,8 @@ struct leat_packet *tx_reserve(struct stack *s, enum tx_class class)
             return NULL;
         }
     }
-    if (s->tx.granted == 0 && unlikely(!grant(s)) && !(class == TX_CONTROL && use_spared(s))) {
+    if (s->tx.granted == 0 && unlikely(!heads_grant(s)) &&
+        !(class == TX_CONTROL && spared_use(s))) {
         stack_drop(s, STACK_DROP_TX_MEMORY);
         return NULL;
     }
@@ -124,7 +125,7 @@ bool tx_adopt(struct stack *s, const struct leat_packet *packet)
 bool tx_flush(struct stack *s)
 {
     if (unlikely(s->tx.spared_count < STACK_HEADS_SPARED))
-        refill_spared(s);
+        spared_refill(s);
     while (s->tx.queued > 0) {
         uint32_t count = STACK_BACKLOG - s->tx.first;
         if (count > s->tx.queued)
@@ -143,7 +144,7 @@ bool tx_flush(struct stack *s)
     return false;
 }
 
-static void give_back_spared(struct stack *s)
+static void spared_give_back(struct stack *s)
 {
     while (s->tx.spared_count > 0) {
         uint32_t i = --s->tx.spared_count;
@@ -156,7 +157,7 @@ static void give_back_spared(struct stack *s)
 void tx_fini(struct stack *s)
 {
     tx_flush(s);
-    give_back_spared(s);
+    spared_give_back(s);
     while (s->tx.queued + s->tx.granted > 0) {
         struct leat_packet *packet = RING(s, s->tx.first);
         if (s->tx.queued > 0) {

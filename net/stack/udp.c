@@ -6,7 +6,7 @@
 
 #include "buffers/heap.h"
 
-static bool is_valid(struct stack *s, struct rx_packet *p)
+static bool datagram_is_valid(struct stack *s, struct rx_packet *p)
 {
     const struct udp_header *udp = (const void *)p->data;
     uint32_t length = p->length_bytes >= sizeof(*udp) ? be16_get(udp->length) : 0;
@@ -23,14 +23,14 @@ static bool is_valid(struct stack *s, struct rx_packet *p)
     return true;
 }
 
-static const struct udp_header *header_of(const struct rx_packet *p)
+static const struct udp_header *datagram_header(const struct rx_packet *p)
 {
     return (const void *)p->data;
 }
 
 /* ---- whose it is ---- */
 
-static bool has_group(const struct udp_socket *k, const struct ip_addr *group)
+static bool socket_has_group(const struct udp_socket *k, const struct ip_addr *group)
 {
     for (unsigned i = 0; i < k->group_count; i++)
         if (ip_addr_equal(&k->groups[i], group))
@@ -45,15 +45,15 @@ bool udp_is_joined(const struct stack *s, const struct ip_addr *group)
         return false;
     for (uint32_t i = 0; i < u->sockets.capacity_count; i++) {
         const struct udp_socket *k = slots_at(&u->sockets, i);
-        if (k != NULL && has_group(k, group))
+        if (k != NULL && socket_has_group(k, group))
             return true;
     }
     return false;
 }
 
 /* 0: it is not for this socket; else the higher the more particular. */
-static unsigned rank(const struct udp_socket *k, const struct ip_addr *local,
-                     const struct ip_addr *peer, be16 peer_port)
+static unsigned socket_rank(const struct udp_socket *k, const struct ip_addr *local,
+                            const struct ip_addr *peer, be16 peer_port)
 {
     unsigned any = ip_addr_is_v4(local) ? UDP_ANY_V4 : UDP_ANY_V6;
     unsigned points = 1;
@@ -72,8 +72,8 @@ static unsigned rank(const struct udp_socket *k, const struct ip_addr *local,
     return points;
 }
 
-static struct udp_socket *find(const struct stack_udp *u, const struct ip_addr *local,
-                               be16 local_port, const struct ip_addr *peer, be16 peer_port)
+static struct udp_socket *socket_find(const struct stack_udp *u, const struct ip_addr *local,
+                                      be16 local_port, const struct ip_addr *peer, be16 peer_port)
 {
     struct udp_socket *best = NULL;
     unsigned best_points = 0;
@@ -81,7 +81,7 @@ static struct udp_socket *find(const struct stack_udp *u, const struct ip_addr *
     for (; k != NULL; k = udp_at(u, k->next)) {
         if (!be16_equal(k->local_port, local_port))
             continue;
-        unsigned points = rank(k, local, peer, peer_port);
+        unsigned points = socket_rank(k, local, peer, peer_port);
         if (points > best_points) {
             best = k;
             best_points = points;
@@ -105,7 +105,7 @@ void udp_wait(struct udp_socket *k, const struct rx_packet *p)
     }
     *w = (struct udp_waiting){.src = p->src,
                               .dst = p->dst,
-                              .src_port = header_of(p)->src_port,
+                              .src_port = datagram_header(p)->src_port,
                               .length_bytes = length};
     memcpy(w->bytes, p->data + sizeof(struct udp_header), length);
     if (k->last != NULL)
@@ -116,7 +116,7 @@ void udp_wait(struct udp_socket *k, const struct rx_packet *p)
     k->waiting_bytes += bytes;
 }
 
-static void join_burst(struct stack_udp *u, struct udp_socket *k)
+static void socket_join_burst(struct stack_udp *u, struct udp_socket *k)
 {
     if ((k->flags & UDP_ON_BURST) == 0) {
         k->flags |= UDP_ON_BURST;
@@ -125,7 +125,7 @@ static void join_burst(struct stack_udp *u, struct udp_socket *k)
 }
 
 /* It stays where it is until the burst's end; other datagrams for the socket stand behind it. */
-static void take(struct stack_udp *u, struct udp_socket *k, struct rx_packet *p)
+static void socket_on_datagram(struct stack_udp *u, struct udp_socket *k, struct rx_packet *p)
 {
     if (unlikely(udp_must_wait(k))) {
         udp_wait(k, p);
@@ -138,24 +138,24 @@ static void take(struct stack_udp *u, struct udp_socket *k, struct rx_packet *p)
     else
         k->burst_first = number;
     k->burst_last = number;
-    join_burst(u, k);
+    socket_join_burst(u, k);
 }
 
 /* RFC 1122 4.1.3.6, 3.3.6: to all who listen to the group, or to every address of the broadcast. */
-static bool take_multicast(struct stack_udp *u, struct rx_packet *p)
+static bool sockets_on_multicast(struct stack_udp *u, struct rx_packet *p)
 {
-    const struct udp_header *h = header_of(p);
+    const struct udp_header *h = datagram_header(p);
     bool is_group = ip_addr_is_multicast(&p->dst), is_taken = false;
     unsigned any = ip_addr_is_v4(&p->dst) ? UDP_ANY_V4 : UDP_ANY_V6;
     struct udp_socket *k = udp_at(u, u->buckets[udp_bucket(h->dst_port)]);
     for (; k != NULL; k = udp_at(u, k->next)) {
-        bool listens = is_group ? has_group(k, &p->dst) : (k->flags & any) != 0;
+        bool listens = is_group ? socket_has_group(k, &p->dst) : (k->flags & any) != 0;
         bool is_peer = (k->flags & UDP_CONNECTED) == 0 ||
                        (ip_addr_equal(&k->peer, &p->src) && be16_equal(k->peer_port, h->src_port));
         if (!be16_equal(k->local_port, h->dst_port) || !listens || !is_peer)
             continue;
         udp_wait(k, p);
-        join_burst(u, k);
+        socket_join_burst(u, k);
         is_taken = true;
     }
     return is_taken;
@@ -163,11 +163,11 @@ static bool take_multicast(struct stack_udp *u, struct rx_packet *p)
 
 void udp_input(struct stack *s, struct rx_packet *p)
 {
-    if (!is_valid(s, p))
+    if (!datagram_is_valid(s, p))
         return;
     s->count.udp_rx++;
     struct stack_udp *u = s->udp;
-    const struct udp_header *h = header_of(p);
+    const struct udp_header *h = datagram_header(p);
     if (unlikely(s->dhcp != NULL) && be16_get(h->dst_port) == DHCP_CLIENT_PORT) {
         dhcp_input(s, p);
         return;
@@ -175,12 +175,12 @@ void udp_input(struct stack *s, struct rx_packet *p)
     if (unlikely(s->steer != NULL) && (p->flags & (RX_MULTICAST | RX_STEERED)) == RX_MULTICAST)
         steer_copy(s, p, IP_UDP); /* its listeners may be any core's */
     if (u != NULL && (p->flags & RX_MULTICAST)) {
-        if (take_multicast(u, p))
+        if (sockets_on_multicast(u, p))
             return;
     } else if (u != NULL) {
-        struct udp_socket *k = find(u, &p->dst, h->dst_port, &p->src, h->src_port);
+        struct udp_socket *k = socket_find(u, &p->dst, h->dst_port, &p->src, h->src_port);
         if (likely(k != NULL)) {
-            take(u, k, p);
+            socket_on_datagram(u, k, p);
             return;
         }
     }
@@ -193,13 +193,13 @@ void udp_input(struct stack *s, struct rx_packet *p)
 
 /* ---- delivery ---- */
 
-static void fill(struct leat_datagram *d, const uint8_t *bytes, uint32_t length)
+static void datagram_fill(struct leat_datagram *d, const uint8_t *bytes, uint32_t length)
 {
     /* leat_udp_hold copies, so nobody writes through it */
     d->data = (struct leat_buf){.data = (uint8_t *)(uintptr_t)bytes, .length_bytes = length};
 }
 
-static void call(struct udp_socket *k, const struct leat_datagram *datagrams, unsigned count)
+static void socket_call(struct udp_socket *k, const struct leat_datagram *datagrams, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
         k->count.received_bytes += datagrams[i].data.length_bytes;
@@ -209,7 +209,7 @@ static void call(struct udp_socket *k, const struct leat_datagram *datagrams, un
     leat_loop_gate(k->udp->loop);
 }
 
-static void free_waiting(struct udp_waiting *w)
+static void waiting_free(struct udp_waiting *w)
 {
     while (w != NULL) {
         struct udp_waiting *next = w->next;
@@ -220,20 +220,20 @@ static void free_waiting(struct udp_waiting *w)
 
 void udp_drop_waiting(struct udp_socket *k)
 {
-    free_waiting(k->first);
+    waiting_free(k->first);
     k->first = k->last = NULL;
     k->waiting_bytes = 0;
 }
 
 /* One callback's worth of what waits. */
-static void deliver_some_waiting(struct udp_socket *k)
+static void waiting_deliver_some(struct udp_socket *k)
 {
     struct leat_datagram datagrams[LEAT_PORT_BURST];
     struct udp_waiting *first = k->first, *last = NULL;
     unsigned count = 0;
     for (struct udp_waiting *w = first; w != NULL && count < LEAT_PORT_BURST; w = w->next) {
         struct leat_datagram *d = &datagrams[count++];
-        fill(d, w->bytes, w->length_bytes);
+        datagram_fill(d, w->bytes, w->length_bytes);
         udp_set_addr(&d->from, &w->src, w->src_port);
         udp_set_addr(&d->to, &w->dst, k->local_port);
         k->waiting_bytes -= (uint32_t)sizeof(*w) + w->length_bytes;
@@ -243,17 +243,17 @@ static void deliver_some_waiting(struct udp_socket *k)
     if (k->first == NULL)
         k->last = NULL;
     last->next = NULL;
-    call(k, datagrams, count);
-    free_waiting(first);
+    socket_call(k, datagrams, count);
+    waiting_free(first);
 }
 
-static void deliver_waiting(struct udp_socket *k)
+static void waiting_deliver(struct udp_socket *k)
 {
     while (k->first != NULL && !udp_must_wait(k) && (k->flags & UDP_FINISHED) == 0)
-        deliver_some_waiting(k);
+        waiting_deliver_some(k);
 }
 
-static void deliver_burst(struct stack_udp *u, struct udp_socket *k)
+static void burst_deliver(struct stack_udp *u, struct udp_socket *k)
 {
     struct leat_datagram datagrams[LEAT_PORT_BURST];
     unsigned count = 0, number = k->burst_first;
@@ -266,13 +266,13 @@ static void deliver_burst(struct stack_udp *u, struct udp_socket *k)
             continue;
         }
         struct leat_datagram *d = &datagrams[count++];
-        fill(d, p->data + sizeof(struct udp_header),
-             p->length_bytes - (uint32_t)sizeof(struct udp_header));
-        udp_set_addr(&d->from, &p->src, header_of(p)->src_port);
+        datagram_fill(d, p->data + sizeof(struct udp_header),
+                      p->length_bytes - (uint32_t)sizeof(struct udp_header));
+        udp_set_addr(&d->from, &p->src, datagram_header(p)->src_port);
         udp_set_addr(&d->to, &p->dst, k->local_port);
     }
     if (count > 0)
-        call(k, datagrams, count);
+        socket_call(k, datagrams, count);
 }
 
 void udp_deliver(struct stack *s)
@@ -286,9 +286,9 @@ void udp_deliver(struct stack *s)
         k->flags &= (uint16_t)~UDP_ON_BURST;
         if ((k->flags & UDP_FINISHED) != 0)
             continue;
-        deliver_waiting(k);
+        waiting_deliver(k);
         if (k->burst_first != 0 && (k->flags & UDP_FINISHED) == 0)
-            deliver_burst(u, k);
+            burst_deliver(u, k);
     }
 }
 
@@ -313,13 +313,13 @@ static void on_pended(void *arg)
                 k->ops->on_writable((leat_udp){k->id}, k->user);
             leat_loop_gate(u->loop);
         }
-        deliver_waiting(k);
+        waiting_deliver(k);
     }
 }
 
 /* ---- what ICMP says (RFC 1122 4.1.3.3) ---- */
 
-static enum leat_close_reason reason_of(const struct icmp_report *r)
+static enum leat_close_reason close_reason_of(const struct icmp_report *r)
 {
     if (r->is_v6)
         return r->type == ICMPV6_UNREACHABLE && r->code == 4 ? LEAT_CLOSE_REFUSED
@@ -334,7 +334,8 @@ void udp_icmp(struct stack *s, const struct icmp_report *r)
 {
     const struct udp_header *h = (const void *)r->l4;
     struct stack_udp *u = s->udp;
-    struct udp_socket *k = u != NULL ? find(u, &r->src, h->src_port, &r->dst, h->dst_port) : NULL;
+    struct udp_socket *k =
+        u != NULL ? socket_find(u, &r->src, h->src_port, &r->dst, h->dst_port) : NULL;
     if (k == NULL) {
         stack_drop(s, STACK_DROP_ICMP_QUOTE);
         return;
@@ -347,7 +348,7 @@ void udp_icmp(struct stack *s, const struct icmp_report *r)
     struct leat_addr peer = {0};
     udp_set_addr(&peer, &r->dst, h->dst_port);
     if (k->ops->on_error != NULL)
-        k->ops->on_error((leat_udp){k->id}, k->user, &peer, reason_of(r));
+        k->ops->on_error((leat_udp){k->id}, k->user, &peer, close_reason_of(r));
     leat_loop_gate(u->loop);
 }
 

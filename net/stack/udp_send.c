@@ -6,7 +6,7 @@
 
 #define INLINE_BYTES_MAX 256 /* copied beside the headers: cheaper than a slice of its own */
 
-static int path_of(struct udp_socket *k, const struct ip_addr *src, const struct ip_addr *dst)
+static int socket_path(struct udp_socket *k, const struct ip_addr *src, const struct ip_addr *dst)
 {
     struct stack *s = k->udp->stack;
     struct path *path = &k->path;
@@ -27,8 +27,8 @@ static int path_of(struct udp_socket *k, const struct ip_addr *src, const struct
 }
 
 /* The source: the socket's address, else the one that a reply wants, else chosen by the route. */
-static const struct ip_addr *source_of(struct udp_socket *k, const struct udp_outgoing *out,
-                                       struct ip_addr *room)
+static const struct ip_addr *socket_source(struct udp_socket *k, const struct udp_outgoing *out,
+                                           struct ip_addr *room)
 {
     if ((k->flags & (UDP_ANY_V4 | UDP_ANY_V6)) == 0)
         return &k->local;
@@ -38,7 +38,7 @@ static const struct ip_addr *source_of(struct udp_socket *k, const struct udp_ou
     return addr_is_local(k->udp->stack, room) ? room : NULL;
 }
 
-static int check(struct udp_socket *k, const struct ip_addr *dst, size_t length)
+static int destination_check(struct udp_socket *k, const struct ip_addr *dst, size_t length)
 {
     bool v4 = ip_addr_is_v4(dst);
     bool is_any = (k->flags & (UDP_ANY_V4 | UDP_ANY_V6)) != 0;
@@ -51,7 +51,7 @@ static int check(struct udp_socket *k, const struct ip_addr *dst, size_t length)
     return k->broadcast || !addr_is_broadcast(k->udp->stack, dst) ? 0 : -EACCES;
 }
 
-static int refuse(struct udp_socket *k)
+static int send_refuse(struct udp_socket *k)
 {
     k->flags |= UDP_SEND_REFUSED;
     if ((k->flags & UDP_ON_READY) == 0) {
@@ -61,7 +61,7 @@ static int refuse(struct udp_socket *k)
     return -EAGAIN;
 }
 
-static bool has_room(struct stack *s, const struct path *path, size_t length)
+static bool backlog_has_room(struct stack *s, const struct path *path, size_t length)
 {
     size_t room = path->mtu_bytes - ip_header_bytes(&path->dst) - sizeof(struct ipv6_fragment) - 8;
     size_t packets = (length + sizeof(struct udp_header)) / room + 1;
@@ -70,20 +70,20 @@ static bool has_room(struct stack *s, const struct path *path, size_t length)
     return tx_room(s, TX_DATA) >= packets && tx_has_head(s);
 }
 
-static struct udp_header header_for(const struct udp_socket *k, be16 port, size_t length)
+static struct udp_header datagram_header(const struct udp_socket *k, be16 port, size_t length)
 {
     return (struct udp_header){.src_port = k->local_port,
                                .dst_port = port,
                                .length = be16_put((uint16_t)(length + sizeof(struct udp_header)))};
 }
 
-static int send_whole(struct udp_socket *k, be16 port, struct leat_buf data)
+static int datagram_send_whole(struct udp_socket *k, be16 port, struct leat_buf data)
 {
     struct stack *s = k->udp->stack;
     struct leat_packet *packet = tx_reserve(s, TX_DATA);
     if (packet == NULL)
-        return refuse(k);
-    struct udp_header h = header_for(k, port, data.length_bytes);
+        return send_refuse(k);
+    struct udp_header h = datagram_header(k, port, data.length_bytes);
     uint8_t *at = tx_l4(s, packet, &k->path.dst);
     memcpy(at, &h, sizeof(h));
     at += sizeof(h);
@@ -102,9 +102,9 @@ static int send_whole(struct udp_socket *k, be16 port, struct leat_buf data)
     return 0;
 }
 
-static int send_fragments(struct udp_socket *k, be16 port, struct leat_buf data)
+static int datagram_send_fragments(struct udp_socket *k, be16 port, struct leat_buf data)
 {
-    struct udp_header h = header_for(k, port, data.length_bytes);
+    struct udp_header h = datagram_header(k, port, data.length_bytes);
     struct leat_buf whole = leat_buf_alloc_unsafe(sizeof(h) + data.length_bytes);
     if (whole.data == NULL)
         return -ENOMEM;
@@ -136,15 +136,16 @@ int udp_send(struct leat_udp_transport *transport, leat_udp udp, const struct ud
     struct ip_addr dst = is_connected ? k->peer : udp_to_ip(out->to), room;
     be16 port = is_connected ? k->peer_port : be16_put(out->to->port);
     size_t length = out->data.length_bytes;
-    int result = check(k, &dst, length);
+    int result = destination_check(k, &dst, length);
     if (result == 0)
-        result = path_of(k, source_of(k, out, &room), &dst);
+        result = socket_path(k, socket_source(k, out, &room), &dst);
     if (unlikely(result < 0))
         return result;
-    if (unlikely(!has_room(s, &k->path, length)))
-        return refuse(k);
+    if (unlikely(!backlog_has_room(s, &k->path, length)))
+        return send_refuse(k);
     bool is_whole = length + sizeof(struct udp_header) + ip_header_bytes(&dst) <= k->path.mtu_bytes;
-    result = is_whole ? send_whole(k, port, out->data) : send_fragments(k, port, out->data);
+    result = is_whole ? datagram_send_whole(k, port, out->data)
+                      : datagram_send_fragments(k, port, out->data);
     if (result == 0) {
         s->count.udp_tx++;
         k->count.sent_count++;

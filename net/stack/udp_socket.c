@@ -11,14 +11,14 @@
 #define EPHEMERAL_COUNT 28232
 #define EPHEMERAL_TRIES 512 /* then the address is as good as out of ports */
 
-static struct stack_udp *of(struct leat_udp_transport *transport)
+static struct stack_udp *udp_of(struct leat_udp_transport *transport)
 {
     return (struct stack_udp *)transport;
 }
 
-static struct udp_socket *find(struct leat_udp_transport *transport, leat_udp udp)
+static struct udp_socket *socket_find(struct leat_udp_transport *transport, leat_udp udp)
 {
-    return slots_find(&of(transport)->sockets, udp.id);
+    return slots_find(&udp_of(transport)->sockets, udp.id);
 }
 
 struct ip_addr udp_to_ip(const struct leat_addr *addr)
@@ -43,7 +43,7 @@ void udp_set_addr(struct leat_addr *to, const struct ip_addr *ip, be16 port)
 
 /* ---- the end ---- */
 
-static void run_closing(struct stack_udp *u)
+static void closing_run(struct stack_udp *u)
 {
     struct list *link;
     u->is_close_pended = false;
@@ -61,7 +61,7 @@ static void on_close_phase(void *arg)
 {
     (void)arg;
     if (leat_core_now->udp_stack != NULL) /* else the stack ended in between */
-        run_closing(of(leat_core_now->udp_stack));
+        closing_run(udp_of(leat_core_now->udp_stack));
 }
 
 static void table_remove(struct stack_udp *u, struct udp_socket *k)
@@ -73,7 +73,7 @@ static void table_remove(struct stack_udp *u, struct udp_socket *k)
     *at = k->next;
 }
 
-static void finish(struct udp_socket *k, enum leat_close_reason reason)
+static void socket_finish(struct udp_socket *k, enum leat_close_reason reason)
 {
     struct stack_udp *u = k->udp;
     if ((k->flags & UDP_FINISHED) != 0)
@@ -102,13 +102,13 @@ void udp_address_gone(struct stack *s, const struct ip_addr *ip)
             continue;
         k->path_until_ns = 0;
         if ((k->flags & (UDP_ANY_V4 | UDP_ANY_V6)) == 0 && ip_addr_equal(&k->local, ip))
-            finish(k, LEAT_CLOSE_ADDRESS_GONE);
+            socket_finish(k, LEAT_CLOSE_ADDRESS_GONE);
     }
 }
 
 /* ---- opening ---- */
 
-static bool overlaps(const struct udp_socket *a, const struct udp_socket *b)
+static bool socket_overlaps(const struct udp_socket *a, const struct udp_socket *b)
 {
     unsigned any_a = a->flags & (UDP_ANY_V4 | UDP_ANY_V6),
              any_b = b->flags & (UDP_ANY_V4 | UDP_ANY_V6);
@@ -121,7 +121,7 @@ static bool overlaps(const struct udp_socket *a, const struct udp_socket *b)
            (ip_addr_equal(&a->peer, &b->peer) && be16_equal(a->peer_port, b->peer_port));
 }
 
-static bool is_free(struct stack_udp *u, struct udp_socket *k, uint16_t port)
+static bool port_is_free(struct stack_udp *u, struct udp_socket *k, uint16_t port)
 {
     unsigned count = 0;
     k->local_port = be16_put(port);
@@ -130,26 +130,26 @@ static bool is_free(struct stack_udp *u, struct udp_socket *k, uint16_t port)
     struct udp_socket *o = udp_at(u, u->buckets[udp_bucket(k->local_port)]);
     for (; o != NULL; o = udp_at(u, o->next))
         if (be16_equal(o->local_port, k->local_port) &&
-            (overlaps(k, o) || ++count == UDP_SAME_PORT_MAX))
+            (socket_overlaps(k, o) || ++count == UDP_SAME_PORT_MAX))
             return false;
     return true;
 }
 
 /* By the tuple, replies to a connected socket come to another core. */
-static bool is_anothers(const struct stack_udp *u, const struct udp_socket *k)
+static bool port_is_anothers(const struct stack_udp *u, const struct udp_socket *k)
 {
     return u->stack->steer != NULL && (k->flags & UDP_CONNECTED) != 0 &&
            !steer_owns(u->stack, &k->peer, k->peer_port, &k->local, k->local_port);
 }
 
 /* Replies come to this core: by the tuple, or because the port is its alone. */
-static bool comes_home(struct stack_udp *u, struct udp_socket *k, bool is_chosen)
+static bool port_comes_home(struct stack_udp *u, struct udp_socket *k, bool is_chosen)
 {
     struct stack *s = u->stack;
     if (s->steer == NULL)
         return true;
     bool is_connected = (k->flags & UDP_CONNECTED) != 0;
-    if (is_connected && !is_anothers(u, k))
+    if (is_connected && !port_is_anothers(u, k))
         return true;
     if ((is_connected && is_chosen) || !steer_take_port(s, k->local_port))
         return false;
@@ -160,7 +160,7 @@ static bool comes_home(struct stack_udp *u, struct udp_socket *k, bool is_chosen
 /* A shared one is the same on all cores for the same n: it comes from the secret that they share.
  * Only ports of this core count as tried: there are keys under which thousands in a row are
  * another's. */
-static bool choose_port(struct stack_udp *u, struct udp_socket *k, bool is_shared)
+static bool port_choose(struct stack_udp *u, struct udp_socket *k, bool is_shared)
 {
     const struct siphash_key key = {{u->stack->seed[0], u->stack->seed[1] ^ 6}};
     uint32_t n = u->any_count;
@@ -170,16 +170,16 @@ static bool choose_port(struct stack_udp *u, struct udp_socket *k, bool is_share
     for (uint64_t i = 0; i < EPHEMERAL_COUNT && tries > 0; i++) {
         uint16_t port = (uint16_t)(EPHEMERAL_FIRST + (first + i) % EPHEMERAL_COUNT);
         k->local_port = be16_put(port);
-        if (is_anothers(u, k))
+        if (port_is_anothers(u, k))
             continue;
-        if (is_free(u, k, port) && (is_shared || comes_home(u, k, true)))
+        if (port_is_free(u, k, port) && (is_shared || port_comes_home(u, k, true)))
             return true;
         tries--;
     }
     return false;
 }
 
-static int fail(int code, const char *format, const struct leat_addr *addr)
+static int addr_fail(int code, const char *format, const struct leat_addr *addr)
 {
     char text[LEAT_ADDR_TEXT_BYTES_MAX];
     (void)leat_addr_format(addr, text);
@@ -189,8 +189,8 @@ static int fail(int code, const char *format, const struct leat_addr *addr)
 #pragma GCC diagnostic pop
 }
 
-static int set_local(struct stack_udp *u, struct udp_socket *k, const struct leat_addr *addr,
-                     bool ipv6_only)
+static int socket_set_local(struct stack_udp *u, struct udp_socket *k, const struct leat_addr *addr,
+                            bool ipv6_only)
 {
     if (leat_addr_is_wildcard(addr)) {
         bool v6 = addr->family == LEAT_FAMILY_IPV6;
@@ -201,49 +201,52 @@ static int set_local(struct stack_udp *u, struct udp_socket *k, const struct lea
     k->local = udp_to_ip(addr);
     return addr_find(u->stack, &k->local) != NULL
                ? 0
-               : fail(-EADDRNOTAVAIL,
-                      "%s is no address of this stack: choose one that was given with --ip", addr);
+               : addr_fail(-EADDRNOTAVAIL,
+                           "%s is no address of this stack: choose one that was given with --ip",
+                           addr);
 }
 
-static bool is_loopback(const struct ip_addr *ip)
+static bool is_loopback_ip(const struct ip_addr *ip)
 {
     static const struct ip_addr one = {{[15] = 1}};
     return ip_addr_is_v4(ip) ? ip->b[12] == 127 : ip_addr_equal(ip, &one);
 }
 
-static int set_peer(struct stack_udp *u, struct udp_socket *k, const struct leat_addr *to,
-                    bool is_bound)
+static int socket_set_peer(struct stack_udp *u, struct udp_socket *k, const struct leat_addr *to,
+                           bool is_bound)
 {
     k->peer = udp_to_ip(to);
     k->peer_port = be16_put(to->port);
-    if (is_loopback(&k->peer))
-        return fail(-EADDRNOTAVAIL, "%s is not reached over this stack", to);
+    if (is_loopback_ip(&k->peer))
+        return addr_fail(-EADDRNOTAVAIL, "%s is not reached over this stack", to);
     int result = path_find(u->stack, is_bound ? &k->local : NULL, &k->peer, &k->path);
     if (result < 0)
-        return fail(result, "no route to %s: add one with --gateway", to);
+        return addr_fail(result, "no route to %s: add one with --gateway", to);
     k->local = k->path.src;
     k->flags = (uint16_t)((k->flags & ~(UDP_ANY_V4 | UDP_ANY_V6)) | UDP_CONNECTED);
     return 0;
 }
 
-static int place(struct stack_udp *u, struct udp_socket *k, const struct leat_addr *addr,
-                 const struct leat_addr *to, const struct leat_udp_options *options)
+static int socket_place(struct stack_udp *u, struct udp_socket *k, const struct leat_addr *addr,
+                        const struct leat_addr *to, const struct leat_udp_options *options)
 {
-    int result = addr != NULL ? set_local(u, k, addr, options->ipv6_only) : 0;
+    int result = addr != NULL ? socket_set_local(u, k, addr, options->ipv6_only) : 0;
     bool is_bound = addr != NULL && (k->flags & (UDP_ANY_V4 | UDP_ANY_V6)) == 0;
     if (result == 0 && to != NULL)
-        result = set_peer(u, k, to, is_bound);
+        result = socket_set_peer(u, k, to, is_bound);
     if (result < 0)
         return result;
     uint16_t port = addr != NULL ? addr->port : 0;
     bool is_shared = to == NULL && !options->exclusive;
-    bool is_found = port != 0 ? is_free(u, k, port) && (is_shared || comes_home(u, k, false))
-                              : choose_port(u, k, is_shared);
+    bool is_found = port != 0
+                        ? port_is_free(u, k, port) && (is_shared || port_comes_home(u, k, false))
+                        : port_choose(u, k, is_shared);
     if (is_found)
         return 0;
     return port != 0
-               ? fail(-EADDRINUSE,
-                      "%s is in use by another socket of this program: choose another port", addr)
+               ? addr_fail(-EADDRINUSE,
+                           "%s is in use by another socket of this program: choose another port",
+                           addr)
                : leat_fail(&leat_core_now->error, -EADDRINUSE, "no UDP port is free");
 }
 
@@ -251,7 +254,7 @@ static int udp_open(struct leat_udp_transport *transport, const struct leat_addr
                     const struct leat_addr *to, const struct leat_udp_options *given,
                     const struct leat_udp_ops *ops, void *user, leat_udp *udp)
 {
-    struct stack_udp *u = of(transport);
+    struct stack_udp *u = udp_of(transport);
     const struct leat_udp_options options = udp_options_of(given);
     struct udp_socket *k = slots_take(&u->sockets);
     if (k == NULL)
@@ -265,7 +268,7 @@ static int udp_open(struct leat_udp_transport *transport, const struct leat_addr
     k->broadcast = options.broadcast;
     list_init(&k->link);
     list_init(&k->burst_link);
-    int result = place(u, k, addr, to, &options);
+    int result = socket_place(u, k, addr, to, &options);
     if (result < 0) {
         slots_give(&u->sockets, k);
         return result;
@@ -282,7 +285,7 @@ static int udp_open(struct leat_udp_transport *transport, const struct leat_addr
 
 static int udp_pause(struct leat_udp_transport *transport, leat_udp udp, bool paused)
 {
-    struct udp_socket *k = find(transport, udp);
+    struct udp_socket *k = socket_find(transport, udp);
     if (k == NULL)
         return -ESTALE;
     k->flags = (uint16_t)(paused ? k->flags | UDP_PAUSED : k->flags & ~UDP_PAUSED);
@@ -293,10 +296,10 @@ static int udp_pause(struct leat_udp_transport *transport, leat_udp udp, bool pa
 
 static int udp_close(struct leat_udp_transport *transport, leat_udp udp)
 {
-    struct udp_socket *k = find(transport, udp);
+    struct udp_socket *k = socket_find(transport, udp);
     if (k == NULL)
         return -ESTALE;
-    finish(k, LEAT_CLOSE_DONE);
+    socket_finish(k, LEAT_CLOSE_DONE);
     return 0;
 }
 
@@ -304,7 +307,7 @@ static int udp_close(struct leat_udp_transport *transport, leat_udp udp)
 static struct leat_buf udp_hold(struct leat_udp_transport *transport, leat_udp udp,
                                 struct leat_buf data)
 {
-    struct udp_socket *k = find(transport, udp);
+    struct udp_socket *k = socket_find(transport, udp);
     if (k == NULL)
         return (struct leat_buf){0};
     struct leat_buf held = leat_buf_from_bytes(data.data, data.length_bytes);
@@ -315,7 +318,7 @@ static struct leat_buf udp_hold(struct leat_udp_transport *transport, leat_udp u
 
 static void udp_release(struct leat_udp_transport *transport, leat_udp udp, struct leat_buf held)
 {
-    struct udp_socket *k = find(transport, udp);
+    struct udp_socket *k = socket_find(transport, udp);
     if (k != NULL) {
         DCHECK(held.length_bytes <= k->count.held_bytes);
         k->count.held_bytes -= held.length_bytes;
@@ -328,7 +331,7 @@ static void udp_release(struct leat_udp_transport *transport, leat_udp udp, stru
 static int udp_join(struct leat_udp_transport *transport, leat_udp udp,
                     const struct leat_addr *group, bool joins)
 {
-    struct udp_socket *k = find(transport, udp);
+    struct udp_socket *k = socket_find(transport, udp);
     struct ip_addr ip = udp_to_ip(group);
     unsigned at = 0;
     if (k == NULL)
@@ -345,10 +348,10 @@ static int udp_join(struct leat_udp_transport *transport, leat_udp udp,
         return -ENOSPC;
     if (joins) {
         k->groups[k->group_count++] = ip;
-        of(transport)->group_count++;
+        udp_of(transport)->group_count++;
     } else {
         k->groups[at] = k->groups[--k->group_count];
-        of(transport)->group_count--;
+        udp_of(transport)->group_count--;
     }
     return 0;
 }
@@ -356,7 +359,7 @@ static int udp_join(struct leat_udp_transport *transport, leat_udp udp,
 static int udp_set(struct leat_udp_transport *transport, leat_udp udp,
                    const struct leat_udp_ops *ops, void *user)
 {
-    struct udp_socket *k = find(transport, udp);
+    struct udp_socket *k = socket_find(transport, udp);
     if (k == NULL)
         return -ESTALE;
     k->ops = ops != NULL ? ops : k->ops;
@@ -367,7 +370,7 @@ static int udp_set(struct leat_udp_transport *transport, leat_udp udp,
 static int udp_address(struct leat_udp_transport *transport, leat_udp udp, bool peer,
                        struct leat_addr *addr)
 {
-    struct udp_socket *k = find(transport, udp);
+    struct udp_socket *k = socket_find(transport, udp);
     if (k == NULL)
         return -ESTALE;
     if (peer && (k->flags & UDP_CONNECTED) == 0)
@@ -381,7 +384,7 @@ static int udp_address(struct leat_udp_transport *transport, leat_udp udp, bool 
 
 static int udp_info(struct leat_udp_transport *transport, leat_udp udp, struct leat_udp_info *info)
 {
-    const struct udp_socket *k = find(transport, udp);
+    const struct udp_socket *k = socket_find(transport, udp);
     if (k == NULL)
         return -ESTALE;
     *info = k->count;
@@ -433,9 +436,9 @@ void udp_fini(struct stack *s)
     for (uint32_t i = 0; i < u->sockets.capacity_count; i++) {
         struct udp_socket *k = slots_at(&u->sockets, i);
         if (k != NULL)
-            finish(k, LEAT_CLOSE_SHUTDOWN);
+            socket_finish(k, LEAT_CLOSE_SHUTDOWN);
     }
-    run_closing(u);
+    closing_run(u);
     leat_core_now->udp_stack = NULL;
     slots_fini(&u->sockets);
     s->udp = NULL;

@@ -135,7 +135,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length_bytes)
     for (unsigned i = 0; i < STEPS_MAX && in.left > 0; i++) {
         uint8_t op = bytes_take(&in);
         /* the peer is known again, whatever was said of it */
-        neighbour_learn(&l->s, &l->v4.peer, &l->v4.peer_mac, true);
+        neighbour_learn(&l->s, &l->v4.peer, &l->v4.peer_mac, NEIGHBOUR_MAKE);
         stack_flush(&l->s, l->now_ns);
         l->sent_count = 0;
         size_t before = in.left;

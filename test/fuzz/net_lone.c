@@ -140,8 +140,8 @@ struct lone *lone_begin(bool autoconfigure, bool probe)
     CHECK(stack_add_address(&l->s, &l->v4.host, 24) == 0);
     CHECK(stack_add_address(&l->s, &l->v6.host, 64) == 0);
     CHECK(stack_add_address(&l->s, &link, 64) == 0);
-    neighbour_learn(&l->s, &l->v4.peer, &l->v4.peer_mac, true);
-    neighbour_learn(&l->s, &l->v6.peer, &l->v6.peer_mac, true);
+    neighbour_learn(&l->s, &l->v4.peer, &l->v4.peer_mac, NEIGHBOUR_MAKE);
+    neighbour_learn(&l->s, &l->v6.peer, &l->v6.peer_mac, NEIGHBOUR_MAKE);
     return l;
 }
 

@@ -193,8 +193,9 @@ static void step(struct lone *l, bool v6, struct bytes *in, const uint32_t *tota
     if (p.from == 0 && !p.more)
         return; /* no fragment */
     uint64_t before = l->s.count.reassembled;
-    neighbour_learn(&l->s, &l->v4.peer, &l->v4.peer_mac, true); /* it may have been silent */
-    neighbour_learn(&l->s, &l->v6.peer, &l->v6.peer_mac, true);
+    neighbour_learn(&l->s, &l->v4.peer, &l->v4.peer_mac,
+                    NEIGHBOUR_MAKE); /* it may have been silent */
+    neighbour_learn(&l->s, &l->v6.peer, &l->v6.peer_mac, NEIGHBOUR_MAKE);
     l->sent_count = 0;
     bool complete = reference_input(&references[id], &p, l->now_ns, v6);
     send_piece(l, v6, id, &p);

@@ -229,8 +229,9 @@ static void listen_and_connect(struct flood *f)
     sim_enter(f->server);
     assert_int_equal(leat_listen(sim_loop(f->server), &at, &options, &server_ops, f, &f->listener),
                      0);
-    neighbour_learn(sim_stack(f->server), &f->ends.peer, &f->ends.peer_mac, true);
-    neighbour_answer(sim_stack(f->server), &f->ends.peer, &f->ends.peer_mac, true, true, false);
+    neighbour_learn(sim_stack(f->server), &f->ends.peer, &f->ends.peer_mac, NEIGHBOUR_MAKE);
+    neighbour_answer(sim_stack(f->server), &f->ends.peer, &f->ends.peer_mac,
+                     NEIGHBOUR_SOLICITED | NEIGHBOUR_OVERRIDE);
     sim_leave(f->server);
     sim_enter(f->client);
     client_connect(f);

@@ -112,9 +112,10 @@ static void introduce(struct talk *t)
 {
     sim_run_for(t->sim, 5 * LEAT_NS_PER_S); /* announcements */
     sim_enter_quietly(t->host);
-    neighbour_learn(sim_stack(t->host), &t->ends.peer, &t->ends.peer_mac, true);
+    neighbour_learn(sim_stack(t->host), &t->ends.peer, &t->ends.peer_mac, NEIGHBOUR_MAKE);
     sim_leave_quietly(t->host);
-    neighbour_answer(sim_stack(t->host), &t->ends.peer, &t->ends.peer_mac, true, true, false);
+    neighbour_answer(sim_stack(t->host), &t->ends.peer, &t->ends.peer_mac,
+                     NEIGHBOUR_SOLICITED | NEIGHBOUR_OVERRIDE);
     forget(t);
 }
 
@@ -188,8 +189,9 @@ void talk_end(struct talk *t)
 static void keep_neighbour(struct talk *t)
 {
     sim_enter_quietly(t->host);
-    neighbour_learn(sim_stack(t->host), &t->ends.peer, &t->ends.peer_mac, true);
-    neighbour_answer(sim_stack(t->host), &t->ends.peer, &t->ends.peer_mac, true, true, false);
+    neighbour_learn(sim_stack(t->host), &t->ends.peer, &t->ends.peer_mac, NEIGHBOUR_MAKE);
+    neighbour_answer(sim_stack(t->host), &t->ends.peer, &t->ends.peer_mac,
+                     NEIGHBOUR_SOLICITED | NEIGHBOUR_OVERRIDE);
     sim_leave_quietly(t->host);
 }
 

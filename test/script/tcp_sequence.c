@@ -39,9 +39,10 @@ static void the_peers_sequence_numbers_pass_2_31_3_4(void **state)
 static void keep_neighbour(struct talk *t)
 {
     sim_enter_quietly(t->host);
-    neighbour_learn(sim_stack(t->host), &t->ends.peer, &t->ends.peer_mac, true);
+    neighbour_learn(sim_stack(t->host), &t->ends.peer, &t->ends.peer_mac, NEIGHBOUR_MAKE);
     sim_leave_quietly(t->host);
-    neighbour_answer(sim_stack(t->host), &t->ends.peer, &t->ends.peer_mac, true, true, false);
+    neighbour_answer(sim_stack(t->host), &t->ends.peer, &t->ends.peer_mac,
+                     NEIGHBOUR_SOLICITED | NEIGHBOUR_OVERRIDE);
     forget(t);
 }
 

@@ -97,11 +97,11 @@ static struct world *begin(void)
     pass(w, 5000);
     struct stack *s = sim_stack(w->host);
     sim_enter_quietly(w->host);
-    neighbour_learn(s, &w->v4.peer, &w->v4.peer_mac, true);
-    neighbour_learn(s, &w->v6.peer, &w->v6.peer_mac, true);
+    neighbour_learn(s, &w->v4.peer, &w->v4.peer_mac, NEIGHBOUR_MAKE);
+    neighbour_learn(s, &w->v6.peer, &w->v6.peer_mac, NEIGHBOUR_MAKE);
     sim_leave_quietly(w->host);
-    neighbour_answer(s, &w->v4.peer, &w->v4.peer_mac, true, true, false);
-    neighbour_answer(s, &w->v6.peer, &w->v6.peer_mac, true, true, false);
+    neighbour_answer(s, &w->v4.peer, &w->v4.peer_mac, NEIGHBOUR_SOLICITED | NEIGHBOUR_OVERRIDE);
+    neighbour_answer(s, &w->v6.peer, &w->v6.peer_mac, NEIGHBOUR_SOLICITED | NEIGHBOUR_OVERRIDE);
     const struct leat_addr any = {.family = LEAT_FAMILY_IPV6, .port = HOST_PORT};
     w->udp = bind_at(w, &any);
     forget(w);

@@ -1,0 +1,299 @@
+/* Our addresses and their life: probes, announcements, conflicts, lifetimes (RFC 5227, 4862). */
+#include <errno.h>
+
+#include "net/stack/dhcp.h"
+#include "net/stack/steer.h"
+#include "net/stack/tcp/tcp.h"
+#include "net/stack/udp.h"
+
+#define INDEX_SLOTS (2 * STACK_ADDRS_MAX)
+
+static uint32_t addr_hash(const struct ip_addr *ip)
+{
+    uint32_t tail;
+    memcpy(&tail, ip->b + 12, sizeof(tail));
+    return (tail * UINT32_C(0x9e3779b9)) >> 16;
+}
+
+static void broadcasts_reindex(struct stack *s)
+{
+    s->broadcast_count = 0;
+    for (uint32_t i = 0; i < s->addr_count; i++) {
+        const struct stack_addr *a = &s->addrs[i];
+        if (!ip_addr_is_v4(&a->ip) || a->prefix_bits >= 127) /* RFC 3021: /31 has none */
+            continue;
+        uint32_t host = UINT32_MAX >> (a->prefix_bits - 96), seen = 0;
+        be32 all = be32_put(be32_get(ip_addr_get_v4(&a->ip)) | host);
+        while (seen < s->broadcast_count && s->broadcasts[seen].raw != all.raw)
+            seen++;
+        if (seen == s->broadcast_count) {
+            s->broadcasts[s->broadcast_count++] = all;
+            neighbour_forget(s, ip_addr_v4(all));
+        }
+    }
+}
+
+/* The index is made anew when an address comes or goes: both are rare. */
+static void addrs_reindex(struct stack *s)
+{
+    memset(s->addr_index, 0, sizeof(s->addr_index));
+    for (uint32_t i = 0; i < s->addr_count; i++) {
+        uint32_t slot = addr_hash(&s->addrs[i].ip) % INDEX_SLOTS;
+        while (s->addr_index[slot] != 0)
+            slot = (slot + 1) % INDEX_SLOTS;
+        s->addr_index[slot] = (uint16_t)(i + 1);
+    }
+    broadcasts_reindex(s);
+}
+
+struct stack_addr *addr_find(struct stack *s, const struct ip_addr *ip)
+{
+    uint32_t slot = addr_hash(ip) % INDEX_SLOTS;
+    for (; s->addr_index[slot] != 0; slot = (slot + 1) % INDEX_SLOTS) {
+        struct stack_addr *a = &s->addrs[s->addr_index[slot] - 1];
+        if (ip_addr_equal(&a->ip, ip))
+            return a;
+    }
+    return NULL;
+}
+
+bool addr_is_local(struct stack *s, const struct ip_addr *ip)
+{
+    const struct stack_addr *a = addr_find(s, ip);
+    return a != NULL && a->state == ADDR_VALID;
+}
+
+bool addr_is_broadcast(const struct stack *s, const struct ip_addr *ip)
+{
+    if (!ip_addr_is_v4(ip))
+        return false;
+    be32 v4 = ip_addr_get_v4(ip);
+    for (uint32_t i = 0; i < s->broadcast_count; i++)
+        if (s->broadcasts[i].raw == v4.raw)
+            return true;
+    return v4.raw == UINT32_MAX;
+}
+
+/* ---- addresses ---- */
+
+/* Not later than its end. */
+static void addr_due(struct stack *s, struct stack_addr *a, uint64_t at_ns)
+{
+    at_ns = at_ns < a->valid_until_ns ? at_ns : a->valid_until_ns;
+    a->next_ns = at_ns;
+    if (at_ns < s->addr_next_ns)
+        s->addr_next_ns = at_ns;
+    if (at_ns < s->slow_next_ns)
+        s->slow_next_ns = at_ns;
+}
+
+static bool is_unicast_ip(const struct ip_addr *ip)
+{
+    return !ip_addr_is_any(ip) && !ip_addr_is_multicast(ip);
+}
+
+static int addr_add(struct stack *s, const struct stack_addr *a, bool probes)
+{
+    if (!is_unicast_ip(&a->ip) || a->prefix_bits > 128)
+        return -EINVAL;
+    if (addr_find(s, &a->ip) != NULL)
+        return -EEXIST;
+    if (s->addr_count == STACK_ADDRS_MAX)
+        return -ENOSPC;
+    struct stack_addr *to = &s->addrs[s->addr_count++];
+    *to = *a;
+    addrs_reindex(s);
+    bool probe = probes && s->link_kind == LEAT_LINK_ETHERNET;
+    to->state = probe ? ADDR_TENTATIVE : ADDR_VALID;
+    if (s->core != 0) { /* the first core probes and announces, and tells the others */
+        addr_due(s, to, a->valid_until_ns);
+        return 0;
+    }
+    to->probes_left = !probe ? 0 : ip_addr_is_v4(&a->ip) ? 3 : 1;
+    to->announces_left = s->link_kind == LEAT_LINK_ETHERNET ? 2 : 0;
+    /* RFC 5227 2.1.1, RFC 4862 5.4.2: the first probe at a random time within a second. */
+    addr_due(s, to, s->now_ns + (probe ? stack_random(s) % LEAT_NS_PER_S : 0));
+    return 0;
+}
+
+int stack_add_address(struct stack *s, const struct ip_addr *ip, unsigned prefix_bits)
+{
+    struct stack_addr a = {.ip = *ip,
+                           .prefix_bits = (uint8_t)prefix_bits_of_128(ip, prefix_bits),
+                           .preferred_until_ns = STACK_NEVER,
+                           .valid_until_ns = STACK_NEVER};
+    if (prefix_bits > (ip_addr_is_v4(ip) ? 32 : 128))
+        return -EINVAL;
+    int result = addr_add(s, &a, s->probe_addresses);
+    return result < 0 ? result : stack_add_route(s, ip, prefix_bits, NULL);
+}
+
+int stack_add_leased(struct stack *s, const struct ip_addr *ip, unsigned prefix_bits, bool probes)
+{
+    struct stack_addr a = {.ip = *ip,
+                           .prefix_bits = (uint8_t)prefix_bits_of_128(ip, prefix_bits),
+                           .is_leased = true,
+                           .preferred_until_ns = STACK_NEVER,
+                           .valid_until_ns = STACK_NEVER};
+    int result = addr_add(s, &a, probes);
+    return result < 0 ? result : stack_add_route(s, ip, prefix_bits, NULL);
+}
+
+int addr_add_automatic(struct stack *s, const struct ip_addr *ip, unsigned prefix_bits,
+                       uint64_t preferred_until_ns, uint64_t valid_until_ns)
+{
+    struct stack_addr *known = addr_find(s, ip);
+    if (known != NULL) {
+        if (known->automatic) {
+            known->preferred_until_ns = preferred_until_ns;
+            known->valid_until_ns = valid_until_ns;
+            addr_due(s, known, known->next_ns);
+        }
+        return 0;
+    }
+    struct stack_addr a = {.ip = *ip,
+                           .prefix_bits = (uint8_t)prefix_bits,
+                           .automatic = true,
+                           .preferred_until_ns = preferred_until_ns,
+                           .valid_until_ns = valid_until_ns};
+    int result = addr_add(s, &a, s->probe_addresses);
+    return result < 0 ? result : stack_add_route(s, ip, prefix_bits, NULL);
+}
+
+int stack_remove_address(struct stack *s, const struct ip_addr *ip)
+{
+    struct stack_addr *a = addr_find(s, ip);
+    if (a == NULL)
+        return -ENOENT;
+    struct ip_addr gone = *ip; /* ip may be the entry's own */
+    *a = s->addrs[--s->addr_count];
+    addrs_reindex(s);
+    tcp_address_gone(s, &gone);
+    udp_address_gone(s, &gone);
+    return 0;
+}
+
+static void addr_tell(struct stack *s, const struct stack_addr *a, enum stack_addr_state state)
+{
+    struct steer_news news = {.kind = STEER_NEWS_ADDRESS,
+                              .ip = a->ip,
+                              .address_state = (uint8_t)state};
+    if (s->steer != NULL)
+        steer_tell(s, &news);
+}
+
+/* RFC 5227 2.4 (b): defend once in ten seconds; a leased address is given up when that does not
+ * help. RFC 4862 5.4: a tentative address is not used. */
+static void addr_contest(struct stack *s, struct stack_addr *a)
+{
+    bool may_defend = a->defended_ns == 0 || s->now_ns - a->defended_ns > 10 * LEAT_NS_PER_S;
+    if (a->state == ADDR_TENTATIVE || (a->state == ADDR_VALID && a->is_leased && !may_defend)) {
+        a->state = ADDR_DUPLICATE;
+        addr_due(s, a, STACK_NEVER);
+        if (a->is_leased)
+            dhcp_address_changed(s);
+    } else if (a->state == ADDR_VALID && s->core == 0 && may_defend) {
+        a->defended_ns = s->now_ns;
+        a->announces_left = 1;
+        addr_due(s, a, s->now_ns);
+    }
+}
+
+void addr_conflict(struct stack *s, struct stack_addr *a)
+{
+    addr_contest(s, a);
+    addr_tell(s, a, ADDR_DUPLICATE);
+}
+
+void addr_hear(struct stack *s, const struct ip_addr *ip, enum stack_addr_state state)
+{
+    struct stack_addr *a = addr_find(s, ip);
+    if (a != NULL && state == ADDR_DUPLICATE)
+        addr_contest(s, a);
+    else if (a != NULL && a->state == ADDR_TENTATIVE)
+        a->state = ADDR_VALID;
+}
+
+static void addr_announce(struct stack *s, const struct stack_addr *a)
+{
+    static const struct ip_addr all_nodes = {{0xff, 0x02, [15] = 1}};
+    if (ip_addr_is_v4(&a->ip))
+        arp_request(s, &a->ip, &a->ip, NULL);
+    else
+        nd_advertise(s, &a->ip, &all_nodes, NULL, UINT32_C(1) << 29);
+}
+
+static void addr_step(struct stack *s, struct stack_addr *a)
+{
+    static const struct ip_addr none_v4 = {{[10] = 0xff, [11] = 0xff}}, none_v6;
+    if (a->state == ADDR_TENTATIVE && a->probes_left > 0) {
+        a->probes_left--;
+        if (ip_addr_is_v4(&a->ip))
+            arp_request(s, &a->ip, &none_v4, NULL);
+        else
+            nd_solicit(s, &a->ip, &none_v6, NULL);
+        addr_due(s, a, s->now_ns + LEAT_NS_PER_S);
+        return;
+    }
+    if (a->state == ADDR_TENTATIVE) {
+        a->state = ADDR_VALID;
+        addr_tell(s, a, ADDR_VALID);
+        if (a->is_leased)
+            dhcp_address_changed(s);
+    }
+    if (a->announces_left == 0 || a->state == ADDR_DUPLICATE) {
+        a->next_ns = a->valid_until_ns;
+        return;
+    }
+    a->announces_left--;
+    addr_announce(s, a);
+    addr_due(s, a, a->announces_left > 0 ? s->now_ns + 2 * LEAT_NS_PER_S : STACK_NEVER);
+}
+
+uint64_t addr_tick(struct stack *s)
+{
+    if (s->now_ns < s->addr_next_ns)
+        return s->addr_next_ns;
+    uint64_t next = STACK_NEVER;
+    for (uint32_t i = 0; i < s->addr_count; i++) {
+        struct stack_addr *a = &s->addrs[i];
+        if (a->valid_until_ns <= s->now_ns) {
+            struct ip_addr gone = a->ip;
+            stack_remove_address(s, &gone);
+            i--;
+            continue;
+        }
+        if (a->next_ns <= s->now_ns)
+            addr_step(s, a);
+        if (a->next_ns < next)
+            next = a->next_ns;
+    }
+    s->addr_next_ns = next;
+    return next;
+}
+
+const struct stack_addr *addr_choose(const struct stack *s, const struct ip_addr *dst,
+                                     const struct ip_addr *hop)
+{
+    const struct stack_addr *best = NULL;
+    int best_rank = -1;
+    for (uint32_t i = 0; i < s->addr_count; i++) {
+        const struct stack_addr *a = &s->addrs[i];
+        if (a->state != ADDR_VALID || ip_addr_is_v4(&a->ip) != ip_addr_is_v4(dst))
+            continue;
+        int rank = 0;
+        if (ip_addr_is_link_local(&a->ip) == ip_addr_is_link_local(dst))
+            rank += 4;
+        if (a->preferred_until_ns > s->now_ns)
+            rank += 2;
+        if (ip_addr_in(hop, &a->ip, a->prefix_bits))
+            rank += 1;
+        if (ip_addr_equal(&a->ip, dst))
+            rank += 8;
+        if (rank > best_rank) {
+            best = a;
+            best_rank = rank;
+        }
+    }
+    return best;
+}
