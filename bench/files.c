@@ -1,7 +1,7 @@
 /* What finding a file to send costs: kept open and looked at, or opened for each request. */
 #include "bench/harness.h"
 
-#include "net/http/files_internal.h"
+#include "net/http/files/files_internal.h"
 
 #include <leat/conn.h>
 #include <leat/loop.h>

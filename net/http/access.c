@@ -11,7 +11,7 @@ struct line {
 
 #define TAIL_BYTES 160 /* kept free behind what the peer sent, for the numbers */
 
-static void add_text(struct line *line, const char *text)
+static void line_add_text(struct line *line, const char *text)
 {
     size_t length = strlen(text);
 
@@ -21,14 +21,14 @@ static void add_text(struct line *line, const char *text)
     }
 }
 
-static void add_number(struct line *line, uint64_t number)
+static void line_add_number(struct line *line, uint64_t number)
 {
     if (line->length + 20 <= sizeof(line->text))
         line->length += http_put_number((uint8_t *)line->text + line->length, number);
 }
 
 /* What the peer sent: cut, and escaped as JSON asks, which serves the text form too. */
-static void add_view(struct line *line, struct leat_view view)
+static void line_add_view(struct line *line, struct leat_view view)
 {
     static const char hex[] = "0123456789abcdef";
 
@@ -53,19 +53,19 @@ static void add_view(struct line *line, struct leat_view view)
     }
 }
 
-static void add_time(struct line *line, struct leat_http *http)
+static void line_add_time(struct line *line, struct leat_http *http)
 {
     char date[HTTP_DATE_BYTES + 1];
 
     http_date_refresh(http->core, leat_loop_now(http->loop));
     memcpy(date, http->core->date, HTTP_DATE_BYTES);
     date[HTTP_DATE_BYTES] = '\0';
-    add_text(line, date);
+    line_add_text(line, date);
 }
 
 /* Of a request that could not be read there is nothing to tell: columns stay columns all the same.
  */
-static struct leat_view said(struct leat_view view, bool is_json)
+static struct leat_view view_or_dash(struct leat_view view, bool is_json)
 {
     return view.length_bytes > 0 || is_json ? view : leat_view_of("-");
 }
@@ -82,20 +82,20 @@ void http_access_log(const struct leat_request *req)
     if (req->conn && leat_request_peer(req, &addr) == 0)
         leat_addr_format(&addr, peer);
     line.length = 0;
-    add_text(&line, is_json ? "{\"time\":\"" : "");
-    add_time(&line, req->http);
-    add_text(&line, is_json ? "\",\"peer\":\"" : " ");
-    add_view(&line, leat_view_of(peer));
-    add_text(&line, is_json ? "\",\"method\":\"" : " \"");
-    add_view(&line, said(leat_request_method_name(req), is_json));
-    add_text(&line, is_json ? "\",\"target\":\"" : " ");
-    add_view(&line, said(leat_request_target(req), is_json));
-    add_text(&line, is_json ? "\",\"status\":" : "\" ");
-    add_number(&line, x->status);
-    add_text(&line, is_json ? ",\"body_bytes\":" : " ");
-    add_number(&line, x->sent_bytes);
-    add_text(&line, is_json ? ",\"duration_us\":" : " ");
-    add_number(&line, (now_ns - x->began_ns) / LEAT_NS_PER_US);
-    add_text(&line, is_json ? "}" : "us");
+    line_add_text(&line, is_json ? "{\"time\":\"" : "");
+    line_add_time(&line, req->http);
+    line_add_text(&line, is_json ? "\",\"peer\":\"" : " ");
+    line_add_view(&line, leat_view_of(peer));
+    line_add_text(&line, is_json ? "\",\"method\":\"" : " \"");
+    line_add_view(&line, view_or_dash(leat_request_method_name(req), is_json));
+    line_add_text(&line, is_json ? "\",\"target\":\"" : " ");
+    line_add_view(&line, view_or_dash(leat_request_target(req), is_json));
+    line_add_text(&line, is_json ? "\",\"status\":" : "\" ");
+    line_add_number(&line, x->status);
+    line_add_text(&line, is_json ? ",\"body_bytes\":" : " ");
+    line_add_number(&line, x->sent_bytes);
+    line_add_text(&line, is_json ? ",\"duration_us\":" : " ");
+    line_add_number(&line, (now_ns - x->began_ns) / LEAT_NS_PER_US);
+    line_add_text(&line, is_json ? "}" : "us");
     (void)leat_log_output(line.text, line.length);
 }

@@ -72,7 +72,7 @@ static int collect_grow(struct leat_request *req, size_t bytes)
 }
 
 /* A body that lies in one piece is not copied: it is kept, if need be, with the other views. */
-static int collect(struct leat_request *req, const uint8_t *bytes, size_t length, bool is_all)
+static int body_collect(struct leat_request *req, const uint8_t *bytes, size_t length, bool is_all)
 {
     struct http_exchange *x = &req->x;
 
@@ -108,7 +108,7 @@ static enum http_feed piece_deliver(struct leat_request *req, const uint8_t *byt
     if (x->body_seen_bytes > x->body_limit_bytes)
         return body_too_large(req);
     if (x->reader == HTTP_READER_COLLECT) {
-        if (collect(req, bytes, length, is_all))
+        if (body_collect(req, bytes, length, is_all))
             return body_fail(req, 503, LEAT_HTTP_ERROR_NO_MEMORY,
                              leat_http_error_sentence(LEAT_HTTP_ERROR_NO_MEMORY));
         return HTTP_FEED_DONE;

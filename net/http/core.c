@@ -76,7 +76,7 @@ static const struct counters_name counter_names[] = {{"http.requests", COUNTERS_
 #undef LEAT_X
 };
 
-static void collect(void *arg, uint64_t *values)
+static void stats_collect(void *arg, uint64_t *values)
 {
     const struct leat_http_stats *stats = &((const struct http_core *)arg)->stats;
     const uint64_t now[] = {
@@ -92,7 +92,7 @@ static void collect(void *arg, uint64_t *values)
 static const struct counters_block http_counters = {counter_names,
                                                     sizeof(counter_names) /
                                                         sizeof(counter_names[0]),
-                                                    collect};
+                                                    stats_collect};
 
 bool http_core_is_short(struct http_core *core)
 {

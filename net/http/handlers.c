@@ -69,7 +69,7 @@ void http_check_unanswered(struct leat_request *req)
 
 /* ---- No route ---- */
 
-static void add_allow(struct leat_request *req, uint32_t methods)
+static void reply_add_allow(struct leat_request *req, uint32_t methods)
 {
     char allow[96];
     size_t length = 0;
@@ -135,10 +135,10 @@ static __attribute__((noinline, cold)) void run_no_route(struct leat_request *re
         http_count_error(req, LEAT_HTTP_ERROR_NOT_IMPLEMENTED);
         http_fail(req, 501, leat_http_error_sentence(LEAT_HTTP_ERROR_NOT_IMPLEMENTED));
     } else if (is_options && req->head.target_form == HTTP_TARGET_ASTERISK) {
-        add_allow(req, http->router.methods & ~1u);
+        reply_add_allow(req, http->router.methods & ~1u);
         (void)leat_respond_empty(req, 204);
     } else if (req->match.allowed) {
-        add_allow(req, req->match.allowed & ~1u);
+        reply_add_allow(req, req->match.allowed & ~1u);
         if (is_options)
             (void)leat_respond_empty(req, 204);
         else
@@ -203,7 +203,7 @@ static __attribute__((noinline)) bool run_middleware(struct leat_request *req)
     return false;
 }
 
-static inline void next(struct leat_request *req)
+static inline void chain_next(struct leat_request *req)
 {
     unsigned count = req->http->middleware_count;
 
@@ -216,14 +216,14 @@ static inline void next(struct leat_request *req)
 void leat_next(struct leat_request *req)
 {
     if (req->in_pump) {
-        next(req);
+        chain_next(req);
         return;
     }
     if (req->phase != HTTP_PHASE_EXCHANGE || req->x.begun)
         return;
     /* Middleware that had taken charge gives it to the next, who must answer or take it too. */
     req->x.deferred = false;
-    next(req);
+    chain_next(req);
     http_check_charge(req);
 }
 
@@ -263,7 +263,7 @@ void http_run_handlers(struct leat_request *req)
         path_broken(req, status);
         return;
     }
-    next(req);
+    chain_next(req);
     leat_loop_gate(loop);
     http_check_charge(req);
 }

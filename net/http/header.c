@@ -79,7 +79,7 @@ static int line_add(struct leat_request *req, struct leat_buf *lines, struct lea
     return 0;
 }
 
-static int refuse(struct leat_request *req)
+static int header_refuse(struct leat_request *req)
 {
     LEAT_LOG_ERROR("a handler of %.*s gave a header that cannot be sent",
                    LEAT_VIEW_PRINT(leat_request_path(req)));
@@ -95,10 +95,10 @@ int leat_response_header_view(struct leat_request *req, struct leat_view name,
     if (req->phase != HTTP_PHASE_EXCHANGE)
         return -EPIPE;
     if (!is_token(name) || !is_field_value(value))
-        return refuse(req);
+        return header_refuse(req);
     enum http_known known = http_known_find((const uint8_t *)name.data, name.length_bytes);
     if (is_own(known))
-        return refuse(req);
+        return header_refuse(req);
     int result = line_add(req, &req->kept.headers, name, value);
     if (result) {
         req->x.bad_header = true;
@@ -146,7 +146,7 @@ int leat_response_cookie(struct leat_request *req, const char *name, const char 
     char *to, *text;
 
     if (!is_token(leat_view_of(name)) || !is_cookie_value(value))
-        return refuse(req);
+        return header_refuse(req);
     if (size > LEAT_RESPONSE_HEADER_BYTES_MAX)
         return -ENOSPC;
     struct leat_buf line = leat_buf_alloc_unsafe(size);

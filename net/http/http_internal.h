@@ -19,6 +19,7 @@
 #include <leat/loop.h>
 #include <leat/timer.h>
 #include "buffers/heap.h"
+#include "net/http/handler.h"
 #include "net/http/message/parser.h"
 #include "runtime/base/core.h"
 
@@ -43,9 +44,6 @@
 #define HTTP_REFUSED_NOW_MAX       1024 /* 503s that linger; more are reset */
 #define HTTP_SERVER_NAME_BYTES_MAX 64
 #define HTTP_PREFIX_BYTES_MAX      256 /* Server and Date lines */
-#define HTTP_DATE_BYTES            29  /* RFC 9110 5.6.7: IMF-fixdate */
-
-struct files_parts;
 
 /* ---- Queues of connections: equal durations, so that appending keeps them in order of time. ----
  */
@@ -233,7 +231,6 @@ struct leat_request *http_request_take(struct http_core *core);
 void http_request_give(struct leat_request *req);
 void http_request_ready(struct leat_request *req); /* pumped in the next turn's idle phase */
 void http_date_refresh(struct http_core *core, uint64_t now_ns);
-void http_date_format(uint64_t unix_s, char text[HTTP_DATE_BYTES]);
 /* Ends the drain, or frees the server, when its last connection has gone. */
 void http_server_settle(struct leat_http *http);
 void http_drain_tick(struct leat_timer *timer, void *arg);
@@ -272,7 +269,7 @@ struct http_exchange {
     void *user;
     void *state;
     void (*on_free)(void *state);
-    struct files_parts *parts; /* files.c: what of a file is still to be written; or NULL */
+    struct http_attachment *attachment; /* of a handler of the library's; or NULL */
     leat_handler *on_abort, *on_writable;
     bool is_open;    /* from exchange_init to exchange_fini */
     bool is_broken;  /* its head could not be parsed */
@@ -350,15 +347,55 @@ struct leat_request {
     struct http_head head;
 };
 
+/* Of the head; "" when it could not be read. */
+static inline struct leat_view http_request_view(const struct leat_request *req,
+                                                 struct http_span span)
+{
+    if (req->x.is_broken)
+        return (struct leat_view){"", 0};
+    return http_view_of(req->x.head_bytes, span);
+}
+
+/* What a step of the pump says about the next. */
+enum http_step {
+    HTTP_STEP_GO,   /* take the next */
+    HTTP_STEP_WAIT, /* for input, for the application, or for the client to take what it gets */
+    HTTP_STEP_GONE, /* the connection is closed, and the request given back */
+};
+
 /* connection.c */
 extern const struct leat_conn_ops http_listener_ops;
-void http_pump(struct leat_request *req, const struct leat_buf *slices, unsigned count);
 void http_conn_close(struct http_conn *conn);
 void http_conn_abort(struct http_conn *conn);
 void http_conn_settle(struct http_conn *conn);
-void http_conn_expire(struct http_conn *conn, uint64_t now_ns);
+void http_conn_requeue(struct http_conn *conn, uint64_t now_ns);
+enum http_queue_number http_conn_queue_for(const struct http_conn *conn);
+/* Bytes that have left for the client: grows while it reads. UINT64_MAX: the connection is gone. */
+uint64_t http_conn_sent_bytes(const struct http_conn *conn, uint64_t *queued_bytes);
 int http_conn_detach(struct http_conn *conn, const struct leat_conn_ops *ops, void *user);
 void http_send_overload(leat_conn handle); /* the ready-made 503 */
+
+/* deadline.c */
+void http_conn_expire(struct http_conn *conn, uint64_t now_ns);
+
+/* pump.c */
+void http_pump(struct leat_request *req, const struct leat_buf *slices, unsigned count);
+
+/* head.c: at the first byte of a head, or within one. */
+enum http_step http_head_read(struct leat_request *req) LEAT_MUST_CHECK;
+
+/* backlog.c: 0 or -ENOMEM */
+int http_backlog_append(struct leat_request *req, const uint8_t *bytes,
+                        size_t length) LEAT_MUST_CHECK;
+int http_backlog_append_slices(struct leat_request *req, const struct leat_buf *slices,
+                               unsigned count) LEAT_MUST_CHECK;
+void http_backlog_drop(struct leat_request *req);
+
+/* exchange.c */
+void http_exchange_begin(struct leat_request *req, const uint8_t *bytes, size_t length);
+void http_exchange_reject(struct leat_request *req, int status, enum leat_http_error error,
+                          const char *sentence);
+void http_exchange_drop_extras(struct leat_request *req);
 /* Ends a request that the application had, for a reason of ours. */
 void http_exchange_abort(struct leat_request *req);
 void http_count_error(struct leat_request *req, enum leat_http_error error);
@@ -397,6 +434,31 @@ static inline void http_request_forget(struct leat_request *req)
         http_request_stale(req);
 }
 
+/* exchange.c: gives back what the exchange holds. */
+static inline void http_exchange_fini(struct leat_request *req)
+{
+    const struct http_exchange *x = &req->x;
+
+    if (!x->is_open)
+        return;
+    req->x.is_open = false;
+    http_request_forget(req);
+    if (unlikely(x->on_free || x->attachment || req->chunk || x->has_bufs))
+        http_exchange_drop_extras(req);
+}
+
+/* access.c */
+void http_access_log(const struct leat_request *req);
+
+/* exchange.c: it was answered, and its body read. */
+static inline void http_exchange_finish(struct leat_request *req)
+{
+    if (unlikely(req->http->options.access_log))
+        http_access_log(req);
+    http_exchange_fini(req);
+    req->phase = HTTP_PHASE_HEAD;
+}
+
 /* output.c */
 uint8_t *http_out_grow(struct leat_request *req, size_t bytes);
 /* Where bytes may be written; NULL: memory is out. */
@@ -421,17 +483,12 @@ static inline bool http_out_is_empty(const struct leat_request *req)
     return req->out_count == 0 && !req->tail.data;
 }
 
-/* response.c */
+/* reply.c */
 void http_prefix_refresh(struct leat_http *http);    /* Server and Date; cheap */
 void http_response_finish(struct leat_request *req); /* everything of it was accepted by output */
-int http_respond_switch(struct leat_request *req, const char *protocol); /* 101 */
+
+/* number.c: in decimal; returns the number of digits, at most 20. */
 size_t http_put_number(uint8_t *to, uint64_t number);
-
-/* files.c */
-void files_parts_free(struct files_parts *parts);
-
-/* access.c */
-void http_access_log(const struct leat_request *req);
 
 /* status.c: "HTTP/1.1 200 OK\r\n" and its length; phrase "" when the status is not known. */
 struct leat_view http_status_line(int status);

@@ -4,13 +4,6 @@
 
 static const struct leat_view no_view = {NULL, 0};
 
-static struct leat_view head_view(const struct leat_request *req, struct http_span span)
-{
-    if (req->x.is_broken)
-        return (struct leat_view){"", 0};
-    return http_view_of(req->x.head_bytes, span);
-}
-
 enum leat_method leat_request_method(const struct leat_request *req)
 {
     return req->head.method;
@@ -18,7 +11,7 @@ enum leat_method leat_request_method(const struct leat_request *req)
 
 struct leat_view leat_request_method_name(const struct leat_request *req)
 {
-    return head_view(req, req->head.method_name);
+    return http_request_view(req, req->head.method_name);
 }
 
 struct leat_view leat_request_path(struct leat_request *req)
@@ -28,17 +21,17 @@ struct leat_view leat_request_path(struct leat_request *req)
 
 struct leat_view leat_request_target(const struct leat_request *req)
 {
-    return head_view(req, req->head.target);
+    return http_request_view(req, req->head.target);
 }
 
 struct leat_view leat_request_query(const struct leat_request *req)
 {
-    return head_view(req, req->head.query);
+    return http_request_view(req, req->head.query);
 }
 
 struct leat_view leat_request_host(const struct leat_request *req)
 {
-    return head_view(req, req->head.host);
+    return http_request_view(req, req->head.host);
 }
 
 int leat_request_minor_version(const struct leat_request *req)
@@ -63,7 +56,7 @@ struct leat_view leat_request_header(const struct leat_request *req, const char 
     if (req->x.is_broken)
         return no_view;
     int index = http_field_find(&req->head, req->x.head_bytes, name, 0);
-    return index < 0 ? no_view : head_view(req, req->head.fields[index].value);
+    return index < 0 ? no_view : http_request_view(req, req->head.fields[index].value);
 }
 
 unsigned leat_request_header_count(const struct leat_request *req)
@@ -80,8 +73,8 @@ struct leat_view leat_request_header_at(const struct leat_request *req, unsigned
         return no_view;
     }
     if (name)
-        *name = head_view(req, req->head.fields[index].name);
-    return head_view(req, req->head.fields[index].value);
+        *name = http_request_view(req, req->head.fields[index].name);
+    return http_request_view(req, req->head.fields[index].value);
 }
 
 /* ---- Query: decoded once, as a run of {name length, value length, name, value} ---- */
@@ -148,7 +141,7 @@ bool leat_request_cookie_next(const struct leat_request *req, size_t *position,
     if (req->x.is_broken)
         return false;
     while ((line = http_field_next(&req->head, HTTP_COOKIE, from)) >= 0) {
-        struct leat_view text = head_view(req, req->head.fields[line].value), rest = text;
+        struct leat_view text = http_request_view(req, req->head.fields[line].value), rest = text;
         if ((unsigned)line != from)
             offset = 0;
         rest.data += offset;
@@ -212,6 +205,17 @@ void *leat_request_state(const struct leat_request *req)
     return req->x.state;
 }
 
+void http_request_attach(struct leat_request *req, struct http_attachment *attachment)
+{
+    DCHECK(req->x.attachment == NULL);
+    req->x.attachment = attachment;
+}
+
+struct http_attachment *http_request_attachment(const struct leat_request *req)
+{
+    return req->x.attachment;
+}
+
 void leat_request_on_abort(struct leat_request *req, leat_handler *on_abort)
 {
     req->x.on_abort = on_abort;
@@ -220,101 +224,4 @@ void leat_request_on_abort(struct leat_request *req, leat_handler *on_abort)
 bool leat_request_is_answered(const struct leat_request *req)
 {
     return req->x.begun;
-}
-
-/* ---- Upgrade (RFC 9110 7.8) ---- */
-
-static bool list_has(struct leat_view list, const char *token)
-{
-    const char *end = list.data + list.length_bytes;
-
-    for (const char *at = list.data; at < end;) {
-        const char *comma = memchr(at, ',', (size_t)(end - at)), *stop = comma ? comma : end;
-        const char *next = comma ? comma + 1 : end;
-        for (; at < stop && (*at == ' ' || *at == '\t'); at++)
-            continue;
-        for (; stop > at && (stop[-1] == ' ' || stop[-1] == '\t'); stop--)
-            continue;
-        if (leat_view_equal_nocase((struct leat_view){at, (size_t)(stop - at)}, token))
-            return true;
-        at = next;
-    }
-    return false;
-}
-
-bool leat_request_wants_upgrade(const struct leat_request *req, const char *protocol)
-{
-    if (req->x.is_broken || !req->head.upgrade)
-        return false;
-    for (int at = -1; (at = http_field_next(&req->head, HTTP_UPGRADE, (unsigned)(at + 1))) >= 0;)
-        if (list_has(head_view(req, req->head.fields[at].value), protocol))
-            return true;
-    return false;
-}
-
-static size_t rest_copy(uint8_t *to, const uint8_t *from, size_t bytes)
-{
-    if (bytes)
-        memcpy(to, from, bytes);
-    return bytes;
-}
-
-/* Everything that was read behind the request. */
-static int rest_take(struct leat_request *req, struct leat_buf *rest)
-{
-    size_t input = (size_t)(req->input_end - req->input), bytes = input, at;
-    struct http_backlog *backlog = &req->backlog;
-
-    if (!req->in_pump)
-        bytes = backlog->end - backlog->begin;
-    for (unsigned i = 0; i < req->more_count; i++)
-        bytes += req->more[i].length_bytes;
-    *rest = (struct leat_buf){0};
-    if (bytes == 0)
-        return 0;
-    *rest = leat_buf_alloc_unsafe(bytes);
-    if (!rest->data)
-        return -ENOMEM;
-    if (req->in_pump)
-        at = rest_copy(rest->data, req->input, input);
-    else
-        at = rest_copy(rest->data, backlog->buf.data + backlog->begin,
-                       backlog->end - backlog->begin);
-    for (unsigned i = 0; i < req->more_count; i++)
-        at += rest_copy(rest->data + at, req->more[i].data, req->more[i].length_bytes);
-    return 0;
-}
-
-int leat_request_upgrade(struct leat_request *req, const char *protocol,
-                         const struct leat_conn_ops *ops, void *user, struct leat_buf *rest)
-{
-    struct http_conn *conn = req->conn;
-
-    if (req->x.begun)
-        return -EALREADY;
-    if (req->phase != HTTP_PHASE_EXCHANGE)
-        return -EPIPE;
-    if (!leat_request_wants_upgrade(req, protocol) || !req->x.body_done)
-        return -EPROTO;
-    http_out_flush(req);
-    if (req->phase != HTTP_PHASE_EXCHANGE)
-        return -EPIPE;
-    if (req->is_blocked)
-        return -ENOMEM;
-    int result = rest_take(req, rest);
-    if (!result)
-        result = http_respond_switch(req, protocol);
-    if (!result) {
-        leat_conn handle = conn->conn;
-        bool was_paused = req->conn_paused;
-        req->core->stats.upgrades_count++;
-        result = http_conn_detach(conn, ops, user);
-        if (was_paused)
-            (void)leat_conn_resume(handle);
-    }
-    if (result) {
-        leat_buf_unref(*rest);
-        *rest = (struct leat_buf){0};
-    }
-    return result;
 }

@@ -113,7 +113,7 @@ static bool route_same_method(const struct http_route *a, const struct http_rout
 
 /* ---- Patterns without parameters ---- */
 
-static inline uint64_t load(const char *text, size_t bytes)
+static inline uint64_t text_load(const char *text, size_t bytes)
 {
     uint64_t word = 0;
     uint32_t low, high;
@@ -135,14 +135,14 @@ static inline uint64_t load(const char *text, size_t bytes)
  * bytes, and what is done with them can be undone. The keys are the program's, so nobody can choose
  * longer ones to collide. */
 #define SHORT_BYTES 8
-static inline uint64_t hash(const char *text, size_t bytes)
+static inline uint64_t text_hash(const char *text, size_t bytes)
 {
     const uint64_t factor = UINT64_C(0x9e3779b97f4a7c15);
     uint64_t sum = bytes * factor;
 
     for (; bytes > 8; text += 8, bytes -= 8)
-        sum = (sum ^ load(text, 8)) * factor;
-    sum = (sum ^ load(text, bytes)) * factor;
+        sum = (sum ^ text_load(text, 8)) * factor;
+    sum = (sum ^ text_load(text, bytes)) * factor;
     return sum ^ sum >> 32;
 }
 
@@ -171,7 +171,7 @@ static int exact_add(struct http_router *router, struct http_node *node, const c
         router->exact = table;
         router->exact_mask = mask;
     }
-    entry.hash = hash(text, entry.text_bytes);
+    entry.hash = text_hash(text, entry.text_bytes);
     exact_put(router->exact, router->exact_mask, entry);
     router->exact_count++;
     return 0;
@@ -179,7 +179,7 @@ static int exact_add(struct http_router *router, struct http_node *node, const c
 
 static const struct http_node *exact_find(const struct http_router *router, struct leat_view text)
 {
-    uint64_t sum = hash(text.data, text.length_bytes);
+    uint64_t sum = text_hash(text.data, text.length_bytes);
 
     for (uint32_t at = (uint32_t)sum & router->exact_mask;; at = (at + 1) & router->exact_mask) {
         const struct http_exact *entry = &router->exact[at];
@@ -355,15 +355,15 @@ static size_t text_length(const struct search *search, const char *raw, const ch
     return bytes;
 }
 
-static bool walk(const struct http_node *node, struct search *search, const char *raw,
-                 const char *text);
+static bool node_walk(const struct http_node *node, struct search *search, const char *raw,
+                      const char *text);
 
 /* Behind a segment that child matched. */
 static bool walk_on(const struct http_node *child, struct search *search, const char *raw_end,
                     const char *text_end)
 {
     if (raw_end < search->end)
-        return walk(child, search, raw_end + 1, text_end + 1);
+        return node_walk(child, search, raw_end + 1, text_end + 1);
     if (!search->add_slash)
         return leaf_matches(child, search);
     unsigned at = literal_find(child, "", 0);
@@ -401,8 +401,8 @@ static __attribute__((noinline)) bool walk_segment(const struct http_node *node,
 }
 
 /* Adding a route checked the number of parameters, and a node of depth n has at most n above. */
-static bool walk(const struct http_node *node, struct search *search, const char *raw,
-                 const char *text)
+static bool node_walk(const struct http_node *node, struct search *search, const char *raw,
+                      const char *text)
 {
     struct http_match *match = search->match;
 
@@ -434,7 +434,7 @@ static __attribute__((noinline)) bool other_slash_matches(const struct http_rout
     } else {
         other.add_slash = true;
     }
-    return walk(&router->root, &other, raw.data + 1, text.data + 1);
+    return node_walk(&router->root, &other, raw.data + 1, text.data + 1);
 }
 
 static __attribute__((noinline)) void search_tree(const struct http_router *router,
@@ -450,7 +450,7 @@ static __attribute__((noinline)) void search_tree(const struct http_router *rout
 
     if (raw.length_bytes == 0 || raw.data[0] != '/')
         return;
-    if (likely(walk(&router->root, &search, raw.data + 1, text.data + 1)))
+    if (likely(node_walk(&router->root, &search, raw.data + 1, text.data + 1)))
         return;
     if (match->allowed == 0 &&
         (wanted->method == LEAT_METHOD_GET || wanted->method == LEAT_METHOD_HEAD))

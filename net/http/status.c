@@ -1,3 +1,4 @@
+/* Status lines and phrases, and the names of the errors that are counted. */
 #include "net/http/http_internal.h"
 
 #define STATUSES(X)                                                                                \

@@ -7,8 +7,8 @@ import files
 FLOORS = {
     "runtime/base": 0, "buffers": 1, "runtime/loop": 2, "runtime/os": 3, "runtime/async": 3,
     "net/api": 4, "net/port": 5, "net/stack": 6, "net/socket": 6, "net/sim": 7,
-    "net/watch": 7, "net/http/message": 7, "net/program": 8, "net/http": 9, "net": 10, "apps": 11,
-    "bench": 12, "test": 12,
+    "net/watch": 7, "net/http/message": 7, "net/program": 8, "net/http": 9,
+    "net/http/files": 10, "net": 10, "apps": 11, "bench": 12, "test": 12,
 }
 # Includes every public header, for users.
 UMBRELLA = "net/leat.h"

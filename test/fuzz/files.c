@@ -1,6 +1,6 @@
 /* What the file handler reads of a request, one input for all of it: paths, ranges, preconditions,
  * codings, dates. Properties, not only survival. */
-#include "net/http/files_internal.h"
+#include "net/http/files/files_internal.h"
 #include "runtime/base/core.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* The parts of the file handler that need no connection. */
 #include "buffers/heap.h"
 #include "buffers/pools.h"
-#include "net/http/files_internal.h"
+#include "net/http/files/files_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

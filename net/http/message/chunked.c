@@ -38,7 +38,7 @@ static int hex_digit(uint8_t byte)
 
 /* Extensions mean nothing to us; they are bounded, and may not hide a line end. Before the ";"
  * there may be blanks ("bad white space"), but not in place of it. */
-static int in_ext(struct http_chunked *c, uint8_t byte)
+static int ext_read(struct http_chunked *c, uint8_t byte)
 {
     if (byte == '\n')
         return HTTP_REASON_BARE_LF;
@@ -55,7 +55,7 @@ static int in_ext(struct http_chunked *c, uint8_t byte)
     return c->ext_bytes++ >= c->limits->chunk_ext_bytes_max ? HTTP_REASON_CHUNK_EXT_LARGE : HTTP_GO;
 }
 
-static int in_size(struct http_chunked *c, uint8_t byte)
+static int size_read(struct http_chunked *c, uint8_t byte)
 {
     int digit = hex_digit(byte);
 
@@ -70,19 +70,19 @@ static int in_size(struct http_chunked *c, uint8_t byte)
     if (byte == '\r')
         c->state = SIZE_LF;
     else
-        return in_ext(c, byte);
+        return ext_read(c, byte);
     return HTTP_GO;
 }
 
 /* One byte of what stands between the pieces of data. */
-static int between(struct http_chunked *c, uint8_t byte)
+static int between_read(struct http_chunked *c, uint8_t byte)
 {
     switch (c->state) {
     case SIZE:
-        return in_size(c, byte);
+        return size_read(c, byte);
     case BLANK:
     case EXT:
-        return in_ext(c, byte);
+        return ext_read(c, byte);
     case DATA_CR:
         if (byte != '\r')
             return byte == '\n' ? HTTP_REASON_BARE_LF : HTTP_REASON_CHUNK_END;
@@ -101,13 +101,13 @@ static int between(struct http_chunked *c, uint8_t byte)
     }
 }
 
-static void forward(struct leat_view *input, size_t bytes)
+static void input_forward(struct leat_view *input, size_t bytes)
 {
     input->data += bytes;
     input->length_bytes -= bytes;
 }
 
-static int fail(struct http_chunked *c, enum http_reason reason)
+static int chunked_fail(struct http_chunked *c, enum http_reason reason)
 {
     c->reason = (uint8_t)reason;
     return -http_reason_status(reason);
@@ -115,14 +115,14 @@ static int fail(struct http_chunked *c, enum http_reason reason)
 
 /* Gathers input behind what came before. The bytes that turn out to follow the section are copied
  * in vain, but stay in input. */
-static int trailers(struct http_chunked *c, struct leat_view *input)
+static int trailers_read(struct http_chunked *c, struct leat_view *input)
 {
     size_t room = c->area_bytes_max - c->area_length, before = c->area_length;
     size_t more = input->length_bytes < room ? input->length_bytes : room;
     int used;
 
     if (before == 0 && input->length_bytes >= 2 && memcmp(input->data, "\r\n", 2) == 0) {
-        forward(input, 2);
+        input_forward(input, 2);
         c->state = END;
         return HTTP_CHUNK_END;
     }
@@ -131,25 +131,25 @@ static int trailers(struct http_chunked *c, struct leat_view *input)
     c->area_length += (uint32_t)more;
     used = http_parse_head(c->trailers, c->area, c->area_length, c->limits);
     if (used < 0)
-        return fail(c, c->trailers->reason == HTTP_REASON_HEAD_LARGE
-                           ? HTTP_REASON_TRAILER_LARGE
-                           : (enum http_reason)c->trailers->reason);
+        return chunked_fail(c, c->trailers->reason == HTTP_REASON_HEAD_LARGE
+                                   ? HTTP_REASON_TRAILER_LARGE
+                                   : (enum http_reason)c->trailers->reason);
     if (used > 0) {
-        forward(input, (size_t)used - before);
+        input_forward(input, (size_t)used - before);
         c->state = END;
         return HTTP_CHUNK_END;
     }
-    forward(input, more);
-    return c->area_length == c->area_bytes_max ? fail(c, HTTP_REASON_TRAILER_LARGE)
+    input_forward(input, more);
+    return c->area_length == c->area_bytes_max ? chunked_fail(c, HTTP_REASON_TRAILER_LARGE)
                                                : HTTP_CHUNK_MORE;
 }
 
-static int data(struct http_chunked *c, struct leat_view *input, struct leat_view *payload)
+static int data_read(struct http_chunked *c, struct leat_view *input, struct leat_view *payload)
 {
     size_t bytes = input->length_bytes < c->chunk_bytes ? input->length_bytes : c->chunk_bytes;
 
     *payload = (struct leat_view){input->data, bytes};
-    forward(input, bytes);
+    input_forward(input, bytes);
     c->body_bytes += bytes;
     c->chunk_bytes -= bytes;
     if (c->chunk_bytes == 0)
@@ -166,13 +166,13 @@ int http_chunked_decode(struct http_chunked *chunked, struct leat_view *input,
         return HTTP_CHUNK_END;
     while (input->length_bytes) {
         if (chunked->state == DATA)
-            return data(chunked, input, payload);
+            return data_read(chunked, input, payload);
         if (chunked->state == TRAILERS)
-            return trailers(chunked, input);
-        reason = between(chunked, (uint8_t)*input->data);
+            return trailers_read(chunked, input);
+        reason = between_read(chunked, (uint8_t)*input->data);
         if (reason != HTTP_GO)
-            return fail(chunked, (enum http_reason)reason);
-        forward(input, 1);
+            return chunked_fail(chunked, (enum http_reason)reason);
+        input_forward(input, 1);
     }
     return HTTP_CHUNK_MORE;
 }

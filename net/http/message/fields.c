@@ -48,14 +48,14 @@ static bool list_next(const uint8_t **at, const uint8_t *end, struct leat_view *
 
 /* lower consists of letters, digits and "-". A value has no control bytes (bar tabs), and the other
  * bytes that http_token_is would take for one of these are control bytes. */
-static bool is(struct leat_view view, const char *lower)
+static bool view_is(struct leat_view view, const char *lower)
 {
     size_t length = strlen(lower);
 
     return view.length_bytes == length && http_token_is((const uint8_t *)view.data, lower, length);
 }
 
-static bool is_token(struct leat_view view)
+static bool view_is_token(struct leat_view view)
 {
     for (size_t i = 0; i < view.length_bytes; i++)
         if (!(http_class[(uint8_t)view.data[i]] & HTTP_IS_TOKEN))
@@ -65,7 +65,7 @@ static bool is_token(struct leat_view view)
 
 /* RFC 9112 6.3. "5, 5" and a second line with the same number may be accepted by the RFC; another
  * reader may take them otherwise, so they are not. */
-static int content_length(struct http_head *head, const uint8_t *at, size_t length)
+static int content_length_read(struct http_head *head, const uint8_t *at, size_t length)
 {
     uint64_t number = 0;
 
@@ -88,7 +88,7 @@ static int content_length(struct http_head *head, const uint8_t *at, size_t leng
 }
 
 /* RFC 9112 6.1, 6.3 and 7: codings are applied in order, chunked once and last. */
-static int transfer_encoding(struct http_head *head, const uint8_t *at, size_t length)
+static int transfer_encoding_read(struct http_head *head, const uint8_t *at, size_t length)
 {
     const uint8_t *end = at + length;
     struct leat_view element;
@@ -103,7 +103,7 @@ static int transfer_encoding(struct http_head *head, const uint8_t *at, size_t l
     while (list_next(&at, end, &element)) {
         if (chunked)
             return HTTP_REASON_CODING;
-        chunked = is(element, "chunked");
+        chunked = view_is(element, "chunked");
         if (chunked)
             continue;
         const char *semicolon = memchr(element.data, ';', element.length_bytes);
@@ -112,7 +112,7 @@ static int transfer_encoding(struct http_head *head, const uint8_t *at, size_t l
         while (element.length_bytes && (element.data[element.length_bytes - 1] == ' ' ||
                                         element.data[element.length_bytes - 1] == '\t'))
             element.length_bytes--;
-        if (!is_token(element) || is(element, "chunked"))
+        if (!view_is_token(element) || view_is(element, "chunked"))
             return HTTP_REASON_CODING;
         unknown = true;
     }
@@ -125,23 +125,23 @@ static int transfer_encoding(struct http_head *head, const uint8_t *at, size_t l
 }
 
 /* RFC 9110 7.6.1. Options that we do not know are none of our business. */
-static int connection(struct http_head *head, const uint8_t *at, size_t length)
+static int connection_read(struct http_head *head, const uint8_t *at, size_t length)
 {
     const uint8_t *end = at + length;
     struct leat_view element;
 
     while (list_next(&at, end, &element))
-        if (is(element, "keep-alive"))
+        if (view_is(element, "keep-alive"))
             head->connection |= HTTP_CONNECTION_KEEP_ALIVE;
-        else if (is(element, "close"))
+        else if (view_is(element, "close"))
             head->connection |= HTTP_CONNECTION_CLOSE;
-        else if (is(element, "upgrade"))
+        else if (view_is(element, "upgrade"))
             head->connection |= HTTP_CONNECTION_UPGRADE;
     return HTTP_GO;
 }
 
 /* RFC 9110 10.1.1: one expectation is defined; in HTTP/1.0 it is ignored. */
-static int expect(struct http_head *head, const uint8_t *at, size_t length)
+static int expect_read(struct http_head *head, const uint8_t *at, size_t length)
 {
     const uint8_t *end = at + length;
     struct leat_view element;
@@ -149,20 +149,20 @@ static int expect(struct http_head *head, const uint8_t *at, size_t length)
     if (head->minor == 0)
         return HTTP_GO;
     while (list_next(&at, end, &element))
-        if (is(element, "100-continue"))
+        if (view_is(element, "100-continue"))
             head->expect_continue = true;
         else if (element.length_bytes)
             return HTTP_REASON_EXPECTATION;
     return HTTP_GO;
 }
 
-static int host(struct http_head *head, const uint8_t *bytes, struct http_span value)
+static int host_read(struct http_head *head, const uint8_t *bytes, struct http_span value)
 {
     if (http_has(head, HTTP_HOST))
         return HTTP_REASON_HOST_REPEATED;
     if (!http_host_is_valid(bytes + value.offset, value.length, false))
         return HTTP_REASON_HOST;
-    return http_host_take(head, value);
+    return http_host_set(head, value);
 }
 
 int http_field_meaning(struct http_head *head, const uint8_t *bytes, enum http_known known,
@@ -174,15 +174,15 @@ int http_field_meaning(struct http_head *head, const uint8_t *bytes, enum http_k
         return UINT64_C(1) << known & TRAILER_REFUSED ? HTTP_REASON_TRAILER_FIELD : HTTP_DROP;
     switch (known) {
     case HTTP_HOST:
-        return host(head, bytes, value);
+        return host_read(head, bytes, value);
     case HTTP_CONNECTION:
-        return connection(head, at, value.length);
+        return connection_read(head, at, value.length);
     case HTTP_CONTENT_LENGTH:
-        return content_length(head, at, value.length);
+        return content_length_read(head, at, value.length);
     case HTTP_TRANSFER_ENCODING:
-        return transfer_encoding(head, at, value.length);
+        return transfer_encoding_read(head, at, value.length);
     case HTTP_EXPECT:
-        return expect(head, at, value.length);
+        return expect_read(head, at, value.length);
     default:
         return HTTP_GO;
     }

@@ -1,3 +1,4 @@
+/* The parser of heads, scanning 32 bytes at a time (AVX2). */
 #include "net/http/message/parser_internal.h"
 
 #if defined(__x86_64__)
@@ -64,7 +65,7 @@ OPERATION vector_mask stop_target(const uint8_t *at)
 
 #include "net/http/message/scan_vector.inc"
 
-#include "net/http/message/head_scan.inc"
+#include "net/http/message/head_parse.inc"
 
-const struct http_isa http_isa_avx2 = {"avx2", parse};
+const struct http_isa http_isa_avx2 = {"avx2", head_parse};
 #endif

@@ -1,3 +1,4 @@
+/* The parser of heads, byte by byte: for every CPU, and what the others must agree with. */
 #include "net/http/message/parser_internal.h"
 
 #define HTTP_TARGET
@@ -13,6 +14,6 @@ static inline const uint8_t *scan(const uint8_t *at, const uint8_t *end, unsigne
 #define scan_target(begin, at, end) scan(at, end, HTTP_IS_TARGET)
 #define scan_host(begin, at, end)   scan(at, end, HTTP_IS_HOST)
 
-#include "net/http/message/head_scan.inc"
+#include "net/http/message/head_parse.inc"
 
-const struct http_isa http_isa_scalar = {"scalar", parse};
+const struct http_isa http_isa_scalar = {"scalar", head_parse};

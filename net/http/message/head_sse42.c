@@ -1,3 +1,4 @@
+/* The parser of heads, scanning 16 bytes at a time (SSE4.2). */
 #include "net/http/message/parser_internal.h"
 
 #if defined(__x86_64__)
@@ -63,7 +64,7 @@ OPERATION vector_mask stop_target(const uint8_t *at)
 
 #include "net/http/message/scan_vector.inc"
 
-#include "net/http/message/head_scan.inc"
+#include "net/http/message/head_parse.inc"
 
-const struct http_isa http_isa_sse42 = {"sse4.2", parse};
+const struct http_isa http_isa_sse42 = {"sse4.2", head_parse};
 #endif

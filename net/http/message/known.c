@@ -1,3 +1,4 @@
+/* The known fields: from a name to its number and back. */
 #include "net/http/message/parser_internal.h"
 
 /* A perfect hash over length, first, middle and last byte. Two fields in one slot are a compiler

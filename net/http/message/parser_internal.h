@@ -1,21 +1,21 @@
 /* What the files of the parser share: byte classes, the lookup of known fields, and the meaning of
- * fields and targets, which is compiled once. The scanner itself (head_scan.inc) is compiled once
- * per instruction set. */
+ * fields and targets, which is compiled once. The parser of heads itself (head_parse.inc) is
+ * compiled once per instruction set. */
 #ifndef LEAT_HTTP_PARSER_INTERNAL_H
 #define LEAT_HTTP_PARSER_INTERNAL_H
 
 #include "net/http/message/parser.h"
+#include "runtime/base/core.h"
 
 #include <string.h>
 
-#define http_likely(x)   __builtin_expect(!!(x), 1)
-#define http_unlikely(x) __builtin_expect(!!(x), 0)
-
-/* A step of the parser ends in one of these, or in a reason, which is positive. */
-#define HTTP_GO   0
-#define HTTP_WAIT (-1) /* more bytes are needed */
-#define HTTP_DONE (-2)
-#define HTTP_DROP (-3) /* of a trailer field: leave it out */
+/* A step of the parser ends in one of these, or in an enum http_reason, which is positive. */
+enum {
+    HTTP_GO = 0,
+    HTTP_WAIT = -1, /* more bytes are needed */
+    HTTP_DONE = -2,
+    HTTP_DROP = -3, /* of a trailer field: leave it out */
+};
 
 enum { HTTP_IS_TOKEN = 1, HTTP_IS_VALUE = 2, HTTP_IS_TARGET = 4, HTTP_IS_HOST = 8 };
 extern const uint8_t http_class[256];
@@ -44,19 +44,19 @@ extern const uint64_t http_special[3];
 
 /* What a special field's value means for the message: HTTP_GO, a reason, or HTTP_DROP. */
 int http_field_meaning(struct http_head *head, const uint8_t *bytes, enum http_known known,
-                       struct http_span value);
+                       struct http_span value) LEAT_MUST_CHECK;
 /* Takes head->target apart: HTTP_GO or a reason. */
-int http_target_meaning(struct http_head *head, const uint8_t *bytes);
+int http_target_meaning(struct http_head *head, const uint8_t *bytes) LEAT_MUST_CHECK;
 /* uri-host [":" port], RFC 9110 7.2; strict: neither host nor port may be empty. */
 bool http_host_is_valid(const uint8_t *at, size_t length, bool strict);
 /* The bytes of "HTTP/d.d" that are there: HTTP_GO when all are good, HTTP_WAIT when some are
  * missing, or a reason. */
-int http_version_check(const uint8_t *at, size_t length);
+int http_version_check(const uint8_t *at, size_t length) LEAT_MUST_CHECK;
 /* The same for "HTTP/d.d ddd"; fills in head->minor and status when complete. */
-int http_status_check(struct http_head *head, const uint8_t *at, size_t length);
+int http_status_check(struct http_head *head, const uint8_t *at, size_t length) LEAT_MUST_CHECK;
 
 /* A Host that is valid. RFC 9112 3.2 and 3.2.2: the target's own authority comes before it. */
-static inline int http_host_take(struct http_head *head, struct http_span value)
+static inline LEAT_MUST_CHECK int http_host_set(struct http_head *head, struct http_span value)
 {
     if (http_has(head, HTTP_HOST))
         return HTTP_REASON_HOST_REPEATED;
@@ -66,7 +66,7 @@ static inline int http_host_take(struct http_head *head, struct http_span value)
 }
 
 /* What can be said only when all fields are there: HTTP_GO or a reason. */
-static inline int http_head_finish(struct http_head *head)
+static inline LEAT_MUST_CHECK int http_head_finish(struct http_head *head)
 {
     bool is_1_1 = head->minor > 0;
 

@@ -50,7 +50,7 @@ bool http_host_is_valid(const uint8_t *at, size_t length, bool strict)
         return at && port_is_valid(at, end, strict);
     }
     for (; at < end; at++) {
-        if (http_likely(http_class[*at] & HTTP_IS_HOST))
+        if (likely(http_class[*at] & HTTP_IS_HOST))
             continue;
         if (*at != '%')
             break;

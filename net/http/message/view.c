@@ -1,3 +1,4 @@
+/* Comparing and copying views. */
 #include <leat/view.h>
 
 static unsigned char lower(char c)

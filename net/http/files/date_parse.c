@@ -1,5 +1,5 @@
 /* Dates of HTTP: RFC 9110 5.6.7. */
-#include "net/http/files_internal.h"
+#include "net/http/files/files_internal.h"
 
 #include <string.h>
 
@@ -12,7 +12,7 @@ static int64_t days_of(int64_t year, int month, int day)
     return y * 365 + y / 4 - y / 100 + y / 400 + (m * 153 + 2) / 5 + day - 1 - 719468;
 }
 
-static int digits(const char *text, int count)
+static int digits_read(const char *text, int count)
 {
     int value = 0;
     for (int i = 0; i < count; i++) {
@@ -35,7 +35,8 @@ static int month_of(const char *text)
 static int64_t seconds_of(int year, int month, int day, const char *clock)
 {
     static const int8_t lengths[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int hour = digits(clock, 2), minute = digits(clock + 3, 2), second = digits(clock + 6, 2);
+    int hour = digits_read(clock, 2), minute = digits_read(clock + 3, 2),
+        second = digits_read(clock + 6, 2);
     bool is_sane = year >= 1970 && month >= 1 && day >= 1 && day <= lengths[month - 1] &&
                    hour >= 0 && hour <= 23 && minute >= 0 && minute <= 59 && second >= 0 &&
                    second <= 60 && clock[2] == ':' && clock[5] == ':';
@@ -61,22 +62,22 @@ int64_t files_date_parse(struct leat_view text, int64_t now_s)
         memcmp(at + 25, " GMT", 4) == 0) {
         /* Sun, 06 Nov 1994 08:49:37 GMT */
         bool is_spaced = at[7] == ' ' && at[11] == ' ' && at[16] == ' ';
-        return !is_spaced
-                   ? -1
-                   : seconds_of(digits(at + 12, 4), month_of(at + 8), digits(at + 5, 2), at + 17);
+        return !is_spaced ? -1
+                          : seconds_of(digits_read(at + 12, 4), month_of(at + 8),
+                                       digits_read(at + 5, 2), at + 17);
     }
     if (text.length_bytes == 24 && at[3] == ' ' && at[7] == ' ' && at[10] == ' ' && at[19] == ' ') {
         /* Sun Nov  6 08:49:37 1994 */
-        int day = at[8] == ' ' ? digits(at + 9, 1) : digits(at + 8, 2);
-        return seconds_of(digits(at + 20, 4), month_of(at + 4), day, at + 11);
+        int day = at[8] == ' ' ? digits_read(at + 9, 1) : digits_read(at + 8, 2);
+        return seconds_of(digits_read(at + 20, 4), month_of(at + 4), day, at + 11);
     }
     const char *comma = memchr(at, ',', text.length_bytes);
     if (comma != NULL && at + text.length_bytes - comma == 24 && comma[1] == ' ' &&
         comma[4] == '-' && comma[8] == '-' && comma[11] == ' ' &&
         memcmp(comma + 20, " GMT", 4) == 0) {
         /* Sunday, 06-Nov-94 08:49:37 GMT */
-        return seconds_of(full_year(digits(comma + 9, 2), now_s), month_of(comma + 5),
-                          digits(comma + 2, 2), comma + 12);
+        return seconds_of(full_year(digits_read(comma + 9, 2), now_s), month_of(comma + 5),
+                          digits_read(comma + 2, 2), comma + 12);
     }
     return -1;
 }

@@ -1,4 +1,5 @@
-#include "net/http/files_internal.h"
+/* Opening a name beneath a directory, never beside it. */
+#include "net/http/files/files_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,5 @@
-#include "net/http/files_internal.h"
+/* The path of a target as a file's name, and a name as part of a URL. */
+#include "net/http/files/files_internal.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-#include "net/http/files_internal.h"
+/* The table of files that are kept open. */
+#include "net/http/files/files_internal.h"
 
 #include "buffers/heap.h"
 #include "runtime/base/core.h"
@@ -28,7 +29,7 @@ static void entry_drop(struct files_entry *entry)
 
 /* What nobody asked for during a whole period is closed, so that a file which was deleted does not
  * keep its place on the disk for long. */
-static void sweep(struct leat_timer *timer, void *arg)
+static void table_sweep(struct leat_timer *timer, void *arg)
 {
     struct files_table *table = arg;
     for (unsigned i = 0; i < FILES_TABLE_COUNT; i++) {
@@ -57,14 +58,14 @@ static bool table_start(struct files_table *table)
         table->entries = leat_heap_calloc(FILES_TABLE_COUNT, sizeof(*table->entries));
         if (table->entries == NULL)
             return false;
-        leat_timer_init(&table->timer, loop, sweep, table);
+        leat_timer_init(&table->timer, loop, table_sweep, table);
         leat_timer_unref(&table->timer);
         leat_timer_start(&table->timer, SWEEP_NS, SWEEP_NS);
     }
     return table->entries != NULL;
 }
 
-static uint32_t hash_of(const char *name, size_t length) /* FNV-1a */
+static uint32_t name_hash(const char *name, size_t length) /* FNV-1a */
 {
     uint32_t hash = 2166136261;
     for (size_t i = 0; i < length; i++)
@@ -73,15 +74,15 @@ static uint32_t hash_of(const char *name, size_t length) /* FNV-1a */
 }
 
 /* The place for that name, whoever has it now; NULL: it is not kept. */
-static struct files_entry *place_of(struct files_table *table, const char *name, size_t length)
+static struct files_entry *entry_place(struct files_table *table, const char *name, size_t length)
 {
     if (length >= FILES_TABLE_NAME_BYTES || !table_start(table))
         return NULL;
-    return &table->entries[hash_of(name, length) % FILES_TABLE_COUNT];
+    return &table->entries[name_hash(name, length) % FILES_TABLE_COUNT];
 }
 
 /* Whether opening the name again would give the very same file. */
-static bool is_still(const struct files_entry *entry, const struct stat *status)
+static bool entry_is_still(const struct files_entry *entry, const struct stat *status)
 {
     return entry->inode == status->st_ino && entry->device == status->st_dev &&
            entry->changed.tv_sec == status->st_ctim.tv_sec &&
@@ -89,7 +90,8 @@ static bool is_still(const struct files_entry *entry, const struct stat *status)
 }
 
 /* Descriptors that are only kept make way for one that is needed. */
-static int open_anyway(struct files_table *table, const struct files_root *root, const char *name)
+static int name_open_anyway(struct files_table *table, const struct files_root *root,
+                            const char *name)
 {
     int fd = files_open(root, name, 0);
     if ((fd == -EMFILE || fd == -ENFILE) && table->entries != NULL) {
@@ -100,10 +102,10 @@ static int open_anyway(struct files_table *table, const struct files_root *root,
     return fd;
 }
 
-static int open_new(struct files_table *table, const struct files_root *root, const char *name,
-                    struct leat_file **file, struct stat *status)
+static int entry_open(struct files_table *table, const struct files_root *root, const char *name,
+                      struct leat_file **file, struct stat *status)
 {
-    int fd = open_anyway(table, root, name);
+    int fd = name_open_anyway(table, root, name);
     if (fd < 0)
         return fd;
     int code = fstat(fd, status) == 0 ? 0 : -errno;
@@ -119,16 +121,17 @@ int files_table_open(struct files_table *table, const struct files_root *root, c
                      struct leat_file **file, struct stat *status)
 {
     size_t length = strlen(name);
-    struct files_entry *entry = place_of(table, name, length);
+    struct files_entry *entry = entry_place(table, name, length);
     if (entry != NULL && entry->file != NULL && strcmp(entry->name, name) == 0) {
-        if (fstatat(root->fd, name, status, AT_NO_AUTOMOUNT) == 0 && is_still(entry, status)) {
+        if (fstatat(root->fd, name, status, AT_NO_AUTOMOUNT) == 0 &&
+            entry_is_still(entry, status)) {
             entry->was_used = true;
             *file = leat_file_ref(entry->file);
             return 0;
         }
         entry_drop(entry);
     }
-    int code = open_new(table, root, name, file, status);
+    int code = entry_open(table, root, name, file, status);
     if (code == 0 && entry != NULL && S_ISREG(status->st_mode)) {
         entry_drop(entry);
         *entry = (struct files_entry){.file = leat_file_ref(*file),

@@ -1,8 +1,12 @@
-/* The parts of the file handler that are pure, or need but a directory: tested by themselves.
- *   files_path.c   target -> relative name            files_open.c  name -> descriptor, beneath
- *   files_table.c  descriptors that are kept open
+/* What the files of the file handler share. Most of it is pure, or needs but a directory, and is
+ * tested by itself:
+ *   path.c         target -> relative name            open.c        name -> descriptor, beneath
+ *   table.c        descriptors that are kept open     date_parse.c  dates of HTTP
  *   conditional.c  preconditions, ranges, encodings   listing.c     directory -> HTML
- *   mime.c         name -> type                       files.c       the handler */
+ *   mime.c         name -> type
+ * These three speak to a request:
+ *   files.c        options, route, whether it is for a file
+ *   answer.c       the answer                         parts.c       several ranges */
 #ifndef LEAT_FILES_INTERNAL_H
 #define LEAT_FILES_INTERNAL_H
 
@@ -17,7 +21,11 @@
 #define FILES_LINKS_MAX  40
 #define FILES_DEPTH_MAX  64
 
-/* ---- files_path.c ---- */
+#define FILES_PREFIX_BYTES_MAX  256
+#define FILES_INDEX_BYTES_MAX   64
+#define FILES_CONTROL_BYTES_MAX 256
+
+/* ---- path.c ---- */
 
 /* Decodes the path of target (origin-form or absolute-form) into path, NUL-terminated, beginning
  * with '/'. Returns its length, or -EINVAL (broken escape), or -ENOENT for what no file can be
@@ -29,7 +37,7 @@ int files_path_decode(struct leat_view target, bool serve_hidden,
  * it fitted or not; NUL-terminated when size > 0. */
 size_t files_path_encode(const char *text, char *to, size_t size_bytes);
 
-/* ---- files_open.c ---- */
+/* ---- open.c ---- */
 
 struct files_root {
     int fd;
@@ -43,7 +51,7 @@ int files_root_open(struct files_root *root, const char *directory, enum leat_sy
  * O_CLOEXEC | O_NOCTTY. Returns a descriptor or -errno. */
 int files_open(const struct files_root *root, const char *name, int flags);
 
-/* ---- files_table.c ---- */
+/* ---- table.c ---- */
 
 #define FILES_TABLE_COUNT      256
 #define FILES_TABLE_NAME_BYTES 208
@@ -114,5 +122,38 @@ const char *files_mime_extension(unsigned index);
 /* The directory fd (taken) as an HTML page; data == NULL when memory is out. Reads
  * the whole directory, blocking. */
 struct leat_buf files_list(int fd, const char *path, bool serve_hidden);
+
+/* ---- files.c, answer.c, parts.c ---- */
+
+struct leat_files {
+    struct files_root root;
+    struct files_table table;
+    struct leat_files_options options;
+    size_t prefix_bytes;
+    char prefix[FILES_PREFIX_BYTES_MAX], index_name[FILES_INDEX_BYTES_MAX];
+    char cache_control[FILES_CONTROL_BYTES_MAX];
+};
+
+/* What is known of the answer on the way to it. */
+struct files_answer {
+    struct leat_files *files;
+    struct leat_request *req;
+    struct files_conditions conditions;
+    struct files_version version;
+    const char *type;
+    enum files_coding coding;
+    bool varies;
+    struct leat_file *file; /* a reference */
+    int64_t now_s;
+    size_t path_bytes;
+    char path[LEAT_FILES_PATH_BYTES_MAX + FILES_INDEX_BYTES_MAX + 8]; /* prefix, index, coding */
+};
+
+/* files, req and path are set: answers req. */
+void files_answer(struct files_answer *answer);
+/* The head of the answer has its headers: sends count ranges of file, to which it takes a reference
+ * of its own. */
+void files_parts_begin(const struct files_answer *answer, struct leat_file *file,
+                       const struct files_range *ranges, unsigned count);
 
 #endif

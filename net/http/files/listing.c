@@ -1,5 +1,6 @@
+/* A directory as an HTML page. */
 #include "buffers/heap.h"
-#include "net/http/files_internal.h"
+#include "net/http/files/files_internal.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,53 +14,53 @@ struct page {
     size_t length_bytes, size_bytes;
 };
 
-static void put(struct page *page, const char *text, size_t length)
+static void page_put(struct page *page, const char *text, size_t length)
 {
     if (page->at != NULL && page->length_bytes + length <= page->size_bytes)
         memcpy(page->at + page->length_bytes, text, length);
     page->length_bytes += length;
 }
 
-static void put_text(struct page *page, const char *text)
+static void page_put_text(struct page *page, const char *text)
 {
-    put(page, text, strlen(text));
+    page_put(page, text, strlen(text));
 }
 
-static void put_escaped(struct page *page, const char *text)
+static void page_put_escaped(struct page *page, const char *text)
 {
     for (; *text != '\0'; text++) {
         switch (*text) {
         case '&':
-            put_text(page, "&amp;");
+            page_put_text(page, "&amp;");
             break;
         case '<':
-            put_text(page, "&lt;");
+            page_put_text(page, "&lt;");
             break;
         case '>':
-            put_text(page, "&gt;");
+            page_put_text(page, "&gt;");
             break;
         case '"':
-            put_text(page, "&quot;");
+            page_put_text(page, "&quot;");
             break;
         case '\'':
-            put_text(page, "&#39;");
+            page_put_text(page, "&#39;");
             break;
         default:
-            put(page, text, 1);
+            page_put(page, text, 1);
         }
     }
 }
 
 /* "./" keeps a name with a colon from being taken for a scheme: RFC 3986 4.2. */
-static void put_entry(struct page *page, const char *name)
+static void page_put_entry(struct page *page, const char *name)
 {
     char href[3 * 256 + 4];
     files_path_encode(name, href, sizeof(href));
-    put_text(page, "<li><a href=\"./");
-    put_text(page, href);
-    put_text(page, "\">");
-    put_escaped(page, name);
-    put_text(page, "</a></li>\n");
+    page_put_text(page, "<li><a href=\"./");
+    page_put_text(page, href);
+    page_put_text(page, "\">");
+    page_put_escaped(page, name);
+    page_put_text(page, "</a></li>\n");
 }
 
 struct names {
@@ -68,24 +69,24 @@ struct names {
     bool is_cut;
 };
 
-static void write_page(struct page *page, const char *path, const struct names *names)
+static void page_write(struct page *page, const char *path, const struct names *names)
 {
-    put_text(page, "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">"
-                   "<meta name=\"viewport\" content=\"width=device-width\">\n<title>");
-    put_escaped(page, path);
-    put_text(page, "</title></head>\n<body>\n<h1>");
-    put_escaped(page, path);
-    put_text(page, "</h1>\n<ul>\n");
+    page_put_text(page, "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">"
+                        "<meta name=\"viewport\" content=\"width=device-width\">\n<title>");
+    page_put_escaped(page, path);
+    page_put_text(page, "</title></head>\n<body>\n<h1>");
+    page_put_escaped(page, path);
+    page_put_text(page, "</h1>\n<ul>\n");
     if (strcmp(path, "/") != 0)
-        put_text(page, "<li><a href=\"../\">../</a></li>\n");
+        page_put_text(page, "<li><a href=\"../\">../</a></li>\n");
     for (unsigned i = 0; i < names->count; i++)
-        put_entry(page, names->names[i]);
-    put_text(page, names->is_cut ? "</ul>\n<p>There are more.</p>\n</body>\n</html>\n"
-                                 : "</ul>\n</body>\n</html>\n");
+        page_put_entry(page, names->names[i]);
+    page_put_text(page, names->is_cut ? "</ul>\n<p>There are more.</p>\n</body>\n</html>\n"
+                                      : "</ul>\n</body>\n</html>\n");
 }
 
 /* A heap copy of the name, with a slash behind a directory's. */
-static char *name_of(const struct dirent *entry)
+static char *entry_name(const struct dirent *entry)
 {
     size_t length = strlen(entry->d_name);
     char *name = leat_heap_alloc(length + 2);
@@ -97,12 +98,12 @@ static char *name_of(const struct dirent *entry)
     return name;
 }
 
-static int compare_names(const void *a, const void *b)
+static int names_compare(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static bool read_names(DIR *directory, bool serve_hidden, struct names *names)
+static bool names_read(DIR *directory, bool serve_hidden, struct names *names)
 {
     const struct dirent *entry;
     while ((entry = readdir(directory)) != NULL) {
@@ -115,7 +116,7 @@ static bool read_names(DIR *directory, bool serve_hidden, struct names *names)
             names->is_cut = true;
             return true;
         }
-        char *name = name_of(entry);
+        char *name = entry_name(entry);
         if (name == NULL)
             return false;
         names->names[names->count++] = name;
@@ -123,14 +124,14 @@ static bool read_names(DIR *directory, bool serve_hidden, struct names *names)
     return true;
 }
 
-static struct leat_buf make_page(const char *path, const struct names *names)
+static struct leat_buf page_make(const char *path, const struct names *names)
 {
     struct page page = {0};
-    write_page(&page, path, names);
+    page_write(&page, path, names);
     struct leat_buf buf = leat_buf_alloc_unsafe(page.length_bytes);
     if (buf.data != NULL) {
         page = (struct page){(char *)buf.data, 0, buf.length_bytes};
-        write_page(&page, path, names);
+        page_write(&page, path, names);
     }
     return buf;
 }
@@ -144,9 +145,9 @@ struct leat_buf files_list(int fd, const char *path, bool serve_hidden)
         return buf;
     }
     struct names *names = leat_heap_calloc(1, sizeof(*names));
-    if (names != NULL && read_names(directory, serve_hidden, names)) {
-        qsort(names->names, names->count, sizeof(names->names[0]), compare_names);
-        buf = make_page(path, names);
+    if (names != NULL && names_read(directory, serve_hidden, names)) {
+        qsort(names->names, names->count, sizeof(names->names[0]), names_compare);
+        buf = page_make(path, names);
     }
     for (unsigned i = 0; names != NULL && i < names->count; i++)
         leat_heap_free(names->names[i]);

@@ -1,5 +1,5 @@
 /* Preconditions, ranges and codings of RFC 9110, as pure functions of headers and a version. */
-#include "net/http/files_internal.h"
+#include "net/http/files/files_internal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -26,13 +26,13 @@ static struct cursor cursor_of(struct leat_view view)
     return (struct cursor){view.data, view.data + view.length_bytes};
 }
 
-static void skip_blanks(struct cursor *cursor)
+static void cursor_skip_blanks(struct cursor *cursor)
 {
     while (cursor->at < cursor->end && (*cursor->at == ' ' || *cursor->at == '\t'))
         cursor->at++;
 }
 
-static bool skip_char(struct cursor *cursor, char c)
+static bool cursor_skip_char(struct cursor *cursor, char c)
 {
     if (cursor->at < cursor->end && *cursor->at == c) {
         cursor->at++;
@@ -42,12 +42,12 @@ static bool skip_char(struct cursor *cursor, char c)
 }
 
 /* entity-tag = [ W/ ] DQUOTE *etagc DQUOTE (RFC 9110 8.8.3); tag includes the quotes. */
-static bool next_etag(struct cursor *cursor, struct leat_view *tag, bool *is_weak)
+static bool etag_read(struct cursor *cursor, struct leat_view *tag, bool *is_weak)
 {
     *is_weak = cursor->end - cursor->at >= 2 && cursor->at[0] == 'W' && cursor->at[1] == '/';
     cursor->at += *is_weak ? 2 : 0;
     const char *start = cursor->at;
-    if (!skip_char(cursor, '"'))
+    if (!cursor_skip_char(cursor, '"'))
         return false;
     const char *quote = memchr(cursor->at, '"', (size_t)(cursor->end - cursor->at));
     if (quote == NULL)
@@ -60,19 +60,19 @@ static bool next_etag(struct cursor *cursor, struct leat_view *tag, bool *is_wea
 static bool etag_in_list(struct leat_view list, const char *etag, bool is_strong_only)
 {
     struct cursor cursor = cursor_of(list);
-    skip_blanks(&cursor);
+    cursor_skip_blanks(&cursor);
     if (cursor.end - cursor.at == 1 && *cursor.at == '*')
         return true;
     while (cursor.at < cursor.end) {
         struct leat_view tag;
         bool is_weak;
-        if (!next_etag(&cursor, &tag, &is_weak))
+        if (!etag_read(&cursor, &tag, &is_weak))
             return false;
         if (!(is_weak && is_strong_only) && leat_view_equal(tag, etag))
             return true;
         do {
-            skip_blanks(&cursor);
-        } while (skip_char(&cursor, ','));
+            cursor_skip_blanks(&cursor);
+        } while (cursor_skip_char(&cursor, ','));
     }
     return false;
 }
@@ -91,7 +91,7 @@ static bool range_is_current(struct leat_view if_range, const struct files_versi
     struct cursor cursor = cursor_of(if_range);
     struct leat_view tag;
     bool is_weak;
-    if (next_etag(&cursor, &tag, &is_weak))
+    if (etag_read(&cursor, &tag, &is_weak))
         return !is_weak && cursor.at == cursor.end && leat_view_equal(tag, version->etag);
     /* A date is a strong validator only when the file cannot have changed twice in that second:
      * RFC 9110 8.8.2.2. */
@@ -126,7 +126,7 @@ enum files_outcome files_evaluate(const struct files_conditions *conditions,
 /* ---- Ranges ---- */
 
 /* 1*DIGIT; a value that does not fit is beyond every file's end. */
-static bool next_number(struct cursor *cursor, uint64_t *number)
+static bool number_read(struct cursor *cursor, uint64_t *number)
 {
     const char *start = cursor->at;
     *number = 0;
@@ -139,22 +139,22 @@ static bool next_number(struct cursor *cursor, uint64_t *number)
 
 /* One range-spec (RFC 9110 14.1.1). False: the grammar is broken. *is_there: it can be satisfied.
  */
-static bool next_range(struct cursor *cursor, uint64_t size_bytes, struct files_range *range,
+static bool range_read(struct cursor *cursor, uint64_t size_bytes, struct files_range *range,
                        bool *is_there)
 {
     uint64_t first, last;
-    if (skip_char(cursor, '-')) {
+    if (cursor_skip_char(cursor, '-')) {
         uint64_t suffix_bytes;
-        if (!next_number(cursor, &suffix_bytes))
+        if (!number_read(cursor, &suffix_bytes))
             return false;
         *is_there = suffix_bytes > 0 && size_bytes > 0;
         range->first = suffix_bytes < size_bytes ? size_bytes - suffix_bytes : 0;
         range->last = size_bytes - 1;
         return true;
     }
-    if (!next_number(cursor, &first) || !skip_char(cursor, '-'))
+    if (!number_read(cursor, &first) || !cursor_skip_char(cursor, '-'))
         return false;
-    if (!next_number(cursor, &last))
+    if (!number_read(cursor, &last))
         last = UINT64_MAX;
     if (last < first)
         return false;
@@ -165,7 +165,7 @@ static bool next_range(struct cursor *cursor, uint64_t size_bytes, struct files_
 }
 
 /* Joins what overlaps or touches into the one that came first (RFC 9110 15.3.7.2). */
-static int join_ranges(struct files_range *ranges, int count)
+static int ranges_join(struct files_range *ranges, int count)
 {
     for (int i = 0; i < count; i++) {
         for (int j = i + 1; j < count; j++) {
@@ -190,41 +190,42 @@ int files_ranges_parse(struct leat_view range, uint64_t size_bytes, unsigned max
         !leat_view_equal_nocase((struct leat_view){range.data, 5}, "bytes"))
         return 0;
     cursor.at += 5;
-    if (!skip_char(&cursor, '='))
+    if (!cursor_skip_char(&cursor, '='))
         return 0;
     unsigned count = 0, spec_count = 0;
     for (;;) {
-        skip_blanks(&cursor);
+        cursor_skip_blanks(&cursor);
         if (cursor.at == cursor.end)
             break;
-        if (skip_char(&cursor, ',')) /* empty list elements are allowed, RFC 9110 5.6.1.2 */
+        if (cursor_skip_char(&cursor, ',')) /* empty list elements are allowed, RFC 9110 5.6.1.2 */
             continue;
         struct files_range next;
         bool is_there = false;
-        if (spec_count++ == max || !next_range(&cursor, size_bytes, &next, &is_there))
+        if (spec_count++ == max || !range_read(&cursor, size_bytes, &next, &is_there))
             return 0;
         if (is_there)
             ranges[count++] = next;
-        skip_blanks(&cursor);
+        cursor_skip_blanks(&cursor);
         if (cursor.at < cursor.end && *cursor.at != ',')
             return 0;
     }
-    return spec_count == 0 ? 0 : count == 0 ? -1 : join_ranges(ranges, (int)count);
+    return spec_count == 0 ? 0 : count == 0 ? -1 : ranges_join(ranges, (int)count);
 }
 
 /* ---- Codings ---- */
 
 /* weight = OWS ";" OWS "q=" qvalue, in thousandths; 1000 when absent, -1 when broken. */
-static int next_weight(struct cursor *cursor)
+static int weight_read(struct cursor *cursor)
 {
-    skip_blanks(cursor);
-    if (!skip_char(cursor, ';'))
+    cursor_skip_blanks(cursor);
+    if (!cursor_skip_char(cursor, ';'))
         return 1000;
-    skip_blanks(cursor);
-    if (!(skip_char(cursor, 'q') || skip_char(cursor, 'Q')) || !skip_char(cursor, '='))
+    cursor_skip_blanks(cursor);
+    if (!(cursor_skip_char(cursor, 'q') || cursor_skip_char(cursor, 'Q')) ||
+        !cursor_skip_char(cursor, '='))
         return -1;
-    int weight = skip_char(cursor, '1') ? 1000 : skip_char(cursor, '0') ? 0 : -1;
-    if (weight >= 0 && skip_char(cursor, '.')) {
+    int weight = cursor_skip_char(cursor, '1') ? 1000 : cursor_skip_char(cursor, '0') ? 0 : -1;
+    if (weight >= 0 && cursor_skip_char(cursor, '.')) {
         for (int place = 100; place > 0; place /= 10)
             if (cursor->at < cursor->end && *cursor->at >= '0' && *cursor->at <= '9')
                 weight += (*cursor->at++ - '0') * place;
@@ -232,16 +233,16 @@ static int next_weight(struct cursor *cursor)
     return weight <= 1000 ? weight : -1;
 }
 
-static void weigh_list(struct leat_view list, int weights[FILES_CODING_END], int *any)
+static void list_weigh(struct leat_view list, int weights[FILES_CODING_END], int *any)
 {
     struct cursor cursor = cursor_of(list);
     while (cursor.at < cursor.end) {
-        skip_blanks(&cursor);
+        cursor_skip_blanks(&cursor);
         const char *start = cursor.at;
         while (cursor.at < cursor.end && strchr(" \t,;", *cursor.at) == NULL)
             cursor.at++;
         struct leat_view name = {start, (size_t)(cursor.at - start)};
-        int weight = next_weight(&cursor);
+        int weight = weight_read(&cursor);
         if (leat_view_equal_nocase(name, "br"))
             weights[FILES_BROTLI] = weight;
         else if (leat_view_equal_nocase(name, "gzip") || leat_view_equal_nocase(name, "x-gzip"))
@@ -250,7 +251,7 @@ static void weigh_list(struct leat_view list, int weights[FILES_CODING_END], int
             weights[FILES_IDENTITY] = weight;
         else if (leat_view_equal(name, "*"))
             *any = weight;
-        while (cursor.at < cursor.end && !skip_char(&cursor, ','))
+        while (cursor.at < cursor.end && !cursor_skip_char(&cursor, ','))
             cursor.at++;
     }
 }
@@ -261,7 +262,7 @@ void files_codings_parse(const struct files_fields *accept_encoding,
     enum { NOT_SAID = -2 };
     int weights[FILES_CODING_END] = {NOT_SAID, NOT_SAID, NOT_SAID}, any = NOT_SAID;
     for (unsigned i = 0; i < accept_encoding->count; i++)
-        weigh_list(accept_encoding->view[i], weights, &any);
+        list_weigh(accept_encoding->view[i], weights, &any);
     for (int i = 0; i < FILES_CODING_END; i++) {
         if (weights[i] == NOT_SAID) {
             /* Identity is acceptable unless it is excluded, but anything named is better. */

@@ -1,4 +1,5 @@
-#include "net/http/files_internal.h"
+/* The type of a file, by its extension. */
+#include "net/http/files/files_internal.h"
 
 #include <string.h>
 #include <strings.h>
