@@ -88,6 +88,11 @@
  *       is what the file holds when its turn comes. A file that ends early, or fails, aborts the
  *       connection with LEAT_CLOSE_FILE.
  *
+ *  C30  leat_conn_info tells what became of what was accepted: sent_bytes + queued_bytes is all of
+ *       it, at any time. sent_bytes counts what the kernel took (sockets), what the peer has
+ *       acknowledged (the stack), what the layer below counts (filters): it grows while the peer
+ *       takes bytes, and stands still while it does not, so that progress can be judged by it.
+ *
  * Ends
  *
  *  C20  Reasons are a closed set with a name and a sentence each. A peer's reset is
@@ -96,7 +101,9 @@
  *  C21  A connection on which no byte moved in either direction for timeout_ns is closed with
  *       LEAT_CLOSE_TIMEOUT; 0 means never. An outgoing one that is not established within
  *       connect_timeout_ns: LEAT_CLOSE_CONNECT_TIMEOUT. A lingering one after linger_ns:
- *       LEAT_CLOSE_DONE.
+ *       LEAT_CLOSE_DONE. What came in time counts, however late it is read: after a pause of this
+ *       process bytes are delivered before such a limit ends the connection that they came for
+ *       (leat_loop_has_heard).
  *
  *  C27  When bytes that were sent stay unacknowledged for user_timeout_ns, or accepted ones are
  * kept back by the peer's window for so long, the connection is closed with LEAT_CLOSE_PEER_GONE;
@@ -246,8 +253,9 @@ LEAT_API int leat_conn_local(leat_conn conn, struct leat_addr *addr);
 LEAT_API int leat_conn_peer(leat_conn conn, struct leat_addr *addr);
 
 struct leat_conn_info {
-    uint64_t received_bytes, sent_bytes; /* payload, delivered and handed to the transport */
-    uint64_t queued_bytes;               /* accepted, not yet handed to the transport's peer */
+    uint64_t received_bytes; /* payload that was delivered */
+    uint64_t sent_bytes;     /* C30 */
+    uint64_t queued_bytes;   /* C30: accepted, and not sent */
     uint64_t held_bytes;
     const char *transport; /* "uring", "epoll", "stack", "tls" */
 };

@@ -21,7 +21,8 @@ static void queue_on_timer(struct leat_timer *timer, void *arg)
     http->calls++; /* an error handler that frees the server does not free it under our feet */
     for (unsigned count = 0; count < HTTP_EXPIRED_PER_TURN; count++) {
         struct http_conn *conn = queue->first;
-        if (!conn || now_ns - conn->since_ns < queue->duration_ns)
+        if (!conn || now_ns - conn->since_ns < queue->duration_ns ||
+            !leat_loop_has_heard(http->loop, conn->since_ns + queue->duration_ns))
             break;
         http_conn_expire(conn, now_ns);
     }

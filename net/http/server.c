@@ -364,6 +364,10 @@ void http_drain_tick(struct leat_timer *timer, void *arg)
     struct leat_http *http = arg;
     uint64_t now_ns = leat_loop_now(http->loop), elapsed_ns = now_ns - http->drain_start_ns;
 
+    if (!leat_loop_has_heard(http->loop, timer->deadline_ns)) {
+        leat_timer_start_at(timer, timer->deadline_ns);
+        return;
+    }
     if (!http->connections_now && elapsed_ns >= drain_ns_min(http)) {
         http_server_settle(http);
         return;

@@ -83,10 +83,8 @@ static void run_event(struct sim *sim)
 
 /* ---- time ---- */
 
-static uint64_t host_next(const struct sim_host *host)
+static uint64_t running_next(const struct sim_host *host)
 {
-    if (host->options.kind != SIM_STACK)
-        return UINT64_MAX;
     if (host->is_kicked)
         return 0;
     const struct stack *s = host->stack;
@@ -95,6 +93,14 @@ static uint64_t host_next(const struct sim_host *host)
     uint64_t next = sim_port_next(host), nap = leat_loop_nap_ns(host->loop);
     uint64_t loop = nap == UINT64_MAX ? nap : host->sim->now_ns + nap;
     return next < loop ? next : loop;
+}
+
+static uint64_t host_next(const struct sim_host *host)
+{
+    if (host->options.kind != SIM_STACK)
+        return UINT64_MAX;
+    uint64_t next = running_next(host);
+    return next < host->stalled_until_ns ? host->stalled_until_ns : next;
 }
 
 uint64_t sim_next(const struct sim *sim)
@@ -391,6 +397,14 @@ void sim_stop_host(struct sim_host *host)
 void sim_kick(struct sim_host *host)
 {
     host->is_kicked = true;
+}
+
+void sim_stall(struct sim_host *host, uint64_t duration_ns)
+{
+    uint64_t until_ns = host->sim->now_ns + duration_ns;
+    if (until_ns > host->stalled_until_ns)
+        host->stalled_until_ns = until_ns;
+    host->is_kicked = true; /* it goes on by itself, even if it seems idle */
 }
 
 void sim_enter(struct sim_host *host)

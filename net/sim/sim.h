@@ -156,6 +156,9 @@ void sim_leave_quietly(struct sim_host *host);
 
 /* Its loop has a turn next, even if it seems idle. */
 void sim_kick(struct sim_host *host);
+/* A core that is stopped (SIGSTOP, a frozen container, a long callback): it has no turn for so
+ * long, while its clock and the world go on. */
+void sim_stall(struct sim_host *host, uint64_t duration_ns);
 /* Ends its stack and its port, on all of its cores or on one that is not the first; the loops are
  * the caller's from now on, to be freed. */
 void sim_stop_host(struct sim_host *host);

@@ -61,8 +61,9 @@ struct sim_host {
     struct sim_arrived *arrived, **arrived_last;
     uint32_t arrived_count, lent_count, head_count;
     struct sim_flight *flights, **flights_last;
-    bool is_kicked;    /* somebody called in: a turn must follow */
-    uint64_t retry_ns; /* when output that was refused is tried again */
+    bool is_kicked;            /* somebody called in: a turn must follow */
+    uint64_t stalled_until_ns; /* it has no turn before; 0: it runs */
+    uint64_t retry_ns;         /* when output that was refused is tried again */
     uint64_t wire_free_ns, last_arrival_ns, burst_until_ns;
     uint32_t sent_count, burst_left;
     uint8_t *taken; /* the puppet's last frame */

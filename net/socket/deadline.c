@@ -20,6 +20,10 @@ static void deadline_fired(struct leat_timer *timer, void *arg)
         leat_timer_start_at(timer, due_ns);
         return;
     }
+    if (!leat_loop_has_heard(timer->loop, due_ns)) { /* bytes may have come that nobody has read */
+        leat_timer_start_at(timer, due_ns);
+        return;
+    }
     bool is_hard = d->hard_ns <= due_ns;
     if (is_hard && (c->flags & SOCK_CONNECTING) != 0)
         sock_conn_finish(c, LEAT_CLOSE_CONNECT_TIMEOUT);

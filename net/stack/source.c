@@ -40,7 +40,7 @@ static void on_source_timer(struct leat_timer *timer, void *arg)
 {
     struct stack_source *ss = arg;
     (void)timer;
-    stack_timers(&ss->stack, leat_loop_now(ss->loop));
+    stack_timers(&ss->stack, leat_loop_turn_began(ss->loop)); /* what was polled is no older */
     source_set_timer(ss);
 }
 

@@ -94,6 +94,20 @@ LEAT_API void leat_loop_worked(struct leat_loop *loop);
 /* Whether this turn has handled something so far. */
 LEAT_API bool leat_loop_has_worked(const struct leat_loop *loop);
 
+/* For deadlines of a peer (an idle connection, a request's head, a lingering close, a lease):
+ * whether what came before deadline_ns was delivered, so that the deadline may be believed. False:
+ * it was not, or the time has not come; a timer is started again at the same deadline, and the loop
+ * goes round without sleeping until it has looked everywhere: until a round begun at the deadline
+ * or later has found nothing, at most 64 rounds or 10 ms. An application's own timers never wait.
+ */
+LEAT_API bool leat_loop_has_heard(struct leat_loop *loop, uint64_t deadline_ns);
+/* The time up to which what came was delivered: what a deadline is measured against when it depends
+ * on several events. Never later than leat_loop_now. */
+LEAT_API uint64_t leat_loop_heard(const struct leat_loop *loop);
+/* When this turn began: what a source's poll has seen is no older. For timers of a source that must
+ * look once before they fire (a retransmission), instead of leat_loop_now. */
+LEAT_API uint64_t leat_loop_turn_began(const struct leat_loop *loop);
+
 /* For sources that take work from each other's cores through memory of their own: called after
  * something was published for loop's core, wakes it if it sleeps. Within a turn of a loop of the
  * same mesh that is put off to the end of the turn: one fence for all that was published in it. Any

@@ -188,6 +188,7 @@ static void loop_poll(struct leat_loop *loop)
     profile_pass(&loop->core, LEAT_LAYER_MAILBOX);
     count += loop_run_posts(loop);
     profile_pass(&loop->core, LEAT_LAYER_LOOP);
+    loop_note_heard(loop, count);
     if (count > 0) {
         loop->active_ns = loop->turn_ns;
         loop->has_worked = true;

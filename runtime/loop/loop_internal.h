@@ -29,6 +29,8 @@
 #define LOOP_SPIN_NS              LOOP_NAP_NS_MIN       /* of polling after the last event */
 #define LOOP_TRIM_NS              LEAT_NS_PER_S         /* between trims of an idle core */
 #define LOOP_NAP_NS_MAX           LEAT_NS_PER_MS
+#define LOOP_HOLD_ROUNDS          64 /* for how long deadlines wait for what came before them */
+#define LOOP_HOLD_NS              (10 * LEAT_NS_PER_MS)
 #define LOOP_KERNEL_NS            (50 * LEAT_NS_PER_US) /* between looks at the kernel, spinning */
 #define LOOP_KERNEL_QUIET_NS      LEAT_NS_PER_MS        /* the same, by a waiter that would tell */
 
@@ -108,6 +110,9 @@ struct leat_loop {
     uint64_t nap_ns;       /* the last nap */
     uint64_t turn_ns;      /* when the turn began */
     uint64_t slept_ns;     /* in this turn */
+    uint64_t heard_ns;     /* what came until then was delivered (heard.c) */
+    uint64_t hold_ns;      /* since when deadlines wait for that; 0: none does */
+    unsigned hold_rounds;  /* since hold_ns */
     uint64_t warned_ns;    /* when starvation was last logged */
     uint64_t started_ns;   /* when the loop was made */
     struct leat_rng rng;
@@ -136,6 +141,9 @@ int loop_watch_init(struct leat_loop *loop, struct leat_error *error);
 void loop_watch_fini(struct leat_loop *loop);
 unsigned loop_run_watches(struct leat_loop *loop);
 void loop_wait(struct leat_loop *loop, uint64_t timeout_ns);
+
+/* heard.c */
+void loop_note_heard(struct leat_loop *loop, unsigned count);
 
 /* post.c */
 int loop_post_init(struct leat_loop *loop, struct leat_error *error);

@@ -96,7 +96,7 @@ static uint64_t kernel_pause_ns(const struct leat_loop *loop)
 
 static void loop_glance(struct leat_loop *loop, uint64_t now_ns)
 {
-    if (now_ns - loop->kernel_ns < kernel_pause_ns(loop))
+    if (loop->hold_ns == 0 && now_ns - loop->kernel_ns < kernel_pause_ns(loop))
         return;
     loop->kernel_ns = now_ns;
     profile_pass(&loop->core, LEAT_LAYER_KERNEL);

@@ -1,4 +1,4 @@
-/* The transport contracts' tests (net/api/conn.h, clauses C1 to C28; net/api/udp.h, U1 to U18):
+/* The transport contracts' tests (net/api/conn.h, clauses C1 to C30; net/api/udp.h, U1 to U18):
  * what they stand on.
  *
  * A world is one loop with one transport, and peers: the other ends of its connections, which are
@@ -39,6 +39,9 @@ struct contract_transport {
     void (*free_shared)(void *shared);
     /* Lets time pass, at most nap_ns, and turns the loop once. */
     void (*step)(struct world *w, uint64_t nap_ns);
+    /* Lets time pass without a turn, as when the process is stopped; its peers and the wire go on.
+     */
+    void (*pause)(struct world *w, uint64_t ns);
 
     /* Peers. All return at once. */
     struct peer *(*peer_connect)(struct world *w, const struct leat_addr *to);
@@ -188,11 +191,13 @@ typedef void contract_test(struct world *w);
     X(c15_a_send_is_taken_whole_or_not_at_all)                                                     \
     X(c16_writable_comes_when_owed_and_only_then)                                                  \
     X(c17_bytes_go_in_order_at_the_end_of_the_turn)                                                \
+    X(c30_sent_and_queued_are_what_was_accepted)                                                   \
     X(c18_memory_is_freed_once_after_it_was_sent)                                                  \
     X(c19_a_file_is_sent)                                                                          \
     X(c19_a_file_that_ends_early_aborts)                                                           \
     X(c20_a_reset_is_a_reset_in_every_state)                                                       \
     X(c21_silence_closes)                                                                          \
+    X(c21_a_pause_loses_nothing)                                                                   \
     X(c21_connecting_has_its_limit)                                                                \
     X(c27_a_peer_that_takes_nothing_is_gone)                                                       \
     X(c22_a_closed_listener_leaves_its_connections)                                                \

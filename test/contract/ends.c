@@ -125,6 +125,38 @@ void c21_silence_closes(struct world *w)
     pair_free(&p);
 }
 
+/* What came before the limit was there in time, however late the loop looks: bytes, and the answer
+ * to a connection attempt. */
+void c21_a_pause_loses_nothing(struct world *w)
+{
+    struct leat_conn_options options = {.timeout_ns = 60 * LEAT_NS_PER_MS,
+                                        .connect_timeout_ns = 60 * LEAT_NS_PER_MS};
+    struct pair p = pair_open(w, &options);
+    for (size_t i = 1; i <= 5; i++) {
+        peer_send_all(w, p.peer, "x", 1);
+        w->transport->pause(w, 150 * LEAT_NS_PER_MS);
+        UNTIL(w, p.r->length == i || p.r->closes > 0);
+        assert_int_equal(p.r->closes, 0);
+    }
+    UNTIL(w, p.r->closes == 1); /* it still ends when nothing comes */
+    assert_int_equal(p.r->reason, LEAT_CLOSE_TIMEOUT);
+    pair_free(&p);
+
+    struct leat_addr addr;
+    struct record r = {.w = w};
+    struct peer *listener = w->transport->peer_listen(w, &addr);
+    assert_int_equal(leat_connect(w->loop, &addr, NULL, &options, &record_ops, &r, &r.conn), 0);
+    w->transport->step(w, 0);
+    w->transport->pause(w, 150 * LEAT_NS_PER_MS);
+    UNTIL(w, r.opens == 1 || r.closes == 1);
+    assert_int_equal(r.opens, 1);
+    if (r.closes == 0)
+        assert_int_equal(leat_conn_abort(r.conn), 0);
+    UNTIL(w, r.closes == 1);
+    w->transport->peer_close(listener);
+    record_fini(&r);
+}
+
 void c21_connecting_has_its_limit(struct world *w)
 {
     struct leat_conn_options options = {.connect_timeout_ns = 60 * LEAT_NS_PER_MS};

@@ -8,6 +8,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 struct peer {
@@ -66,6 +67,14 @@ static void kernel_close(struct world *w)
 static void kernel_step(struct world *w, uint64_t nap_ns)
 {
     leat_loop_turn(w->loop, nap_ns);
+}
+
+static void kernel_pause(struct world *w, uint64_t ns)
+{
+    struct timespec left = {(time_t)(ns / LEAT_NS_PER_S), (long)(ns % LEAT_NS_PER_S)};
+    (void)w;
+    while (nanosleep(&left, &left) < 0 && errno == EINTR)
+        ;
 }
 
 static struct peer *peer_of(struct world *w, int fd)
@@ -249,7 +258,7 @@ static void kernel_udp_close(struct udp_peer *peer)
 #define KERNEL(label, opener)                                                                      \
     {                                                                                              \
         .name = label, .open = opener, .close = kernel_close, .free_shared = kernel_free_shared,   \
-        .step = kernel_step, .peer_connect = kernel_peer_connect,                                  \
+        .step = kernel_step, .pause = kernel_pause, .peer_connect = kernel_peer_connect,           \
         .peer_listen = kernel_peer_listen, .peer_accept = kernel_peer_accept,                      \
         .peer_send = kernel_peer_send, .peer_receive = kernel_peer_receive,                        \
         .peer_end = kernel_peer_end, .peer_reset = kernel_peer_reset,                              \

@@ -43,6 +43,59 @@ void c15_a_send_is_taken_whole_or_not_at_all(struct world *w)
     pair_free(&p);
 }
 
+static uint64_t info_sum(struct record *r, uint64_t *sent_bytes)
+{
+    struct leat_conn_info info;
+    assert_int_equal(leat_conn_info(r->conn, &info), 0);
+    assert_true(info.sent_bytes >= *sent_bytes); /* never less than it was */
+    *sent_bytes = info.sent_bytes;
+    return info.sent_bytes + info.queued_bytes;
+}
+
+void c30_sent_and_queued_are_what_was_accepted(struct world *w)
+{
+    enum { PIECE = 8000000 }; /* three of them are more than the kernel takes in for a peer */
+    struct leat_conn_options options = {.send_high_bytes = UINT32_MAX};
+    struct pair p = pair_open(w, &options);
+    char name[] = "/tmp/leat-contract-XXXXXX";
+    int fd = mkstemp(name);
+    assert_true(fd >= 0 && unlink(name) == 0 && ftruncate(fd, PIECE) == 0);
+    struct leat_file *file = leat_file_new(fd);
+    struct leat_buf buf = pattern(PIECE, 1);
+    uint64_t accepted = 0, sent = 0;
+    for (unsigned i = 0; i < 3; i++) {
+        struct leat_buf piece = leat_buf_ref(buf);
+        if (i != 1) {
+            assert_int_equal(leat_conn_send(p.r->conn, &piece, 1), 0);
+        } else {
+            assert_int_equal(leat_conn_send_file(p.r->conn, file, 0, PIECE), 0);
+            leat_buf_unref(piece);
+        }
+        accepted += PIECE;
+        assert_int_equal(info_sum(p.r, &sent), accepted);
+        w->transport->step(w, 0);
+        assert_int_equal(info_sum(p.r, &sent), accepted);
+    }
+    settle(w);
+    assert_true(sent < accepted); /* the peer reads nothing: no progress is pretended */
+    uint64_t stuck = sent;
+    settle(w);
+    assert_int_equal(info_sum(p.r, &sent), accepted);
+    assert_int_equal(sent, stuck);
+    uint8_t *room = malloc(PIECE);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(peer_receive_all(w, p.peer, room, PIECE), PIECE);
+        assert_int_equal(info_sum(p.r, &sent), accepted);
+        assert_true(sent > stuck);
+        stuck = sent - 1;
+    }
+    UNTIL(w, info_sum(p.r, &sent) == accepted && sent == accepted);
+    free(room);
+    leat_buf_unref(buf);
+    leat_file_unref(file);
+    pair_free(&p);
+}
+
 static void check_low(struct record *r)
 {
     struct leat_conn_info info;

@@ -236,6 +236,14 @@ static void stack_step(struct world *w, uint64_t nap_ns)
     sim_run_for(net->sim, nap_ns + 10 * LEAT_NS_PER_US);
 }
 
+static void stack_pause(struct world *w, uint64_t ns)
+{
+    struct net *net = net_of(w);
+    for (uint32_t i = 0; i < net->core_count; i++)
+        sim_stall(sim_core(net->host, i), ns);
+    sim_run_for(net->sim, ns - 1);
+}
+
 /* What is still open on the far side is no matter of the test's. */
 static void stack_close(struct world *w)
 {
@@ -388,9 +396,10 @@ static void cores_close(struct world *w)
 }
 
 #define STACK_FUNCTIONS                                                                            \
-    .free_shared = stack_free_shared, .step = stack_step, .peer_connect = stack_peer_connect,      \
-    .peer_listen = stack_peer_listen, .peer_accept = stack_peer_accept,                            \
-    .peer_send = stack_peer_send, .peer_receive = stack_peer_receive, .peer_end = stack_peer_end,  \
+    .free_shared = stack_free_shared, .step = stack_step, .pause = stack_pause,                    \
+    .peer_connect = stack_peer_connect, .peer_listen = stack_peer_listen,                          \
+    .peer_accept = stack_peer_accept, .peer_send = stack_peer_send,                                \
+    .peer_receive = stack_peer_receive, .peer_end = stack_peer_end,                                \
     .peer_reset = stack_peer_reset, .peer_close = stack_peer_close,                                \
     .black_hole = stack_black_hole, .udp_peer = stack_udp_peer, .udp_send = stack_udp_send,        \
     .udp_receive = stack_udp_receive, .udp_close = stack_udp_close, .stall = stack_stall,          \

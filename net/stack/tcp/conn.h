@@ -80,7 +80,7 @@ struct tcp_conn {
     void *user;
     uint32_t send_high, send_low, receive_max;
     uint32_t timeout_ms, linger_ms, keepalive_ms;
-    uint64_t received_bytes, sent_bytes;
+    uint64_t received_bytes, accepted_bytes;
     uint32_t sent_ms; /* of the last data, to restart slowly after idleness */
     uint32_t challenge_ms;
 
@@ -117,6 +117,12 @@ static inline uint64_t tcp_queued_bytes(const struct tcp_conn *c)
         return 0;
     return (seq_lt(c->snd_una, w->send_end) ? seq_span(c->snd_una, w->send_end) : 0) +
            (w->later_first != NULL ? w->rare.later_bytes : 0);
+}
+
+/* Acknowledged (C30). */
+static inline uint64_t tcp_sent_bytes(const struct tcp_conn *c)
+{
+    return c->accepted_bytes - tcp_queued_bytes(c);
 }
 
 static inline bool is_synchronised(const struct tcp_conn *c)

@@ -85,7 +85,7 @@ static bool tell_conn(const struct stack_tcp *t, uint32_t index, struct tcp_row 
                             .receive_window_bytes = seq_span(c->rcv_nxt, c->rcv_edge),
                             .idle_ms = t->now_ms - c->idle_since_ms,
                             .received_bytes = c->received_bytes,
-                            .sent_bytes = c->sent_bytes};
+                            .sent_bytes = tcp_sent_bytes(c)};
     if (c->work != NULL)
         tell_work(c, row);
     return true;

@@ -9,7 +9,8 @@ static void on_slow_timer(struct leat_timer *timer, void *arg)
 {
     struct stack_tcp *t = arg;
     (void)timer;
-    tcp_set_now(t);
+    t->stack->now_ns = leat_loop_turn_began(t->loop); /* what was polled is no older */
+    t->now_ms = (uint32_t)(t->stack->now_ns / LEAT_NS_PER_MS);
     uint64_t a = tcp_embryo_tick(t), b = tcp_time_wait_tick(t);
     tcp_slow_due(t, a < b ? a : b);
 }

@@ -339,12 +339,13 @@ static void keep_alive(struct stack_tcp *t, struct tcp_conn *c)
         t->stack->now_ns + (left_ns < TCP_KEEPALIVE_GAP_NS ? left_ns : TCP_KEEPALIVE_GAP_NS);
 }
 
-static void on_user(struct stack_tcp *t, struct tcp_conn *c)
+/* heard_ns: what came until then was delivered; a byte of later is no silence. */
+static void on_user(struct stack_tcp *t, struct tcp_conn *c, uint64_t heard_ns)
 {
     struct tcp_work *w = c->work;
-    uint32_t idle_ms = t->now_ms - c->idle_since_ms;
+    int32_t idle_ms = (int32_t)((uint32_t)(heard_ns / LEAT_NS_PER_MS) - c->idle_since_ms);
     w->user_ns = STACK_NEVER;
-    if (w->rare.end_ns != 0 && w->rare.end_ns <= t->stack->now_ns) {
+    if (w->rare.end_ns != 0 && w->rare.end_ns <= heard_ns) {
         bool connecting = c->state < TCP_ESTABLISHED;
         bool is_acked = (c->flags & TCP_FIN_SENT) && seq_eq(c->snd_una, c->snd_nxt);
         if (!connecting && !is_acked)
@@ -352,7 +353,8 @@ static void on_user(struct stack_tcp *t, struct tcp_conn *c)
         tcp_conn_close(t, c, connecting ? LEAT_CLOSE_CONNECT_TIMEOUT : LEAT_CLOSE_DONE);
         return;
     }
-    if (c->timeout_ms != 0 && c->state >= TCP_ESTABLISHED && idle_ms >= c->timeout_ms) {
+    if (c->timeout_ms != 0 && c->state >= TCP_ESTABLISHED && idle_ms >= 0 &&
+        (uint32_t)idle_ms >= c->timeout_ms) {
         tcp_send_reset(t, c);
         tcp_conn_close(t, c, LEAT_CLOSE_TIMEOUT);
         return;
@@ -372,7 +374,9 @@ void tcp_on_timer(struct leat_timer *timer, void *arg)
     struct tcp_work *w = arg;
     struct tcp_conn *c = w->conn;
     struct stack_tcp *t = tcp_of(c);
-    uint64_t now_ns = t->stack->now_ns = leat_loop_now(t->loop);
+    /* A retransmission, a probe or an ACK goes out when the turn has looked for what makes it
+     * needless; the application's deadlines when nothing more is to be found. */
+    uint64_t now_ns = t->stack->now_ns = leat_loop_turn_began(t->loop);
     (void)timer;
     tcp_prefetch(c); /* for the output that follows */
     t->now_ms = (uint32_t)(now_ns / LEAT_NS_PER_MS);
@@ -386,6 +390,6 @@ void tcp_on_timer(struct leat_timer *timer, void *arg)
         w->pace_wait_ns = STACK_NEVER;
     if (w->xmit_ns <= now_ns)
         on_xmit(t, c);
-    if (c->state != TCP_CLOSED && w->user_ns <= now_ns)
-        on_user(t, c);
+    if (c->state != TCP_CLOSED && w->user_ns <= now_ns && leat_loop_has_heard(t->loop, w->user_ns))
+        on_user(t, c, leat_loop_heard(t->loop));
 }

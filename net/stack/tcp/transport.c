@@ -92,7 +92,7 @@ static int tcp_send(struct leat_transport *transport, leat_conn conn, const stru
     if (result == 0)
         result = queue_bufs(tcp_of_transport(transport), c, bufs, count);
     if (result == 0) {
-        c->sent_bytes += bytes;
+        c->accepted_bytes += bytes;
         tcp_dirty(c);
     }
     return result;
@@ -112,7 +112,7 @@ static int tcp_send_file(struct leat_transport *transport, leat_conn conn, struc
     if (result == 0 && length_bytes > 0)
         result = tcp_later_file(t, c, file, offset_bytes, length_bytes);
     if (result == 0) {
-        c->sent_bytes += length_bytes;
+        c->accepted_bytes += length_bytes;
         tcp_dirty(c);
     }
     return result;
@@ -269,7 +269,7 @@ static int tcp_info(struct leat_transport *transport, leat_conn conn, struct lea
     if (c == NULL)
         return -ESTALE;
     *info = (struct leat_conn_info){.received_bytes = c->received_bytes,
-                                    .sent_bytes = c->sent_bytes,
+                                    .sent_bytes = tcp_sent_bytes(c),
                                     .queued_bytes = tcp_queued_bytes(c),
                                     .held_bytes = c->held_bytes,
                                     .transport = "stack"};
