@@ -77,7 +77,8 @@ class Tree:
             if (ROOT / name).is_file():
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, self.folder / name)
-        code, output = self.run(["meson", "setup", "build", "-Dbenchmarks=disabled"], 300)
+        code, output = self.run(["meson", "setup", "build", "-Dbenchmarks=disabled",
+                                 "-Ddebug=false"], 300)
         if code != 0:
             sys.exit(f"meson failed in the copy:\n{output}")
         code, output = self.run(["meson", "introspect", "build", "--tests"], 60)

@@ -24,9 +24,11 @@ import style
 import symbols
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path.append(str(ROOT / "bench"))
+sys.path += [str(ROOT / "bench"), str(ROOT / "test")]
+import compilers  # noqa: E402
 import instructions  # noqa: E402
-GCC, CLANG = "build-check", "build-clang"
+# All tests have a build by gcc without warnings already: they name it.
+GCC, CLANG = os.environ.get("LEAT_CHECK_BUILD", "build-check"), "build-clang"
 PROBLEMS_SHOWN = 40
 
 
@@ -44,7 +46,7 @@ def parallel(work, things):
 
 
 def build(folder, compiler, compiler_cpp, *options):
-    env = {"CC": compiler, "CXX": compiler_cpp}
+    env = compilers.environment(compiler, compiler_cpp)
     if not (ROOT / folder / "build.ninja").exists():
         shutil.rmtree(ROOT / folder, ignore_errors=True)
         worked, lines = run("meson", "setup", folder, "-Dwerror=true", *options, env=env)

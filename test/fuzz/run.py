@@ -20,6 +20,9 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.append(str(ROOT / "test"))
+import compilers  # noqa: E402
+
 BUILD = ROOT / "build-fuzz"
 CORPUS = ROOT / "test/fuzz/corpus"
 SHORT_SECONDS = 15
@@ -51,12 +54,13 @@ def fail(name, output, more=()):
 def build():
     options = ["-Dfuzzers=true", "-Db_sanitize=address,undefined", "-Db_lundef=false",
                "-Dbenchmarks=disabled", "-Dc_args=-fsanitize=fuzzer-no-link"]
-    commands = [["ninja", "-C", str(BUILD)]]
+    commands = [["ninja", "-C", str(BUILD), *(f"test/fuzz/{name}" for name in names())]]
     if not (BUILD / "build.ninja").exists():
         commands.insert(0, ["meson", "setup", str(BUILD), *options])
     for command in commands:
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              env={**os.environ, "CC": "clang", "CXX": "clang++"}, text=True)
+                              text=True,
+                              env={**os.environ, **compilers.environment("clang", "clang++")})
         if done.returncode != 0:
             fail("build-fuzz", done.stdout)
             return False
