@@ -12,8 +12,9 @@
 struct half {
     uint32_t sent_end;     /* behind the highest byte sent, SYN and FIN included */
     uint32_t promised_end; /* the furthest right edge of its receive window */
+    uint32_t prior_end;    /* sent_end of the connection before: the peer may still speak of it */
     uint8_t scale;         /* of its SYN; 255: none offered */
-    bool has_sent, has_promised, has_only_syn;
+    bool has_sent, has_promised, has_only_syn, has_prior;
 };
 
 struct observed {
@@ -124,7 +125,10 @@ static void take_syn(struct observed *o, struct half *mine, const struct segment
     struct half *theirs = mine == &o->half[0] ? &o->half[1] : &o->half[0];
     if (!(g->flags & TCP_ACK) && !theirs->has_only_syn) /* else both open at once */
         *theirs = (struct half){0};
-    *mine = (struct half){.scale = g->scale, .has_only_syn = !(g->flags & TCP_ACK)};
+    *mine = (struct half){.scale = g->scale,
+                          .has_only_syn = !(g->flags & TCP_ACK),
+                          .has_prior = mine->has_sent,
+                          .prior_end = mine->sent_end};
 }
 
 static void take_promise(struct half *mine, const struct half *theirs, const struct segment *g)
@@ -134,6 +138,15 @@ static void take_promise(struct half *mine, const struct half *theirs, const str
     if (!mine->has_promised || is_after(end, mine->promised_end))
         mine->promised_end = end;
     mine->has_promised = true;
+}
+
+/* Until it has heard of a new connection, an end may acknowledge the one before: TIME-WAIT does,
+ * and then numbers of the new one may lie below. */
+static bool is_of_prior(struct half *theirs, const struct segment *g)
+{
+    if (!is_after(g->ack, theirs->sent_end))
+        theirs->has_prior = false;
+    return theirs->has_prior && !is_after(g->ack, theirs->prior_end);
 }
 
 void sim_observe(struct sim_host *from, const uint8_t *frame, uint32_t length)
@@ -156,7 +169,8 @@ void sim_observe(struct sim_host *from, const uint8_t *frame, uint32_t length)
     if (g.length > 0 && theirs->has_promised && is_after(end, theirs->promised_end))
         sim_violation(from->sim, "host %u, port %u sent %u bytes beyond the peer's window",
                       from->number, g.src_port, end - theirs->promised_end);
-    if ((g.flags & TCP_ACK) && theirs->has_sent && is_after(g.ack, theirs->sent_end))
+    bool is_judged = (g.flags & TCP_ACK) && theirs->has_sent && !is_of_prior(theirs, &g);
+    if (is_judged && is_after(g.ack, theirs->sent_end))
         sim_violation(from->sim, "host %u, port %u acknowledged %u bytes that were never sent",
                       from->number, g.src_port, g.ack - theirs->sent_end);
     end += g.flags & TCP_SYN ? 1 : 0;

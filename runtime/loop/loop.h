@@ -68,8 +68,8 @@ LEAT_API struct leat_loop *leat_loop_current(void);
 LEAT_API uint32_t leat_loop_index(const struct leat_loop *loop);
 LEAT_API bool leat_loop_is_alive(const struct leat_loop *loop);
 
-/* Nanoseconds of the loop's monotonic clock, as last read in this turn (at its start, and before
- * timers; cheap), and read now. */
+/* Nanoseconds of the loop's monotonic clock, as last read in this turn (at its start, before
+ * timers, and after those that ran; cheap), and read now. */
 LEAT_API uint64_t leat_loop_now(const struct leat_loop *loop);
 LEAT_API uint64_t leat_loop_clock(struct leat_loop *loop);
 

@@ -159,9 +159,11 @@ void loop_run_timers(struct leat_loop *loop)
     loop->now_ns = loop_clock(loop);
     wheel_advance(&loop->wheel, loop->now_ns, LOOP_TIMER_MOVES_PER_TURN);
     struct leat_timer *timer;
-    for (unsigned left = LEAT_TIMERS_PER_TURN;
-         left > 0 && (timer = wheel_take(&loop->wheel)) != NULL; left--)
+    unsigned left = LEAT_TIMERS_PER_TURN;
+    for (; left > 0 && (timer = wheel_take(&loop->wheel)) != NULL; left--)
         timer_fire(loop, timer);
+    if (left < LEAT_TIMERS_PER_TURN) /* what they took is no part of what is sent from here on */
+        loop->now_ns = loop_clock(loop);
 }
 
 void loop_free_timers(struct leat_loop *loop)

@@ -95,15 +95,76 @@ static void a_lost_fin_is_sent_again_3_10_8(void **state)
     talk_end(t);
 }
 
-static void time_wait_ignores_a_reset_rfc1337(void **state)
+static struct talk *talk_in_time_wait(const struct talk_options *options)
 {
-    struct talk *t = talk_open(NULL);
+    struct talk *t = talk_open(options);
     app_end(t);
     hear(t, "FA", 1, 1, 0);
     say(t, "FA", 1, 2, 0);
     hear(t, "A", 2, 2, 0);
-    say(t, "R", 2, 0, 0);
     assert_int_equal(sim_stack(t->host)->tcp->time_wait_count, 1);
+    return t;
+}
+
+static void time_wait_ends_by_a_reset_at_rcv_nxt_alone_rfc1337(void **state)
+{
+    struct talk *t = talk_in_time_wait(NULL);
+    say(t, "R", 1, 0, 0);
+    say(t, "R", 3, 0, 0);
+    assert_int_equal(sim_stack(t->host)->tcp->time_wait_count, 1);
+    say(t, "R", 2, 0, 0);
+    assert_int_equal(sim_stack(t->host)->tcp->time_wait_count, 0);
+    quiet(t);
+    talk_end(t);
+}
+
+static void a_port_reused_with_a_lower_number_gets_in_by_its_second_syn_rfc1337(void **state)
+{
+    struct talk *t = talk_in_time_wait(&(struct talk_options){.no_ts = true});
+    t->peer_iss -= 100000;
+    say(t, "S", 0, 0, 0);
+    hear(t, "A", 2, 100002, 0);
+    say(t, "R", 100002, 0, 0); /* what SYN-SENT says of such an ACK */
+    t->host_iss_known = false;
+    say(t, "S", 0, 0, 0);
+    hear(t, "SA", 0, 1, 0);
+    say(t, "A", 1, 1, 0);
+    assert_int_equal(t->opens, 2);
+    talk_end(t);
+}
+
+/* MAY-2: back to TIME-WAIT if the SYN turns out to open nothing. */
+static void a_syn_that_opens_nothing_leaves_time_wait_3_6_1(void **state)
+{
+    struct talk *t = talk_in_time_wait(NULL);
+    uint32_t iss = t->peer_iss;
+    t->peer_iss += 100000;
+    say(t, "SF", 0, 0, 0);
+    leat_listener_pause(t->listener);
+    say(t, "S", 0, 0, 0);
+    leat_listener_resume(t->listener);
+    sim_enter(t->host);
+    leat_listener_close(t->listener);
+    sim_leave(t->host);
+    t->listener = NULL;
+    say(t, "S", 0, 0, 0);
+    t->peer_iss = iss;
+    for (unsigned i = 0; i < 3; i++)
+        hear(t, "A", 2, 2, 0);
+    assert_int_equal(sim_stack(t->host)->tcp->time_wait_count, 1);
+    assert_int_equal(sim_stack(t->host)->tcp->count.time_wait_reused, 0);
+    talk_end(t);
+}
+
+/* A SYN-ACK for an old duplicate of our SYN: an ACK of RCV.NXT would be right for it by chance. */
+static void time_wait_completes_no_handshake_3_5_figure_9(void **state)
+{
+    struct talk *t = talk_in_time_wait(NULL);
+    say(t, "SA", 1, 1, 0);
+    hear(t, "R", 1, 0, 0);
+    assert_int_equal(sim_stack(t->host)->tcp->time_wait_count, 1);
+    say(t, "SA", 0, 1, 0); /* ours, late: as any other segment */
+    hear(t, "A", 2, 2, 0);
     talk_end(t);
 }
 
@@ -282,7 +343,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(fin_and_its_ack_in_one_segment_3_10_7_4),
         cmocka_unit_test(fin_rides_on_the_last_data_3_10_4),
         cmocka_unit_test(a_lost_fin_is_sent_again_3_10_8),
-        cmocka_unit_test(time_wait_ignores_a_reset_rfc1337),
+        cmocka_unit_test(time_wait_ends_by_a_reset_at_rcv_nxt_alone_rfc1337),
+        cmocka_unit_test(a_port_reused_with_a_lower_number_gets_in_by_its_second_syn_rfc1337),
+        cmocka_unit_test(a_syn_that_opens_nothing_leaves_time_wait_3_6_1),
+        cmocka_unit_test(time_wait_completes_no_handshake_3_5_figure_9),
         cmocka_unit_test(time_wait_is_left_by_a_newer_syn_rfc6191),
         cmocka_unit_test(time_wait_refuses_an_older_syn_rfc6191),
         cmocka_unit_test(text_after_close_is_acknowledged_and_discarded_3_6),

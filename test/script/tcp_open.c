@@ -109,6 +109,25 @@ static void a_wrong_ack_in_syn_sent_is_reset_3_10_7_3(void **state)
     talk_end(t);
 }
 
+/* Of an old connection, which our RST ends: the next SYN need not wait for its timeout. */
+static void after_the_reset_of_an_old_connection_the_syn_comes_at_once_3_10_7_3(void **state)
+{
+    struct talk *t = talk_connect(NULL);
+    hear(t, "S", 0, 0, 0);
+    say(t, "A", 500, 700, 0);
+    hear(t, "R", 700, 0, 0);
+    pass(t, 5);
+    hear(t, "S", 0, 0, 0);
+    say(t, "A", 500, 700, 0); /* whoever says it again does not make us faster */
+    hear(t, "R", 700, 0, 0);
+    pass(t, 500);
+    quiet(t);
+    say(t, "SA", 0, 1, 0);
+    hear(t, "A", 1, 1, 0);
+    assert_int_equal(t->opens, 1);
+    talk_end(t);
+}
+
 static void a_wrong_ack_in_syn_received_is_reset_3_10_7_4(void **state)
 {
     struct talk *t = talk_listen(NULL);
@@ -469,6 +488,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(refused_3_10_7_3),
         cmocka_unit_test(a_reset_without_our_ack_refuses_nothing_3_10_7_3),
         cmocka_unit_test(a_wrong_ack_in_syn_sent_is_reset_3_10_7_3),
+        cmocka_unit_test(after_the_reset_of_an_old_connection_the_syn_comes_at_once_3_10_7_3),
         cmocka_unit_test(a_wrong_ack_in_syn_received_is_reset_3_10_7_4),
         cmocka_unit_test(a_lost_syn_ack_is_sent_again_rfc6298_2),
         cmocka_unit_test(a_handshake_that_is_not_finished_is_forgotten_rfc4987_3),

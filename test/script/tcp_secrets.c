@@ -27,10 +27,31 @@ static void the_number_of_a_flow_moves_with_the_clock_alone_rfc6528_3(void **sta
     struct stack *s = sim_stack(w.host);
     struct tcp_flow flow = flow_of(&w, 5000);
     (void)state;
-    s->now_ns = LEAT_NS_PER_S;
-    uint32_t first = tcp_initial_seq(s->tcp, &flow).n;
-    s->now_ns += 4096 * UINT64_C(1000); /* a clock of about 4 us */
-    assert_int_equal(tcp_initial_seq(s->tcp, &flow).n - first, 1000);
+    uint32_t first = tcp_initial_seq(s->tcp, &flow, LEAT_NS_PER_S).n;
+    uint64_t later_ns = LEAT_NS_PER_S + 64 * UINT64_C(1000);
+    assert_int_equal(tcp_initial_seq(s->tcp, &flow, later_ns).n - first, 1000);
+    end(&w);
+}
+
+/* A loop that slept, or whose callback runs for long, has an old time of the turn. */
+static void the_number_of_a_connect_is_of_the_moment_it_is_made_rfc6528_3(void **state)
+{
+    static const struct leat_conn_ops ops = {0};
+    struct world w = begin(false);
+    struct stack *s = sim_stack(w.host);
+    struct leat_addr to = sim_addr(w.peer, false, 80);
+    leat_conn conn;
+    (void)state;
+    sim_run_for(w.sim, 10 * LEAT_NS_PER_MS);
+    sim_enter(w.host);
+    assert_int_equal(leat_connect(sim_loop(w.host), &to, NULL, NULL, &ops, NULL, &conn), 0);
+    const struct tcp_conn *c = slots_find(&s->tcp->conns, conn.id);
+    struct tcp_flow flow = {c->local, c->remote, c->local_port, c->remote_port};
+    assert_true(leat_loop_now(sim_loop(w.host)) < sim_now(w.sim));
+    assert_int_equal(c->iss.n, tcp_initial_seq(s->tcp, &flow, sim_now(w.sim)).n);
+    assert_int_equal(c->work->rare.end_ns, sim_now(w.sim) + 30 * LEAT_NS_PER_S);
+    assert_int_equal(leat_conn_abort(conn), 0);
+    sim_leave(w.host);
     end(&w);
 }
 
@@ -42,7 +63,7 @@ static void numbers_of_other_flows_and_other_starts_tell_nothing_rfc6528_3(void 
     (void)state;
     for (uint16_t i = 0; i < FLOWS; i++) {
         struct tcp_flow flow = flow_of(&w, (uint16_t)(5000 + i));
-        numbers[i] = tcp_initial_seq(s->tcp, &flow).n;
+        numbers[i] = tcp_initial_seq(s->tcp, &flow, s->now_ns).n;
         clocks[i] = tcp_ts_offset(s->tcp, &flow);
         for (uint16_t k = 0; k < i; k++) {
             assert_true(apart(numbers[i], numbers[k]) > 4096);
@@ -51,7 +72,7 @@ static void numbers_of_other_flows_and_other_starts_tell_nothing_rfc6528_3(void 
     }
     struct tcp_flow flow = flow_of(&w, 5000);
     s->seed[0]++;
-    assert_true(apart(tcp_initial_seq(s->tcp, &flow).n, numbers[0]) > 4096);
+    assert_true(apart(tcp_initial_seq(s->tcp, &flow, s->now_ns).n, numbers[0]) > 4096);
     s->seed[0]--;
     end(&w);
 }
@@ -108,6 +129,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_number_of_a_flow_moves_with_the_clock_alone_rfc6528_3),
+        cmocka_unit_test(the_number_of_a_connect_is_of_the_moment_it_is_made_rfc6528_3),
         cmocka_unit_test(numbers_of_other_flows_and_other_starts_tell_nothing_rfc6528_3),
         cmocka_unit_test(ports_begin_elsewhere_for_each_destination_rfc6056_3_3_3),
         cmocka_unit_test(ports_to_one_destination_repeat_late_rfc6056_3_3_3),

@@ -46,15 +46,17 @@ static void keep_neighbour(struct talk *t)
     forget(t);
 }
 
-/* Opens when the clock of RFC 6528 has brought the host's initial number to less than 500 before
- * corner: a few hours for the numbers to come round. */
+/* Opens when the clock of RFC 6528, of 64 ns, has brought the host's initial number to 400 before
+ * corner: a few minutes for the numbers to come round. */
 static struct talk *open_before(uint32_t corner)
 {
     struct talk *t = talk_listen(&(struct talk_options){.no_sack = true});
+    uint64_t first_ns = sim_now(t->sim);
     say(t, "S", 0, 0, 0);
     hear(t, "SA", 0, 1, 0);
     say(t, "R", 1, 0, 0);
-    sim_run_for(t->sim, (uint64_t)(corner - 700 - t->host_iss) << 12);
+    uint64_t wait_ns = (uint64_t)(corner - 400 - t->host_iss) << 6;
+    sim_run_for(t->sim, first_ns + wait_ns - sim_now(t->sim));
     keep_neighbour(t);
     t->host_iss_known = false;
     t->ts_value += 1000;

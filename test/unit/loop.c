@@ -303,6 +303,24 @@ static void test_pending_again_is_for_the_next_turn(void **state)
     assert_string_equal(world->trace, "pending pending ");
 }
 
+static void spend_a_second(struct leat_timer *timer, void *arg)
+{
+    (void)timer;
+    ((struct world *)arg)->now_ns += LEAT_NS_PER_S;
+}
+
+/* What a source sends after a timer that took long is sent when it is sent. */
+static void test_the_time_is_read_again_after_timers_that_ran(void **state)
+{
+    struct world *world = test_world = *state;
+    leat_timer_init(&world->timer, world->loop, spend_a_second, world);
+    leat_timer_start(&world->timer, LEAT_NS_PER_MS, 0);
+    world->now_ns += 2 * LEAT_NS_PER_MS;
+    leat_loop_turn(world->loop, 0);
+    assert_int_equal(world->now_ns, 2 * LEAT_NS_PER_S + 2 * LEAT_NS_PER_MS);
+    assert_int_equal(leat_loop_now(world->loop), world->now_ns);
+}
+
 static void test_an_index_that_cannot_be(void **state)
 {
     struct leat_error error;
@@ -327,6 +345,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_immediates_cleared_and_left_behind, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pending_again_is_for_the_next_turn, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_time_is_read_again_after_timers_that_ran, set_up,
+                                        tear_down),
         cmocka_unit_test(test_an_index_that_cannot_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,6 +89,8 @@ int tcp_connect(struct leat_transport *transport, const struct leat_addr *to,
     struct stack_tcp *t = tcp_of_transport(transport);
     struct tcp_flow flow = {0};
     uint32_t hash = 0;
+    /* Read now: a callback may have run for long, or the loop slept. */
+    uint64_t now_ns = leat_loop_clock(t->loop);
     tcp_set_now(t);
     int result = choose_flow(t, to, from, &flow, &hash);
     if (result < 0)
@@ -98,7 +100,7 @@ int tcp_connect(struct leat_transport *transport, const struct leat_addr *to,
         return leat_fail(&leat_core_now->error, -ENOMEM, "no room for another connection");
     c->ops = ops;
     c->user = user;
-    c->iss = c->snd_una = c->snd_nxt = tcp_initial_seq(t, &flow);
+    c->iss = c->snd_una = c->snd_nxt = tcp_initial_seq(t, &flow, now_ns);
     c->ts_offset = tcp_ts_offset(t, &flow);
     c->state = TCP_SYN_SENT;
     c->flags |= TCP_SYN_NOW;
@@ -111,7 +113,7 @@ int tcp_connect(struct leat_transport *transport, const struct leat_addr *to,
         goto no_memory;
     w->send_end = seq_add(c->iss, 1);
     uint64_t timeout_ns = options->connect_timeout_ns;
-    tcp_rare(w)->end_ns = t->stack->now_ns + (timeout_ns != 0 ? timeout_ns : 30 * LEAT_NS_PER_S);
+    tcp_rare(w)->end_ns = now_ns + (timeout_ns != 0 ? timeout_ns : 30 * LEAT_NS_PER_S);
     tcp_arm_user(t, c);
     *conn = (leat_conn){c->id};
     return 0;

@@ -115,7 +115,7 @@ struct tcp_embryo tcp_read_syn(struct stack_tcp *t, struct tcp_listener *l,
                                .local_port = flow.local_port,
                                .remote_port = flow.remote_port,
                                .hash = g->p->hash,
-                               .iss = tcp_initial_seq(t, &flow),
+                               .iss = tcp_initial_seq(t, &flow, t->stack->now_ns),
                                .irs = g->seq,
                                .ts_recent = g->ts_value,
                                .ts_offset = g->has_ts ? tcp_ts_offset(t, &flow) : 0,
@@ -289,14 +289,20 @@ void tcp_embryo_input(struct stack_tcp *t, struct tcp_embryo *e, struct tcp_segm
     embryo_finish(t, c, g);
 }
 
-static void listener_on_syn(struct stack_tcp *t, struct tcp_listener *l, struct tcp_segment *g)
+struct tcp_listener *tcp_listener_of_syn(struct stack_tcp *t, const struct tcp_segment *g)
 {
+    struct tcp_listener *l = tcp_find_listener(t, &g->p->dst, be16_get(g->dst_port));
+    if (l == NULL || (g->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN)
+        return NULL;
     if (l->paused || t->conns.live_count >= t->conns.limit_count) {
         stack_drop(t->stack, l->paused ? STACK_DROP_TCP_BACKLOG : STACK_DROP_TCP_CONNS);
-        return;
+        return NULL;
     }
-    if (!tcp_lets_in(t, &g->p->src))
-        return;
+    return tcp_lets_in(t, &g->p->src) ? l : NULL;
+}
+
+void tcp_listener_on_syn(struct stack_tcp *t, struct tcp_listener *l, const struct tcp_segment *g)
+{
     struct tcp_embryo syn = tcp_read_syn(t, l, g);
     if (embryo_keep(t, &syn))
         tcp_send_syn_ack(t, &syn, t->now_ms + syn.ts_offset);
@@ -313,7 +319,9 @@ void tcp_listen_input(struct stack_tcp *t, struct tcp_segment *g)
         return;
     }
     if (l != NULL && (g->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN) {
-        listener_on_syn(t, l, g);
+        l = tcp_listener_of_syn(t, g);
+        if (l != NULL)
+            tcp_listener_on_syn(t, l, g);
         return;
     }
     bool may_be_cookie =

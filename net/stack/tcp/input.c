@@ -171,8 +171,8 @@ static void segment_input(struct stack_tcp *t, struct tcp_segment *g, uint32_t r
     case KIND_TIME_WAIT:
         if (!tcp_parse_options(g))
             stack_drop(t->stack, STACK_DROP_TCP_OPTIONS);
-        else if (tcp_time_wait_input(t, index, g))
-            tcp_listen_input(t, g);
+        else
+            tcp_time_wait_input(t, index, g);
         break;
     case KIND_NONE:
         no_connection(t, g);

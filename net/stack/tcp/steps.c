@@ -195,6 +195,10 @@ static void syn_sent_input(struct stack_tcp *t, struct tcp_conn *c, struct tcp_s
     if (has_ack && !acceptable) {
         stack_drop(t->stack, STACK_DROP_TCP_ACK_RANGE);
         tcp_reset_segment(t, g);
+        /* of an old connection that our RST ends: the SYN comes again at once, but only once */
+        if (!(g->flags & TCP_RST) && c->work->backoff == 0)
+            c->work->xmit_ns = t->stack->now_ns;
+        tcp_dirty(c);
         return;
     }
     if (g->flags & TCP_RST) {

@@ -419,6 +419,9 @@ void tcp_listener_pause(struct leat_listener *listener, bool paused);
 
 /* embryo.c: handshakes of listeners */
 void tcp_listen_input(struct stack_tcp *t, struct tcp_segment *g);
+/* The listener that takes this segment, a SYN, now; NULL: none, and if one refuses, counted. */
+struct tcp_listener *tcp_listener_of_syn(struct stack_tcp *t, const struct tcp_segment *g);
+void tcp_listener_on_syn(struct stack_tcp *t, struct tcp_listener *l, const struct tcp_segment *g);
 void tcp_embryo_input(struct stack_tcp *t, struct tcp_embryo *e, struct tcp_segment *g);
 void tcp_embryo_free(struct stack_tcp *t, struct tcp_embryo *e);
 uint64_t tcp_embryo_tick(struct stack_tcp *t);
@@ -435,7 +438,7 @@ bool tcp_read_cookie(struct stack_tcp *t, struct tcp_listener *l, const struct t
 
 /* secrets.c */
 uint64_t tcp_flow_secret(struct stack_tcp *t, const struct tcp_flow *flow, uint64_t purpose);
-seq32 tcp_initial_seq(struct stack_tcp *t, const struct tcp_flow *flow);
+seq32 tcp_initial_seq(struct stack_tcp *t, const struct tcp_flow *flow, uint64_t now_ns);
 uint32_t tcp_ts_offset(struct stack_tcp *t, const struct tcp_flow *flow);
 
 /* connect.c */
@@ -475,8 +478,7 @@ bool tcp_lets_in(struct stack_tcp *t, const struct ip_addr *peer);
 
 /* time_wait.c */
 void tcp_time_wait_add(struct stack_tcp *t, const struct tcp_conn *c);
-/* True: the segment is a SYN that opens anew (RFC 6191); the record is gone. */
-bool tcp_time_wait_input(struct stack_tcp *t, uint32_t index, const struct tcp_segment *g);
+void tcp_time_wait_input(struct stack_tcp *t, uint32_t index, const struct tcp_segment *g);
 uint64_t tcp_time_wait_tick(struct stack_tcp *t);
 void tcp_time_wait_remove(struct stack_tcp *t, uint32_t index);
 

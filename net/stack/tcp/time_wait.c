@@ -116,27 +116,45 @@ static bool opens_anew(const struct tcp_time_wait *tw, const struct tcp_segment 
     return seq_gt(g->seq, tw->rcv_nxt);
 }
 
-bool tcp_time_wait_input(struct stack_tcp *t, uint32_t index, const struct tcp_segment *g)
+/* A SYN-ACK to which our ACK would be the end of a handshake that nobody began: it answers an old
+ * duplicate of our SYN, and its number is by chance the one before our RCV.NXT. */
+static bool would_complete(const struct tcp_time_wait *tw, const struct tcp_segment *g)
+{
+    return (g->flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) &&
+           seq_eq(seq_add(g->seq, 1), tw->rcv_nxt);
+}
+
+/* RFC 9293 3.10.7.4 in TIME-WAIT. A RST at RCV.NXT ends it, which RFC 1337 advises against: it is
+ * the answer of a peer that reuses its port, and to which our ACK of its SYN meant nothing. */
+void tcp_time_wait_input(struct stack_tcp *t, uint32_t index, const struct tcp_segment *g)
 {
     struct tcp_time_wait *tw = &t->time_waits[index];
-    if (opens_anew(tw, g)) {
+    struct tcp_listener *l = opens_anew(tw, g) ? tcp_listener_of_syn(t, g) : NULL;
+    if (l != NULL) {
         tcp_time_wait_remove(t, index);
         t->count.time_wait_reused++;
-        return true;
+        tcp_listener_on_syn(t, l, g);
+        return;
     }
     stack_drop(t->stack, STACK_DROP_TCP_TIME_WAIT);
-    if (g->flags & TCP_RST) /* RFC 1337: no assassination */
-        return false;
+    if (g->flags & TCP_RST) {
+        if (seq_eq(g->seq, tw->rcv_nxt))
+            tcp_time_wait_remove(t, index);
+        return;
+    }
+    if (would_complete(tw, g)) {
+        tcp_reset_segment(t, g);
+        return;
+    }
     if (tcp_segment_span(g) == 0 && seq_eq(g->seq, tw->rcv_nxt))
-        return false;
+        return;
     if (!token_take(&t->reset_bucket, t->stack->now_ns))
-        return false;
-    if (g->flags & TCP_FIN) { /* our ACK was lost: the wait begins again */
+        return;
+    if ((g->flags & (TCP_FIN | TCP_SYN)) == TCP_FIN) { /* our ACK was lost: it begins again */
         record_unlink(t, index + 1);
         record_link_last(t, index + 1);
     }
     reply_ack(t, tw, g);
-    return false;
 }
 
 uint64_t tcp_time_wait_tick(struct stack_tcp *t)
