@@ -12,66 +12,83 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "net/watch/connections.h"
 #include "net/watch/counters_file.h"
 
 #define ANSWER_S 5 /* the program answers within a second, even for cores that do not */
 
 struct ss {
-    bool is_json;
+    bool is_json, shows_columns;
     const char *state; /* NULL: all */
     unsigned row_count, silent_count;
 };
 
-/* What stands behind "name": of a row: text without its quotes, or a number. */
-static const char *field(const char *row, const char *name, char *text, size_t size)
+/* What the control socket says beside rows. */
+struct ss_mark {
+    bool is_end, is_silent;
+    const char *error; /* NULL: none */
+};
+static const struct view_column mark_columns[] = {
+    {"end", NULL, 0, VIEW_FLAG, offsetof(struct ss_mark, is_end), 0, "it was the last line"},
+    {"silent", NULL, 0, VIEW_FLAG, offsetof(struct ss_mark, is_silent), 0, "a core is not heard"},
+    {"error", NULL, 0, VIEW_TEXT, offsetof(struct ss_mark, error), 0, "what is wrong"},
+};
+static const struct view mark_view = {mark_columns, sizeof(mark_columns) / sizeof(mark_columns[0])};
+
+enum ss_outcome { SS_MORE, SS_END, SS_BAD };
+
+/* False: it is not what a program of this version says. */
+static bool line_read(char *line, struct connection_row *row, struct ss_mark *mark)
 {
-    char key[32];
-    snprintf(key, sizeof(key), "\"%s\": ", name);
-    const char *at = strstr(row, key);
-    text[0] = '\0';
-    if (at == NULL)
-        return text;
-    at += strlen(key);
-    at += *at == '"';
-    snprintf(text, size, "%.*s", (int)strcspn(at, "\",}"), at);
-    return text;
+    struct view_field field;
+    enum view_next next;
+    *row = (struct connection_row){.tcp.state = ""};
+    *mark = (struct ss_mark){.error = NULL};
+    while ((next = view_next(&line, &field)) == VIEW_FIELD)
+        if (!view_set(&connection_view, row, &field) || !view_set(&mark_view, mark, &field))
+            return false;
+    return next == VIEW_END && mark->error == NULL;
 }
 
-static void say_row(const char *row)
+static void row_say(struct ss *ss, const struct connection_row *row)
 {
-    char f[12][64];
-    double rtt_ms = strtod(field(row, "rtt_us", f[0], sizeof(f[0])), NULL) / 1000;
-    printf("%-12s %8s %8s  %-28s %-28s %8.3f %8s %6s %4s\n",
-           field(row, "state", f[1], sizeof(f[1])), field(row, "receive_queue", f[2], sizeof(f[2])),
-           field(row, "send_queue", f[3], sizeof(f[3])), field(row, "local", f[4], sizeof(f[4])),
-           field(row, "peer", f[5], sizeof(f[5])), rtt_ms, field(row, "cwnd", f[6], sizeof(f[6])),
-           field(row, "resent", f[7], sizeof(f[7])), field(row, "core", f[8], sizeof(f[8])));
-}
-
-/* True: it was the last line. */
-static bool take_line(struct ss *ss, const char *row)
-{
-    char text[64];
-    if (strcmp(row, "{\"end\": true}") == 0)
-        return true;
-    if (strstr(row, "\"silent\": true") != NULL) {
-        fprintf(stderr,
-                "leat ss: core %s does not answer, a callback keeps it: leat top tells for how "
-                "long\n",
-                field(row, "core", text, sizeof(text)));
-        ss->silent_count++;
-        return false;
-    }
-    if (ss->state != NULL && strcasecmp(field(row, "state", text, sizeof(text)), ss->state) != 0)
-        return false;
+    char text[CONNECTION_JSON_BYTES_MAX];
     if (ss->row_count++ == 0 && !ss->is_json)
-        printf("%-12s %8s %8s  %-28s %-28s %8s %8s %6s %4s\n", "state", "recv-q", "send-q", "local",
-               "peer", "rtt ms", "cwnd", "resent", "core");
-    if (ss->is_json)
-        printf("%s\n", row);
-    else
-        say_row(row);
-    return false;
+        printf("%s\n", view_header(&connection_view, text, sizeof(text)));
+    if (!ss->is_json)
+        printf("%s\n", view_row(&connection_view, row, text, sizeof(text)));
+    else if (view_json(&connection_view, row, text, sizeof(text)) > 0)
+        printf("%s\n", text);
+}
+
+static enum ss_outcome line_show(struct ss *ss, char *line)
+{
+    struct connection_row row;
+    struct ss_mark mark;
+    if (!line_read(line, &row, &mark))
+        return SS_BAD;
+    if (mark.is_end)
+        return SS_END;
+    if (mark.is_silent) {
+        fprintf(stderr,
+                "leat ss: core %u does not answer, a callback keeps it: leat top tells for how "
+                "long\n",
+                row.core);
+        ss->silent_count++;
+    } else if (ss->state == NULL || strcasecmp(row.tcp.state, ss->state) == 0) {
+        row_say(ss, &row);
+    }
+    return SS_MORE;
+}
+
+static int columns_say(void)
+{
+    for (unsigned i = 0; i < connection_view.count; i++) {
+        const struct view_column *column = &connection_view.columns[i];
+        printf("%-16s %-8s %s\n", column->key, column->title != NULL ? column->title : "",
+               column->doc);
+    }
+    return fflush(stdout) == 0 ? 0 : 1;
 }
 
 static int fail_connect(int pid, int code)
@@ -103,31 +120,40 @@ static int connect_to(int pid)
     return fd;
 }
 
-static int list(struct ss *ss, int pid)
+/* Asks on fd, which it closes, and shows what comes. */
+static enum ss_outcome connections_show(struct ss *ss, int fd)
 {
     static const char request[] = "connections\n";
+    FILE *stream = fdopen(fd, "r");
+    char *line = NULL;
+    size_t room = 0;
+    enum ss_outcome outcome = SS_MORE;
+    if (stream == NULL) {
+        close(fd);
+        return SS_BAD;
+    }
+    if (send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) > 0)
+        while (outcome == SS_MORE && getline(&line, &room, stream) > 0)
+            outcome = line_show(ss, line);
+    free(line);
+    fclose(stream);
+    return outcome;
+}
+
+static int list(struct ss *ss, int pid)
+{
     int fd = connect_to(pid);
     if (fd < 0)
         return fail_connect(pid, -fd);
-    FILE *stream = fdopen(fd, "r");
-    char *row = NULL;
-    size_t room = 0;
-    ssize_t length = -1;
-    bool is_end = false;
-    if (stream == NULL) {
-        close(fd);
-        return fail_connect(pid, ENOMEM);
-    }
-    if (send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) > 0)
-        while (!is_end && (length = getline(&row, &room, stream)) > 0) {
-            row[length - 1] = '\0';
-            is_end = take_line(ss, row);
-        }
-    free(row);
-    fclose(stream);
-    if (!is_end)
+    enum ss_outcome outcome = connections_show(ss, fd);
+    if (outcome == SS_MORE)
         fprintf(stderr, "leat ss: process %d stopped answering\n", pid);
-    return is_end && ss->silent_count == 0 ? 0 : 1;
+    else if (outcome == SS_BAD)
+        fprintf(stderr,
+                "leat ss: process %d says what this version does not understand: use the "
+                "leat it was started with\n",
+                pid);
+    return outcome == SS_END && ss->silent_count == 0 ? 0 : 1;
 }
 
 int ss_main(int argc, char **argv)
@@ -139,6 +165,8 @@ int ss_main(int argc, char **argv)
          "only these: listen, syn-received, established, time-wait ...", 0, 0},
         {"json", LEAT_OPTION_FLAG, &ss.is_json, NULL,
          "a line of JSON for each connection, with all that is known of it", 0, 0},
+        {"columns", LEAT_OPTION_FLAG, &ss.shows_columns, NULL,
+         "what each key of the JSON, and each column, means", 0, 0},
     };
     struct leat_command_line line = {
         .name = "leat ss",
@@ -147,10 +175,14 @@ int ss_main(int argc, char **argv)
         .tables = {options},
         .table_counts = {sizeof(options) / sizeof(options[0])},
     };
-    int code = watch_take(&line, argc, argv, &view);
+    int pid;
+    int code = watch_parse(&line, argc, argv, &pid);
+    if (code < 0 && ss.shows_columns)
+        return columns_say();
+    code = code < 0 ? watch_open(line.name, pid, &view) : code;
     if (code >= 0)
         return code;
-    int pid = (int)view.header->pid;
+    pid = (int)view.header->pid;
     counters_view_close(&view);
     code = list(&ss, pid);
     return fflush(stdout) == 0 ? code : 1;

@@ -1,30 +1,40 @@
+/* Which running program a tool looks at. */
 #include "apps/watch.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-int watch_take(struct leat_command_line *line, int argc, char **argv, struct counters_view *view)
+int watch_parse(struct leat_command_line *line, int argc, char **argv, int *pid)
 {
-    struct leat_error error = {0};
     line->operands = "[PID]";
     line->operand_count_max = 1;
+    *pid = 0;
     int code = leat_command_line_answer(line, argc, argv);
-    if (code >= 0)
+    if (code >= 0 || line->operand_count == 0)
         return code;
-    long pid = 0;
-    if (line->operand_count > 0) {
-        char *end;
-        pid = strtol(line->operand_items[0], &end, 10);
-        if (*end != '\0' || pid <= 0 || pid > INT_MAX) {
-            fprintf(stderr, "%s: \"%s\" is no process number\n", line->name,
-                    line->operand_items[0]);
-            return 2;
-        }
+    char *end;
+    long number = strtol(line->operand_items[0], &end, 10);
+    if (*end != '\0' || number <= 0 || number > INT_MAX) {
+        fprintf(stderr, "%s: \"%s\" is no process number\n", line->name, line->operand_items[0]);
+        return 2;
     }
-    if (counters_view_open(view, (int)pid, &error) < 0) {
-        fprintf(stderr, "%s: %s\n", line->name, error.sentence);
-        return 1;
-    }
+    *pid = (int)number;
     return -1;
+}
+
+int watch_open(const char *name, int pid, struct counters_view *view)
+{
+    struct leat_error error = {0};
+    if (counters_view_open(view, pid, &error) == 0)
+        return -1;
+    fprintf(stderr, "%s: %s\n", name, error.sentence);
+    return 1;
+}
+
+int watch_take(struct leat_command_line *line, int argc, char **argv, struct counters_view *view)
+{
+    int pid;
+    int code = watch_parse(line, argc, argv, &pid);
+    return code < 0 ? watch_open(line->name, pid, view) : code;
 }

@@ -6,8 +6,13 @@
 
 #include "net/watch/counters_read.h"
 
-/* Parses the command line, whose only operand may be a PID, and opens that program, or the only one
- * that runs. Returns -1, or the exit code. */
+/* Each returns -1, or the exit code. */
+
+/* Parses the command line, whose only operand may be a PID; 0: none was given. */
+int watch_parse(struct leat_command_line *line, int argc, char **argv, int *pid);
+/* Opens that program; for 0 the only one that runs. name: the tool's, for what is wrong. */
+int watch_open(const char *name, int pid, struct counters_view *view);
+/* Both. */
 int watch_take(struct leat_command_line *line, int argc, char **argv, struct counters_view *view);
 
 #endif

@@ -2,13 +2,12 @@
 #ifndef LEAT_CONTROL_INTERNAL_H
 #define LEAT_CONTROL_INTERNAL_H
 
+#include "net/watch/connections.h"
 #include "net/watch/control.h"
-#include "net/stack/tcp/list.h"
 
 #include <stdatomic.h>
 
-#define CONTROL_ROW_BYTES 768
-#define CONTROL_OUT_BYTES (CONTROL_ROWS * CONTROL_ROW_BYTES)
+#define CONTROL_OUT_BYTES (CONTROL_ROWS * CONNECTION_JSON_BYTES_MAX)
 
 enum chunk_state { CHUNK_IDLE, CHUNK_ASKED, CHUNK_ANSWERED };
 

@@ -1,10 +1,9 @@
 /* Asking the cores for their connections. */
 #include "net/watch/control_internal.h"
 
-#include <inttypes.h>
-
 #include "net/api/transport.h"
 #include "net/stack/tcp/tcp.h"
+#include "net/watch/connections.h"
 
 /* On the core: a piece of its list. */
 static void answer(void *arg)
@@ -35,22 +34,13 @@ static int chunk_state(const struct control *c, const struct control_client *cli
     return atomic_load_explicit(&c->chunks[client->core].state, memory_order_acquire);
 }
 
-static void say_row(struct control_client *client, uint32_t core, const struct tcp_row *r)
+static void say_row(struct control_client *client, uint32_t core, const struct tcp_row *tcp)
 {
-    char local[LEAT_ADDR_TEXT_BYTES_MAX], remote[LEAT_ADDR_TEXT_BYTES_MAX];
-    control_say(client,
-                "{\"core\": %u, \"state\": \"%s\", \"local\": \"%s\", \"peer\": \"%s\", "
-                "\"receive_queue\": %u, \"held\": %u, \"out_of_order\": %u, \"send_queue\": %u, "
-                "\"in_flight\": %u, \"lost\": %u, \"rtt_us\": %u, \"rtt_variance_us\": %u, "
-                "\"rto_us\": %u, \"cwnd\": %u, \"ssthresh\": %u, \"mss\": %u, "
-                "\"send_window\": %u, \"receive_window\": %u, \"resent\": %u, \"backoff\": %u, "
-                "\"idle_ms\": %u, \"received\": %" PRIu64 ", \"sent\": %" PRIu64 "}\n",
-                core, r->state, leat_addr_format(&r->local, local),
-                leat_addr_format(&r->remote, remote), r->receive_queued_bytes, r->held_bytes,
-                r->ooo_bytes, r->send_queued_bytes, r->flight_bytes, r->lost_bytes, r->rtt_us,
-                r->rtt_variance_us, r->rto_us, r->cwnd_bytes, r->ssthresh_bytes, r->mss_bytes,
-                r->send_window_bytes, r->receive_window_bytes, r->resent_count, r->backoff,
-                r->idle_ms, r->received_bytes, r->sent_bytes);
+    const struct connection_row row = {.core = core, .tcp = *tcp};
+    char text[CONNECTION_JSON_BYTES_MAX];
+    size_t length = view_json(&connection_view, &row, text, sizeof(text));
+    CHECK(length > 0);
+    control_say(client, "%s\n", text);
 }
 
 static void next_core(struct control *c, struct control_client *client)

@@ -5,9 +5,11 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -139,6 +141,40 @@ class Choice(Tools):
             code, _, err = self.tool("top", str(program.process.pid))
             self.assertEqual(code, 1)
             self.assertIn("runs another version of Leat", err)
+
+
+class Columns(Tools):
+    def test_each_key_is_explained_without_a_program(self):
+        code, out, err = self.tool("ss", "--columns")
+        self.assertEqual((code, err), (0, ""))
+        for line in ("state            state    as in RFC 9293 3.3.2",
+                     "rtt_us           rtt ms   smoothed round trip; 0: not measured",
+                     "held                      bytes delivered and kept by the application"):
+            self.assertIn(line + "\n", out)
+
+    def test_an_answer_that_is_not_understood(self):
+        """A program whose control socket says something else, as of another version."""
+        with serve("--hello", env=self.env) as program:
+            path = self.folder / f"leat.{program.process.pid}.sock"
+            path.unlink()
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(path))
+                listener.listen()
+                for said, heard in ((b'{"core": [1]}\n', "does not understand"),
+                                    (b'{"error": "no"}\n', "does not understand"),
+                                    (b'{"core": 1, "end": false}\n', "stopped answering")):
+                    answer = threading.Thread(target=self.answer, args=(listener, said))
+                    answer.start()
+                    code, _, err = self.tool("ss")
+                    answer.join(30)
+                    self.assertEqual((code, err.count("\n")), (1, 1))
+                    self.assertIn(heard, err)
+
+    @staticmethod
+    def answer(listener, said):
+        with listener.accept()[0] as client:
+            client.recv(100)
+            client.sendall(said)
 
 
 class Files(Tools):
