@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "apps/commands.h"
+#include "net/api/resolve.h"
 #include "runtime/base/histogram.h"
 
 #define PING_COUNT       5
@@ -16,14 +18,16 @@
 
 struct ping {
     uint64_t count, interval_ns, timeout_ns;
-    struct leat_addr to;
-    char text[LEAT_ADDR_TEXT_BYTES_MAX];
+    struct leat_addr addrs[RESOLVED_MAX]; /* until one has answered, each gets its turn */
+    unsigned addrs_count, addr_at;
+    char text[LEAT_ADDR_TEXT_BYTES_MAX]; /* of the address at addr_at */
     struct leat_conn_options options;
     struct leat_loop *loop;
     struct leat_timer next;
     uint64_t begun_count, answered_count, begun_ns;
     leat_conn conn;
     leat_udp udp;
+    unsigned udp_addr_at;       /* of its peer; UINT_MAX: not opened */
     struct leat_timer patience; /* over UDP */
     bool is_open, is_over, is_udp;
     uint64_t sum_ns, min_ns, max_ns;
@@ -62,6 +66,28 @@ static void ping_answered(struct ping *ping, const char *what)
     fflush(stdout);
 }
 
+static void addr_choose(struct ping *ping, unsigned at)
+{
+    ping->addr_at = at;
+    leat_addr_format(&ping->addrs[at], ping->text);
+}
+
+/* One had no answer. Another address of the same name is tried in its place, at once. */
+static void ping_failed(struct ping *ping, const char *why)
+{
+    if (ping->is_over)
+        return;
+    if (ping->answered_count == 0 && ping->addr_at + 1 < ping->addrs_count) {
+        addr_choose(ping, ping->addr_at + 1);
+        ping->begun_count--;
+        leat_timer_start(&ping->next, 0, 0);
+        return;
+    }
+    printf("%s: %s\n", ping->text, why);
+    fflush(stdout);
+    ping_settled(ping);
+}
+
 static void on_open(leat_conn conn, void *user)
 {
     ping_answered(user, "connected");
@@ -71,11 +97,10 @@ static void on_open(leat_conn conn, void *user)
 static void on_close(leat_conn conn, void *user, enum leat_close_reason reason)
 {
     struct ping *ping = user;
-    if (!ping->is_open && !ping->is_over) {
-        printf("%s: %s\n", ping->text, leat_close_reason_sentence(reason));
-        fflush(stdout);
-    }
-    ping_settled(ping);
+    if (ping->is_open)
+        ping_settled(ping);
+    else
+        ping_failed(ping, leat_close_reason_sentence(reason));
 }
 
 static const struct leat_conn_ops ping_ops = {.on_open = on_open, .on_close = on_close};
@@ -88,12 +113,12 @@ static void udp_settled(struct ping *ping, const char *why)
     if (ping->is_open || ping->is_over)
         return;
     leat_timer_stop(&ping->patience);
-    if (why != NULL)
-        printf("%s: %s\n", ping->text, why);
-    else
-        ping_answered(ping, "answered");
-    fflush(stdout);
-    ping->is_open = true;
+    if (why != NULL) {
+        ping->is_open = true; /* an answer that comes now is late */
+        ping_failed(ping, why);
+        return;
+    }
+    ping_answered(ping, "answered");
     ping_settled(ping);
 }
 
@@ -129,21 +154,29 @@ static const struct leat_udp_ops udp_ops = {.on_datagrams = on_datagrams,
                                             .on_error = on_udp_error,
                                             .on_close = on_udp_close};
 
+/* A socket to the address whose turn it is. Returns 0 or -errno, with a sentence of the loop's. */
+static int udp_open(struct ping *ping)
+{
+    if (ping->udp_addr_at == ping->addr_at)
+        return 0;
+    (void)leat_udp_close(ping->udp); /* -ESTALE for the first */
+    int result = leat_udp_connect(ping->loop, &ping->addrs[ping->addr_at], NULL, NULL, &udp_ops,
+                                  ping, &ping->udp);
+    ping->udp_addr_at = result == 0 ? ping->addr_at : UINT_MAX;
+    return result;
+}
+
 static void udp_once(struct ping *ping)
 {
-    int result =
-        leat_udp_send_bytes(ping->udp, NULL, &ping->begun_count, sizeof(ping->begun_count));
+    int result = udp_open(ping);
+    if (result < 0) {
+        udp_settled(ping, leat_loop_error(ping->loop)->sentence);
+        return;
+    }
+    result = leat_udp_send_bytes(ping->udp, NULL, &ping->begun_count, sizeof(ping->begun_count));
     leat_timer_start(&ping->patience, ping->timeout_ns, 0);
     if (result < 0)
         udp_settled(ping, leat_errno_name(result));
-}
-
-static int udp_start(struct ping *ping)
-{
-    leat_timer_init(&ping->patience, ping->loop, on_patience, ping);
-    return ping->is_udp
-               ? leat_udp_connect(ping->loop, &ping->to, NULL, NULL, &udp_ops, ping, &ping->udp)
-               : 0;
 }
 
 static void ping_once(struct ping *ping)
@@ -155,12 +188,10 @@ static void ping_once(struct ping *ping)
         udp_once(ping);
         return;
     }
-    int result =
-        leat_connect(ping->loop, &ping->to, NULL, &ping->options, &ping_ops, ping, &ping->conn);
-    if (result < 0) {
-        printf("%s: %s\n", ping->text, leat_loop_error(ping->loop)->sentence);
-        ping_settled(ping);
-    }
+    int result = leat_connect(ping->loop, &ping->addrs[ping->addr_at], NULL, &ping->options,
+                              &ping_ops, ping, &ping->conn);
+    if (result < 0)
+        ping_failed(ping, leat_loop_error(ping->loop)->sentence);
 }
 
 static void on_next(struct leat_timer *timer, void *arg)
@@ -182,9 +213,7 @@ static int start(struct leat_loop *loop)
     if (result < 0)
         return result;
     ping->loop = loop;
-    result = udp_start(ping);
-    if (result < 0)
-        return result;
+    leat_timer_init(&ping->patience, loop, on_patience, ping);
     leat_run_ref(loop);
     leat_timer_init(&ping->next, loop, on_next, ping);
     ping_once(ping);
@@ -200,12 +229,14 @@ static int check(const struct leat_command_line *line, const struct leat_run_opt
         fprintf(stderr, "leat ping: which address? Such as: leat ping 127.0.0.1:8080\n");
         return 2;
     }
-    if (leat_addr_parse(&ping->to, line->operand_items[0], 0, &error) < 0) {
+    int count = addr_resolve(ping->addrs, line->operand_items[0], 0, &error);
+    if (count < 0) {
         fprintf(stderr, "leat ping: %s\n", error.sentence);
-        return 2;
+        return count == -EINVAL ? 2 : 1;
     }
-    leat_addr_format(&ping->to, ping->text);
-    if (ping->to.port == 0 && ping->to.family != LEAT_FAMILY_UNIX) {
+    ping->addrs_count = (unsigned)count;
+    addr_choose(ping, 0);
+    if (ping->addrs[0].port == 0 && ping->addrs[0].family != LEAT_FAMILY_UNIX) {
         fprintf(stderr, "leat ping: to which port of %s? Such as: leat ping 127.0.0.1:8080\n",
                 line->operand_items[0]);
         return 2;
@@ -222,6 +253,7 @@ int ping_main(int argc, char **argv)
         .interval_ns = PING_INTERVAL_NS,
         .timeout_ns = PING_TIMEOUT_NS,
         .min_ns = UINT64_MAX,
+        .udp_addr_at = UINT_MAX,
     };
     const struct leat_option options[] = {
         {"n|count", LEAT_OPTION_COUNT, &ping.count, "N", "how many connections (default: 5)", 1,

@@ -13,13 +13,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SERVE_ADDRESS         "127.0.0.1:8080"
+#define SERVE_HOST            "127.0.0.1"
+#define SERVE_PORT            "8080"
+#define SERVE_ADDRESS         SERVE_HOST ":" SERVE_PORT
+#define SERVE_PORT_NONE       UINT64_MAX
 #define SERVE_CONNECTIONS_MAX (UINT32_C(1) << 24) /* transports have no room for more */
 
 struct serve { /* set up before the cores start, read by all of them */
     bool hello, access_log, list_directories, profile;
     const char *directory;                  /* NULL: none was given */
     uint64_t connections_max, keepalive_ns; /* 0: the default */
+    uint64_t port;                          /* of --port, or SERVE_PORT_NONE */
+    char address[sizeof(SERVE_HOST) + 8];   /* without --listen */
 };
 
 static void hello(struct leat_request *req)
@@ -121,7 +126,7 @@ static int start(struct leat_loop *loop)
         if (result < 0)
             return result;
     }
-    return leat_http_listen(http, SERVE_ADDRESS);
+    return leat_http_listen(http, serve->address);
 }
 
 /* One sentence, before anything is started, for a folder that cannot be served. */
@@ -152,12 +157,28 @@ static int check_directory(const char *name)
     return 1;
 }
 
+/* --port N is --listen 127.0.0.1:N. Returns the exit code. */
+static int port_set(struct serve *serve, const struct leat_run_options *options)
+{
+    if (serve->port == SERVE_PORT_NONE)
+        return 0;
+    if (options->listen.count > 0) {
+        fprintf(stderr, "leat serve: --port N is short for --listen " SERVE_HOST ":N: use one of "
+                        "them\n");
+        return 2;
+    }
+    snprintf(serve->address, sizeof(serve->address), SERVE_HOST ":%u", (unsigned)serve->port);
+    return 0;
+}
+
 static int check(const struct leat_command_line *line, const struct leat_run_options *options,
                  void *user)
 {
     struct serve *serve = user;
     if (line->operand_count > 0)
         serve->directory = line->operand_items[0];
+    if (port_set(serve, options) != 0)
+        return 2;
     if (serve->hello && serve->directory != NULL) {
         fprintf(stderr, "leat serve: --hello answers everything itself: leave out it or %s\n",
                 serve->directory);
@@ -172,8 +193,10 @@ static int check(const struct leat_command_line *line, const struct leat_run_opt
 
 int serve_main(int argc, char **argv)
 {
-    struct serve serve = {0};
+    struct serve serve = {.port = SERVE_PORT_NONE, .address = SERVE_ADDRESS};
     const struct leat_option options[] = {
+        {"p|port", LEAT_OPTION_COUNT, &serve.port, "N",
+         "listen on this port of " SERVE_HOST " (default: " SERVE_PORT ")", 0, UINT16_MAX},
         {"hello", LEAT_OPTION_FLAG, &serve.hello, NULL,
          "answer any GET with Hello, World! (for benchmarks)", 0, 0},
         {"access-log", LEAT_OPTION_FLAG, &serve.access_log, NULL,

@@ -41,14 +41,14 @@ static void on_stop(struct leat_timer *timer, void *arg)
     echo_core_finish(arg);
 }
 
-void echo_core_fail(struct echo_core *core, int code, const char *what, const char *why)
+void echo_client_fail(const struct echo_client *client, int code, const char *what, const char *why)
 {
+    struct echo_core *core = client->core;
+    const struct leat_addr *to = &core->echo->addrs[client->addr_at];
     char text[LEAT_ADDR_TEXT_BYTES_MAX];
     core->errors_count++;
-    if (core->error.code == 0) {
-        leat_fail(&core->error, code, "%s %s: %s", what, leat_addr_format(&core->echo->to, text),
-                  why);
-    }
+    if (core->error.code == 0)
+        leat_fail(&core->error, code, "%s %s: %s", what, leat_addr_format(to, text), why);
     leat_run_exit(core->loop, 1);
 }
 
@@ -81,7 +81,7 @@ static void client_ask(struct echo_client *client, uint64_t now_ns)
     client->received_bytes = 0;
     int result = leat_conn_send(client->conn, &message, 1);
     if (result < 0)
-        echo_core_fail(core, result, "cannot send to", leat_errno_name(result));
+        echo_client_fail(client, result, "cannot send to", leat_errno_name(result));
 }
 
 static void on_open(leat_conn conn, void *user)
@@ -121,8 +121,8 @@ static void on_data(leat_conn conn, void *user, const struct leat_buf *slices, u
     if (core->is_over || core->echo->mode != ECHO_BACK)
         return;
     if (!is_right) {
-        echo_core_fail(core, -EPROTO, "no echo came from",
-                       "the bytes are not those that were sent");
+        echo_client_fail(client, -EPROTO, "no echo came from",
+                         "the bytes are not those that were sent");
     } else if (client->received_bytes == core->echo->bytes) {
         uint64_t now_ns = leat_loop_clock(core->loop);
         histogram_record(&core->trips, now_ns - client->sent_ns);
@@ -142,26 +142,42 @@ static void on_end(leat_conn conn, void *user)
     (void)leat_conn_close(conn);
 }
 
+static int client_connect(struct echo_client *client);
+
 static void on_close(leat_conn conn, void *user, enum leat_close_reason reason)
 {
     struct echo_client *client = user;
-    if (!client->core->is_over) {
-        echo_core_fail(client->core, -ECONNABORTED,
-                       client->is_open ? "the connection ended to" : "cannot connect to",
-                       leat_close_reason_sentence(reason));
+    if (client->core->is_over)
+        return;
+    const char *why = leat_close_reason_sentence(reason);
+    if (client->is_open) {
+        echo_client_fail(client, -ECONNABORTED, "the connection ended to", why);
+    } else if (client->addr_at + 1 < client->core->echo->addrs_count) {
+        client->addr_at++;
+        if (client_connect(client) < 0)
+            echo_client_fail(client, -ECONNABORTED, "cannot connect to",
+                             leat_loop_error(client->core->loop)->sentence);
+    } else {
+        echo_client_fail(client, -ECONNABORTED, "cannot connect to", why);
     }
 }
 
 static const struct leat_conn_ops client_ops = {on_open, on_data, on_writable, on_end, on_close};
 
+static int client_connect(struct echo_client *client)
+{
+    const struct leat_conn_options options = {.connect_timeout_ns = ECHO_CONNECT_NS};
+    struct echo_core *core = client->core;
+    return leat_connect(core->loop, &core->echo->addrs[client->addr_at], NULL, &options,
+                        &client_ops, client, &client->conn);
+}
+
 static int clients_start(struct echo_core *core)
 {
-    const struct leat_conn_options options = {0};
     for (uint32_t i = 0; i < core->clients_count; i++) {
         struct echo_client *client = &core->clients[i];
         client->core = core;
-        int result = leat_connect(core->loop, &core->echo->to, NULL, &options, &client_ops, client,
-                                  &client->conn);
+        int result = client_connect(client);
         if (result < 0)
             return result;
     }
@@ -283,6 +299,11 @@ int echo_client_report(const struct echo *echo)
         say(echo, sum);
     if (sum->error.code != 0)
         fprintf(stderr, "leat echo: %s\n", sum->error.sentence);
+    else if (sum->bytes == 0)
+        fprintf(stderr, "leat echo: %s\n",
+                sum->begin_ns == 0 ? "ended before any connection was made"
+                                   : "not a byte came back: give it longer with --duration, or "
+                                     "look at the server");
     int code = sum->bytes == 0 || sum->errors_count > 0;
     free(sum);
     return code;

@@ -1,6 +1,7 @@
 /* `leat echo`: the flags of both sides. */
 #include "apps/echo/echo_internal.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -59,10 +60,13 @@ static int check(const struct leat_command_line *line, const struct leat_run_opt
                 LEAT_UDP_BYTES_MAX_V4);
         return 2;
     }
-    if (echo->connect != NULL && leat_addr_parse(&echo->to, echo->connect, ECHO_PORT, &error) < 0) {
+    int count = 0;
+    if (echo->connect != NULL &&
+        (count = addr_resolve(echo->addrs, echo->connect, ECHO_PORT, &error)) < 0) {
         fprintf(stderr, "leat echo: %s\n", error.sentence);
-        return 2;
+        return count == -EINVAL ? 2 : 1;
     }
+    echo->addrs_count = (unsigned)count;
     return block_make(echo);
 }
 

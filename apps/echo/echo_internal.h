@@ -5,6 +5,7 @@
 
 #include <leat/leat.h>
 
+#include "net/api/resolve.h"
 #include "runtime/base/core.h"
 #include "runtime/base/histogram.h"
 
@@ -15,6 +16,7 @@
 #define ECHO_UDP_BYTES       1400  /* of a datagram that a source sends */
 #define ECHO_BYTES_MAX       (UINT64_C(1) << 26)
 #define ECHO_CONNECTIONS_MAX (UINT64_C(1) << 20)
+#define ECHO_CONNECT_NS      (5 * LEAT_NS_PER_S) /* for a connection to be made */
 
 /* What this side does. The peer does the opposite. */
 enum echo_mode { ECHO_BACK, ECHO_SINK, ECHO_SOURCE };
@@ -26,7 +28,8 @@ struct echo {
     const char *connect; /* NULL: a server */
     uint64_t bytes, duration_ns, trips_count, connections_count;
     enum echo_mode mode;
-    struct leat_addr to;
+    struct leat_addr addrs[RESOLVED_MAX]; /* of a client's peer, to be tried in this order */
+    unsigned addrs_count;
     uint8_t *block; /* bytes of a message or piece */
     uint32_t cores_count;
     struct echo_core **cores; /* of a client */
@@ -40,6 +43,7 @@ struct echo_client {
     uint64_t sequence;                /* of the datagram under way */
     struct leat_timer patience;       /* for it */
     bool is_open;                     /* connected; over UDP: an echo is waited for */
+    unsigned addr_at;                 /* of its peer */
 };
 
 struct echo_core {
@@ -62,7 +66,9 @@ void echo_core_begin(struct echo_core *core);
 void echo_core_finish(struct echo_core *core);
 /* One of its clients has nothing more to do. */
 void echo_core_leave(struct echo_core *core);
-void echo_core_fail(struct echo_core *core, int code, const char *what, const char *why);
+/* A failure of one of its clients, which ends all. */
+void echo_client_fail(const struct echo_client *client, int code, const char *what,
+                      const char *why);
 
 /* udp.c */
 int echo_udp_listen(struct leat_loop *loop, struct echo *echo, const struct leat_addr *addr);

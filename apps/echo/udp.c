@@ -109,7 +109,7 @@ static void ask(struct echo_client *client)
     if (result < 0 && message.data != NULL)
         leat_buf_unref(message);
     if (result < 0 && result != -EAGAIN)
-        echo_core_fail(core, result, "cannot send to", leat_errno_name(result));
+        echo_client_fail(client, result, "cannot send to", leat_errno_name(result));
     else
         leat_timer_start(&client->patience, PATIENCE_NS, 0);
 }
@@ -144,8 +144,8 @@ static void on_echo(leat_udp udp, void *user, const struct leat_datagram *datagr
         if (!client->is_open || is_late(client, data))
             continue;
         if (!is_echo(client, data)) {
-            echo_core_fail(core, -EPROTO, "no echo came from",
-                           "the bytes are not those that were sent");
+            echo_client_fail(client, -EPROTO, "no echo came from",
+                             "the bytes are not those that were sent");
             return;
         }
         client->is_open = false;
@@ -162,24 +162,54 @@ static void on_writable(leat_udp udp, void *user)
         pour(client);
 }
 
+static int client_open(struct echo_client *client);
+
+/* Nothing has come from this address of a name: the next one is asked. False: there is none. */
+static bool client_moves_on(struct echo_client *client)
+{
+    struct echo_core *core = client->core;
+    leat_udp old = client->udp;
+    if (core->bytes > 0 || client->addr_at + 1 >= core->echo->addrs_count)
+        return false;
+    leat_timer_stop(&client->patience);
+    client->addr_at++;
+    int result = client_open(client);
+    (void)leat_udp_close(old);
+    if (result < 0)
+        return false;
+    if (core->echo->mode == ECHO_SOURCE) {
+        pour(client);
+        return true;
+    }
+    core->budget_count++;
+    ask(client);
+    return true;
+}
+
 static void on_error(leat_udp udp, void *user, const struct leat_addr *peer,
                      enum leat_close_reason reason)
 {
     struct echo_client *client = user;
-    if (!client->core->is_over)
-        echo_core_fail(client->core, -ECONNREFUSED, "cannot reach",
-                       leat_close_reason_sentence(reason));
+    if (!client->core->is_over && udp.id == client->udp.id && !client_moves_on(client))
+        echo_client_fail(client, -ECONNREFUSED, "cannot reach", leat_close_reason_sentence(reason));
 }
 
 static void on_close(leat_udp udp, void *user, enum leat_close_reason reason)
 {
     struct echo_client *client = user;
-    if (!client->core->is_over)
-        echo_core_fail(client->core, -ECONNABORTED, "the socket ended to",
-                       leat_close_reason_sentence(reason));
+    if (!client->core->is_over && udp.id == client->udp.id)
+        echo_client_fail(client, -ECONNABORTED, "the socket ended to",
+                         leat_close_reason_sentence(reason));
 }
 
 static const struct leat_udp_ops client_ops = {on_echo, on_writable, on_error, on_close};
+
+static int client_open(struct echo_client *client)
+{
+    struct echo_core *core = client->core;
+    return leat_udp_connect(core->loop, &core->echo->addrs[client->addr_at], NULL, NULL,
+                            &client_ops, client, &client->udp);
+}
 
 void echo_udp_close(struct echo_client *client)
 {
@@ -199,11 +229,12 @@ int echo_udp_clients_start(struct echo_core *core)
     for (uint32_t i = 0; i < core->clients_count; i++) {
         struct echo_client *client = &core->clients[i];
         leat_timer_init(&client->patience, core->loop, on_patience, client);
-        int result = leat_udp_connect(core->loop, &core->echo->to, NULL, NULL, &client_ops, client,
-                                      &client->udp);
-        if (result < 0)
-            return result;
         client->core = core;
+        int result = client_open(client);
+        if (result < 0) {
+            client->core = NULL;
+            return result;
+        }
         if (core->echo->mode == ECHO_BACK)
             ask(client);
         else

@@ -2,7 +2,8 @@
  * struct load_core per core, which is that core's alone until the run has ended; one load_slot per
  * connection.
  *
- *   load.c     flags, start, exit code          target.c   the URL, its addresses, the request
+ *   load.c     flags, start, exit code          url.c      the URL and its addresses
+ *   target.c   the request, where from
  *   core.c     a core's life and its schedule    slot.c     a connection and its requests
  *   report.c   what is said at the end           check.c    what a response is compared with
  *
@@ -23,23 +24,26 @@
 #include "runtime/base/histogram.h"
 #include "runtime/base/list.h"
 
-#define LOAD_ADDRESSES_MAX   8
-#define LOAD_SOURCES_MAX     LEAT_OPTION_LIST_MAX
-#define LOAD_PORTS           28000 /* connections from one address of --from: a port each */
-#define LOAD_PIPELINE_MAX    1024
-#define LOAD_CONNECTIONS_MAX (UINT32_C(1) << 24) /* transport slots have 24 bits */
-#define LOAD_CONNECTING_MAX  512                 /* connections being opened at once, per core */
-#define LOAD_CLOSES_PER_TURN 512
-#define LOAD_RETRY_NS        (100 * LEAT_NS_PER_MS)
-#define LOAD_TICK_NS         (10 * LEAT_NS_PER_MS)
-#define LOAD_SETTLE_NS       LEAT_NS_PER_S /* around the measurement of --ramp: nobody asks */
-#define LOAD_DRAIN_NS        LEAT_NS_PER_S /* for answers to what was sent, at the end */
-#define LOAD_LINGER_NS       (500 * LEAT_NS_PER_MS)
-#define LOAD_TIMEOUT_SWEEPS  4                   /* passes over all slots per timeout */
-#define LOAD_BURST_BYTES     (UINT32_C(1) << 18) /* of copies of the request, made beforehand */
-#define LOAD_BODY_BYTES_MAX  (UINT64_C(1) << 30)
-#define LOAD_BUSY_LIMIT      0.9 /* from here on the client is the limit */
-#define LOAD_WAIT_LIMIT      0.1 /* of the time spent waiting for a processor */
+#define LOAD_ADDRESSES_MAX       8
+#define LOAD_HOST_BYTES_MAX      256
+#define LOAD_USER_INFO_BYTES_MAX 256
+#define LOAD_CREDENTIALS_BYTES   (4 * (LOAD_USER_INFO_BYTES_MAX + 3) / 3 + 4) /* in base64 */
+#define LOAD_SOURCES_MAX         LEAT_OPTION_LIST_MAX
+#define LOAD_PORTS               28000 /* connections from one address of --from: a port each */
+#define LOAD_PIPELINE_MAX        1024
+#define LOAD_CONNECTIONS_MAX     (UINT32_C(1) << 24) /* transport slots have 24 bits */
+#define LOAD_CONNECTING_MAX      512 /* connections being opened at once, per core */
+#define LOAD_CLOSES_PER_TURN     512
+#define LOAD_RETRY_NS            (100 * LEAT_NS_PER_MS)
+#define LOAD_TICK_NS             (10 * LEAT_NS_PER_MS)
+#define LOAD_SETTLE_NS           LEAT_NS_PER_S /* around the measurement of --ramp: nobody asks */
+#define LOAD_DRAIN_NS            LEAT_NS_PER_S /* for answers to what was sent, at the end */
+#define LOAD_LINGER_NS           (500 * LEAT_NS_PER_MS)
+#define LOAD_TIMEOUT_SWEEPS      4                   /* passes over all slots per timeout */
+#define LOAD_BURST_BYTES         (UINT32_C(1) << 18) /* of copies of the request, made beforehand */
+#define LOAD_BODY_BYTES_MAX      (UINT64_C(1) << 30)
+#define LOAD_BUSY_LIMIT          0.9 /* from here on the client is the limit */
+#define LOAD_WAIT_LIMIT          0.1 /* of the time spent waiting for a processor */
 
 /* What can go wrong with a request, as the report names it. */
 #define LOAD_ERRORS(X)                                                                             \
@@ -60,7 +64,9 @@ enum load_error {
 };
 
 struct load_target {
-    char name[256]; /* the host and port as written, for Host and for sentences */
+    char name[LOAD_HOST_BYTES_MAX];           /* host and port, for Host */
+    char credentials[LOAD_CREDENTIALS_BYTES]; /* for Authorization; "": none */
+    const char *scheme, *shown;               /* the URL without user and password is both */
     const char *path;
     struct leat_addr addresses[LOAD_ADDRESSES_MAX];
     unsigned addresses_count;
@@ -175,7 +181,7 @@ struct load_slot {
     uint64_t due_ns[]; /* pipeline_count, a ring: when each request in flight was due */
 };
 
-/* target.c: return 0, or -errno with a sentence. load->request is malloc'd. */
+/* url.c, target.c: return 0, or -errno with a sentence. load->request is malloc'd. */
 int load_target_parse(struct load_target *target, const char *url, struct leat_error *error);
 int load_request_make(struct load *load, struct leat_error *error);
 int load_sources_parse(struct load *load, struct leat_error *error);

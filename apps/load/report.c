@@ -161,8 +161,8 @@ static void json_latency(const char *key, const struct histogram *histogram)
 static void say_json(const struct load *load, const struct total *total, bool is_client_limited)
 {
     const struct load_results *sum = &total->sum;
-    printf("{\"url\": \"%s\", \"requests\": %" PRIu64 ", \"requests_per_second\": %.3f, ",
-           load->url, sum->requests_count, total->per_second);
+    printf("{\"url\": \"%s%s\", \"requests\": %" PRIu64 ", \"requests_per_second\": %.3f, ",
+           load->target.scheme, load->target.shown, sum->requests_count, total->per_second);
     printf("\"errors\": {");
     for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++)
         printf("%s\"%s\": %" PRIu64, i > 0 ? ", " : "", error_names[i], sum->errors[i]);

@@ -1,127 +1,15 @@
-/* From a URL and flags to addresses and the bytes of a request. */
+/* From flags to the bytes of a request, and to the addresses it is sent from. */
 #include "apps/load/load_internal.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define TARGET_FORMS "http://HOST[:PORT][/PATH] or unix:FILE[:/PATH]"
-
-static int fail_url(struct leat_error *error, const char *url, const char *why)
-{
-    return leat_fail(error, -EINVAL, "cannot use the URL \"%.100s\": %s", url, why);
-}
-
-static void address_add(struct load_target *target, const struct sockaddr *from)
-{
-    struct leat_addr *addr = &target->addresses[target->addresses_count];
-    memset(addr, 0, sizeof(*addr));
-    if (target->addresses_count == LOAD_ADDRESSES_MAX)
-        return;
-    if (from->sa_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)from;
-        addr->family = LEAT_FAMILY_IPV4;
-        addr->port = ntohs(in->sin_port);
-        memcpy(addr->ip, &in->sin_addr, 4);
-        target->addresses_count++;
-    } else if (from->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)from;
-        addr->family = LEAT_FAMILY_IPV6;
-        addr->port = ntohs(in6->sin6_port);
-        addr->scope = in6->sin6_scope_id;
-        memcpy(addr->ip, &in6->sin6_addr, 16);
-        target->addresses_count++;
-    }
-}
-
-static int resolve(struct load_target *target, const char *host, const char *port,
-                   struct leat_error *error)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    struct addrinfo *found;
-    int result = getaddrinfo(host, port, &hints, &found);
-    if (result != 0) {
-        return leat_fail(error, -ENOENT, "cannot find the address of %s: %s", host,
-                         gai_strerror(result));
-    }
-    for (const struct addrinfo *at = found; at != NULL; at = at->ai_next)
-        address_add(target, at->ai_addr);
-    freeaddrinfo(found);
-    return target->addresses_count > 0
-               ? 0
-               : leat_fail(error, -ENOENT, "%s has no IPv4 or IPv6 address", host);
-}
-
-/* authority: HOST, HOST:PORT, [IPV6], [IPV6]:PORT; written to target->name, and taken apart. */
-static int authority_parse(struct load_target *target, const char *url, struct leat_error *error)
-{
-    char host[sizeof(target->name)];
-    const char *end = target->name;
-    if (target->name[0] == '[') {
-        end = strchr(target->name, ']');
-        if (end == NULL)
-            return fail_url(error, url, "an IPv6 address ends in \"]\"");
-        snprintf(host, sizeof(host), "%.*s", (int)(end - target->name - 1), target->name + 1);
-        end++;
-    } else {
-        end += strcspn(end, ":");
-        snprintf(host, sizeof(host), "%.*s", (int)(end - target->name), target->name);
-    }
-    if (host[0] == '\0' || strchr(target->name, '@') != NULL)
-        return fail_url(error, url, "write it as " TARGET_FORMS);
-    const char *port = *end == ':' ? end + 1 : "80";
-    size_t digits = strspn(port, "0123456789");
-    if ((*end != ':' && *end != '\0') || digits == 0 || digits > 5 || port[digits] != '\0' ||
-        atoi(port) < 1 || atoi(port) > 65535)
-        return fail_url(error, url, "the port is a number from 1 to 65535");
-    return resolve(target, host, port, error);
-}
-
-static int unix_parse(struct load_target *target, const char *url, struct leat_error *error)
-{
-    struct leat_addr *addr = &target->addresses[0];
-    const char *file = url + strlen("unix:");
-    const char *path = strstr(file, ":/");
-    size_t length = path != NULL ? (size_t)(path - file) : strlen(file);
-    if (length == 0 || length >= sizeof(addr->path))
-        return fail_url(error, url, "write the socket's path, of at most 107 bytes, behind unix:");
-    memset(addr, 0, sizeof(*addr));
-    addr->family = LEAT_FAMILY_UNIX;
-    memcpy(addr->path, file, length);
-    target->addresses_count = 1;
-    target->path = path != NULL ? path + 1 : "/";
-    snprintf(target->name, sizeof(target->name), "localhost");
-    return 0;
-}
-
-int load_target_parse(struct load_target *target, const char *url, struct leat_error *error)
-{
-    static const char scheme[] = "http://";
-    for (const char *at = url; *at != '\0'; at++)
-        if (*at <= ' ' || *at >= 127 || strchr("\"<>\\^`{|}#", *at) != NULL)
-            return fail_url(error, url, "a byte in it is not allowed: write it as %XX");
-    if (strncmp(url, "unix:", 5) == 0)
-        return unix_parse(target, url, error);
-    if (strncasecmp(url, "https://", 8) == 0)
-        return fail_url(error, url, "there is no TLS yet: measure http://");
-    if (strncasecmp(url, scheme, sizeof(scheme) - 1) != 0)
-        return fail_url(error, url, "write it as " TARGET_FORMS);
-    const char *authority = url + sizeof(scheme) - 1;
-    size_t length = strcspn(authority, "/?");
-    if (length >= sizeof(target->name))
-        return fail_url(error, url, "its host is too long");
-    memcpy(target->name, authority, length);
-    target->path = authority[length] != '\0' ? authority + length : "/";
-    return authority_parse(target, url, error);
-}
 
 /* ---- The request ---- */
 
@@ -133,11 +21,18 @@ static bool is_token(const char *text, size_t length)
     return length > 0;
 }
 
-/* Writes the -H lines; *has_host: one of them is Host. */
-static int headers_write(const struct load *load, FILE *out, bool *has_host,
-                         struct leat_error *error)
+/* Whether one of the -H lines is this field; name ends in a colon. */
+static bool header_is_given(const struct load *load, const char *name)
 {
-    *has_host = false;
+    for (unsigned i = 0; i < load->headers.count; i++)
+        if (strncasecmp(load->headers.items[i], name, strlen(name)) == 0)
+            return true;
+    return false;
+}
+
+/* Writes the -H lines, and of those that the URL gives the ones they do not have. */
+static int headers_write(const struct load *load, FILE *out, struct leat_error *error)
+{
     for (unsigned i = 0; i < load->headers.count; i++) {
         const char *line = load->headers.items[i];
         size_t name = strcspn(line, ":");
@@ -150,9 +45,12 @@ static int headers_write(const struct load *load, FILE *out, bool *has_host,
             return leat_fail(error, -EINVAL,
                              "--header Content-Length: it is written by itself, leave it out");
         }
-        *has_host = *has_host || strncasecmp(line, "host:", 5) == 0;
         fprintf(out, "%s\r\n", line);
     }
+    if (!header_is_given(load, "host:"))
+        fprintf(out, "Host: %s\r\n", load->target.name);
+    if (load->target.credentials[0] != '\0' && !header_is_given(load, "authorization:"))
+        fprintf(out, "Authorization: Basic %s\r\n", load->target.credentials);
     return 0;
 }
 
@@ -183,16 +81,14 @@ static char *file_read(const char *name, size_t *length, struct leat_error *erro
 static int request_write(const struct load *load, FILE *out, struct leat_error *error)
 {
     const struct load_target *target = &load->target;
-    bool has_host, is_file = load->body != NULL && load->body[0] == '@';
+    bool is_file = load->body != NULL && load->body[0] == '@';
     size_t length = load->body != NULL && !is_file ? strlen(load->body) : 0;
     char *file = NULL;
     if (is_file && (file = file_read(load->body + 1, &length, error)) == NULL)
         return error->code;
     fprintf(out, "%s %s%s HTTP/1.1\r\n", load->method, target->path[0] == '?' ? "/" : "",
             target->path);
-    int result = headers_write(load, out, &has_host, error);
-    if (!has_host)
-        fprintf(out, "Host: %s\r\n", target->name);
+    int result = headers_write(load, out, error);
     if (load->body != NULL || load->method_number == LEAT_METHOD_POST ||
         load->method_number == LEAT_METHOD_PUT || load->method_number == LEAT_METHOD_PATCH)
         fprintf(out, "Content-Length: %zu\r\n", length);

@@ -84,8 +84,7 @@ static int parse_ipv6(struct leat_addr *addr, const struct text *text, const cha
 
 static int refuse_name(const struct text *text)
 {
-    return refuse(text, "an IP address is wanted, such as 127.0.0.1 or [::1] for this machine: "
-                        "names are not resolved here");
+    return refuse(text, "an IP address is wanted, such as 127.0.0.1 or [::1] for this machine");
 }
 
 /* "HOST", "HOST:PORT", ":PORT", "PORT". */

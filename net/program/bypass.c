@@ -16,6 +16,7 @@
 #include "net/port/ports.h"
 #include "net/stack/source.h"
 #include "net/stack/steer.h"
+#include "net/stack/udp.h"
 
 /* What stands before the colon of --net. */
 struct port_kind {
@@ -407,6 +408,30 @@ char *bypass_banner(struct bypass *b, char *text, size_t size)
     char leased[160];
     banner_append(text, size, bypass_lease_format(&b->lease, leased, sizeof(leased)));
     return text;
+}
+
+static bool addr_is_loopback(const struct leat_addr *addr)
+{
+    static const uint8_t loopback[16] = {[15] = 1};
+    return addr->family == LEAT_FAMILY_IPV4 ? addr->ip[0] == 127
+                                            : memcmp(addr->ip, loopback, sizeof(loopback)) == 0;
+}
+
+bool bypass_reaches(const struct bypass *b, const struct leat_addr *listener)
+{
+    if (listener->family == LEAT_FAMILY_UNIX || listener->via == LEAT_VIA_SOCKETS)
+        return false;
+    if (leat_addr_is_wildcard(listener) || listener->via == LEAT_VIA_STACK)
+        return true;
+    struct ip_addr ip = udp_to_ip(listener);
+    for (unsigned i = 0; i < b->flags.range_count; i++)
+        for (unsigned k = 0; k < b->flags.ranges[i].count; k++) {
+            struct ip_addr own = bypass_range_at(&b->flags.ranges[i], k);
+            if (ip_addr_equal(&own, &ip))
+                return true;
+        }
+    /* What the network gives may be meant, if it is none of this machine's alone. */
+    return (b->flags.is_dhcp || b->flags.is_slaac) && !addr_is_loopback(listener);
 }
 
 const char *bypass_host(struct bypass *b, char *text, size_t size)

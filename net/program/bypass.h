@@ -31,6 +31,9 @@ bool bypass_is_sound(const struct bypass *bypass);
 /* One line about the port and its addresses. Returns text. */
 char *bypass_banner(struct bypass *bypass, char *text, size_t size);
 
+/* Whether a listener there is reached through the port. */
+bool bypass_reaches(const struct bypass *bypass, const struct leat_addr *listener);
+
 /* An address of the stack as a URL wants it: "10.0.0.2", "[fd00::2]". Returns text. */
 const char *bypass_host(struct bypass *bypass, char *text, size_t size);
 

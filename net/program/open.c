@@ -129,3 +129,8 @@ const char *leat_net_host(const struct leat_net *net, char *text, size_t size)
 {
     return net->bypass != NULL ? bypass_host(net->bypass, text, size) : "localhost";
 }
+
+bool leat_net_reaches(const struct leat_net *net, const struct leat_addr *listener)
+{
+    return net->bypass == NULL || bypass_reaches(net->bypass, listener);
+}

@@ -5,6 +5,7 @@
 #ifndef LEAT_OPEN_H
 #define LEAT_OPEN_H
 
+#include <leat/addr.h>
 #include <leat/error.h>
 #include <leat/loop.h>
 #include <leat/options.h>
@@ -43,6 +44,8 @@ bool leat_net_is_sound(const struct leat_net *net);
 const char *leat_net_name(struct leat_loop *loop);
 /* One line about the port: its driver, offloads and addresses; NULL without one. */
 const char *leat_net_banner(const struct leat_net *net, char *text, size_t size);
+/* Whether a listener there is reached through the port; true without one. */
+bool leat_net_reaches(const struct leat_net *net, const struct leat_addr *listener);
 /* Where a listener on every address is reached: an address of the port's, else "localhost". */
 const char *leat_net_host(const struct leat_net *net, char *text, size_t size);
 

@@ -1,11 +1,14 @@
+/* Command lines, parsed by a table of flags. */
 #include <leat/options.h>
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#define NEAREST_BYTES_MAX 64 /* words longer than this are near to nothing */
-#define HELP_COLUMN       30
+#include "net/program/values.h"
+
+#define FLAG_BYTES_MAX 64 /* of a name that is none, as far as it is compared */
+#define HELP_COLUMN    30
 
 static char option_letter(const struct leat_option *option)
 {
@@ -25,51 +28,14 @@ static const struct leat_option *option_find(const struct leat_command_line *lin
         for (unsigned i = 0; i < line->table_counts[t]; i++) {
             const struct leat_option *option = &line->tables[t][i];
             const char *own = option_name(option);
+            if (option->kind == LEAT_OPTION_GROUP)
+                continue;
             if (letter != '\0' ? option_letter(option) == letter
                                : strlen(own) == length && memcmp(own, name, length) == 0)
                 return option;
         }
     }
     return NULL;
-}
-
-/* Edits (insert, delete, replace) that turn a into b, by rows of the Wagner-Fischer table. */
-static unsigned edits_between(const char *a, const char *b)
-{
-    size_t length = strlen(b);
-    unsigned row[NEAREST_BYTES_MAX + 1];
-    for (unsigned j = 0; j <= length; j++)
-        row[j] = j;
-    for (unsigned i = 1; a[i - 1] != '\0'; i++) {
-        unsigned diagonal = row[0];
-        row[0] = i;
-        for (unsigned j = 1; j <= length; j++) {
-            unsigned best = diagonal + (a[i - 1] != b[j - 1]);
-            best = row[j] + 1 < best ? row[j] + 1 : best;
-            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-            diagonal = row[j];
-            row[j] = best;
-        }
-    }
-    return row[length];
-}
-
-const char *leat_nearest(const char *word, const char *const *candidates, unsigned count)
-{
-    if (strlen(word) > NEAREST_BYTES_MAX)
-        return NULL;
-    const char *nearest = NULL;
-    unsigned nearest_edits = (unsigned)strlen(word) / 3 + 1;
-    for (unsigned i = 0; i < count; i++) {
-        if (strlen(candidates[i]) > NEAREST_BYTES_MAX)
-            continue;
-        unsigned edits = edits_between(word, candidates[i]);
-        if (edits < nearest_edits || (edits == nearest_edits && nearest == NULL)) {
-            nearest = candidates[i];
-            nearest_edits = edits;
-        }
-    }
-    return nearest;
 }
 
 static int fail_unknown(const struct leat_command_line *line, const char *word,
@@ -79,8 +45,9 @@ static int fail_unknown(const struct leat_command_line *line, const char *word,
     unsigned count = 2;
     for (unsigned t = 0; t < sizeof(line->tables) / sizeof(line->tables[0]); t++)
         for (unsigned i = 0; i < line->table_counts[t] && count < 128; i++)
-            names[count++] = option_name(&line->tables[t][i]);
-    char name[NEAREST_BYTES_MAX + 1];
+            if (line->tables[t][i].kind != LEAT_OPTION_GROUP)
+                names[count++] = option_name(&line->tables[t][i]);
+    char name[FLAG_BYTES_MAX + 2];
     const char *start = word + strspn(word, "-");
     snprintf(name, sizeof(name), "%.*s", (int)strcspn(start, "="), start);
     const char *nearest = leat_nearest(name, names, count);
@@ -91,58 +58,15 @@ static int fail_unknown(const struct leat_command_line *line, const char *word,
     return leat_fail(error, -EINVAL, "unknown flag %s: see %s --help", word, line->name);
 }
 
-/* Decimal digits; returns what is behind them, NULL when there are none or too many. */
-static const char *digits(const char *text, uint64_t *number)
-{
-    const char *at = text;
-    uint64_t n = 0;
-    for (; *at >= '0' && *at <= '9'; at++)
-        if (__builtin_mul_overflow(n, 10, &n) ||
-            __builtin_add_overflow(n, (uint64_t)(*at - '0'), &n))
-            return NULL;
-    *number = n;
-    return at == text ? NULL : at;
-}
-
-#define UNITS_COUNT 5
-
-struct unit {
-    const char *suffix;
-    uint64_t factor;
-};
-static const struct unit bytes_units[] = {{"", 1},
-                                          {"k", UINT64_C(1) << 10},
-                                          {"K", UINT64_C(1) << 10},
-                                          {"M", UINT64_C(1) << 20},
-                                          {"G", UINT64_C(1) << 30}};
-static const struct unit time_units[] = {{"", LEAT_NS_PER_S},
-                                         {"ms", LEAT_NS_PER_MS},
-                                         {"s", LEAT_NS_PER_S},
-                                         {"m", 60 * LEAT_NS_PER_S},
-                                         {"h", 3600 * LEAT_NS_PER_S}};
-
-/* A bound in the largest unit that tells it exactly. */
-static void bound_format(char *text, size_t size, const struct leat_option *option, uint64_t bound)
-{
-    const struct unit *units = option->kind == LEAT_OPTION_DURATION ? time_units : bytes_units;
-    const struct unit *best = NULL;
-    for (unsigned i = 0; option->kind != LEAT_OPTION_COUNT && i < UNITS_COUNT; i++) {
-        bool is_exact = bound != 0 && bound % units[i].factor == 0 && units[i].suffix[0] != '\0';
-        best = is_exact && (best == NULL || units[i].factor > best->factor) ? &units[i] : best;
-    }
-    snprintf(text, size, "%llu%s", (unsigned long long)(best ? bound / best->factor : bound),
-             best ? best->suffix : "");
-}
-
 static int fail_range(const struct leat_option *option, const char *text, struct leat_error *error)
 {
     char least[32], most[32];
-    bound_format(least, sizeof(least), option, option->min);
+    value_format(option->kind, option->min, least);
     if (option->max == 0) {
         return leat_fail(error, -EINVAL, "--%s %s is too small: give at least %s",
                          option_name(option), text, least);
     }
-    bound_format(most, sizeof(most), option, option->max);
+    value_format(option->kind, option->max, most);
     return leat_fail(error, -EINVAL, "--%s %s is out of range: give at least %s and at most %s",
                      option_name(option), text, least, most);
 }
@@ -150,26 +74,17 @@ static int fail_range(const struct leat_option *option, const char *text, struct
 static int number_parse(const struct leat_option *option, const char *text,
                         struct leat_error *error)
 {
-    const struct unit *units = option->kind == LEAT_OPTION_DURATION ? time_units : bytes_units;
-    unsigned count = option->kind == LEAT_OPTION_COUNT ? 1 : UNITS_COUNT;
-    const char *examples = option->kind == LEAT_OPTION_DURATION ? "a time such as 500ms, 10s or 2m"
-                           : option->kind == LEAT_OPTION_BYTES  ? "a size such as 4096, 64k or 1G"
-                                                                : "a whole number";
-    uint64_t number;
-    const char *suffix = digits(text, &number);
-    for (unsigned i = 0; suffix != NULL && i < count; i++) {
-        uint64_t value;
-        if (strcmp(suffix, units[i].suffix) != 0 ||
-            __builtin_mul_overflow(number, units[i].factor, &value))
-            continue;
-        if (value < option->min || (option->max != 0 && value > option->max))
-            return fail_range(option, text, error);
-        if (option->value != NULL)
-            *(uint64_t *)option->value = value;
-        return 0;
+    const struct value_kind *kind = value_kind_of(option->kind);
+    uint64_t value;
+    if (!kind->parse(text, &value)) {
+        return leat_fail(error, -EINVAL, "--%s takes %s, not \"%s\"", option_name(option),
+                         kind->example, text);
     }
-    return leat_fail(error, -EINVAL, "--%s takes %s, not \"%s\"", option_name(option), examples,
-                     text);
+    if (value < option->min || (option->max != 0 && value > option->max))
+        return fail_range(option, text, error);
+    if (option->value != NULL)
+        *(uint64_t *)option->value = value;
+    return 0;
 }
 
 static int option_set(const struct leat_option *option, const char *text, struct leat_error *error)
@@ -298,7 +213,10 @@ void leat_command_line_help(const struct leat_command_line *line, int fd)
     for (unsigned t = 0; t < sizeof(line->tables) / sizeof(line->tables[0]); t++) {
         for (unsigned i = 0; i < line->table_counts[t]; i++) {
             const struct leat_option *option = &line->tables[t][i];
-            help_option(fd, option->name, option->operand, option->help);
+            if (option->kind == LEAT_OPTION_GROUP)
+                dprintf(fd, "\n%s:\n", option->name);
+            else
+                help_option(fd, option->name, option->operand, option->help);
         }
     }
     help_option(fd, "help", NULL, "this text");

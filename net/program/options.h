@@ -19,12 +19,17 @@ struct leat_option_list {
 };
 
 enum leat_option_kind {
-    LEAT_OPTION_FLAG,     /* bool: takes no value */
-    LEAT_OPTION_TEXT,     /* const char * */
-    LEAT_OPTION_LIST,     /* struct leat_option_list: may be repeated, LEAT_OPTION_LIST_MAX times */
-    LEAT_OPTION_COUNT,    /* uint64_t: decimal digits */
-    LEAT_OPTION_BYTES,    /* uint64_t: digits and k, M or G (1024-fold) */
-    LEAT_OPTION_DURATION, /* uint64_t nanoseconds: digits and ms, s, m or h; bare digits: seconds */
+    LEAT_OPTION_FLAG,  /* bool: takes no value */
+    LEAT_OPTION_TEXT,  /* const char * */
+    LEAT_OPTION_LIST,  /* struct leat_option_list: may be repeated, LEAT_OPTION_LIST_MAX times */
+    LEAT_OPTION_COUNT, /* uint64_t: decimal digits */
+    /* uint64_t: "4096", "64k" = "64KiB" (1024-fold), "256MB" (1000-fold, as in GNU's tools),
+     * "1.5G"; units k, M, G, T */
+    LEAT_OPTION_BYTES,
+    /* uint64_t nanoseconds: "500ms", "1.5s", "2m"; units ns, us, ms, s, m, h, d; none: seconds */
+    LEAT_OPTION_DURATION,
+    /* no flag: name is a title that help puts before the flags behind it */
+    LEAT_OPTION_GROUP,
 };
 
 struct leat_option {

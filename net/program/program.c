@@ -2,9 +2,12 @@
 #include <leat/run.h>
 
 #include <leat_config.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "net/program/listen_names.h"
 
 #define COUNT_OF(table) ((unsigned)(sizeof(table) / sizeof((table)[0])))
 
@@ -26,6 +29,31 @@ int leat_command_line_answer(struct leat_command_line *line, int argc, char **ar
     }
 }
 
+/* Returns -1, or the exit code. */
+static int listens_prepare(struct leat_run_options *options, struct listen_names *names)
+{
+    struct leat_error error = {0};
+    if (listen_names_resolve(names, &options->listen, &error) == 0)
+        return -1;
+    fprintf(stderr, "%s: %s\n", options->name, error.sentence);
+    return error.code == -EINVAL ? 2 : 1;
+}
+
+/* With the table of flags made: the command line, the program's own checks, the run. */
+static int program_go(const struct leat_program *program, struct leat_run_options *options,
+                      struct leat_command_line *line, int argc, char **argv)
+{
+    struct listen_names names;
+    int code = leat_command_line_answer(line, argc, argv);
+    if (code < 0 && program->check != NULL) {
+        code = program->check(line, options, program->user);
+        code = code == 0 ? -1 : code;
+    }
+    if (code < 0)
+        code = listens_prepare(options, &names);
+    return code < 0 ? leat_run(options) : code;
+}
+
 int leat_program_main(const struct leat_program *program, int argc, char **argv)
 {
     struct leat_run_options options = {.start = program->start,
@@ -34,12 +62,13 @@ int leat_program_main(const struct leat_program *program, int argc, char **argv)
     const struct leat_option common[] = {
         {"listen", LEAT_OPTION_LIST, &options.listen, "ADDR:PORT",
          "where to listen; may be repeated: 127.0.0.1:8080, [::1]:8080,\n"
-         ":8080 (every address), unix:/path",
+         ":8080 (every address), localhost:8080, unix:/path",
          0, 0},
         {"t|cores", LEAT_OPTION_TEXT, &options.cores, "N|LIST",
          program->cores != NULL ? "how many cores, or which: 4, 0,2-5"
                                 : "how many cores, or which: 4, 0,2-5 (default: all usable)",
          0, 0},
+        {"Network", LEAT_OPTION_GROUP, NULL, NULL, NULL, 0, 0},
         {"net", LEAT_OPTION_TEXT, &options.net, "NAME",
          "auto, uring or epoll: kernel sockets (default: auto); or a port for\n"
          "Leat's own stack: tun:NAME, pci:ADDR, xdp:IFACE, packet:IFACE,\n"
@@ -62,6 +91,7 @@ int leat_program_main(const struct leat_program *program, int argc, char **argv)
          "for tests, what the port does to packets of both directions:\n"
          "loss=1%,reorder=1%,duplicate=0.5%,seed=7",
          0, 0},
+        {"Memory, time and log", LEAT_OPTION_GROUP, NULL, NULL, NULL, 0, 0},
         {"hugepages", LEAT_OPTION_FLAG, &options.hugepages, NULL,
          "buffers on hugetlb pages that are free; not beside DPDK, which needs them", 0, 0},
         {"busy-poll", LEAT_OPTION_FLAG, &options.busy_poll, NULL,
@@ -90,12 +120,7 @@ int leat_program_main(const struct leat_program *program, int argc, char **argv)
         .table_counts = {program->option_count, COUNT_OF(common) - skipped},
     };
     options.name = line.name;
-    int code = leat_command_line_answer(&line, argc, argv);
-    if (code < 0 && program->check != NULL) {
-        code = program->check(&line, &options, program->user);
-        code = code == 0 ? -1 : code;
-    }
-    return code < 0 ? leat_run(&options) : code;
+    return program_go(program, &options, &line, argc, argv);
 }
 
 int leat_main(int argc, char **argv, leat_start_fn *start)

@@ -21,6 +21,22 @@ void leat_run_listening(struct leat_loop *loop, const char *scheme, const struct
     pthread_mutex_unlock(&run->lock);
 }
 
+/* A port whose addresses nobody listens on answers nothing but pings. */
+static void unreached_say(const struct leat_run *run)
+{
+    const struct run_line *first = &run->lines[0];
+    char text[LEAT_ADDR_TEXT_BYTES_MAX];
+    for (unsigned i = 0; i < run->lines_count; i++)
+        if (leat_net_reaches(run->net, &run->lines[i].addr))
+            return;
+    if (run->lines_count > 0)
+        fprintf(stderr,
+                "%s: warning: nothing listens on the addresses of --ip, only on %s of the kernel: "
+                "add --listen :%u\n",
+                run_name(run->options), leat_addr_format(&first->addr, text),
+                first->addr.family == LEAT_FAMILY_UNIX ? 8080 : first->addr.port);
+}
+
 void run_ready_say(struct leat_run *run)
 {
     char banner[1024];
@@ -39,4 +55,5 @@ void run_ready_say(struct leat_run *run)
         }
     }
     fflush(stdout);
+    unreached_say(run);
 }

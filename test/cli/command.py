@@ -34,6 +34,10 @@ class Command(unittest.TestCase):
     def test_unknown_words(self):
         self.assertEqual(finish(LEAT, "docter"), (
             2, "", "leat: unknown command docter: did you mean leat doctor? See leat help\n"))
+        self.assertEqual(finish(LEAT, "srve"), (
+            2, "", "leat: unknown command srve: did you mean leat serve? See leat help\n"))
+        self.assertEqual(finish(LEAT, "tpo"), (
+            2, "", "leat: unknown command tpo: did you mean leat top? See leat help\n"))
         self.assertEqual(finish(LEAT, "xyzzy"),
                          (2, "", "leat: unknown command xyzzy: see leat help\n"))
         self.assertEqual(finish(LEAT, "help", "xyzzy")[0], 2)

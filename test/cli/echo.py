@@ -141,6 +141,97 @@ class Client(unittest.TestCase):
             self.assertIn(said, err)
 
 
+class Names(unittest.TestCase):
+    """localhost stands for several addresses, of which the first may refuse."""
+
+    def test_tcp(self):
+        with server() as program:
+            name = f"localhost:{program.address[1]}"
+            code, out, err = finish(LEAT, "echo", QUIET, "--connect", name, "-n", "9", "-c", "3")
+            self.assertEqual((code, err), (0, ""))
+            self.assertRegex(out, "^9 round trips")
+            code, out, err = finish(LEAT, "ping", QUIET, name, "-n", "2", "-i", "10ms")
+            self.assertEqual((code, err), (0, ""))
+            self.assertEqual(out.count(f"127.0.0.1:{program.address[1]}: connected"), 2)
+            self.assertIn("2 of 2 connected", out)
+
+    def test_udp(self):
+        with server("--udp") as program:
+            name = f"localhost:{program.address[1]}"
+            code, report, err = measure(program, "--udp", "-n", "9", "--connect", name)
+            self.assertEqual((code, err, report["errors"]), (0, "", 0))
+            self.assertEqual(report["round_trips"] + report["lost"], 9)
+            code, out, err = finish(LEAT, "ping", QUIET, "--udp", name, "-n", "2", "-i", "10ms")
+            self.assertEqual((code, err), (0, ""))
+            self.assertIn("2 of 2 answered", out)
+
+    def test_nobody_at_any_of_them(self):
+        port = free_port()
+        for words in (("echo", "--connect"), ("ping", "-n", "1"), ("ping", "--udp", "-n", "1")):
+            code, out, err = finish(LEAT, *words, f"localhost:{port}", QUIET)
+            self.assertEqual((code, (out + err).count("127.0.0.1:")), (1, 1), out + err)
+
+    def test_a_name_that_nobody_knows(self):
+        for words in (("echo", "--connect"), ("ping",)):
+            code, out, err = finish(LEAT, *words, "no.such.invalid:80", QUIET)
+            self.assertEqual((code, out, err.count("\n")), (1, "", 1))
+            self.assertIn("cannot find the address of no.such.invalid", err)
+
+
+class Silence(unittest.TestCase):
+    """Peers that are late, gone, or talk of something else: an end in time, a sentence, a code."""
+
+    def talk(self, answer, *words):
+        listener = socket.create_server(("127.0.0.1", 0))
+
+        def serve_one():
+            connection = listener.accept()[0]
+            with connection, contextlib.suppress(OSError):
+                connection.settimeout(30)
+                answer(connection)
+        thread = threading.Thread(target=serve_one)
+        thread.start()
+        with listener:
+            code, out, err = finish(LEAT, "echo", QUIET, "--connect",
+                                    f"127.0.0.1:{listener.getsockname()[1]}", "-d", "300ms", *words)
+            thread.join(30)
+        self.assertEqual((code, err.count("\n")), (1, 1), err)
+        self.assertTrue(err.startswith("leat echo: "))
+        return err
+
+    def test_a_peer_that_says_nothing(self):
+        self.assertIn("not a byte came back", self.talk(lambda c: c.recv(1) and c.recv(1000)
+                                                        and c.recv(1000)))
+        self.assertIn("not a byte came back", self.talk(lambda c: c.recv(1), "--sink"))
+
+    def test_a_peer_that_closes(self):
+        self.assertIn("the connection ended to", self.talk(lambda c: c.recv(10)))
+
+    def test_a_peer_that_resets(self):
+        def reset(connection):
+            connection.recv(1)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.assertIn("the connection ended to", self.talk(reset))
+
+    def test_a_peer_that_says_too_much(self):
+        self.assertIn("not those that were sent", self.talk(lambda c: c.sendall(bytes(1000))))
+
+    def test_an_address_that_swallows_syns(self):
+        """A backlog that is full answers no SYN."""
+        with socket.socket() as listener, contextlib.ExitStack() as held:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(0)
+            address = listener.getsockname()
+            for _ in range(3):
+                filler = held.enter_context(socket.socket())
+                filler.setblocking(False)
+                filler.connect_ex(address)
+            code, out, err = finish(LEAT, "ping", QUIET, f"127.0.0.1:{address[1]}", "-n", "1",
+                                    "--timeout", "200ms")
+            self.assertEqual((code, err), (1, ""))
+            self.assertIn("0 of 1 connected", out)
+
+
 class Ping(unittest.TestCase):
     def test_says_how_long_connecting_takes(self):
         with server() as program:

@@ -209,6 +209,34 @@ class Requests(unittest.TestCase):
         self.assertRegex(head, r"^GET / HTTP/1.1\r\nHost: 127.0.0.1:\d+$")
         self.assertEqual(body, b"")
 
+    def test_the_url_shapes_it(self):
+        """An empty port is the scheme's (RFC 3986 3.2.3), user info is Basic (RFC 7617)."""
+        def answer(connection, number):
+            connection.sendall(OK)
+        with Served(answer) as server:
+            for user, credentials in (("u:p@", "dTpw"), ("Aladdin:open%20sesame@",
+                                                         "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+                                      ("u@", "dTo="), ("@", None)):
+                url = server.url.replace("http://", "HTTP://" + user)
+                code, report, err = load(url, "-n", "1", "-c", "1")
+                self.assertEqual((code, err, report["url"]), (0, "", server.url))
+                head = server.requests[-1][0]
+                self.assertIn(f"Host: {server.url[7:-1]}", head)
+                self.assertEqual(re.findall(r"Authorization: ([^\r]*)", head),
+                                 [f"Basic {credentials}"] if credentials else [])
+            load(server.url.replace("//", "//u:p@"), "-n", "1", "-c", "1", "-H",
+                 "authorization: Mine")
+            self.assertEqual(re.findall(r"(?i)authorization: ([^\r]*)", server.requests[-1][0]),
+                             ["Mine"])
+        if not self.is_served(80):
+            err = load("http://127.0.0.1:/", "-n", "1", "-c", "1", "--timeout", "2s")[2]
+            self.assertIn("cannot connect to 127.0.0.1:80: ", err)
+
+    @staticmethod
+    def is_served(port):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
     def test_flags_shape_it(self):
         head, body = self.sent("--method", "PUT", "--body", "abc", "-H", "X-One: 1", "-H",
                                "Host: example.org", path="/a/b?c=d")
@@ -515,12 +543,18 @@ class Life(unittest.TestCase):
     def test_what_it_refuses(self):
         self.assertEqual(self.refused(),
                          "which URL? Such as: leat load http://127.0.0.1:8080/")
-        forms = "write it as http://HOST[:PORT][/PATH] or unix:FILE[:/PATH]"
-        for url in ("ftp://x/", "127.0.0.1:80", "http://", "http:///x", "http://a@b/"):
+        forms = "write it as http://[USER:PASSWORD@]HOST[:PORT][/PATH] or unix:FILE[:/PATH]"
+        for url in ("ftp://x/", "127.0.0.1:80", "http://", "http:///x", "http://a@/", "http://:80/",
+                    "http://@/"):
             self.assertEqual(self.refused(url), f'cannot use the URL "{url}": {forms}')
         self.assertIn("there is no TLS yet", self.refused("https://127.0.0.1/"))
         self.assertIn("the port is a number", self.refused("http://127.0.0.1:0/"))
         self.assertIn("the port is a number", self.refused("http://127.0.0.1:99999/"))
+        self.assertIn("the port is a number", self.refused("http://127.0.0.1:8x/"))
+        self.assertIn("the port is a number", self.refused("http://[::1]x/"))
+        self.assertIn("is no %XX", self.refused("http://a%zz:b@127.0.0.1/"))
+        self.assertIn("too long", self.refused(f"http://{'a' * 300}@127.0.0.1/"))
+        self.assertIn("too long", self.refused(f"http://{'a' * 300}/"))
         self.assertIn("an IPv6 address ends", self.refused("http://[::1/"))
         self.assertIn("write it as %XX", self.refused("http://127.0.0.1/a b"))
         self.assertIn("the socket's path", self.refused("unix:"))

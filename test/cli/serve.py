@@ -162,6 +162,54 @@ class Listening(unittest.TestCase):
             self.assertEqual(get(program.address)[0], 200)
 
 
+    def test_a_name(self):
+        with serve("--listen", "localhost:0", "--cores", "1") as program:
+            self.assertEqual(get(program.address)[0], 200)
+
+    def test_a_name_of_several_addresses(self):
+        """Each that this machine has, and no other."""
+        if os.geteuid() != 0:
+            self.skipTest("only root can give itself other names")
+        script = """
+            mount --bind "$HOSTS" /etc/hosts && ip link set lo up &&
+            exec "$LEAT" serve --cores 1 --listen many.test:0 --listen one.test"""
+        with tempfile.NamedTemporaryFile("w") as hosts:
+            hosts.write("127.0.0.5 many.test\n127.0.0.6 many.test\n192.0.2.9 many.test\n"
+                        "127.0.0.7 one.test\n")
+            hosts.flush()
+            environment = dict(os.environ, HOSTS=hosts.name, LEAT=str(LEAT))
+            with Program("unshare", "--mount", "--net", "sh", "-c", script,
+                         env=environment) as program:
+                for address in (r"127\.0\.0\.5:\d+", r"127\.0\.0\.6:\d+", r"127\.0\.0\.7:80"):
+                    program.until(rf"^listening on http://{address}$")
+                self.assertNotIn("192.0.2.9", program.text["stdout"])
+                self.assertEqual(program.end(TERM), 0)
+
+    def test_a_port(self):
+        for words in (("--port", "0"), ("-p", "0"), ("-p0",)):
+            with Program(LEAT, "serve", "--cores", "1", *words) as program:
+                match = program.until(r"^listening on http://127\.0\.0\.1:(\d+)$")
+                self.assertEqual(get(("127.0.0.1", int(match[1])))[0], 200)
+
+    def test_a_link_local_address_and_its_zone(self):
+        """Every tool takes it as addresses and URLs write it (RFC 4007 11, RFC 6874)."""
+        if os.geteuid() != 0:
+            self.skipTest("only root can make an interface")
+        script = """
+            ip link set lo up && ip link add leat0 type veth peer name leat1 || exit 9
+            ip link set leat0 up && ip addr add fe80::77/64 dev leat0 nodad || exit 9
+            "$LEAT" serve --hello --cores 1 --listen '[fe80::77%leat0]:8080' & server=$!
+            trap 'kill $server' EXIT
+            for i in $(seq 100); do
+                "$LEAT" ping '[fe80::77%leat0]:8080' -n 1 >/dev/null && break; sleep 0.1
+            done
+            "$LEAT" load 'http://[fe80::77%25leat0]:8080/' -n 3 -c 1 --json &&
+            "$LEAT" load 'http://[fe80::77%leat0]:8080/' -n 3 -c 1 --json"""
+        environment = dict(os.environ, LEAT=str(LEAT))
+        code, out, err = finish("unshare", "--net", "sh", "-c", script, env=environment)
+        self.assertEqual((code, out.count('"requests": 3')), (0, 2), err)
+
+
 class Refusals(unittest.TestCase):
     def refused(self, *words, code=1, **options):
         got, out, err = finish(LEAT, "serve", *words, **options)
@@ -206,7 +254,11 @@ class Refusals(unittest.TestCase):
                       self.refused("--listen", "192.0.2.1:8080"))
 
     def test_an_address_that_is_none(self):
-        self.assertIn('"nonsense"', self.refused("--listen", "nonsense", code=2))
+        self.assertIn('"1.2.3:4"', self.refused("--listen", "1.2.3:4", code=2))
+        self.assertIn("cannot find the address of no.such.invalid",
+                      self.refused("--listen", "no.such.invalid:80"))
+        self.assertIn("the port must be a number", self.refused("--listen", "localhost:x", code=2))
+        self.assertIn("use one of them", self.refused("-p", "0", "--listen", ":0", code=2))
 
     def test_a_port_that_needs_a_privilege(self):
         with open("/proc/sys/net/ipv4/ip_unprivileged_port_start") as file:

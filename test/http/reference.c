@@ -97,6 +97,22 @@ static bool all_digits(const char *text)
     return *text != '\0' && strspn(text, "0123456789") == strlen(text);
 }
 
+/* "%" and a ZoneID of RFC 6874 2, which "%25" and a ZoneID is as well. */
+static bool is_zone(const char *at, const char *end)
+{
+    static const char unreserved[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                     "0123456789-._~";
+    const char *hex = "0123456789abcdefABCDEF";
+    if (*at != '%' || ++at == end)
+        return false;
+    for (; at < end; at++)
+        if (*at == '%' && end - at >= 3 && strchr(hex, at[1]) && strchr(hex, at[2]))
+            at += 2;
+        else if (!strchr(unreserved, *at))
+            return false;
+    return true;
+}
+
 /* uri-host [ ":" port ]; strict: both must be there. */
 static bool is_host(const char *whole, bool strict)
 {
@@ -106,9 +122,12 @@ static bool is_host(const char *whole, bool strict)
 
     if (*at == '[') {
         size_t inside = strspn(at + 1, "0123456789abcdefABCDEF:.");
-        if (inside < 2 || at[1 + inside] != ']')
+        size_t close = strcspn(at, "]");
+        if (inside < 2 || at[close] == '\0')
             return false;
-        at += inside + 2;
+        if (close != inside + 1 && !is_zone(at + 1 + inside, at + close))
+            return false;
+        at += close + 1;
     } else {
         while (*at && *at != ':') {
             if (*at == '%') {

@@ -11,6 +11,8 @@
 
 #include <leat/options.h>
 
+#include "net/program/values.h"
+
 struct values {
     bool hello;
     const char *cores;
@@ -125,9 +127,9 @@ static void refuses_with_a_remedy(void **state)
     REFUSED("--bytes 1023 is too small: give at least 1k", "--bytes", "1023");
     REFUSED("--time 0 is out of range: give at least 1ms and at most 90s", "--time", "0");
     REFUSED("--time 91s is out of range: give at least 1ms and at most 90s", "--time", "91s");
-    REFUSED("--bytes takes a size such as 4096, 64k or 1G, not \"20000000000G\"", "--bytes",
-            "20000000000G");
-    REFUSED("--time takes a time such as 500ms, 10s or 2m, not \"soon\"", "--time", "soon");
+    REFUSED("--bytes takes a size such as 4096, 64k, 1.5G or 256MB, not \"20000000000G\"",
+            "--bytes", "20000000000G");
+    REFUSED("--time takes a time such as 500ms, 1.5s or 2m, not \"soon\"", "--time", "soon");
     REFUSED("\"b\" is too much: prog takes at most 1 of [DIR]", "a", "b");
 }
 
@@ -141,6 +143,110 @@ static void bounds_lists(void **state)
         words[i] = "--listen=x";
     assert_int_equal(parse(&values, &line, &error, words), -EINVAL);
     assert_string_equal(error.sentence, "--listen is given too often: at most 16 times");
+}
+
+/* Values, and UINT64_MAX for what is refused. */
+static const struct {
+    const char *text;
+    uint64_t bytes, time_ns;
+} values_table[] = {
+    {"0", 0, 0},
+    {"1", 1, LEAT_NS_PER_S},
+    {"64k", 65536, UINT64_MAX},
+    {"64K", 65536, UINT64_MAX},
+    {"64KiB", 65536, UINT64_MAX},
+    {"64kib", 65536, UINT64_MAX},
+    {"64kB", 64000, UINT64_MAX},
+    {"64KB", 64000, UINT64_MAX},
+    {"256MB", 256000000, UINT64_MAX},
+    {"256MiB", UINT64_C(256) << 20, UINT64_MAX},
+    {"1G", UINT64_C(1) << 30, UINT64_MAX},
+    {"1GB", 1000000000, UINT64_MAX},
+    {"2T", UINT64_C(2) << 40, UINT64_MAX},
+    {"2TiB", UINT64_C(2) << 40, UINT64_MAX},
+    {"2tb", UINT64_C(2000000000000), UINT64_MAX},
+    {"7B", 7, UINT64_MAX},
+    {"1.5k", 1536, UINT64_MAX},
+    {"0.5MiB", 524288, UINT64_MAX},
+    {"1.5G", UINT64_C(3) << 29, UINT64_MAX},
+    {"1.5", UINT64_MAX, 1500 * LEAT_NS_PER_MS},
+    {"1.0", 1, LEAT_NS_PER_S},
+    {"1.5B", UINT64_MAX, UINT64_MAX},
+    {"1.5s", UINT64_MAX, 1500 * LEAT_NS_PER_MS},
+    {"0.25ms", UINT64_MAX, 250000},
+    {"1.000000001s", UINT64_MAX, LEAT_NS_PER_S + 1},
+    {"1.0000000001s", UINT64_MAX, UINT64_MAX},
+    {"10us", UINT64_MAX, 10000},
+    {"10ns", UINT64_MAX, 10},
+    {"0.5ns", UINT64_MAX, UINT64_MAX},
+    {"3m", UINT64_C(3) << 20, 180 * LEAT_NS_PER_S},
+    {"3min", UINT64_MAX, 180 * LEAT_NS_PER_S},
+    {"2h", UINT64_MAX, 7200 * LEAT_NS_PER_S},
+    {"1d", UINT64_MAX, 86400 * LEAT_NS_PER_S},
+    {"18446744073709551615", UINT64_MAX, UINT64_MAX},
+    {"16777215T", UINT64_C(16777215) << 40, UINT64_MAX},
+    {"16777216T", UINT64_MAX, UINT64_MAX},
+    {"99999999999999999999", UINT64_MAX, UINT64_MAX},
+    {"99999999999s", UINT64_MAX, UINT64_MAX},
+    {"", UINT64_MAX, UINT64_MAX},
+    {"k", UINT64_MAX, UINT64_MAX},
+    {".5k", UINT64_MAX, UINT64_MAX},
+    {"1.k", UINT64_MAX, UINT64_MAX},
+    {"1,5k", UINT64_MAX, UINT64_MAX},
+    {"1..5k", UINT64_MAX, UINT64_MAX},
+    {"1 k", UINT64_MAX, UINT64_MAX},
+    {" 1k", UINT64_MAX, UINT64_MAX},
+    {"1k ", UINT64_MAX, UINT64_MAX},
+    {"-1k", UINT64_MAX, UINT64_MAX},
+    {"+1", UINT64_MAX, UINT64_MAX},
+    {"1e3", UINT64_MAX, UINT64_MAX},
+    {"0x10", UINT64_MAX, UINT64_MAX},
+    {"1kk", UINT64_MAX, UINT64_MAX},
+    {"1kBit", UINT64_MAX, UINT64_MAX},
+};
+
+static void reads_sizes_and_times(void **state)
+{
+    for (size_t i = 0; i < sizeof(values_table) / sizeof(values_table[0]); i++) {
+        const char *text = values_table[i].text;
+        uint64_t bytes = 0, time_ns = 0;
+        if (!value_bytes_parse(text, &bytes))
+            bytes = UINT64_MAX;
+        if (!value_duration_parse(text, &time_ns))
+            time_ns = UINT64_MAX;
+        if (bytes != values_table[i].bytes || time_ns != values_table[i].time_ns)
+            fail_msg("\"%s\" is %llu bytes, %llu ns", text, (unsigned long long)bytes,
+                     (unsigned long long)time_ns);
+    }
+}
+
+/* What is told can be typed. */
+static void writes_what_it_reads(void **state)
+{
+    static const uint64_t values[] = {0,         1,    1000,       1024,
+                                      1 << 20,   1536, 1000000000, UINT64_C(90) * LEAT_NS_PER_S,
+                                      UINT64_MAX};
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        char text[32];
+        uint64_t back = 0;
+        assert_true(value_bytes_parse(value_format(LEAT_OPTION_BYTES, values[i], text), &back));
+        assert_true(back == values[i]);
+        assert_true(
+            value_duration_parse(value_format(LEAT_OPTION_DURATION, values[i], text), &back));
+        assert_true(back == values[i]);
+    }
+}
+
+static void an_exchange_is_one_edit(void **state)
+{
+    const char *const words[] = {"ss", "top"};
+    assert_string_equal(leat_nearest("tpo", words, 2), "top");
+    const char *const pairs[] = {"abcdef"};
+    assert_string_equal(leat_nearest("badcfe", pairs, 1), "abcdef"); /* 3 of at most 3 */
+    const char *const letters[] = {"ab"};
+    assert_string_equal(leat_nearest("ba", letters, 1), "ab");
+    const char *const both[] = {"abdx", "acbd"};
+    assert_string_equal(leat_nearest("abcd", both, 2), "acbd");
 }
 
 static void finds_the_nearest(void **state)
@@ -159,12 +265,13 @@ static void helps_with_every_flag(void **state)
 {
     struct leat_option options[] = {
         {"cores", LEAT_OPTION_TEXT, NULL, "N|LIST", "first\nsecond", 0, 0},
+        {"Rest", LEAT_OPTION_GROUP, NULL, NULL, NULL, 0, 0},
         {"d|duration", LEAT_OPTION_DURATION, NULL, "TIME", "third", 0, 0},
     };
     struct leat_command_line line = {.name = "prog",
                                      .summary = "Does it.",
                                      .tables = {options},
-                                     .table_counts = {2}};
+                                     .table_counts = {3}};
     int fds[2];
     assert_int_equal(pipe(fds), 0);
     leat_command_line_help(&line, fds[1]);
@@ -178,6 +285,7 @@ static void helps_with_every_flag(void **state)
     assert_string_equal(text, "usage: prog [flags]\nDoes it.\n\n"
                               "  --cores N|LIST              first\n"
                               "                              second\n"
+                              "\nRest:\n"
                               "  -d, --duration TIME         third\n"
                               "  --help                      this text\n"
                               "  --version                   the version\n");
@@ -186,9 +294,15 @@ static void helps_with_every_flag(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_every_kind),      cmocka_unit_test(takes_letters),
-        cmocka_unit_test(help_and_version_win),  cmocka_unit_test(refuses_with_a_remedy),
-        cmocka_unit_test(bounds_lists),          cmocka_unit_test(finds_the_nearest),
+        cmocka_unit_test(takes_every_kind),
+        cmocka_unit_test(takes_letters),
+        cmocka_unit_test(help_and_version_win),
+        cmocka_unit_test(refuses_with_a_remedy),
+        cmocka_unit_test(bounds_lists),
+        cmocka_unit_test(finds_the_nearest),
+        cmocka_unit_test(reads_sizes_and_times),
+        cmocka_unit_test(writes_what_it_reads),
+        cmocka_unit_test(an_exchange_is_one_edit),
         cmocka_unit_test(helps_with_every_flag),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,6 +30,27 @@ static bool port_is_valid(const uint8_t *at, const uint8_t *end, bool strict)
     return true;
 }
 
+static bool is_unreserved(uint8_t byte)
+{
+    return is_digit(byte) || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z') || byte == '-' ||
+           byte == '.' || byte == '_' || byte == '~';
+}
+
+/* The zone of an IPv6 address, at its "%": where it ends, or NULL. RFC 6874 2 writes "%25eth0";
+ * "%eth0", as people and some clients write it, has the same grammar. */
+static const uint8_t *zone_end(const uint8_t *at, const uint8_t *end)
+{
+    const uint8_t *begin = ++at;
+
+    while (at < end && *at != ']') {
+        bool is_encoded = *at == '%' && end - at >= 3 && is_hex(at[1]) && is_hex(at[2]);
+        if (!is_encoded && !is_unreserved(*at))
+            return NULL;
+        at += is_encoded ? 3 : 1;
+    }
+    return at > begin ? at : NULL;
+}
+
 /* IP-literal, at its "[": where it ends, or NULL. IPvFuture is syntax without a user, and refused.
  */
 static const uint8_t *literal_end(const uint8_t *at, const uint8_t *end)
@@ -38,7 +59,11 @@ static const uint8_t *literal_end(const uint8_t *at, const uint8_t *end)
 
     while (at < end && (is_hex(*at) || *at == ':' || *at == '.'))
         at++;
-    return at < end && *at == ']' && at - begin >= 2 ? at + 1 : NULL;
+    if (at - begin < 2)
+        return NULL;
+    if (at < end && *at == '%')
+        at = zone_end(at, end);
+    return at != NULL && at < end && *at == ']' ? at + 1 : NULL;
 }
 
 bool http_host_is_valid(const uint8_t *at, size_t length, bool strict)
