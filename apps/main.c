@@ -2,8 +2,8 @@
 #include "apps/commands.h"
 
 #include <leat/options.h>
+#include <leat/version.h>
 
-#include <leat_config.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -40,7 +40,8 @@ static int help(FILE *out)
     for (size_t i = 0; i < COMMANDS_COUNT; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
     fprintf(out, "  %-10s %s\n", "help", "this text; leat help COMMAND is leat COMMAND --help");
-    fprintf(out, "  %-10s %s\n\n", "--version", "the version");
+    fprintf(out, "  %-10s %s\n\n", "--version",
+            "the version, its compiler and what it was built with");
     fprintf(out, "Try: leat serve --hello\n");
     return 0;
 }
@@ -68,7 +69,7 @@ int main(int argc, char **argv)
     }
     const char *word = argv[1];
     if (strcmp(word, "--version") == 0 || strcmp(word, "version") == 0) {
-        printf("leat %s\n", LEAT_VERSION);
+        printf("leat %s\n%s\n", leat_version(), leat_version_build());
         return 0;
     }
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 ||

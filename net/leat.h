@@ -20,6 +20,7 @@
 #include <leat/signals.h>
 #include <leat/timer.h>
 #include <leat/udp.h>
+#include <leat/version.h>
 #include <leat/view.h>
 
 #endif

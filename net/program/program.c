@@ -1,7 +1,7 @@
 /* leat_main: the command line of a program whose cores are run by leat_run. */
 #include <leat/run.h>
 
-#include <leat_config.h>
+#include <leat/version.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +19,7 @@ int leat_command_line_answer(struct leat_command_line *line, int argc, char **ar
         leat_command_line_help(line, STDOUT_FILENO);
         return 0;
     case LEAT_PARSED_VERSION:
-        printf("leat %s\n", LEAT_VERSION);
+        printf("leat %s\n%s\n", leat_version(), leat_version_build());
         return 0;
     case LEAT_PARSED_RUN:
         return -1;

@@ -4,7 +4,7 @@ import re
 
 import files
 
-DOCUMENTS = ("README.md", "ARCHITECTURE.md")
+DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 CODE_SPAN = re.compile(r"`([^`\n]+)`")
 ENDINGS = r"(/|\.(c|h|cpp|py|md|build|txt))"
 WRITTEN_LATER = {"docs/benchmarks.md"}  # by ./dev bench

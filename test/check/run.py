@@ -158,7 +158,7 @@ def first_program():
 
 
 def check_install():
-    """What is installed is enough to build the README's program, shared and static."""
+    """What is installed is enough to build the README's program, in each way of linking it."""
     program = first_program()
     if program is None:
         return ["README.md: no C program in it"]
@@ -170,39 +170,34 @@ def check_install():
         configs = list(pathlib.Path(folder).rglob("leat.pc"))
         if len(configs) != 1:
             return [f"{len(configs)} files leat.pc were installed"]
-        return problems + compile_installed(folder, configs[0], program)
+        return problems + compile_installed(folder, str(configs[0].parent.parent), program)
 
 
-def link_words(how, config, env):
-    """(worked, words) that link a program to the shared library, or to the static one with the
-    libraries that it stands on shared (--static would want the static ones of those, too)."""
-    worked, lines = run("pkg-config", "--cflags", "--libs", "leat", env=env)
-    words = " ".join(lines).split()
-    if how == "shared" or not worked:
-        return worked, words
-    private = re.search(r"^Libs.private: (.*)$", config.read_text(), re.M)
-    needs = run("pkg-config", "--print-requires-private", "leat", env=env)[1]
-    worked, lines = run("pkg-config", "--libs", *[line.split()[0] for line in needs])
-    words = ["-l:libleat.a" if word == "-lleat" else word for word in words]
-    return worked, words + (private[1].split() if private else []) + " ".join(lines).split()
+# How a program is linked to an installed Leat -> the words of pkg-config, and whether it then needs
+# the shared library.
+LINKS = {
+    "shared": (("leat",), True),
+    "shared, with --static": (("--static", "leat"), True),
+    "static": (("leat-static",), False),
+}
 
 
-def compile_installed(folder, config, program):
-    env = {"PKG_CONFIG_PATH": str(config.parent), "PKG_CONFIG_SYSROOT_DIR": folder}
+def compile_installed(folder, library_folder, program):
+    env = {"PKG_CONFIG_PATH": f"{library_folder}/pkgconfig", "PKG_CONFIG_SYSROOT_DIR": folder}
     source = pathlib.Path(folder, "first.c")
     source.write_text(program)
+    first = str(source.with_suffix(""))
     problems = []
-    for how in ("shared", "static"):
-        worked, words = link_words(how, config, env)
-        if not worked:
-            problems += words
-            continue
-        worked, lines = run("gcc", "-std=gnu17", "-Wall", "-Werror", str(source), "-o",
-                            str(source.with_suffix("")), *words)
+    for how, (words, needs) in LINKS.items():
+        worked, lines = run("pkg-config", "--cflags", "--libs", *words, env=env)
         if worked:
-            worked, lines = run(str(source.with_suffix("")), "--version",
-                                env={"LD_LIBRARY_PATH": str(config.parent.parent)})
-        problems += [] if worked else [f"against the {how} library:"] + lines[:10]
+            worked, lines = run("gcc", "-std=gnu17", "-Wall", "-Werror", str(source), "-o", first,
+                                *" ".join(lines).split())
+        if worked:
+            worked, lines = run(first, "--version", env={"LD_LIBRARY_PATH": library_folder})
+        if worked and ("libleat.so" in "".join(run("readelf", "-d", first)[1])) != needs:
+            worked, lines = False, [f"the program {'lacks' if needs else 'needs'} libleat.so"]
+        problems += [] if worked else [f"linked {how}:"] + lines[:10]
     return problems
 
 

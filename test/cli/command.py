@@ -29,7 +29,8 @@ class Command(unittest.TestCase):
         for words in (("--version",), ("version",), ("doctor", "--version")):
             code, out, _ = finish(LEAT, *words)
             self.assertEqual(code, 0)
-            self.assertRegex(out, r"^leat \d+\.\d+\.\d+\n$")
+            self.assertRegex(out, r"^leat \d+\.\d+\.\d+\n"
+                                  r"(gcc|clang) \d+\.\d+\.\d+, \w+(, \S[^,\n]*)*\n$")
 
     def test_unknown_words(self):
         self.assertEqual(finish(LEAT, "docter"), (
