@@ -181,6 +181,37 @@ static void say_core(const struct top *top, const struct reading *before, const 
            (double)value_of(top, now, core, "buffers.live_bytes") / 1048576);
 }
 
+/* What of the port's claims a core believes, in words; nothing for a core without a port. */
+static void say_beliefs(const struct top *top, const struct reading *now, unsigned core)
+{
+    static const char *const links[] = {"", "link up", "link down", "THE DEVICE IS GONE"};
+    static const char *const wakes[] = {"naps of at most 1 ms", "woken by its descriptor",
+                                        "naps, interrupts to be proven", "woken by interrupts",
+                                        "naps: frames came without an interrupt"};
+    static const char *const states[] = {NULL, "to be proven", "proven", "given up", "never said"};
+    static const char *const claims[] = {"rx_ip", "rx_l4", "tx_l4", "tso"};
+    uint64_t link = value_of(top, now, core, "port.link");
+    uint64_t wake = value_of(top, now, core, "port.wake");
+    char name[NAME_BYTES];
+    printf("%4u %s%s%s", core, links[link < 4 ? link : 0], link != 0 ? ", " : "",
+           wakes[wake < 5 ? wake : 0]);
+    for (unsigned i = 0; i < sizeof(claims) / sizeof(claims[0]); i++) {
+        snprintf(name, sizeof(name), "offload.%s", claims[i]);
+        uint64_t state = value_of(top, now, core, name);
+        if (state > 0 && state < sizeof(states) / sizeof(states[0]))
+            printf(", %s %s", claims[i], states[state]);
+    }
+    printf("\n");
+}
+
+static bool has_value(const struct top *top, const struct reading *r, const char *name)
+{
+    for (unsigned i = 0; i < r->name_count; i++)
+        if (strncmp(counters_view_name(&top->view, i)->text, name, NAME_BYTES) == 0)
+            return true;
+    return false;
+}
+
 static void say_text(const struct top *top, const struct reading *before, const struct reading *now)
 {
     const struct counters_header *h = top->view.header;
@@ -193,6 +224,10 @@ static void say_text(const struct top *top, const struct reading *before, const 
            "buffers MiB\n");
     for (unsigned core = 0; core < h->core_count; core++)
         say_core(top, before, now, core);
+    if (has_value(top, now, "port.wake"))
+        printf("\ncore port\n");
+    for (unsigned core = 0; has_value(top, now, "port.wake") && core < h->core_count; core++)
+        say_beliefs(top, now, core);
     printf("\n%-24s %12s %12s\n", "dropped because", "total", "per second");
     say_drops(top, before, now);
     printf("\n");

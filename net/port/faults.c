@@ -291,10 +291,10 @@ static void faults_arm(struct leat_port *port, unsigned queue, struct leat_port_
     bound_nap(&p->queues[queue].tx, nap);
 }
 
-static void faults_disarm(struct leat_port *port, unsigned queue)
+static bool faults_disarm(struct leat_port *port, unsigned queue)
 {
     struct leat_port *inner = faults_of(port)->inner;
-    inner->ops->disarm(inner, queue);
+    return inner->ops->disarm(inner, queue);
 }
 
 static void faults_link(struct leat_port *port, struct leat_link *link)
@@ -397,7 +397,7 @@ struct leat_port *faults_port_new(struct leat_port *inner, const struct faults_o
     bool is_whole = p != NULL;
     if (is_whole) {
         memset(p, 0, bytes);
-        p->port = (struct leat_port){&faults_ops, inner->info};
+        p->port = (struct leat_port){.ops = &faults_ops, .info = inner->info};
         /* Copies go home on the core of their queue. */
         p->port.info.can &= ~(uint32_t)LEAT_PORT_CAN_RELEASE_ANYWHERE;
         p->inner = inner;

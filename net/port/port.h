@@ -17,9 +17,17 @@
  * the references after the hardware has read them, at the latest in reclaim, which the caller also
  * calls while it is idle. A head that was taken is never seen again: nothing in flight is edited.
  *
+ * The end of a device. One that is deleted or unplugged is gone for good: from then on poll gives
+ * nothing, transmit takes packets and drops them (TX_LINK_DOWN), arm names no descriptor and no
+ * limit, and link says is_gone; the program goes on without it, and one that is to use the next
+ * device of that name is started again. A link that is down, a memif whose peer is dead, may come
+ * back, and then all goes on as before.
+ *
  * Bounds: LEAT_PORT_BURST frames or packets a call, LEAT_PORT_SLICES_MAX slices a packet. */
 #ifndef LEAT_PORT_H
 #define LEAT_PORT_H
+
+#include <stdatomic.h>
 
 #include <leat/buf.h>
 #include <leat/defs.h>
@@ -94,6 +102,13 @@ enum leat_port_can {
     LEAT_PORT_CAN_RELEASE_ANYWHERE = 128, /* release may be called on any core */
 };
 
+/* What ends a sleep on a queue when frames come. */
+enum leat_port_wake {
+    LEAT_WAKE_NAP,       /* nothing does: naps */
+    LEAT_WAKE_DEVICE,    /* the descriptor that the frames are read from, which cannot fail */
+    LEAT_WAKE_INTERRUPT, /* the hardware's interrupt: a claim, which the stack measures (wake.h) */
+};
+
 struct leat_clock;
 
 /* What the port says of itself. Constant while it is open; claims are checked by the stack. */
@@ -109,6 +124,7 @@ struct leat_port_info {
     uint16_t rx_queue_count, tx_queue_count;
     uint32_t rx_buffers_count; /* of a queue, that may be kept before it is deaf; 0: no limit */
     uint8_t link_kind;         /* enum leat_link_kind */
+    uint8_t wake;              /* enum leat_port_wake: what arm will say */
     uint8_t mac[6];
     uint8_t rss_key[52];
     const struct leat_clock
@@ -116,10 +132,13 @@ struct leat_port_info {
     uint64_t seed;             /* ... and what all that is random begins with */
     uint16_t rss_table_count;  /* 0: no RSS; else entries of rss_table, a power of two */
     const uint16_t *rss_table; /* queue of each */
+    /* What the driver refused, for the start line: "rss-hash, tso"; or NULL. The port owns it. */
+    const char *refused;
 };
 
 struct leat_link {
     bool up;
+    bool is_gone;        /* for good */
     uint32_t speed_mbps; /* 0: not known */
 };
 
@@ -152,6 +171,7 @@ struct leat_port_nap {
     bool has_work;       /* frames arrived meanwhile: do not sleep */
     int fd;              /* readable when frames arrive; -1: there is none, nap instead */
     uint64_t nap_ns_max; /* how long the receive ring lasts; UINT64_MAX: no limit */
+    bool is_claimed;     /* that fd becomes readable is a claim of the hardware's */
 };
 
 struct leat_port;
@@ -176,9 +196,10 @@ struct leat_port_ops {
     /* Drops the references of what the hardware has sent; returns how many are still out. */
     unsigned (*reclaim)(struct leat_port *port, unsigned queue);
 
-    /* Enables the queue's interrupt, then looks once more. disarm turns it off. */
+    /* Enables the queue's interrupt, then looks once more. disarm turns it off, and returns whether
+     * it came in between; where arm said is_claimed that is looked at, elsewhere not. */
     void (*arm)(struct leat_port *port, unsigned queue, struct leat_port_nap *nap);
-    void (*disarm)(struct leat_port *port, unsigned queue);
+    bool (*disarm)(struct leat_port *port, unsigned queue);
 
     void (*link)(struct leat_port *port, struct leat_link *link);
     void (*stats)(struct leat_port *port, unsigned queue, struct leat_port_stats *stats);
@@ -190,10 +211,13 @@ struct leat_port_ops {
     void (*close)(struct leat_port *port);
 };
 
+enum port_link { PORT_LINK_UNKNOWN, PORT_LINK_UP, PORT_LINK_DOWN, PORT_LINK_GONE };
+
 /* The head of every port. */
 struct leat_port {
     const struct leat_port_ops *ops;
     struct leat_port_info info;
+    _Atomic uint8_t link_seen; /* enum port_link: as last looked at by net/program; any core */
 };
 
 #endif

@@ -251,13 +251,14 @@ static unsigned tun_reclaim(struct leat_port *port, unsigned queue)
 /* The descriptor is watched by level: what came before the sleep ends it at once. */
 static void tun_arm(struct leat_port *port, unsigned queue, struct leat_port_nap *nap)
 {
-    *nap = (struct leat_port_nap){false, tun_of(port)->queues[queue].fd, UINT64_MAX};
+    *nap = (struct leat_port_nap){false, tun_of(port)->queues[queue].fd, UINT64_MAX, false};
 }
 
-static void tun_disarm(struct leat_port *port, unsigned queue)
+static bool tun_disarm(struct leat_port *port, unsigned queue)
 {
     (void)port;
     (void)queue;
+    return false;
 }
 
 static void tun_link(struct leat_port *port, struct leat_link *link)

@@ -225,6 +225,7 @@ static int device_open(struct tun_port *tun, const struct port_options *o, struc
         .tx_queue_count = (uint16_t)tun->queue_count,
         .rx_buffers_count = TUN_SMALL_COUNT,
         .link_kind = LEAT_LINK_ETHERNET,
+        .wake = LEAT_WAKE_DEVICE,
     };
     tun->frame_max = (uint32_t)mtu + ETHERNET_BYTES;
     if (offloads_take(tun)) {

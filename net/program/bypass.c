@@ -378,6 +378,11 @@ char *bypass_banner(struct bypass *b, char *text, size_t size)
         {LEAT_PORT_CAN_TSO, " tso"},
         {LEAT_PORT_CAN_RSS, " rss"},
     };
+    static const char *const wakes[] = {
+        [LEAT_WAKE_NAP] = ", sleeps in naps of at most 1 ms",
+        [LEAT_WAKE_DEVICE] = "",
+        [LEAT_WAKE_INTERRUPT] = ", woken by interrupts (to be proven)",
+    };
     static const struct mac_addr none;
     const uint8_t *mac =
         memcmp(&b->flags.mac, &none, sizeof(none)) != 0 ? b->flags.mac.b : b->info.mac;
@@ -395,6 +400,11 @@ char *bypass_banner(struct bypass *b, char *text, size_t size)
         has_any = has_any || (b->info.can & offloads[i].can) != 0;
     }
     banner_append(text, size, has_any ? "" : " none");
+    if (b->info.refused != NULL && b->info.refused[0] != '\0') {
+        banner_append(text, size, ", the driver refused: ");
+        banner_append(text, size, b->info.refused);
+    }
+    banner_append(text, size, wakes[b->info.wake]);
     if (b->steer != NULL)
         banner_append(text, size,
                       b->steer->owners.is_hashed ? ", loops steered by RSS (to be proven)"

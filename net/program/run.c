@@ -165,6 +165,7 @@ static int run_prepare(struct leat_run *run, struct leat_error *error)
     result = descriptors_open(run, error); /* threads of drivers are to inherit the mask */
     if (result < 0)
         return result;
+    leat_crash_install(); /* drivers may end the program */
     const struct leat_run_options *o = run->options;
     const struct leat_net_options net_options = {
         .net = o->net,
@@ -183,7 +184,6 @@ static int run_prepare(struct leat_run *run, struct leat_error *error)
     run->mesh = leat_mesh_new(run->cores_count, error);
     if (run->mesh == NULL)
         return error->code;
-    leat_crash_install();
     struct leat_logger_options log_options = {
         .level = run->options->log_level != NULL
                      ? (enum leat_level)leat_level_parse(run->options->log_level)

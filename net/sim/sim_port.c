@@ -443,12 +443,13 @@ static void sim_arm(struct leat_port *port, unsigned queue, struct leat_port_nap
 {
     struct sim_host *host = host_of(port, queue);
     check_queue(host, queue);
-    *nap = (struct leat_port_nap){host->arrived != NULL, -1, UINT64_MAX};
+    *nap = (struct leat_port_nap){host->arrived != NULL, -1, UINT64_MAX, false};
 }
 
-static void sim_disarm(struct leat_port *port, unsigned queue)
+static bool sim_disarm(struct leat_port *port, unsigned queue)
 {
     check_queue(host_of(port, queue), queue);
+    return false;
 }
 
 static void sim_get_link(struct leat_port *port, struct leat_link *link)

@@ -81,7 +81,7 @@ static void world_arm(struct leat_port *port, unsigned queue, struct leat_port_n
     note_violation(w);
     say_end(w);
     bool has_passed = pass_time(w);
-    *nap = (struct leat_port_nap){has_passed, -1, has_passed ? UINT64_MAX : REST_NS};
+    *nap = (struct leat_port_nap){has_passed, -1, has_passed ? UINT64_MAX : REST_NS, false};
 }
 
 static unsigned world_poll(struct leat_port *port, unsigned queue, struct leat_frame *frames,

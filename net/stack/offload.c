@@ -24,6 +24,13 @@ void offload_init(struct stack *s)
         s->offloads[i].state = s->can & offloads[i].can ? OFFLOAD_ON_TRIAL : OFFLOAD_ABSENT;
 }
 
+/* Nothing was said of a packet that is right. */
+static void note_silence(struct offload_belief *b)
+{
+    if (b->state == OFFLOAD_ON_TRIAL && ++b->unsaid >= OFFLOAD_TRIAL)
+        b->state = OFFLOAD_SILENT;
+}
+
 static void offload_give_up(struct stack *s, enum offload which)
 {
     s->offloads[which].state = OFFLOAD_GIVEN_UP;
@@ -38,10 +45,15 @@ static void offload_give_up(struct stack *s, enum offload which)
 bool offload_judge(struct stack *s, enum offload which, unsigned verdict, enum offload_sum sum)
 {
     struct offload_belief *b = &s->offloads[which];
-    bool is_claimed = b->state == OFFLOAD_ON_TRIAL || b->state == OFFLOAD_BELIEVED;
     bool accepts = sum == SUM_RIGHT || (sum == SUM_PARTIAL && verdict == LEAT_VERDICT_NONE);
-    if (verdict == LEAT_VERDICT_UNKNOWN || !is_claimed)
+    if (verdict == LEAT_VERDICT_UNKNOWN && accepts)
+        note_silence(b);
+    if (verdict == LEAT_VERDICT_UNKNOWN || b->state == OFFLOAD_ABSENT ||
+        b->state == OFFLOAD_GIVEN_UP)
         return accepts;
+    b->unsaid = 0;
+    if (b->state == OFFLOAD_SILENT)
+        b->state = OFFLOAD_ON_TRIAL;
     if (accepts != (verdict != LEAT_VERDICT_BAD))
         offload_give_up(s, which);
     else if (b->state == OFFLOAD_ON_TRIAL && ++b->seen >= OFFLOAD_TRIAL)

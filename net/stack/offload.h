@@ -3,6 +3,8 @@
  * Receiving. The first OFFLOAD_TRIAL frames that the port has judged are summed in software too. A
  * verdict that proves wrong ends the belief in all verdicts of that kind: from then on software
  * judges. So it does at any time for frames that the port calls bad, which are rare unless it lies.
+ * A port that claims to judge, and says nothing of OFFLOAD_TRIAL packets that have such a checksum,
+ * is silent: software judges until it says something, which is on trial then.
  *
  * Sending. What has no payload (SYN, ACK, RST) is always summed in software, which costs less than
  * a deaf server. Data is summed by the port, and summed in software when it is sent again after a
@@ -39,11 +41,13 @@ enum offload_state {
     OFFLOAD_ON_TRIAL, /* claimed */
     OFFLOAD_BELIEVED,
     OFFLOAD_GIVEN_UP,
+    OFFLOAD_SILENT, /* claimed, and it never says */
 };
 
 struct offload_belief {
-    uint8_t state; /* enum offload_state */
-    uint32_t seen; /* right verdicts in a row; evidence against */
+    uint8_t state;   /* enum offload_state */
+    uint32_t seen;   /* right verdicts in a row; evidence against */
+    uint32_t unsaid; /* right packets in a row that it did not judge */
     uint64_t evidence_ns;
 };
 

@@ -104,12 +104,13 @@ static unsigned relay_transmit(struct leat_port *port, unsigned queue, struct le
 static void relay_arm(struct leat_port *port, unsigned queue, struct leat_port_nap *nap)
 {
     (void)port, (void)queue;
-    *nap = (struct leat_port_nap){false, -1, UINT64_MAX};
+    *nap = (struct leat_port_nap){false, -1, UINT64_MAX, false};
 }
 
-static void relay_disarm(struct leat_port *port, unsigned queue)
+static bool relay_disarm(struct leat_port *port, unsigned queue)
 {
     (void)port, (void)queue;
+    return false;
 }
 
 static void relay_link(struct leat_port *port, struct leat_link *link)
@@ -149,7 +150,8 @@ struct relay *relay_new(struct steer *steer, uint32_t core, struct leat_error *e
     r->server = core % steer->queue_count;
     r->port.ops = &relay_ops;
     r->port.info = steer->port->info;
-    r->port.info.inline_bytes_max = 0; /* heads are ours here, and no larger than the least */
+    r->port.info.wake = LEAT_WAKE_DEVICE; /* whoever leaves something wakes the loop */
+    r->port.info.inline_bytes_max = 0;    /* heads are ours here, and no larger than the least */
     ring_init(&r->ring, RELAY_PACKETS);
     while (r->free_count < RELAY_HEADS) {
         r->free[r->free_count] = r->heads[r->free_count];

@@ -128,6 +128,8 @@ unsigned stack_poll(struct stack *s, uint64_t now_ns)
     enum leat_layer outer = profile_enter(LEAT_LAYER_DRIVER_IN);
     unsigned count = port_poll(s, frames, room);
     profile_leave(outer);
+    if (unlikely(s->wake.is_due))
+        wake_judge(&s->wake, count);
     for (unsigned i = 0; i < count;) {
         struct rx_packet *p = &s->rx[s->rx_count++];
         i += frame_input(s, &frames[i], count - i, p);

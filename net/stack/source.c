@@ -71,7 +71,13 @@ static void source_arm(struct leat_source *source, struct leat_nap *nap)
     struct stack *s = &ss->stack;
     struct leat_port_nap port = {.has_work = false, .fd = -1, .nap_ns_max = UINT64_MAX};
     s->port->ops->arm(s->port, s->queue, &port);
-    *nap = (struct leat_nap){port.has_work || stack_has_work(s), port.fd, port.nap_ns_max};
+    bool is_doubted = wake_armed(&s->wake, &port, leat_loop_clock(ss->loop));
+    if (s->stands_in_count > 0 && port.nap_ns_max > WAKE_NAP_NS) {
+        port.nap_ns_max = WAKE_NAP_NS; /* the other queues end no sleep of ours */
+        is_doubted = true;
+    }
+    *nap =
+        (struct leat_nap){port.has_work || stack_has_work(s), port.fd, port.nap_ns_max, is_doubted};
     if (ss->remains && nap->nap_ns_max > RETRY_NS)
         nap->nap_ns_max = RETRY_NS;
 }
@@ -84,8 +90,11 @@ static bool source_has_work(struct leat_source *source)
 
 static void source_disarm(struct leat_source *source)
 {
-    struct stack *s = &source_of(source)->stack;
-    s->port->ops->disarm(s->port, s->queue);
+    struct stack_source *ss = source_of(source);
+    struct stack *s = &ss->stack;
+    bool has_fired = s->port->ops->disarm(s->port, s->queue);
+    if (s->wake.is_asleep)
+        wake_disarmed(&s->wake, has_fired, leat_loop_clock(ss->loop));
 }
 
 static const struct leat_source_ops source_ops = {

@@ -59,6 +59,7 @@ int stack_init(struct stack *s, const struct stack_options *o, uint64_t now_ns,
         memcpy(&s->mac, info->mac, sizeof(s->mac));
     s->can = info->can;
     offload_init(s);
+    wake_init(&s->wake, s->port);
     s->inline_bytes_max = info->inline_bytes_max != 0 ? info->inline_bytes_max : INLINE_BYTES;
     s->kept_max = info->rx_buffers_count != 0 ? info->rx_buffers_count / 2 : UINT32_MAX;
     memcpy(s->seed, o->seed, sizeof(s->seed));

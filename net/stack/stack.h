@@ -25,6 +25,7 @@
 #include "net/stack/rx.h"
 #include "net/stack/token_bucket.h"
 #include "net/stack/tx.h"
+#include "net/stack/wake.h"
 #include "net/stack/wire.h"
 #include "runtime/base/core.h"
 
@@ -78,6 +79,7 @@ struct stack {
     uint32_t kept_max;   /* half of what it has: beyond, what must wait is copied */
     uint32_t can;        /* what of the port's claims is believed: enum leat_port_can */
     struct offload_belief offloads[OFFLOAD_COUNT];
+    struct wake wake;
     struct mac_addr mac;
     struct rx_packet rx[LEAT_PORT_BURST];
     void *released[LEAT_PORT_BURST]; /* frames of our queue on their way back to the port */

@@ -6,6 +6,7 @@
 
 #include "buffers/heap.h"
 #include "net/api/transport.h"
+#include "net/stack/steer.h"
 #include "net/stack/tcp/tcp.h"
 
 #define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
@@ -81,6 +82,14 @@ static const struct counters_name offload_names[] = {
 #undef LEAT_X
 };
 
+/* enum wake_state, enum port_link, and how often frames came without the interrupt since it proved
+ * itself last. */
+static const struct counters_name wake_names[] = {
+    {"port.wake", COUNTERS_GAUGE},
+    {"port.wake_missed", COUNTERS_GAUGE},
+    {"port.link", COUNTERS_GAUGE},
+};
+
 static const struct counters_name port_names[] = {{"port.rx_packets", COUNTERS_TOTAL},
                                                   {"port.rx_bytes", COUNTERS_TOTAL},
                                                   {"port.tx_packets", COUNTERS_TOTAL},
@@ -124,12 +133,21 @@ static void collect_tcp_gauges(void *arg, uint64_t *values)
     memcpy(values, now, sizeof(now));
 }
 
-/* enum offload_state: 0 absent, 1 on trial, 2 believed, 3 given up */
+/* enum offload_state: 0 absent, 1 on trial, 2 believed, 3 given up, 4 never says */
 static void collect_offloads(void *arg, uint64_t *values)
 {
     const struct stack *s = arg;
     for (unsigned i = 0; i < OFFLOAD_COUNT; i++)
         values[i] = s->offloads[i].state;
+}
+
+static void collect_wake(void *arg, uint64_t *values)
+{
+    const struct stack *s = arg;
+    const struct leat_port *port = s->steer != NULL ? s->steer->port : s->port;
+    const uint64_t now[] = {s->wake.state, s->wake.misses, atomic_load(&port->link_seen)};
+    _Static_assert(COUNT_OF(now) == COUNT_OF(wake_names), "a name for each value");
+    memcpy(values, now, sizeof(now));
 }
 
 static void collect_port(void *arg, uint64_t *values)
@@ -150,6 +168,7 @@ void counters_add_common(struct counters_core *core)
         {tcp_gauge_names, COUNT_OF(tcp_gauge_names), collect_tcp_gauges},
         {port_names, COUNT_OF(port_names), collect_port},
         {offload_names, COUNT_OF(offload_names), collect_offloads},
+        {wake_names, COUNT_OF(wake_names), collect_wake},
     };
     counters_add(core, &loop, core->loop);
     const struct stack_tcp *t =

@@ -22,6 +22,7 @@ struct leat_nap {
     bool has_work;       /* out: do not sleep, call poll again */
     int fd;              /* out: readable when there is work; -1 when there is no such descriptor */
     uint64_t nap_ns_max; /* out: sleep no longer than this (UINT64_MAX: no limit) */
+    bool is_fd_doubted;  /* out: fd may stay silent: nap as if there were none, and watch it too */
 };
 
 struct leat_source_ops {

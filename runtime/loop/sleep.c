@@ -54,7 +54,7 @@ static uint64_t loop_arm(struct leat_loop *loop, uint64_t nap_ns)
         struct leat_nap nap = {.has_work = false, .fd = -1, .nap_ns_max = UINT64_MAX};
         source->ops->arm(source, &nap);
         watch_nap_fd(loop, source, nap.fd);
-        if (nap.fd < 0 && nap.nap_ns_max != UINT64_MAX) {
+        if ((nap.fd < 0 || nap.is_fd_doubted) && nap.nap_ns_max != UINT64_MAX) {
             loop->is_napping = true;
             if (nap.nap_ns_max > LOOP_NAP_NS_MAX)
                 nap.nap_ns_max = LOOP_NAP_NS_MAX;

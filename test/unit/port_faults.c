@@ -99,7 +99,7 @@ static unsigned plain_reclaim(struct leat_port *port, unsigned queue)
 
 static void plain_arm(struct leat_port *port, unsigned queue, struct leat_port_nap *nap)
 {
-    *nap = (struct leat_port_nap){false, -1, UINT64_MAX};
+    *nap = (struct leat_port_nap){.fd = -1, .nap_ns_max = UINT64_MAX};
 }
 
 static void plain_stats(struct leat_port *port, unsigned queue, struct leat_port_stats *stats)

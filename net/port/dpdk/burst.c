@@ -40,42 +40,86 @@ static uint8_t l4_verdict(uint64_t flags)
     }
 }
 
+static void frame_fill(struct leat_frame *frame, struct rte_mbuf *m, unsigned queue)
+{
+    uint64_t flags = m->ol_flags;
+    *frame = (struct leat_frame){
+        .data = rte_pktmbuf_mtod(m, const uint8_t *),
+        .handle = m,
+        .length_bytes = m->data_len,
+        .buffer_bytes = (uint32_t)m->buf_len + (uint32_t)sizeof(*m),
+        .rss_hash = m->hash.rss,
+        .ip_verdict = ip_verdict(flags),
+        .l4_verdict = l4_verdict(flags),
+        .flags = flags & RTE_MBUF_F_RX_RSS_HASH ? LEAT_FRAME_HASHED : 0,
+        .queue = (uint8_t)queue,
+    };
+}
+
+/* A frame in several buffers, each given back by itself; returns how many, 0: dropped. */
+static unsigned chain_fill(struct dpdk_queue *q, struct leat_frame *frames, struct rte_mbuf *first,
+                           unsigned queue)
+{
+    unsigned taken = 0;
+    if (!q->port->is_scattered || first->nb_segs > DPDK_CHAIN_MAX) {
+        q->stats.drops[LEAT_PORT_DROP_RX_TOO_LONG]++;
+        rte_pktmbuf_free(first);
+        return 0;
+    }
+    for (struct rte_mbuf *m = first, *next; m != NULL; m = next) {
+        next = m->next;
+        frame_fill(&frames[taken], m, queue);
+        frames[taken].ip_verdict = ip_verdict(first->ol_flags);
+        frames[taken].l4_verdict = l4_verdict(first->ol_flags);
+        frames[taken++].flags |= next != NULL ? LEAT_FRAME_MORE : 0;
+        q->stats.rx_bytes += m->data_len;
+        m->next = NULL;
+        m->nb_segs = 1;
+    }
+    return taken;
+}
+
+/* What arm found when it looked once more comes first. */
+static unsigned mbufs_receive(struct dpdk_queue *q, unsigned queue, struct rte_mbuf **mbufs,
+                              unsigned count)
+{
+    unsigned found = q->found_count < count ? q->found_count : count;
+    if (likely(found == 0))
+        return rte_eth_rx_burst(q->port->id, (uint16_t)queue, mbufs, (uint16_t)count);
+    memcpy(mbufs, q->found, found * sizeof(mbufs[0]));
+    q->found_count -= found;
+    memmove(q->found, q->found + found, q->found_count * sizeof(q->found[0]));
+    return found;
+}
+
 static unsigned dpdk_poll(struct leat_port *leat_port, unsigned queue, struct leat_frame *frames,
                           unsigned count)
 {
     struct dpdk_port *port = dpdk_of(leat_port);
     struct dpdk_queue *q = &port->queues[queue];
     struct rte_mbuf *mbufs[LEAT_PORT_BURST];
-    unsigned taken = 0;
+    unsigned taken = 0, dropped = 0;
     if (unlikely(!dpdk_gate_is_open(q)))
         return 0;
     if (count > LEAT_PORT_BURST)
         count = LEAT_PORT_BURST;
-    unsigned received = rte_eth_rx_burst(port->id, (uint16_t)queue, mbufs, (uint16_t)count);
+    if (unlikely(port->is_scattered)) /* each may be a chain; a chain finds room or is not read */
+        count /= DPDK_CHAIN_MAX;
+    unsigned received = mbufs_receive(q, queue, mbufs, count);
     for (unsigned i = 0; i < received; i++)
         rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], const void *));
     for (unsigned i = 0; i < received; i++) {
         struct rte_mbuf *m = mbufs[i];
         if (unlikely(m->nb_segs != 1)) {
-            q->stats.drops[LEAT_PORT_DROP_RX_TOO_LONG]++;
-            rte_pktmbuf_free(m);
+            unsigned pieces = chain_fill(q, &frames[taken], m, queue);
+            dropped += pieces == 0;
+            taken += pieces;
             continue;
         }
-        uint64_t flags = m->ol_flags;
-        frames[taken++] = (struct leat_frame){
-            .data = rte_pktmbuf_mtod(m, const uint8_t *),
-            .handle = m,
-            .length_bytes = m->data_len,
-            .buffer_bytes = (uint32_t)m->buf_len + (uint32_t)sizeof(*m),
-            .rss_hash = m->hash.rss,
-            .ip_verdict = ip_verdict(flags),
-            .l4_verdict = l4_verdict(flags),
-            .flags = flags & RTE_MBUF_F_RX_RSS_HASH ? LEAT_FRAME_HASHED : 0,
-            .queue = (uint8_t)queue,
-        };
+        frame_fill(&frames[taken++], m, queue);
         q->stats.rx_bytes += m->data_len;
     }
-    q->stats.rx_count += taken;
+    q->stats.rx_count += received - dropped;
     q->stats.rx_held_count += taken;
     return taken;
 }
@@ -352,7 +396,7 @@ static void dpdk_arm(struct leat_port *leat_port, unsigned queue, struct leat_po
 {
     struct dpdk_port *port = dpdk_of(leat_port);
     struct dpdk_queue *q = &port->queues[queue];
-    *nap = (struct leat_port_nap){false, q->interrupt_fd, UINT64_MAX};
+    *nap = (struct leat_port_nap){false, q->interrupt_fd, UINT64_MAX, q->is_interrupt_on_demand};
     if (q->interrupt_fd < 0) {
         nap->nap_ns_max = (uint64_t)port->rx_descriptors * DPDK_TAIL_NS;
         return;
@@ -361,20 +405,23 @@ static void dpdk_arm(struct leat_port *leat_port, unsigned queue, struct leat_po
         take_signals(q);
     if (!q->is_interrupt_on_demand)
         return;
+    /* A frame that came since the last poll and before this raises no interrupt, and few drivers
+     * can say that it is there without giving it. */
     rte_eth_dev_rx_intr_enable(port->id, (uint16_t)queue);
-    nap->has_work = rte_eth_rx_queue_count(port->id, (uint16_t)queue) > 0;
+    if (q->found_count == 0)
+        q->found_count = rte_eth_rx_burst(port->id, (uint16_t)queue, q->found, LEAT_PORT_BURST);
+    nap->has_work = q->found_count > 0;
 }
 
-static void dpdk_disarm(struct leat_port *leat_port, unsigned queue)
+static bool dpdk_disarm(struct leat_port *leat_port, unsigned queue)
 {
     struct dpdk_port *port = dpdk_of(leat_port);
     struct dpdk_queue *q = &port->queues[queue];
     uint64_t count;
     if (q->interrupt_fd < 0 || !q->is_interrupt_on_demand)
-        return;
+        return false;
     rte_eth_dev_rx_intr_disable(port->id, (uint16_t)queue);
-    ssize_t n = read(q->interrupt_fd, &count, sizeof(count)); /* an eventfd that does not block */
-    (void)n;
+    return read(q->interrupt_fd, &count, sizeof(count)) > 0; /* an eventfd that does not block */
 }
 
 /* ---- the rest ---- */

@@ -1,5 +1,6 @@
 /* The port on DPDK, version 22.11 or later: eal.c starts and ends DPDK, kinds.c says which device a
- * --net means, open.c sets it up, burst.c moves frames.
+ * --net means, open.c opens it, setup.c settles with the driver on its features (features.h),
+ * burst.c moves frames, words.c has the last word.
  *
  * Receiving. A frame's handle is its mbuf, which lies in the queue's own pool and goes back there.
  *
@@ -24,18 +25,20 @@
 #define DPDK_HEADS          4095  /* per queue: granted ones and those in the ring */
 #define DPDK_SLICES         4095  /* per queue: payload slices in the ring */
 #define DPDK_SPARES         32    /* slice mbufs fetched from the pool at a time */
+#define DPDK_CHAIN_MAX      5     /* buffers of a received frame, where frames are long */
 #define DPDK_POOL_CACHE     256
 #define DPDK_TAIL_NS        500 /* how long one place of the receive ring lasts */
 
 struct dpdk_queue {
     struct rte_mempool *rx_pool, *head_pool, *slice_pool; /* slice_pool NULL: slices are copied */
     struct rte_mbuf *spares[DPDK_SPARES];                 /* of the slice pool */
-    unsigned spare_count;
-    uint64_t slices_out;         /* references that the driver holds */
-    uint64_t heads_out;          /* granted */
-    int interrupt_fd;            /* -1: the driver has none */
-    bool is_interrupt_on_demand; /* it must be enabled before each sleep */
-    bool has_signal_owner;       /* signals of interrupt_fd come to the queue's core */
+    unsigned spare_count, found_count;
+    struct rte_mbuf *found[LEAT_PORT_BURST]; /* received when the queue was armed */
+    uint64_t slices_out;                     /* references that the driver holds */
+    uint64_t heads_out;                      /* granted */
+    int interrupt_fd;                        /* -1: the driver has none */
+    bool is_interrupt_on_demand;             /* it must be enabled before each sleep */
+    bool has_signal_owner;                   /* signals of interrupt_fd come to the queue's core */
     struct leat_port_stats stats;
     struct dpdk_port *port;
     _Atomic uint32_t seen_turn; /* the last of gate_turn that the queue's core has seen */
@@ -52,6 +55,8 @@ struct dpdk_port {
     _Atomic uint32_t gate_turn;
     struct dpdk_relay *relay; /* memif's control channel, or NULL */
     bool is_started, is_added, can_clean;
+    bool is_scattered; /* a received frame may lie in several buffers */
+    char refused[128]; /* features, in words */
     char device[64];   /* as DPDK calls it */
     char bus[8];       /* "vdev", "pci" */
     int membership_fd; /* keeps an interface listening to multicast, or -1 */
@@ -108,12 +113,16 @@ int dpdk_interface_check(const struct dpdk_host *host, const struct port_options
 int dpdk_eal_start(const struct dpdk_host *host, const struct dpdk_device *device,
                    uint64_t wanted_bytes, struct leat_error *error);
 void dpdk_eal_end(void);
-/* What DPDK and the libraries below it print beside the log goes nowhere in between. */
-struct dpdk_quiet {
-    int out, err;
-};
-struct dpdk_quiet dpdk_quiet_begin(void);
-void dpdk_quiet_end(struct dpdk_quiet quiet);
+/* The same of a process that is dying: no lock is taken, and the last of it may be missing. */
+const char *dpdk_log_unflushed(void);
+
+/* words.c. What DPDK and the libraries below it print beside the log is kept aside in between; may
+ * be nested. One thread at a time: the set-up thread, or the one that closes the port. */
+void dpdk_quiet_begin(void);
+void dpdk_quiet_end(void);
+/* From now on an end of the process inside DPDK (rte_panic, rte_exit, abort) says on the user's own
+ * standard error what DPDK said last. Once in a process. */
+void dpdk_words_watch(void);
 /* Forgets what DPDK has logged so far; the last lines since then, joined. Set-up thread. */
 void dpdk_log_clear(void);
 const char *dpdk_log_text(void);

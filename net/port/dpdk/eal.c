@@ -5,7 +5,6 @@
 #include "net/port/dpdk/dpdk_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -72,6 +71,11 @@ const char *dpdk_log_text(void)
     return eal.text;
 }
 
+const char *dpdk_log_unflushed(void)
+{
+    return eal.text;
+}
+
 /* The last line, without what DPDK puts before its own words. */
 static void last_line(char *line, size_t size)
 {
@@ -123,35 +127,6 @@ int dpdk_fail(const struct dpdk_host *host, struct leat_error *error, int code, 
     if (line[0] == '\0')
         snprintf(line, sizeof(line), "%s", strerror(-code));
     return host->fail(error, code, "%s; DPDK says: %s", what, line);
-}
-
-/* ---- what is written beside the log ---- */
-
-struct dpdk_quiet dpdk_quiet_begin(void)
-{
-    struct dpdk_quiet quiet = {fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3),
-                               fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)};
-    fflush(stdout);
-    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (nowhere >= 0) {
-        dup2(nowhere, STDOUT_FILENO);
-        dup2(nowhere, STDERR_FILENO);
-        close(nowhere);
-    }
-    return quiet;
-}
-
-void dpdk_quiet_end(struct dpdk_quiet quiet)
-{
-    fflush(stdout);
-    if (quiet.out >= 0) {
-        dup2(quiet.out, STDOUT_FILENO);
-        close(quiet.out);
-    }
-    if (quiet.err >= 0) {
-        dup2(quiet.err, STDERR_FILENO);
-        close(quiet.err);
-    }
 }
 
 /* ---- start ---- */
@@ -268,9 +243,10 @@ int dpdk_eal_start(const struct dpdk_host *host, const struct dpdk_device *devic
         CPU_SET(0, &allowed);
     arguments_of(&arguments, device, wanted_bytes, &allowed);
     dpdk_log_clear();
-    struct dpdk_quiet quiet = dpdk_quiet_begin();
+    dpdk_words_watch();
+    dpdk_quiet_begin();
     int result = rte_eal_init(arguments.count, arguments.items);
-    dpdk_quiet_end(quiet);
+    dpdk_quiet_end();
     if (is_bound)
         pthread_setaffinity_np(pthread_self(), sizeof(allowed), &allowed);
     if (result >= 0) /* of this process alone, and empty */
@@ -282,7 +258,7 @@ int dpdk_eal_start(const struct dpdk_host *host, const struct dpdk_device *devic
 
 void dpdk_eal_end(void)
 {
-    struct dpdk_quiet quiet = dpdk_quiet_begin();
+    dpdk_quiet_begin();
     rte_eal_cleanup();
-    dpdk_quiet_end(quiet);
+    dpdk_quiet_end();
 }

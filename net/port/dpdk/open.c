@@ -1,5 +1,5 @@
-/* Opening and closing a port: device, pools, queues, offloads, RSS. */
-#include "net/port/dpdk/dpdk_internal.h"
+/* Opening and closing a port: the device, what it says of itself. */
+#include "net/port/dpdk/setup.h"
 
 #include <errno.h>
 #include <linux/if_packet.h>
@@ -18,17 +18,6 @@
 #define LINK_BYTES  22 /* Ethernet header, VLAN tag, checksum */
 #define MTU_DEFAULT 1500
 #define MTU_MAX     9600
-
-struct opening {
-    const struct dpdk_host *host;
-    const struct port_options *options;
-    struct leat_error *error;
-    struct dpdk_device device;
-    struct dpdk_port *port;
-    struct rte_eth_dev_info info;
-    unsigned mtu_bytes;
-    uint16_t room_bytes; /* of a frame in an mbuf */
-};
 
 static unsigned mtu_wanted(const struct port_options *o)
 {
@@ -107,137 +96,8 @@ static int mtu_settle(struct opening *o)
                              "an MTU of %u is more than the driver %s can: at most %u",
                              o->mtu_bytes, o->info.driver_name, most);
     o->room_bytes = room_of(o->mtu_bytes);
+    o->head_room_bytes = head_room_of(o->mtu_bytes);
     return 0;
-}
-
-static uint64_t offloads_rx(const struct opening *o)
-{
-    uint64_t wanted = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM |
-                      RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_RSS_HASH;
-    return o->device.has_trusted_offloads ? o->info.rx_offload_capa & wanted : 0;
-}
-
-static uint64_t offloads_tx(const struct opening *o)
-{
-    uint64_t wanted = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM |
-                      RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_TSO;
-    wanted = o->device.has_trusted_offloads ? wanted : 0;
-    return o->info.tx_offload_capa & (wanted | RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
-}
-
-static int rss_key_make(struct opening *o, struct rte_eth_conf *conf)
-{
-    struct leat_port_info *info = &o->port->port.info;
-    unsigned bytes = o->info.hash_key_size != 0 ? o->info.hash_key_size : 40;
-    uint64_t functions =
-        o->info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
-    if (o->port->queue_count < 2 || functions == 0 || bytes > sizeof(info->rss_key))
-        return 0;
-    if (getrandom(info->rss_key, sizeof(info->rss_key), 0) != (ssize_t)sizeof(info->rss_key))
-        return o->host->fail(o->error, -EIO, "the system gives no random numbers");
-    conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-    conf->rx_adv_conf.rss_conf.rss_key = info->rss_key;
-    conf->rx_adv_conf.rss_conf.rss_key_len = (uint8_t)bytes;
-    conf->rx_adv_conf.rss_conf.rss_hf = functions;
-    return 0;
-}
-
-static int device_configure(struct opening *o)
-{
-    struct dpdk_port *port = o->port;
-    struct rte_eth_conf conf = {
-        .rxmode = {.mtu = o->mtu_bytes, .offloads = offloads_rx(o)},
-        .txmode = {.offloads = offloads_tx(o)},
-    };
-    uint16_t queues = (uint16_t)port->queue_count, most = o->info.max_rx_queues;
-    most = o->info.max_tx_queues < most ? o->info.max_tx_queues : most;
-    if (queues > most && most > 0 && !o->options->is_queue_count_given)
-        port->queue_count = queues = most; /* loops share them */
-    if (queues > o->info.max_rx_queues || queues > o->info.max_tx_queues)
-        return o->host->fail(o->error, -EINVAL,
-                             "%u queues are more than the driver %s has: %u to receive, %u to "
-                             "send; choose --queues accordingly",
-                             queues, o->info.driver_name, o->info.max_rx_queues,
-                             o->info.max_tx_queues);
-    int result = rss_key_make(o, &conf);
-    if (result < 0)
-        return result;
-    conf.intr_conf.rxq = o->device.is_pci || strcmp(o->options->kind, "tap") == 0;
-    dpdk_log_clear();
-    result = rte_eth_dev_configure(port->id, queues, queues, &conf);
-    if (result < 0 && conf.intr_conf.rxq != 0) {
-        conf.intr_conf.rxq = 0;
-        result = rte_eth_dev_configure(port->id, queues, queues, &conf);
-    }
-    return result < 0 ? dpdk_fail(o->host, o->error, result, "the card cannot be set up") : 0;
-}
-
-/* ---- queues ---- */
-
-static struct rte_mempool *pool_new(const struct opening *o, const char *what, unsigned queue,
-                                    unsigned count, uint16_t private_bytes, uint16_t room_bytes)
-{
-    char name[RTE_MEMPOOL_NAMESIZE];
-    int node = rte_eth_dev_socket_id(o->port->id);
-    snprintf(name, sizeof(name), "leat_%s_%u", what, queue);
-    return rte_pktmbuf_pool_create(name, count, DPDK_POOL_CACHE, private_bytes, room_bytes, node);
-}
-
-static int pools_make(struct opening *o, unsigned queue)
-{
-    struct dpdk_queue *q = &o->port->queues[queue];
-    bool copies = o->device.is_pci || !(offloads_tx(o) & RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
-    uint16_t slice_bytes = (uint16_t)((sizeof(struct dpdk_slice) + 63) & ~(size_t)63);
-    q->rx_pool = pool_new(o, "rx", queue, DPDK_RX_BUFFERS, 0, o->room_bytes);
-    q->head_pool = pool_new(o, "head", queue, DPDK_HEADS, 0, head_room_of(o->mtu_bytes));
-    q->slice_pool = copies ? NULL : pool_new(o, "slice", queue, DPDK_SLICES, slice_bytes, 0);
-    if (q->rx_pool == NULL || q->head_pool == NULL || (!copies && q->slice_pool == NULL))
-        return o->host->fail(o->error, -ENOMEM,
-                             "DPDK has no memory for the buffers of queue %u (%s): reserve more "
-                             "hugepages, or use fewer queues",
-                             queue, rte_strerror(rte_errno));
-    return 0;
-}
-
-static int queues_make(struct opening *o)
-{
-    struct dpdk_port *port = o->port;
-    uint16_t rx = DPDK_RX_DESCRIPTORS, tx = DPDK_TX_DESCRIPTORS;
-    if (rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &rx, &tx) < 0)
-        return o->host->fail(o->error, -EINVAL, "the driver %s says no ring size",
-                             o->info.driver_name);
-    port->rx_descriptors = rx;
-    for (unsigned i = 0; i < port->queue_count; i++) {
-        int node = rte_eth_dev_socket_id(port->id);
-        int result = pools_make(o, i);
-        if (result < 0)
-            return result;
-        struct rte_eth_rxconf rxconf = o->info.default_rxconf;
-        struct rte_eth_txconf txconf = o->info.default_txconf;
-        rxconf.offloads = offloads_rx(o);
-        txconf.offloads = offloads_tx(o);
-        result = rte_eth_rx_queue_setup(port->id, (uint16_t)i, rx, (unsigned)node, &rxconf,
-                                        port->queues[i].rx_pool);
-        if (result == 0)
-            result = rte_eth_tx_queue_setup(port->id, (uint16_t)i, tx, (unsigned)node, &txconf);
-        if (result < 0)
-            return dpdk_fail(o->host, o->error, result, "a queue of the card cannot be set up");
-    }
-    return 0;
-}
-
-/* Descriptors to sleep on. PCI interrupts are enabled before each sleep and counted by an eventfd;
- * those of tap are the device itself. */
-static void interrupts_find(struct opening *o)
-{
-    for (unsigned i = 0; i < o->port->queue_count; i++) {
-        struct dpdk_queue *q = &o->port->queues[i];
-        q->interrupt_fd = rte_eth_dev_rx_intr_ctl_q_get_fd(o->port->id, (uint16_t)i);
-        q->is_interrupt_on_demand = o->device.is_pci;
-        if (q->is_interrupt_on_demand && q->interrupt_fd >= 0 &&
-            rte_eth_dev_rx_intr_disable(o->port->id, (uint16_t)i) < 0)
-            q->interrupt_fd = -1;
-    }
 }
 
 /* ---- what the port is ---- */
@@ -284,17 +144,38 @@ static void rss_table_read(struct opening *o)
 
 static uint32_t can_of(const struct opening *o)
 {
-    uint64_t rx = offloads_rx(o), tx = offloads_tx(o);
-    uint64_t rx_l4 = RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
-    uint64_t tx_l4 = RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
-    bool is_whole = o->port->queues[0].slice_pool != NULL;
+    static const struct {
+        uint32_t feature, can;
+    } claims[] = {
+        {DPDK_FEATURE_RX_IP, LEAT_PORT_CAN_RX_IP_CHECKSUM},
+        {DPDK_FEATURE_RX_L4, LEAT_PORT_CAN_RX_L4_CHECKSUM},
+        {DPDK_FEATURE_TX_IP, LEAT_PORT_CAN_TX_IP_CHECKSUM},
+        {DPDK_FEATURE_TX_L4, LEAT_PORT_CAN_TX_L4_CHECKSUM},
+        {DPDK_FEATURE_TSO, LEAT_PORT_CAN_TSO},
+        {DPDK_FEATURE_SCATTER, LEAT_PORT_CAN_RX_SCATTER},
+    };
     uint32_t can = 0;
-    can |= rx & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM ? LEAT_PORT_CAN_RX_IP_CHECKSUM : 0u;
-    can |= (rx & rx_l4) == rx_l4 ? LEAT_PORT_CAN_RX_L4_CHECKSUM : 0u;
-    can |= tx & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM ? LEAT_PORT_CAN_TX_IP_CHECKSUM : 0u;
-    can |= (tx & tx_l4) == tx_l4 ? LEAT_PORT_CAN_TX_L4_CHECKSUM : 0u;
-    can |= is_whole && tx & RTE_ETH_TX_OFFLOAD_TCP_TSO ? LEAT_PORT_CAN_TSO : 0u;
+    for (unsigned i = 0; i < sizeof(claims) / sizeof(claims[0]); i++)
+        can |= o->features & claims[i].feature ? claims[i].can : 0;
     return can;
+}
+
+/* Descriptors to sleep on. PCI interrupts are enabled before each sleep and counted by an eventfd;
+ * those of tap are the device itself. */
+static void interrupts_find(struct opening *o)
+{
+    for (unsigned i = 0; i < o->port->queue_count; i++) {
+        struct dpdk_queue *q = &o->port->queues[i];
+        q->interrupt_fd = o->features & DPDK_FEATURE_INTERRUPT
+                              ? rte_eth_dev_rx_intr_ctl_q_get_fd(o->port->id, (uint16_t)i)
+                              : -1;
+        q->is_interrupt_on_demand = o->device.is_pci && q->interrupt_fd >= 0;
+        if (q->is_interrupt_on_demand &&
+            rte_eth_dev_rx_intr_disable(o->port->id, (uint16_t)i) < 0) {
+            q->interrupt_fd = -1;
+            q->is_interrupt_on_demand = false;
+        }
+    }
 }
 
 static int describe(struct opening *o)
@@ -312,6 +193,8 @@ static int describe(struct opening *o)
         memcpy(info->mac, o->options->mac, sizeof(info->mac));
     info->driver = o->info.driver_name;
     info->can = can_of(o);
+    port->is_scattered = (o->features & DPDK_FEATURE_SCATTER) != 0;
+    info->refused = features_format(o->refused, port->refused, sizeof(port->refused));
     info->tso_bytes_max = 65535 - 256;
     info->slices_max = LEAT_PORT_SLICES_MAX;
     unsigned most = o->info.tx_desc_lim.nb_mtu_seg_max;
@@ -321,6 +204,10 @@ static int describe(struct opening *o)
     info->rx_queue_count = info->tx_queue_count = (uint16_t)port->queue_count;
     info->rx_buffers_count = DPDK_RX_BUFFERS - port->rx_descriptors;
     info->link_kind = LEAT_LINK_ETHERNET;
+    for (unsigned i = 0; i < port->queue_count; i++)
+        if (port->queues[i].interrupt_fd >= 0)
+            info->wake =
+                port->queues[i].is_interrupt_on_demand ? LEAT_WAKE_INTERRUPT : LEAT_WAKE_DEVICE;
     rss_table_read(o);
     port->can_clean = rte_eth_tx_done_cleanup(port->id, 0, 0) >= 0;
     return 0;
@@ -359,11 +246,9 @@ static int device_start(struct opening *o)
     int result = relay_start(o);
     if (result < 0)
         return result;
-    dpdk_log_clear();
-    result = rte_eth_dev_start(o->port->id);
+    result = dpdk_setup(o);
     if (result < 0)
-        return dpdk_fail(o->host, o->error, result, "the card cannot be started");
-    o->port->is_started = true;
+        return result;
     dpdk_relay_await(o->port);
     interrupts_find(o);
     hear_multicast(o);
@@ -375,8 +260,7 @@ static int device_start(struct opening *o)
 
 static int open_steps(struct opening *o)
 {
-    int (*const steps[])(struct opening *) = {device_add, mtu_settle, device_configure, queues_make,
-                                              device_start};
+    int (*const steps[])(struct opening *) = {device_add, mtu_settle, device_start};
     for (unsigned i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         int result = steps[i](o);
         if (result < 0)
@@ -418,9 +302,9 @@ static struct leat_port *dpdk_open(const struct dpdk_host *host, const struct po
     o.port->queue_count = options->queue_count;
     for (unsigned i = 0; i < options->queue_count; i++)
         o.port->queues[i].port = o.port;
-    struct dpdk_quiet quiet = dpdk_quiet_begin();
+    dpdk_quiet_begin();
     int result = open_steps(&o);
-    dpdk_quiet_end(quiet);
+    dpdk_quiet_end();
     if (result < 0) {
         dpdk_port_close(&o.port->port);
         return NULL;
@@ -443,6 +327,7 @@ static bool pools_free(struct dpdk_port *port)
     for (unsigned i = 0; i < port->queue_count; i++) {
         struct dpdk_queue *q = &port->queues[i];
         rte_pktmbuf_free_bulk(q->spares, q->spare_count);
+        rte_pktmbuf_free_bulk(q->found, q->found_count);
         pool_free(q->head_pool, &is_leaking);
         pool_free(q->slice_pool, &is_leaking);
         rte_mempool_free(q->rx_pool);
@@ -454,7 +339,7 @@ static bool pools_free(struct dpdk_port *port)
 void dpdk_port_close(struct leat_port *leat_port)
 {
     struct dpdk_port *port = dpdk_of(leat_port);
-    struct dpdk_quiet quiet = dpdk_quiet_begin();
+    dpdk_quiet_begin();
     dpdk_relay_end(port);
     if (port->is_started)
         rte_eth_dev_stop(port->id);
@@ -462,7 +347,7 @@ void dpdk_port_close(struct leat_port *leat_port)
         rte_eth_dev_close(port->id);
     if (port->is_added)
         rte_eal_hotplug_remove(port->bus, port->device);
-    dpdk_quiet_end(quiet);
+    dpdk_quiet_end();
     if (pools_free(port))
         fprintf(stderr, "leat: packet buffers of %s were never freed\n", port->device);
     if (port->membership_fd >= 0)
