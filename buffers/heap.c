@@ -176,7 +176,7 @@ void *leat_heap_realloc(void *memory, size_t bytes)
 
 /* mimalloc asks for more when it is to align, and so takes the next size class, a fifth more for a
  * power of two. Large blocks lie well without: it is asked plainly first. */
-static void *aligned(struct leat_heap *heap, size_t bytes, size_t alignment)
+static void *heap_aligned(struct leat_heap *heap, size_t bytes, size_t alignment)
 {
     if (bytes < HEAP_PLAIN_BYTES_MIN || bytes % alignment != 0)
         return raw_aligned(heap, bytes, alignment);
@@ -192,7 +192,7 @@ void *leat_heap_alloc_aligned(size_t bytes, size_t alignment)
     struct leat_heap *heap = heap_now();
     return heap_refuses(heap)
                ? NULL
-               : heap_counted(heap, aligned(heap, bytes != 0 ? bytes : 1, alignment));
+               : heap_counted(heap, heap_aligned(heap, bytes != 0 ? bytes : 1, alignment));
 }
 
 /* Pages that come fresh from the system are zero, and are not touched. */

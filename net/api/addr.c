@@ -11,7 +11,7 @@ struct text {
     struct leat_error *error;
 };
 
-static int refuse(const struct text *text, const char *why)
+static int addr_refuse(const struct text *text, const char *why)
 {
     return leat_fail(text->error, -EINVAL, "address \"%.80s\": %s", text->whole, why);
 }
@@ -35,7 +35,7 @@ static int parse_port(struct leat_addr *addr, const struct text *text, const cha
 {
     uint32_t port;
     if (!parse_number(digits, strlen(digits), UINT16_MAX, &port))
-        return refuse(text, "the port must be a number from 0 to 65535");
+        return addr_refuse(text, "the port must be a number from 0 to 65535");
     addr->port = (uint16_t)port;
     return 0;
 }
@@ -44,9 +44,9 @@ static int parse_unix(struct leat_addr *addr, const struct text *text, const cha
 {
     size_t length = strlen(path);
     if (length == 0 || (path[0] == '@' && length == 1))
-        return refuse(text, "a path must follow \"unix:\"");
+        return addr_refuse(text, "a path must follow \"unix:\"");
     if (length >= LEAT_UNIX_PATH_BYTES_MAX)
-        return refuse(text, "the path of a unix socket has at most 107 bytes");
+        return addr_refuse(text, "the path of a unix socket has at most 107 bytes");
     addr->family = LEAT_FAMILY_UNIX;
     addr->port = 0;
     memcpy(addr->path, path, length + 1);
@@ -57,7 +57,7 @@ static int parse_zone(struct leat_addr *addr, const struct text *text, const cha
 {
     if (!parse_number(zone, strlen(zone), UINT32_MAX, &addr->scope))
         addr->scope = if_nametoindex(zone);
-    return addr->scope != 0 ? 0 : refuse(text, "there is no network interface of that zone");
+    return addr->scope != 0 ? 0 : addr_refuse(text, "there is no network interface of that zone");
 }
 
 /* "[ADDRESS]", "[ADDRESS%ZONE]", each with or without ":PORT". */
@@ -66,17 +66,17 @@ static int parse_ipv6(struct leat_addr *addr, const struct text *text, const cha
     const char *end = strchr(bracketed, ']');
     char inside[INET6_ADDRSTRLEN + IF_NAMESIZE + 1];
     if (end == NULL || (end[1] != 0 && end[1] != ':'))
-        return refuse(text, "an IPv6 address is written as \"[::1]:8080\"");
+        return addr_refuse(text, "an IPv6 address is written as \"[::1]:8080\"");
     size_t length = (size_t)(end - bracketed) - 1;
     if (length >= sizeof(inside))
-        return refuse(text, "that is too long for an IPv6 address");
+        return addr_refuse(text, "that is too long for an IPv6 address");
     memcpy(inside, bracketed + 1, length);
     inside[length] = 0;
     char *zone = strchr(inside, '%');
     if (zone != NULL)
         *zone = 0;
     if (inet_pton(AF_INET6, inside, addr->ip) != 1)
-        return refuse(text, "that is no IPv6 address");
+        return addr_refuse(text, "that is no IPv6 address");
     addr->family = LEAT_FAMILY_IPV6;
     int result = zone != NULL ? parse_zone(addr, text, zone + 1) : 0;
     return result == 0 && end[1] == ':' ? parse_port(addr, text, end + 2) : result;
@@ -84,7 +84,8 @@ static int parse_ipv6(struct leat_addr *addr, const struct text *text, const cha
 
 static int refuse_name(const struct text *text)
 {
-    return refuse(text, "an IP address is wanted, such as 127.0.0.1 or [::1] for this machine");
+    return addr_refuse(text,
+                       "an IP address is wanted, such as 127.0.0.1 or [::1] for this machine");
 }
 
 /* "HOST", "HOST:PORT", ":PORT", "PORT". */
@@ -95,7 +96,7 @@ static int parse_host(struct leat_addr *addr, const struct text *text, const cha
     const char *port = colon != NULL ? colon + 1 : NULL;
     size_t length = colon != NULL ? (size_t)(colon - rest) : strlen(rest);
     if (port != NULL && strchr(port, ':') != NULL)
-        return refuse(text, "an IPv6 address is written as \"[::1]:8080\"");
+        return addr_refuse(text, "an IPv6 address is written as \"[::1]:8080\"");
     if (port == NULL && length > 0 && strspn(rest, "0123456789") == length) {
         port = rest;
         length = 0;
@@ -130,10 +131,10 @@ int leat_addr_parse(struct leat_addr *addr, const char *text, uint16_t default_p
     int result;
     if (strncmp(rest, "unix:", 5) == 0) {
         result = parsed.via == LEAT_VIA_STACK
-                     ? refuse(&context, "a unix socket is the kernel's, not the stack's")
+                     ? addr_refuse(&context, "a unix socket is the kernel's, not the stack's")
                      : parse_unix(&parsed, &context, rest + 5);
     } else if (rest[0] == 0) {
-        result = refuse(&context, "it is empty, write for example \"127.0.0.1:8080\"");
+        result = addr_refuse(&context, "it is empty, write for example \"127.0.0.1:8080\"");
     } else if (rest[0] == '[') {
         result = parse_ipv6(&parsed, &context, rest);
     } else {

@@ -7,7 +7,7 @@
 #include "net/api/handle.h"
 #include "runtime/base/core.h"
 
-static struct leat_udp_transport **place(struct leat_core *core, uint32_t number)
+static struct leat_udp_transport **transport_place(struct leat_core *core, uint32_t number)
 {
     return number == LEAT_TRANSPORT_UDP_SOCKETS ? &core->udp_sockets
            : number == LEAT_TRANSPORT_UDP_STACK ? &core->udp_stack
@@ -25,7 +25,7 @@ static struct leat_udp_transport *transport_of(leat_udp udp, int *error)
         *error = -EXDEV;
         return NULL;
     }
-    struct leat_udp_transport **at = place(core, conn_transport(udp.id));
+    struct leat_udp_transport **at = transport_place(core, conn_transport(udp.id));
     return at != NULL ? *at : NULL;
 }
 
@@ -99,7 +99,7 @@ int leat_udp_connect(struct leat_loop *loop, const struct leat_addr *to,
 }
 
 /* One buf of them all with a reference of its own; the given ones are untouched. */
-static struct leat_buf join(const struct leat_buf *bufs, unsigned count, uint64_t bytes)
+static struct leat_buf bufs_join(const struct leat_buf *bufs, unsigned count, uint64_t bytes)
 {
     struct leat_buf joined = leat_buf_alloc_unsafe(bytes);
     size_t at = 0;
@@ -130,7 +130,7 @@ static int send_joined(leat_udp udp, struct udp_outgoing *out, const struct leat
         return transport->ops->send(transport, udp, out);
     }
     if (bytes > 0) {
-        out->data = join(bufs, count, bytes);
+        out->data = bufs_join(bufs, count, bytes);
         if (out->data.data == NULL)
             return -ENOMEM;
     }

@@ -5,7 +5,7 @@
 
 #include "net/sim/runner.h"
 
-static int usage(void)
+static int print_usage(void)
 {
     fprintf(stderr,
             "usage: leat-sim --seed N | --seeds N [--from S]\n"
@@ -48,7 +48,7 @@ static bool parse_value(struct runner_options *o, const char *flag, const char *
 }
 
 /* *alone: --seed, to be played in this process. */
-static bool parse(struct runner_options *o, bool *alone, int argc, char **argv)
+static bool parse_flags(struct runner_options *o, bool *alone, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--verbose") == 0) {
@@ -68,8 +68,8 @@ int main(int argc, char **argv)
     struct runner_options o = {0};
     struct runner_tally t = {0};
     bool alone = false;
-    if (!parse(&o, &alone, argc, argv))
-        return usage();
+    if (!parse_flags(&o, &alone, argc, argv))
+        return print_usage();
     if (alone) {
         runner_play(&o, o.from, &t);
     } else if (!runner_run(&o, &t)) {

@@ -18,7 +18,7 @@ static struct sim *sim_of(const struct visitor *v)
 
 /* ---- asking ---- */
 
-static void ask(struct visitor *v)
+static void visitor_ask(struct visitor *v)
 {
     while (v->is_open && !v->is_over && v->asked < v->to_ask && v->asked < v->answered + v->depth) {
         if (leat_conn_send_bytes(v->conn, request, sizeof(request) - 1) != 0)
@@ -30,7 +30,7 @@ static void ask(struct visitor *v)
 
 /* ---- answers ---- */
 
-static const char *field(const struct visitor *v, const char *name)
+static const char *head_field(const struct visitor *v, const char *name)
 {
     size_t length = strlen(name);
     for (const char *line = v->head; (line = strchr(line, '\n')) != NULL;) {
@@ -41,20 +41,20 @@ static const char *field(const struct visitor *v, const char *name)
     return NULL;
 }
 
-static void wrong(struct visitor *v, const char *what)
+static void visitor_fail(struct visitor *v, const char *what)
 {
     sim_violation(sim_of(v), "visitor %u, answer %u: %s", v->number, v->answered + 1, what);
     (void)leat_conn_abort(v->conn);
 }
 
-static void take_head(struct visitor *v)
+static void visitor_on_head(struct visitor *v)
 {
-    const char *length = field(v, "Content-Length:");
+    const char *length = head_field(v, "Content-Length:");
     v->head[v->head_bytes] = 0;
     v->has_head = true;
     v->head_bytes = 0;
     if (sscanf(v->head, "HTTP/1.%*d %d", &v->status) != 1 || v->status < 100) {
-        wrong(v, "no HTTP response");
+        visitor_fail(v, "no HTTP response");
         return;
     }
     v->body_hash = UINT64_C(0xcbf29ce484222325);
@@ -62,7 +62,7 @@ static void take_head(struct visitor *v)
     v->body_left = length != NULL ? strtoull(length, NULL, 10) : 0;
 }
 
-static void take_answer(struct visitor *v)
+static void visitor_on_answer(struct visitor *v)
 {
     struct peers *p = v->peers;
     v->has_head = false;
@@ -73,33 +73,33 @@ static void take_answer(struct visitor *v)
         p->body_hash = v->body_hash;
     }
     if (v->answered > v->asked)
-        wrong(v, "nobody asked for it");
+        visitor_fail(v, "nobody asked for it");
     else if (v->status >= 500 || v->status == 408)
         p->refused++;
     else if (v->status != p->status || v->body_hash != p->body_hash)
-        wrong(v, "another than the same question had before");
+        visitor_fail(v, "another than the same question had before");
     if (v->answered == v->to_ask)
         (void)leat_conn_end(v->conn);
-    ask(v);
+    visitor_ask(v);
 }
 
-static size_t take_head_bytes(struct visitor *v, const uint8_t *bytes, size_t count)
+static size_t visitor_read_head(struct visitor *v, const uint8_t *bytes, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (v->head_bytes + 1 == PEERS_HEAD_MAX) {
-            wrong(v, "a head without an end");
+            visitor_fail(v, "a head without an end");
             return count;
         }
         v->head[v->head_bytes++] = (char)bytes[i];
         if (v->head_bytes >= 4 && memcmp(v->head + v->head_bytes - 4, "\r\n\r\n", 4) == 0) {
-            take_head(v);
+            visitor_on_head(v);
             return i + 1;
         }
     }
     return count;
 }
 
-static size_t take_body_bytes(struct visitor *v, const uint8_t *bytes, size_t count)
+static size_t visitor_read_body(struct visitor *v, const uint8_t *bytes, size_t count)
 {
     size_t part = v->is_endless || v->body_left > count ? count : (size_t)v->body_left;
     for (size_t i = 0; i < part; i++)
@@ -115,10 +115,10 @@ static void on_data(leat_conn conn, void *user, const struct leat_buf *slices, u
     for (unsigned i = 0; i < count; i++) {
         const uint8_t *at = slices[i].data, *end = at + slices[i].length_bytes;
         while (at < end && sim_violation_count(sim_of(v)) == 0) {
-            at += v->has_head ? take_body_bytes(v, at, (size_t)(end - at))
-                              : take_head_bytes(v, at, (size_t)(end - at));
+            at += v->has_head ? visitor_read_body(v, at, (size_t)(end - at))
+                              : visitor_read_head(v, at, (size_t)(end - at));
             if (v->has_head && !v->is_endless && v->body_left == 0)
-                take_answer(v);
+                visitor_on_answer(v);
         }
     }
 }
@@ -130,7 +130,7 @@ static void on_open(leat_conn conn, void *user)
     v->is_open = true;
     v->peers->has_found = true;
     v->peers->has_v6 |= v->uses_v6;
-    ask(v);
+    visitor_ask(v);
 }
 
 static void on_end(leat_conn conn, void *user)
@@ -138,13 +138,13 @@ static void on_end(leat_conn conn, void *user)
     struct visitor *v = user;
     if (v->is_endless && v->has_head) {
         v->to_ask = v->answered + 1;
-        take_answer(v);
+        visitor_on_answer(v);
     } else if (v->has_head || v->head_bytes > 0)
-        wrong(v, "it ends in its middle");
+        visitor_fail(v, "it ends in its middle");
     (void)leat_conn_close(conn);
 }
 
-static void visit(struct sim *sim, void *visitor);
+static void visitor_visit(struct sim *sim, void *visitor);
 
 /* Nobody listens there: the next usual port, or there is no server to visit. */
 static void try_next(struct peers *p)
@@ -163,7 +163,7 @@ static void on_close(leat_conn conn, void *user, enum leat_close_reason reason)
     if (!p->has_found && v->number == 0) {
         try_next(p);
         if (!p->has_given_up) {
-            sim_at(sim_of(v), sim_now(sim_of(v)) + LEAT_NS_PER_MS, visit, v);
+            sim_at(sim_of(v), sim_now(sim_of(v)) + LEAT_NS_PER_MS, visitor_visit, v);
             return;
         }
     }
@@ -184,7 +184,7 @@ static const struct leat_conn_ops visitor_ops = {.on_open = on_open,
                                                  .on_end = on_end,
                                                  .on_close = on_close};
 
-static void leave(struct sim *sim, void *arg)
+static void visitor_leave(struct sim *sim, void *arg)
 {
     struct visitor *v = arg;
     (void)sim;
@@ -195,7 +195,7 @@ static void leave(struct sim *sim, void *arg)
     sim_leave(v->peers->play->client);
 }
 
-static void visit(struct sim *sim, void *visitor)
+static void visitor_visit(struct sim *sim, void *visitor)
 {
     struct visitor *v = visitor;
     struct peers *p = v->peers;
@@ -210,7 +210,7 @@ static void visit(struct sim *sim, void *visitor)
         return;
     }
     if (!p->has_found && v->number > 0) {
-        sim_at(sim, sim_now(sim) + LEAT_NS_PER_S, visit, v);
+        sim_at(sim, sim_now(sim) + LEAT_NS_PER_S, visitor_visit, v);
         return;
     }
     sim_enter(play->client);
@@ -220,7 +220,7 @@ static void visit(struct sim *sim, void *visitor)
     if (result != 0)
         sim_violation(sim, "visitor %u cannot connect: %s", v->number, leat_errno_name(result));
     else if (v->aborts)
-        sim_at(sim, sim_now(sim) + below(play, LEAT_NS_PER_S), leave, v);
+        sim_at(sim, sim_now(sim) + below(play, LEAT_NS_PER_S), visitor_leave, v);
 }
 
 /* ---- the server ---- */
@@ -290,7 +290,7 @@ static void whole_again(struct sim *sim, void *arg)
     struct peers *p = arg;
     play_faults_end(p->play);
     for (unsigned i = PEERS_VISITORS; i < p->count; i++)
-        sim_at(sim, sim_now(sim) + LEAT_NS_PER_S + below(p->play, LEAT_NS_PER_S), visit,
+        sim_at(sim, sim_now(sim) + LEAT_NS_PER_S + below(p->play, LEAT_NS_PER_S), visitor_visit,
                &p->visitors[i]);
 }
 
@@ -311,7 +311,7 @@ void peers_begin(struct peers *p, struct play *play, uint16_t port)
         v->aborts = !v->is_late && i > 0 && sim_chance(sim, 100000);
         uint64_t at = i == 0 ? 0 : LEAT_NS_PER_S + below(play, 3 * LEAT_NS_PER_S);
         if (!v->is_late)
-            sim_at(sim, sim_now(sim) + LEAT_NS_PER_MS + at, visit, v);
+            sim_at(sim, sim_now(sim) + LEAT_NS_PER_MS + at, visitor_visit, v);
     }
     listen_at(p, 80);
     listen_at(p, 8080);

@@ -11,6 +11,7 @@
 #define FINISH_NS   (7200 * LEAT_NS_PER_S)
 #define FRAMES_MAX  600000 /* of one run: more is no progress */
 #define CHECK_EVERY 64     /* instants */
+#define STALLS_EACH 8      /* seeds: in one of them cores stand still now and then */
 
 /* Work per packet is bounded: an answer for a frame, and what flows of the run have to say. */
 static void check_work(struct play *p)
@@ -19,7 +20,7 @@ static void check_work(struct play *p)
         sim_violation(p->sim, "%u frames and no end", FRAMES_MAX);
 }
 
-static void check(struct sim *sim, void *arg)
+static void play_check(struct sim *sim, void *arg)
 {
     struct play *p = arg;
     if (++p->instants % CHECK_EVERY != 0)
@@ -112,7 +113,7 @@ static void draw_pattern(struct play *p)
     memcpy(p->pattern + PATTERN_PERIOD, p->pattern, PATTERN_BYTES - PATTERN_PERIOD);
 }
 
-static void begin(struct play *p, const char *faults)
+static void play_begin(struct play *p, const char *faults)
 {
     static const uint32_t mtus[] = {576, 1280, 1500, 1500, 1500, 9000};
     struct sim_link client = {0}, server = {0};
@@ -142,10 +143,10 @@ static void begin(struct play *p, const char *faults)
     for (unsigned i = 0; i < p->flow_count; i++)
         flow_init(p, i);
     play_faults_begin(p);
-    sim_set_check(p->sim, check, p);
+    sim_set_check(p->sim, play_check, p);
 }
 
-static void collect(struct play *p, struct play_result *r)
+static void play_collect(struct play *p, struct play_result *r)
 {
     for (unsigned i = 0; i < 2 * p->core_count; i++) {
         struct sim_host *host = sim_core(i % 2 ? p->client : p->server, i / 2);
@@ -173,7 +174,7 @@ static void check_faults(struct play *p, const struct play_result *r)
 }
 
 /* Bug 17: TIME_WAIT and embryos pass. Then nothing is left. */
-static void rest(struct play *p)
+static void play_rest(struct play *p)
 {
     sim_set_check(p->sim, NULL, NULL);
     sim_run_for(p->sim, LEAT_NS_PER_S + 2 * TCP_TIME_WAIT_NS);
@@ -183,7 +184,7 @@ static void rest(struct play *p)
     }
 }
 
-static void run(struct play *p, struct play_result *r)
+static void play_run_flows(struct play *p, struct play_result *r)
 {
     bool is_all = sim_run_until_done(p->sim, is_done, p, p->fault_until_ns - sim_now(p->sim));
     if (!is_all && p->shape.vanish)
@@ -192,10 +193,10 @@ static void run(struct play *p, struct play_result *r)
     if (!is_all)
         (void)sim_run_until_done(p->sim, is_done, p, FINISH_NS);
     check_finished(p);
-    collect(p, r);
+    play_collect(p, r);
     if (sim_violation_count(p->sim) == 0)
         check_faults(p, r);
-    rest(p);
+    play_rest(p);
 }
 
 void play_seed(const struct play_options *options, struct play_result *r)
@@ -204,6 +205,8 @@ void play_seed(const struct play_options *options, struct play_result *r)
     struct play *p = calloc(1, sizeof(*p));
     struct leat_error error = {0};
     CHECK(p != NULL);
+    p->has_stalls = options->seed % STALLS_EACH == 0;
+    rng_init(&p->stalls, ~options->seed);
     p->sim = sim_new(options->seed, options->pcap_path, &error);
     if (p->sim == NULL) {
         r->violation_count = 1;
@@ -214,8 +217,8 @@ void play_seed(const struct play_options *options, struct play_result *r)
     if (!options->verbose)
         sim_log_only_errors(p->sim);
     play_draw_shape(p, options->scenario);
-    begin(p, options->faults);
-    run(p, r);
+    play_begin(p, options->faults);
+    play_run_flows(p, r);
     snprintf(r->sentence, sizeof(r->sentence), "%s", sim_violation_sentence(p->sim));
     sim_quiet(p->sim);
     r->violation_count = sim_free(p->sim);

@@ -122,13 +122,13 @@ static struct sim_host *draw_host(struct play *p)
     return sim_chance(p->sim, 500000) ? p->client : p->server;
 }
 
-static void again(struct play *p, void (*fn)(struct sim *sim, void *arg), uint64_t within_ns)
+static void fault_again(struct play *p, void (*fn)(struct sim *sim, void *arg), uint64_t within_ns)
 {
     if (!p->is_healed)
         sim_at(p->sim, sim_now(p->sim) + below(p, within_ns), fn, p);
 }
 
-static void outage(struct sim *sim, void *arg)
+static void fault_outage(struct sim *sim, void *arg)
 {
     struct play *p = arg;
     if (p->is_healed)
@@ -136,7 +136,7 @@ static void outage(struct sim *sim, void *arg)
     struct sim_link *link = sim_link(draw_host(p));
     link->down = !link->down;
     (void)sim;
-    again(p, outage, 4 * LEAT_NS_PER_S);
+    fault_again(p, fault_outage, 4 * LEAT_NS_PER_S);
 }
 
 static uint32_t draw_mtu(struct play *p)
@@ -154,11 +154,11 @@ static void black_hole(struct sim *sim, void *arg)
     struct sim_link *link = sim_link(draw_host(p));
     link->mtu_bytes = link->mtu_bytes == 0 ? 100 + (uint32_t)below(p, 1400) : 0;
     (void)sim;
-    again(p, black_hole, 4 * LEAT_NS_PER_S);
+    fault_again(p, black_hole, 4 * LEAT_NS_PER_S);
 }
 
 /* Stays narrow when the other faults end: nothing that ICMP has told is a fault. */
-static void narrow(struct sim *sim, void *arg)
+static void fault_narrow(struct sim *sim, void *arg)
 {
     struct play *p = arg;
     if (p->is_healed)
@@ -166,10 +166,10 @@ static void narrow(struct sim *sim, void *arg)
     struct sim_link *link = sim_link(draw_host(p));
     link->mtu_bytes = sim_chance(sim, 800000) ? draw_mtu(p) : 0;
     link->says_too_big = true;
-    again(p, narrow, 6 * LEAT_NS_PER_S);
+    fault_again(p, fault_narrow, 6 * LEAT_NS_PER_S);
 }
 
-static void vanish(struct sim *sim, void *arg)
+static void fault_vanish(struct sim *sim, void *arg)
 {
     struct play *p = arg;
     (void)sim;
@@ -178,7 +178,7 @@ static void vanish(struct sim *sim, void *arg)
 
 /* A neighbour solicitation from somebody new for the host's IPv6 address: RFC 4861 7.2.3 has the
  * asker remembered. */
-static void solicit(struct play *p, struct sim_host *host)
+static void forgotten_solicit(struct play *p, struct sim_host *host)
 {
     struct {
         struct eth_header eth;
@@ -205,7 +205,7 @@ static void solicit(struct play *p, struct sim_host *host)
 }
 
 /* The table of neighbours overflows, or nobody answers for a while, or both. */
-static void forget(struct sim *sim, void *arg)
+static void fault_forget(struct sim *sim, void *arg)
 {
     struct play *p = arg;
     if (p->is_healed)
@@ -214,8 +214,8 @@ static void forget(struct sim *sim, void *arg)
     struct sim_link *link = sim_link(host);
     link->no_link = sim_chance(sim, 500000);
     for (unsigned i = 0; i < FORGOTTEN && sim_chance(sim, 999000); i++)
-        solicit(p, host);
-    again(p, forget, 3 * LEAT_NS_PER_S);
+        forgotten_solicit(p, host);
+    fault_again(p, fault_forget, 3 * LEAT_NS_PER_S);
 }
 
 /* ---- addresses ---- */
@@ -254,13 +254,25 @@ static void set_extra(struct play *p, bool is_there)
     CHECK(result == 0 || is_there == (addr_find(sim_stack(p->server), &ip) != NULL));
 }
 
-static void move(struct sim *sim, void *arg)
+static void fault_move(struct sim *sim, void *arg)
 {
     struct play *p = arg;
     if (p->is_healed)
         return;
     set_extra(p, sim_chance(sim, 500000));
-    again(p, move, 3 * LEAT_NS_PER_S);
+    fault_again(p, fault_move, 3 * LEAT_NS_PER_S);
+}
+
+/* A core that stands still, for up to two seconds. */
+static void fault_stall(struct sim *sim, void *arg)
+{
+    struct play *p = arg;
+    if (p->is_healed)
+        return;
+    struct sim_host *host = rng_below(&p->stalls, 2) == 0 ? p->client : p->server;
+    host = sim_core(host, (uint32_t)rng_below(&p->stalls, p->core_count));
+    sim_stall(host, LEAT_NS_PER_MS << rng_below(&p->stalls, 12));
+    sim_at(sim, sim_now(sim) + rng_below(&p->stalls, 3 * LEAT_NS_PER_S), fault_stall, p);
 }
 
 /* ---- beginning and end ---- */
@@ -274,17 +286,19 @@ void play_faults_begin(struct play *p)
     if (p->has_named_faults)
         return;
     if (s->outage)
-        again(p, outage, LEAT_NS_PER_S);
+        fault_again(p, fault_outage, LEAT_NS_PER_S);
     if (s->black_hole)
-        again(p, black_hole, LEAT_NS_PER_S);
+        fault_again(p, black_hole, LEAT_NS_PER_S);
     if (s->narrow)
-        again(p, narrow, LEAT_NS_PER_S);
+        fault_again(p, fault_narrow, LEAT_NS_PER_S);
     if (s->vanish)
-        again(p, vanish, 6 * LEAT_NS_PER_S);
+        fault_again(p, fault_vanish, 6 * LEAT_NS_PER_S);
     if (s->forgets)
-        again(p, forget, LEAT_NS_PER_S);
+        fault_again(p, fault_forget, LEAT_NS_PER_S);
     if (s->moves)
-        again(p, move, 3 * LEAT_NS_PER_S);
+        fault_again(p, fault_move, 3 * LEAT_NS_PER_S);
+    if (p->has_stalls && !s->is_plain)
+        sim_at(p->sim, sim_now(p->sim) + rng_below(&p->stalls, LEAT_NS_PER_S), fault_stall, p);
 }
 
 void play_faults_end(struct play *p)

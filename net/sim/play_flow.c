@@ -8,7 +8,7 @@
 #define SIMULTANEOUS_FIRST 21000
 #define DRIPPED_BYTES      2000 /* to a reader that sleeps: a buffer for each would show */
 
-static void violation(const struct side *s, const char *what, uint64_t a, uint64_t b)
+static void side_violation(const struct side *s, const char *what, uint64_t a, uint64_t b)
 {
     sim_violation(s->flow->play->sim, "flow %u, port %u, %s: %s (%llu, %llu)", s->flow->number,
                   s->flow->port, s->is_client ? "client" : "server", what, (unsigned long long)a,
@@ -30,7 +30,7 @@ struct later {
     enum { LATER_RESUME, LATER_RELEASE, LATER_PUMP, LATER_ABORT } what;
 };
 
-static void pump(struct side *s);
+static void side_pump(struct side *s);
 
 static void on_later(struct sim *sim, void *arg)
 {
@@ -41,7 +41,7 @@ static void on_later(struct sim *sim, void *arg)
     switch (later->what) {
     case LATER_RESUME:
         if (leat_conn_resume(s->conn) != 0 && !s->is_closed)
-            violation(s, "resuming gave an error", 0, 0);
+            side_violation(s, "resuming gave an error", 0, 0);
         break;
     case LATER_RELEASE:
         while (s->held_count > 0)
@@ -49,7 +49,7 @@ static void on_later(struct sim *sim, void *arg)
         break;
     case LATER_PUMP:
         s->is_pump_due = false;
-        pump(s);
+        side_pump(s);
         break;
     case LATER_ABORT:
         if (s->is_open && !s->is_closed)
@@ -90,7 +90,7 @@ static void finish_sending(struct side *s)
     bool closes = s->style == END_CLOSE || s->style == END_EARLY;
     int result = closes ? leat_conn_close(s->conn) : leat_conn_end(s->conn);
     if (result != 0)
-        violation(s, "ending gave an error", (uint64_t)-result, 0);
+        side_violation(s, "ending gave an error", (uint64_t)-result, 0);
 }
 
 static uint64_t may_send_up_to(const struct side *s)
@@ -124,11 +124,11 @@ static bool send_chunk(struct side *s, uint64_t up_to)
     if (result == -ENOMEM)
         pump_later(s, 20 * LEAT_NS_PER_MS);
     else if (result != -EAGAIN)
-        violation(s, "sending gave an error", (uint64_t)-result, s->sent);
+        side_violation(s, "sending gave an error", (uint64_t)-result, s->sent);
     return false;
 }
 
-static void pump(struct side *s)
+static void side_pump(struct side *s)
 {
     struct flow *f = s->flow;
     uint64_t up_to = may_send_up_to(s);
@@ -150,14 +150,14 @@ static void check_bytes(struct side *s, const struct leat_buf *slice)
     for (size_t at = 0; at < slice->length_bytes;) {
         size_t part = slice->length_bytes - at < most ? slice->length_bytes - at : most;
         if (memcmp(slice->data + at, bytes_at(s->flow, !s->is_client, s->received), part) != 0) {
-            violation(s, "wrong bytes arrived", s->received, part);
+            side_violation(s, "wrong bytes arrived", s->received, part);
             return;
         }
         s->received += part;
         at += part;
     }
     if (s->received > s->to_receive)
-        violation(s, "more bytes than were sent", s->received, s->to_receive);
+        side_violation(s, "more bytes than were sent", s->received, s->to_receive);
 }
 
 static void on_data(leat_conn conn, void *user, const struct leat_buf *slices, unsigned count)
@@ -166,12 +166,12 @@ static void on_data(leat_conn conn, void *user, const struct leat_buf *slices, u
     struct flow *f = s->flow;
     bool discards = s->has_ended && (s->style == END_EARLY || s->style == END_CLOSE);
     if (!s->is_open || s->has_end || s->is_closed || discards)
-        violation(s, "data out of turn", s->received, 0);
+        side_violation(s, "data out of turn", s->received, 0);
     if (count == 0)
-        violation(s, "data without slices", 0, 0);
+        side_violation(s, "data without slices", 0, 0);
     for (unsigned i = 0; i < count; i++) {
         if (slices[i].length_bytes == 0)
-            violation(s, "an empty slice", 0, 0);
+            side_violation(s, "an empty slice", 0, 0);
         check_bytes(s, &slices[i]);
         if (s->held_count < HELD_MAX && sim_chance(f->play->sim, f->hold_ppm)) {
             struct leat_buf held = leat_conn_hold(conn, slices[i]);
@@ -185,23 +185,23 @@ static void on_data(leat_conn conn, void *user, const struct leat_buf *slices, u
         (void)leat_conn_pause(conn);
         do_later(s, LATER_RESUME, f->pause_ns);
     }
-    pump(s);
+    side_pump(s);
 }
 
 static void on_open(leat_conn conn, void *user)
 {
     struct side *s = user;
     if (s->is_open)
-        violation(s, "opened twice", 0, 0);
+        side_violation(s, "opened twice", 0, 0);
     s->conn = conn;
     s->is_open = true;
-    pump(s);
+    side_pump(s);
 }
 
 static void on_writable(leat_conn conn, void *user)
 {
     (void)conn;
-    pump(user);
+    side_pump(user);
 }
 
 static void on_end(leat_conn conn, void *user)
@@ -209,11 +209,11 @@ static void on_end(leat_conn conn, void *user)
     struct side *s = user;
     (void)conn;
     if (s->has_end)
-        violation(s, "a second end", 0, 0);
+        side_violation(s, "a second end", 0, 0);
     s->has_end = true;
     if (s->received != s->to_receive)
-        violation(s, "the end before the last byte", s->received, s->to_receive);
-    pump(s);
+        side_violation(s, "the end before the last byte", s->received, s->to_receive);
+    side_pump(s);
 }
 
 /* ---- the end ---- */
@@ -254,18 +254,18 @@ static void on_close(leat_conn conn, void *user, enum leat_close_reason reason)
     struct flow *f = s->flow;
     struct play *p = f->play;
     if (s->is_closed)
-        violation(s, "closed twice", 0, 0);
+        side_violation(s, "closed twice", 0, 0);
     s->is_closed = true;
     s->reason = reason;
     p->closed_count++;
     if (!is_allowed(f, reason))
-        violation(s, leat_close_reason_sentence(reason), s->received, s->to_receive);
+        side_violation(s, leat_close_reason_sentence(reason), s->received, s->to_receive);
     if (is_early(s, reason))
-        violation(s, "connecting was given up too early, ns after it began",
-                  sim_now(p->sim) - s->began_ns, p->options.connect_timeout_ns);
+        side_violation(s, "connecting was given up too early, ns after it began",
+                       sim_now(p->sim) - s->began_ns, p->options.connect_timeout_ns);
     bool is_all = s->sent == s->to_send && (s->received == s->to_receive || s->style == END_EARLY);
     if (reason == LEAT_CLOSE_DONE && !f->any_abort && !f->may_die && !is_all)
-        violation(s, "done before everything was sent and received", s->received, s->sent);
+        side_violation(s, "done before everything was sent and received", s->received, s->sent);
     while (s->held_count > 0)
         leat_conn_release(conn, s->held[--s->held_count]);
     if (s->is_client && f->next != NULL)
@@ -313,7 +313,7 @@ static void connect_server(struct flow *f, const struct leat_addr *from)
                               &f->server, &f->server.conn);
     sim_leave(p->server);
     if (result != 0)
-        violation(&f->server, "connecting gave an error", (uint64_t)-result, 0);
+        side_violation(&f->server, "connecting gave an error", (uint64_t)-result, 0);
 }
 
 static uint16_t port_of(const struct flow *f)
@@ -345,7 +345,7 @@ void flow_start(struct sim *sim, void *flow)
     if (result == -EADDRINUSE && p->shape.reuse) /* TIME_WAIT */
         sim_at(sim, sim_now(sim) + LEAT_NS_PER_S, flow_start, f);
     else if (result != 0)
-        violation(&f->client, "connecting gave an error", (uint64_t)-result, 0);
+        side_violation(&f->client, "connecting gave an error", (uint64_t)-result, 0);
     else if (f->is_simultaneous)
         connect_server(f, &to);
 }

@@ -4,6 +4,7 @@
 #include <leat/conn.h>
 
 #include "net/sim/play.h"
+#include "runtime/base/rng.h"
 
 #define FLOWS_MAX  400
 #define HELD_MAX   16
@@ -92,6 +93,8 @@ struct play {
     uint16_t by_port[DOOR_COUNT][65536]; /* flow's number + 1, by the client's port */
     struct leat_conn_options options;
     uint64_t instants, fault_until_ns;
+    struct leat_rng stalls; /* of its own: seeds without stalls play as they always did */
+    bool has_stalls;
     uint8_t pattern[PATTERN_BYTES];
 };
 

@@ -246,31 +246,31 @@ bool play_is_known(const char *scenario)
     return scenario == NULL;
 }
 
-static void raise(struct play *p, uint32_t *ppm, uint32_t to)
+static void chance_raise(struct play *p, uint32_t *ppm, uint32_t to)
 {
     if (sim_chance(p->sim, SPICE_PPM) && *ppm < to)
         *ppm = to;
 }
 
 /* The mixture: any kind of faults beside those that the scenario is about. */
-static void spice(struct play *p)
+static void shape_spice(struct play *p)
 {
     struct shape *s = &p->shape;
-    raise(p, &s->loss_ppm, 50000);
-    raise(p, &s->burst_ppm, 3000);
-    raise(p, &s->reorder_ppm, 50000);
-    raise(p, &s->duplicate_ppm, 30000);
-    raise(p, &s->corrupt_ppm, 20000);
-    raise(p, &s->tamper_ppm, 20000);
-    raise(p, &s->mark_ppm, 50000);
-    raise(p, &s->forge_ppm, 30000);
-    raise(p, &s->tx_refuse_ppm, 50000);
-    raise(p, &s->grant_refuse_ppm, 20000);
-    raise(p, &s->pause_ppm, 50000);
-    raise(p, &s->hold_ppm, 50000);
-    raise(p, &s->abort_ppm, 50000);
-    raise(p, &s->any_order_ppm, 200000);
-    raise(p, &s->looped_ppm, 50000);
+    chance_raise(p, &s->loss_ppm, 50000);
+    chance_raise(p, &s->burst_ppm, 3000);
+    chance_raise(p, &s->reorder_ppm, 50000);
+    chance_raise(p, &s->duplicate_ppm, 30000);
+    chance_raise(p, &s->corrupt_ppm, 20000);
+    chance_raise(p, &s->tamper_ppm, 20000);
+    chance_raise(p, &s->mark_ppm, 50000);
+    chance_raise(p, &s->forge_ppm, 30000);
+    chance_raise(p, &s->tx_refuse_ppm, 50000);
+    chance_raise(p, &s->grant_refuse_ppm, 20000);
+    chance_raise(p, &s->pause_ppm, 50000);
+    chance_raise(p, &s->hold_ppm, 50000);
+    chance_raise(p, &s->abort_ppm, 50000);
+    chance_raise(p, &s->any_order_ppm, 200000);
+    chance_raise(p, &s->looped_ppm, 50000);
     s->outage |= sim_chance(p->sim, SPICE_PPM / 2);
     s->narrow |= !s->black_hole && sim_chance(p->sim, SPICE_PPM / 2);
     s->forgets |= sim_chance(p->sim, SPICE_PPM / 2);
@@ -289,5 +289,5 @@ void play_draw_shape(struct play *p, const char *scenario)
             which = i;
     p->shape = shapes[which];
     if (!p->shape.is_plain)
-        spice(p);
+        shape_spice(p);
 }

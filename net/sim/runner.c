@@ -38,7 +38,7 @@ struct runner {
     struct timespec began;
 };
 
-static void add(struct runner_tally *to, const struct runner_tally *from)
+static void tally_add(struct runner_tally *to, const struct runner_tally *from)
 {
     if (from->seeds == 0)
         return;
@@ -92,13 +92,13 @@ void runner_play(const struct runner_options *o, uint64_t seed, struct runner_ta
         say_seed(seed, &r);
     if (r.violation_count > 0)
         say_violation(o, seed, r.sentence);
-    add(tally, &(struct runner_tally){.seeds = 1,
-                                      .failed = r.violation_count > 0,
-                                      .frames = r.frame_count,
-                                      .faults = r.fault_count,
-                                      .flows = r.flow_count,
-                                      .flows_least = r.flow_count,
-                                      .faults_least = r.fault_count});
+    tally_add(tally, &(struct runner_tally){.seeds = 1,
+                                            .failed = r.violation_count > 0,
+                                            .frames = r.frame_count,
+                                            .faults = r.fault_count,
+                                            .flows = r.flow_count,
+                                            .flows_least = r.flow_count,
+                                            .faults_least = r.fault_count});
 }
 
 /* ---- a process that plays ---- */
@@ -170,17 +170,17 @@ static void on_end(struct runner *r, unsigned i, int status)
     (void)start_job(r, i);
 }
 
-static struct runner_tally sum(const struct runner *r)
+static struct runner_tally tally_sum(const struct runner *r)
 {
     struct runner_tally total = {0};
     for (unsigned i = 0; i < r->job_count; i++)
-        add(&total, &r->board->jobs[i].tally);
+        tally_add(&total, &r->board->jobs[i].tally);
     return total;
 }
 
 static void say_progress(const struct runner *r)
 {
-    struct runner_tally now = sum(r);
+    struct runner_tally now = tally_sum(r);
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     double past = (double)(t.tv_sec - r->began.tv_sec);
@@ -191,7 +191,7 @@ static void say_progress(const struct runner *r)
             (unsigned long long)now.failed, past, left);
 }
 
-static unsigned reap(struct runner *r)
+static unsigned runner_reap(struct runner *r)
 {
     unsigned running = 0;
     for (unsigned i = 0; i < r->job_count; i++) {
@@ -209,7 +209,7 @@ static void wait_for_all(struct runner *r)
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
-    while (reap(r) > 0) {
+    while (runner_reap(r) > 0) {
         const struct timespec second = {.tv_sec = 1};
         struct timespec now;
         (void)sigtimedwait(&set, NULL, &second);
@@ -250,7 +250,7 @@ bool runner_run(const struct runner_options *o, struct runner_tally *total)
         is_started |= start_job(&r, i);
     wait_for_all(&r);
     sigprocmask(SIG_SETMASK, &before, NULL);
-    *total = sum(&r);
+    *total = tally_sum(&r);
     munmap(r.board, sizeof(*r.board));
     return is_started;
 }

@@ -46,7 +46,7 @@ void sim_check_host(struct sim_host *host)
 }
 
 /* At rest: no connection is left, TIME_WAIT has passed, and so every buffer is back. */
-static const char *restless(const struct sim_host *host, const struct leat_buf_stats *buffers)
+static const char *restless_part(const struct sim_host *host, const struct leat_buf_stats *buffers)
 {
     const struct stack *s = host->stack;
     const struct stack_tcp *t = s->tcp;
@@ -75,7 +75,7 @@ void sim_check_rest(struct sim_host *host)
     sim_enter_quietly(host);
     leat_buf_stats(&buffers);
     sim_leave_quietly(host);
-    const char *sentence = restless(host, &buffers);
+    const char *sentence = restless_part(host, &buffers);
     if (sentence != NULL)
         sim_violation(host->sim, "host %u at rest: %s", host->number, sentence);
 }

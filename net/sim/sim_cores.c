@@ -5,7 +5,7 @@
 
 #include "net/stack/tcp/tcp.h"
 
-static uint32_t toeplitz(const uint8_t *key, const uint8_t *bytes, unsigned count)
+static uint32_t toeplitz_sum(const uint8_t *key, const uint8_t *bytes, unsigned count)
 {
     uint64_t window = 0;
     uint32_t sum = 0;
@@ -63,7 +63,7 @@ struct sim_host *sim_cores_receiver(struct sim_host *leader, struct sim_arrived 
     }
     for (unsigned i = 0; i < OWNER_KEY_BYTES; i++)
         other_key[i] = (uint8_t)(info->rss_key[i] ^ (o->rss == SIM_RSS_OTHER_KEY ? 0x5a : 0));
-    a->rss_hash = bytes > 0 ? toeplitz(other_key, input, bytes) : 0;
+    a->rss_hash = bytes > 0 ? toeplitz_sum(other_key, input, bytes) : 0;
     a->is_hashed = bytes > 0;
     uint32_t queue = leader->rss_table[a->rss_hash % SIM_RSS_TABLE];
     if (o->rss == SIM_RSS_OTHER_QUEUE)
@@ -82,7 +82,7 @@ static uint32_t owner_of_reply(const struct sim_host *leader, const uint8_t *inp
     memcpy(turned + ip, input, ip);
     memcpy(turned + 2 * ip, input + 2 * ip + 2, 2);
     memcpy(turned + 2 * ip + 2, input + 2 * ip, 2);
-    return owners->cores[toeplitz(owners->key, turned, bytes) & owners->mask];
+    return owners->cores[toeplitz_sum(owners->key, turned, bytes) & owners->mask];
 }
 
 void sim_cores_check_sent(struct sim_host *host, const uint8_t *frame, uint32_t length)

@@ -44,7 +44,7 @@ static uint8_t find_scale(const uint8_t *at, size_t left)
     return 255;
 }
 
-static bool parse(const uint8_t *frame, uint32_t length, struct segment *g)
+static bool segment_parse(const uint8_t *frame, uint32_t length, struct segment *g)
 {
     const struct eth_header *eth = (const void *)frame;
     const struct ipv4_header *ip4 = (const void *)(frame + 14);
@@ -89,7 +89,7 @@ static struct observed *at_slot(struct sim *sim, uint32_t slot)
 }
 
 /* The flow's entry, made if need be; *from_a tells which end sent. NULL: the table is full. */
-static struct observed *find(struct sim *sim, const struct segment *g, bool *from_a)
+static struct observed *observed_find(struct sim *sim, const struct segment *g, bool *from_a)
 {
     uint32_t slot = (uint32_t)(g->src_port * 31u) ^ (uint32_t)(g->dst_port * 31u);
     for (uint32_t i = 0; i < 64; i++) {
@@ -116,7 +116,7 @@ static bool is_after(uint32_t a, uint32_t b)
     return (int32_t)(a - b) > 0;
 }
 
-static void take_syn(struct observed *o, struct half *mine, const struct segment *g)
+static void half_on_syn(struct observed *o, struct half *mine, const struct segment *g)
 {
     if (mine->has_sent && mine->sent_end == g->seq + 1)
         return; /* again */
@@ -131,7 +131,7 @@ static void take_syn(struct observed *o, struct half *mine, const struct segment
                           .prior_end = mine->sent_end};
 }
 
-static void take_promise(struct half *mine, const struct half *theirs, const struct segment *g)
+static void half_on_promise(struct half *mine, const struct half *theirs, const struct segment *g)
 {
     bool scaled = !(g->flags & TCP_SYN) && mine->scale != 255 && theirs->scale != 255;
     uint32_t end = g->ack + ((uint32_t)g->window << (scaled ? mine->scale : 0));
@@ -154,13 +154,13 @@ void sim_observe(struct sim_host *from, const uint8_t *frame, uint32_t length)
     struct segment g;
     bool from_a;
     struct observed *o = NULL;
-    if (parse(frame, length, &g) && !(g.flags & TCP_RST))
-        o = find(from->sim, &g, &from_a);
+    if (segment_parse(frame, length, &g) && !(g.flags & TCP_RST))
+        o = observed_find(from->sim, &g, &from_a);
     if (o == NULL)
         return;
     struct half *mine = &o->half[!from_a], *theirs = &o->half[from_a];
     if (g.flags & TCP_SYN)
-        take_syn(o, mine, &g);
+        half_on_syn(o, mine, &g);
     else
         mine->has_only_syn = false;
     if (o->is_mixed)
@@ -179,14 +179,15 @@ void sim_observe(struct sim_host *from, const uint8_t *frame, uint32_t length)
         mine->sent_end = end;
     mine->has_sent = true;
     if (g.flags & TCP_ACK)
-        take_promise(mine, theirs, &g);
+        half_on_promise(mine, theirs, &g);
 }
 
 bool sim_observe_is_newest(struct sim_host *from, const uint8_t *frame, uint32_t length)
 {
     struct segment g;
     bool from_a;
-    struct observed *o = parse(frame, length, &g) ? find(from->sim, &g, &from_a) : NULL;
+    struct observed *o =
+        segment_parse(frame, length, &g) ? observed_find(from->sim, &g, &from_a) : NULL;
     return o != NULL && !o->is_mixed && o->half[!from_a].has_sent &&
            o->half[!from_a].sent_end == g.seq + g.length;
 }

@@ -39,7 +39,7 @@ void sim_port_deliver(struct sim_host *host, const uint8_t *bytes, uint32_t leng
     host->arrived_count++;
 }
 
-static struct sim_arrived *take_arrived(struct sim_host *host)
+static struct sim_arrived *arrived_pull(struct sim_host *host)
 {
     struct sim_arrived *a = host->arrived;
     if (a == NULL)
@@ -96,7 +96,7 @@ static enum leat_verdict ip_verdict(const uint8_t *frame, uint32_t length)
 }
 
 /* What the port says of a frame: what is so, unless it lies. */
-static void judge(const struct sim_host *host, struct leat_frame *f)
+static void frame_judge(const struct sim_host *host, struct leat_frame *f)
 {
     const struct sim_port_options *o = &host->options.port;
     enum leat_verdict l4 = l4_verdict(f->data, f->length_bytes);
@@ -121,8 +121,8 @@ static void check_queue(struct sim_host *host, unsigned queue)
 }
 
 /* In pieces of PIECE_BYTES, each a buffer of its own; the first carries the verdicts. */
-static unsigned scatter(struct sim_host *host, const struct leat_frame *whole,
-                        struct leat_frame *frames)
+static unsigned frame_scatter(struct sim_host *host, const struct leat_frame *whole,
+                              struct leat_frame *frames)
 {
     unsigned count = 0;
     for (uint32_t at = 0; at < whole->length_bytes; at += PIECE_BYTES) {
@@ -158,7 +158,7 @@ static unsigned sim_poll(struct leat_port *port, unsigned queue, struct leat_fra
         unsigned pieces = pieces_of(host, host->arrived);
         if (taken > 0 && taken + pieces > count)
             break;
-        struct sim_arrived *a = take_arrived(host);
+        struct sim_arrived *a = arrived_pull(host);
         struct leat_frame f = {.data = a->bytes,
                                .handle = a->bytes,
                                .length_bytes = a->length_bytes,
@@ -166,11 +166,12 @@ static unsigned sim_poll(struct leat_port *port, unsigned queue, struct leat_fra
                                .rss_hash = a->rss_hash,
                                .flags = a->is_hashed ? LEAT_FRAME_HASHED : 0,
                                .queue = (uint8_t)queue};
-        judge(host, &f);
+        frame_judge(host, &f);
         host->stats.rx_count++;
         host->stats.rx_bytes += a->length_bytes;
         frames[taken] = f;
-        unsigned given = pieces > 1 && pieces <= count ? scatter(host, &f, &frames[taken]) : 1;
+        unsigned given =
+            pieces > 1 && pieces <= count ? frame_scatter(host, &f, &frames[taken]) : 1;
         host->lent_count += given;
         taken += given;
         free(a);
@@ -191,7 +192,7 @@ static void sim_release(struct leat_port *port, unsigned queue, void *const *han
 
 bool sim_take(struct sim_host *host, struct sim_frame *frame)
 {
-    struct sim_arrived *a = take_arrived(host);
+    struct sim_arrived *a = arrived_pull(host);
     if (a == NULL)
         return false;
     free(host->taken);
@@ -264,7 +265,7 @@ static void drop_slice(const struct sim_host *host, struct leat_buf slice)
         leat_buf_unref(slice);
 }
 
-static void complete(struct sim_host *host, struct sim_flight *f)
+static void flight_complete(struct sim_host *host, struct sim_flight *f)
 {
     if (sum_packet(&f->packet) != f->sum)
         sim_violation(host->sim, "host %u changed a packet while the hardware was reading it",
@@ -286,7 +287,7 @@ static unsigned sim_reclaim(struct leat_port *port, unsigned queue)
         host->flights = f->next;
         if (host->flights == NULL)
             host->flights_last = &host->flights;
-        complete(host, f);
+        flight_complete(host, f);
     }
     for (const struct sim_flight *f = host->flights; f != NULL; f = f->next)
         left++;
@@ -370,7 +371,7 @@ static void send_segments(struct sim_host *host, const struct leat_packet *p, co
     }
 }
 
-static void send(struct sim_host *host, const struct leat_packet *p)
+static void packet_send(struct sim_host *host, const struct leat_packet *p)
 {
     uint32_t length = p->head_bytes + p->slice_bytes, at = p->head_bytes;
     uint8_t *bytes = malloc(length);
@@ -423,7 +424,7 @@ static unsigned sim_transmit_burst(struct leat_port *port, unsigned queue,
         *f = (struct sim_flight){.done_ns = host->sim->now_ns + o->completion_ns,
                                  .packet = packets[i]};
         f->sum = sum_packet(&f->packet);
-        send(host, &f->packet);
+        packet_send(host, &f->packet);
         *host->flights_last = f;
         host->flights_last = &f->next;
     }
@@ -474,14 +475,14 @@ static void sim_close(struct leat_port *port)
 void sim_port_fini(struct sim_host *host)
 {
     struct sim_arrived *a;
-    while ((a = take_arrived(host)) != NULL) {
+    while ((a = arrived_pull(host)) != NULL) {
         free(a->bytes);
         free(a);
     }
     while (host->flights != NULL) {
         struct sim_flight *f = host->flights;
         host->flights = f->next;
-        complete(host, f);
+        flight_complete(host, f);
     }
     host->flights_last = &host->flights;
     free(host->taken);

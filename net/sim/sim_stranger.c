@@ -36,7 +36,7 @@ static bool find_layers(const uint8_t *bytes, uint32_t length, struct layers *at
 }
 
 /* Lengths and checksums of a frame whose headers are filled but for these. */
-static void finish(uint8_t *frame, const struct layers *at)
+static void frame_finish(uint8_t *frame, const struct layers *at)
 {
     struct ipv4_header *ip4 = (void *)(frame + 14);
     struct ipv6_header *ip6 = (void *)(frame + 14);
@@ -125,7 +125,7 @@ void sim_forge(struct sim_host *from, const uint8_t *bytes, uint32_t length, uin
     memcpy(frame + header, &h, sizeof(h));
     memset(frame + header + 20 + option_bytes, 0xee, forged_text);
     at.l4_bytes = 20 + option_bytes + forged_text;
-    finish(frame, &at);
+    frame_finish(frame, &at);
     sim_wire_deliver(from, frame, header + at.l4_bytes, at_ns);
     sim->fault_count++;
 }
@@ -159,7 +159,7 @@ void sim_tamper(struct sim_host *from, uint8_t *bytes, uint32_t length)
             ip6->hop_limit = (uint8_t)(1 + sim_random_below(sim, ip6->hop_limit));
         break;
     }
-    finish(bytes, &at);
+    frame_finish(bytes, &at);
     sim->fault_count++;
 }
 

@@ -17,7 +17,7 @@ bool sim_pcap_open(struct sim *sim, const char *path, struct leat_error *error)
     return true;
 }
 
-static void capture(struct sim *sim, const uint8_t *bytes, uint32_t length)
+static void frame_capture(struct sim *sim, const uint8_t *bytes, uint32_t length)
 {
     if (sim->pcap == NULL)
         return;
@@ -72,7 +72,7 @@ static bool is_lost(struct sim_host *from, const uint8_t *bytes, uint32_t length
 }
 
 /* When the last bit arrives; 0: the queue before the bottleneck was full. */
-static uint64_t arrival(struct sim_host *from, uint32_t length)
+static uint64_t frame_arrival(struct sim_host *from, uint32_t length)
 {
     struct sim *sim = from->sim;
     const struct sim_link *link = &from->options.link;
@@ -123,7 +123,7 @@ static bool is_due(struct sim_host *from, uint32_t ppm, enum sim_fault_kind kind
 }
 
 /* A bit that no link's checksum showed; ARP is left alone, because it has no other. */
-static void damage(struct sim *sim, uint8_t *bytes, uint32_t length)
+static void frame_damage(struct sim *sim, uint8_t *bytes, uint32_t length)
 {
     const struct eth_header *eth = (const void *)bytes;
     if (be16_get(eth->type) == ETHERTYPE_ARP)
@@ -134,7 +134,7 @@ static void damage(struct sim *sim, uint8_t *bytes, uint32_t length)
 }
 
 /* A router's queue is long: it marks the packet if its sender can take that (RFC 3168 5). */
-static bool mark(uint8_t *bytes)
+static bool frame_mark(uint8_t *bytes)
 {
     struct eth_header *eth = (void *)bytes;
     if (be16_get(eth->type) == ETHERTYPE_IPV4) {
@@ -155,14 +155,14 @@ static bool mark(uint8_t *bytes)
 }
 
 /* What happens to a frame that is not lost. */
-static void carry(struct sim_host *from, uint8_t *bytes, uint32_t length, uint64_t at)
+static void frame_carry(struct sim_host *from, uint8_t *bytes, uint32_t length, uint64_t at)
 {
     struct sim *sim = from->sim;
     const struct sim_link *link = &from->options.link;
     if (link->mark_ppm != 0 && length >= 54 && sim_chance(sim, link->mark_ppm))
-        sim->fault_count += mark(bytes);
+        sim->fault_count += frame_mark(bytes);
     if (is_due(from, link->corrupt_ppm, SIM_DAMAGE))
-        damage(sim, bytes, length);
+        frame_damage(sim, bytes, length);
     else if (link->tamper_ppm != 0 && sim_chance(sim, link->tamper_ppm))
         sim_tamper(from, bytes, length);
     if (is_due(from, link->reorder_ppm, SIM_DELAY)) {
@@ -184,17 +184,17 @@ void sim_wire_send(struct sim_host *from, const uint8_t *bytes, uint32_t length)
 {
     struct sim *sim = from->sim;
     uint8_t copy[SIM_FRAME_BYTES];
-    capture(sim, bytes, length);
+    frame_capture(sim, bytes, length);
     if (from->options.kind != SIM_PUPPET)
         sim_observe(from, bytes, length);
     sim->frame_count++;
     from->sent_count++;
     CHECK(length <= SIM_FRAME_BYTES && length >= sizeof(struct eth_header));
-    uint64_t at = is_lost(from, bytes, length) ? 0 : arrival(from, length);
+    uint64_t at = is_lost(from, bytes, length) ? 0 : frame_arrival(from, length);
     if (at == 0) {
         sim->fault_count++;
         return;
     }
     memcpy(copy, bytes, length);
-    carry(from, copy, length, at);
+    frame_carry(from, copy, length, at);
 }

@@ -95,7 +95,7 @@ static unsigned world_poll(struct leat_port *port, unsigned queue, struct leat_f
     return taken;
 }
 
-static void report(const struct world *w)
+static void world_report(const struct world *w)
 {
     const struct peers *p = &w->peers;
     uint64_t end_ns = w->has_said_end ? w->end_ns : sim_now(w->sim);
@@ -132,7 +132,7 @@ static void world_leave(struct leat_port *port)
     sim_guest_close(w->guest);
     check_guest(w);
     note_violation(w);
-    report(w);
+    world_report(w);
 }
 
 static void world_close(struct leat_port *port)
@@ -147,7 +147,7 @@ static void world_close(struct leat_port *port)
 
 /* ---- opening ---- */
 
-static bool parse(const char *where, uint64_t *seed, uint16_t *port)
+static bool parse_world(const char *where, uint64_t *seed, uint16_t *port)
 {
     char *end;
     errno = 0;
@@ -204,7 +204,7 @@ static struct leat_port *world_open(const struct sim_module_host *program,
 {
     uint64_t seed;
     uint16_t port;
-    if (!parse(options->where, &seed, &port)) {
+    if (!parse_world(options->where, &seed, &port)) {
         leat_fail(error, -EINVAL,
                   "--net sim:%s: a seed is a number, as in sim:7, or sim:7,port=8080",
                   options->where);

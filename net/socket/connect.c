@@ -122,7 +122,8 @@ static int socket_new(const struct leat_addr *to, const struct leat_addr *from,
 }
 
 /* 0: established or begun; the connection's flags say which. Else the errno value. */
-static int begin(struct sock_conn *c, const struct sockaddr_storage *storage, socklen_t length)
+static int connect_begin(struct sock_conn *c, const struct sockaddr_storage *storage,
+                         socklen_t length)
 {
     int result;
     do {
@@ -139,7 +140,7 @@ static int conn_begin(struct sock_conn *c, const struct leat_addr *to)
 {
     struct sockaddr_storage storage;
     socklen_t length = sock_addr_to(to, &storage);
-    int error = begin(c, &storage, length);
+    int error = connect_begin(c, &storage, length);
     int result = c->transport->backend->conn_start(c);
     if (result < 0)
         return result;

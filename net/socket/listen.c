@@ -192,7 +192,7 @@ void sock_listener_pause(struct leat_listener *base, bool paused)
 
 /* From now on a SYN is not heard: its sender asks again, when nobody listens any more, instead of
  * being reset behind its first request. What else comes belongs to handshakes that have begun. */
-static void deafen(const struct sock_listener *l)
+static void listener_deafen(const struct sock_listener *l)
 {
     struct sock_filter no_syn[] = {
         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13), /* the flags of TCP's header */
@@ -220,7 +220,7 @@ void sock_listener_close(struct leat_listener *base)
     l->exhausted = false;
     leat_timer_stop(&l->retry);
     deliver_waiting(l);
-    deafen(l);
+    listener_deafen(l);
     if (!t->is_shut)
         (void)accept_some(l, SOCK_BACKLOG_COUNT, false);
     sock_port_close(t, l->port, l->fd);

@@ -43,24 +43,24 @@ struct ring {
 };
 
 /* The kernel has read what was prepared (IORING_FEAT_SUBMIT_STABLE): messages are free again. */
-static void submitted(struct ring *r)
+static void ring_submitted(struct ring *r)
 {
     if (io_uring_sq_ready(&r->io) == 0)
         r->message_count = 0;
 }
 
-static void submit(struct ring *r)
+static void ring_submit(struct ring *r)
 {
     (void)io_uring_submit(&r->io);
-    submitted(r);
+    ring_submitted(r);
 }
 
 /* Submits when the submission queue is full. NULL: the kernel has no memory for requests. */
-static struct io_uring_sqe *take_sqe(struct ring *r)
+static struct io_uring_sqe *sqe_next(struct ring *r)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&r->io);
     if (unlikely(sqe == NULL)) {
-        submit(r);
+        ring_submit(r);
         sqe = io_uring_get_sqe(&r->io);
     }
     return sqe;
@@ -70,7 +70,7 @@ static struct io_uring_sqe *take_sqe(struct ring *r)
 
 bool ring_accept(struct ring *r, int fd, uint64_t tag)
 {
-    struct io_uring_sqe *sqe = take_sqe(r);
+    struct io_uring_sqe *sqe = sqe_next(r);
     if (sqe == NULL)
         return false;
     io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -80,7 +80,7 @@ bool ring_accept(struct ring *r, int fd, uint64_t tag)
 
 bool ring_receive(struct ring *r, int fd, uint64_t tag)
 {
-    struct io_uring_sqe *sqe = take_sqe(r);
+    struct io_uring_sqe *sqe = sqe_next(r);
     if (sqe == NULL)
         return false;
     io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
@@ -92,7 +92,7 @@ bool ring_receive(struct ring *r, int fd, uint64_t tag)
 
 bool ring_poll(struct ring *r, int fd, unsigned events, bool repeats, uint64_t tag)
 {
-    struct io_uring_sqe *sqe = take_sqe(r);
+    struct io_uring_sqe *sqe = sqe_next(r);
     if (sqe == NULL)
         return false;
     io_uring_prep_poll_add(sqe, fd, events);
@@ -103,7 +103,7 @@ bool ring_poll(struct ring *r, int fd, unsigned events, bool repeats, uint64_t t
 
 bool ring_send(struct ring *r, int fd, const struct leat_buf *buf, uint64_t tag)
 {
-    struct io_uring_sqe *sqe = take_sqe(r);
+    struct io_uring_sqe *sqe = sqe_next(r);
     if (sqe == NULL)
         return false;
     io_uring_prep_send(sqe, fd, buf->data, buf->length_bytes, MSG_NOSIGNAL);
@@ -114,7 +114,7 @@ bool ring_send(struct ring *r, int fd, const struct leat_buf *buf, uint64_t tag)
 struct iovec *ring_iov(struct ring *r)
 {
     if (r->message_count == RING_MESSAGES_MAX)
-        submit(r);
+        ring_submit(r);
     return r->message_count < RING_MESSAGES_MAX ? r->messages[r->message_count].iov : NULL;
 }
 
@@ -122,7 +122,7 @@ bool ring_send_iov(struct ring *r, int fd, unsigned count, uint64_t tag)
 {
     struct ring_message *message = &r->messages[r->message_count];
     /* Submitting for room frees all messages, this one among them: it is moved to the front. */
-    struct io_uring_sqe *sqe = take_sqe(r);
+    struct io_uring_sqe *sqe = sqe_next(r);
     if (sqe == NULL)
         return false;
     if (message != &r->messages[r->message_count]) {
@@ -138,7 +138,7 @@ bool ring_send_iov(struct ring *r, int fd, unsigned count, uint64_t tag)
 
 bool ring_lend(struct ring *r, int fd, const struct leat_buf *buf, uint64_t tag)
 {
-    struct io_uring_sqe *sqe = take_sqe(r);
+    struct io_uring_sqe *sqe = sqe_next(r);
     if (sqe == NULL)
         return false;
     io_uring_prep_send_zc(sqe, fd, buf->data, buf->length_bytes, MSG_NOSIGNAL,
@@ -147,7 +147,7 @@ bool ring_lend(struct ring *r, int fd, const struct leat_buf *buf, uint64_t tag)
     return true;
 }
 
-static void ignore(struct io_uring_sqe *sqe)
+static void sqe_ignore(struct io_uring_sqe *sqe)
 {
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
     sqe->user_data = RING_IGNORED;
@@ -155,29 +155,29 @@ static void ignore(struct io_uring_sqe *sqe)
 
 void ring_cancel(struct ring *r, uint64_t tag)
 {
-    struct io_uring_sqe *sqe = take_sqe(r);
+    struct io_uring_sqe *sqe = sqe_next(r);
     if (sqe != NULL) {
         io_uring_prep_cancel64(sqe, tag, 0);
-        ignore(sqe);
+        sqe_ignore(sqe);
     }
 }
 
 bool ring_cancel_descriptor(struct ring *r, int fd)
 {
-    struct io_uring_sqe *sqe = take_sqe(r);
+    struct io_uring_sqe *sqe = sqe_next(r);
     if (sqe == NULL)
         return false;
     io_uring_prep_cancel_fd(sqe, fd, IORING_ASYNC_CANCEL_ALL);
-    ignore(sqe);
+    sqe_ignore(sqe);
     return true;
 }
 
 void ring_close(struct ring *r, int fd)
 {
-    struct io_uring_sqe *sqe = take_sqe(r);
+    struct io_uring_sqe *sqe = sqe_next(r);
     if (sqe != NULL) {
         io_uring_prep_close(sqe, fd);
-        ignore(sqe);
+        sqe_ignore(sqe);
     } else {
         close(fd);
     }
@@ -294,7 +294,7 @@ void ring_nap(struct ring *r, uint64_t timeout_ns)
         struct io_uring_cqe *cqe;
         (void)io_uring_submit_and_wait_timeout(&r->io, &cqe, 1, &timeout, NULL);
     }
-    submitted(r);
+    ring_submitted(r);
 }
 
 bool ring_wait(struct ring *r, int readable_fd, uint64_t loop_tag, uint64_t timeout_ns)
@@ -307,7 +307,7 @@ bool ring_wait(struct ring *r, int readable_fd, uint64_t loop_tag, uint64_t time
 
 /* Setting up. */
 
-static int refused(struct leat_error *error, const char *what, int code)
+static int ring_refused(struct leat_error *error, const char *what, int code)
 {
     const char *remedy = code == -EMFILE || code == -ENFILE
                              ? ": raise the limit on open files (ulimit -n)"
@@ -352,18 +352,18 @@ static int ring_init(struct ring *r, struct leat_error *error)
         result = io_uring_queue_init_params(RING_SQ_COUNT, &r->io, &params);
     }
     if (result < 0)
-        return refused(error, "io_uring_setup", result);
+        return ring_refused(error, "io_uring_setup", result);
     struct io_uring_probe *probe = io_uring_get_probe_ring(&r->io);
     bool is_new_enough = probe != NULL && io_uring_opcode_supported(probe, IORING_OP_SEND_ZC);
     io_uring_free_probe(probe);
     if (!is_new_enough || (r->io.features & IORING_FEAT_NODROP) == 0) {
         io_uring_queue_exit(&r->io);
-        return refused(error, "multishot receive", -ENOSYS);
+        return ring_refused(error, "multishot receive", -ENOSYS);
     }
     result = ring_try(r);
     if (result < 0) {
         io_uring_queue_exit(&r->io);
-        return refused(error, "io_uring_enter", result);
+        return ring_refused(error, "io_uring_enter", result);
     }
     return 0;
 }
@@ -374,7 +374,7 @@ static int offers_init(struct ring *r, struct leat_error *error)
     r->offers =
         mmap(NULL, r->offers_bytes, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
     if (r->offers == MAP_FAILED)
-        return refused(error, "mmap", -errno);
+        return ring_refused(error, "mmap", -errno);
     /* After a fork the kernel and this process must still see the same page. */
     (void)madvise(r->offers, r->offers_bytes, MADV_DONTFORK);
     io_uring_buf_ring_init(r->offers);
@@ -386,7 +386,7 @@ static int offers_init(struct ring *r, struct leat_error *error)
     int result = io_uring_register_buf_ring(&r->io, &registration, 0);
     if (result < 0) {
         munmap(r->offers, r->offers_bytes);
-        return refused(error, "provided buffers", result);
+        return ring_refused(error, "provided buffers", result);
     }
     return 0;
 }

@@ -13,7 +13,7 @@ static struct sock_udp_core *core_of(struct leat_udp_transport *base)
     return container_of(base, struct sock_udp_core, base);
 }
 
-static struct udp_socket *find(struct leat_udp_transport *base, leat_udp udp)
+static struct udp_socket *udp_find(struct leat_udp_transport *base, leat_udp udp)
 {
     return slots_find(&core_of(base)->slots, udp.id);
 }
@@ -220,7 +220,7 @@ static int udp_open(struct leat_udp_transport *base, const struct leat_addr *add
 
 static int udp_send(struct leat_udp_transport *base, leat_udp udp, const struct udp_outgoing *out)
 {
-    struct udp_socket *k = find(base, udp);
+    struct udp_socket *k = udp_find(base, udp);
     if (unlikely(k == NULL))
         return -ESTALE;
     if (unlikely((k->flags & UDP_FINISHED) != 0))
@@ -243,7 +243,7 @@ static int udp_send(struct leat_udp_transport *base, leat_udp udp, const struct 
 
 static int udp_pause(struct leat_udp_transport *base, leat_udp udp, bool paused)
 {
-    struct udp_socket *k = find(base, udp);
+    struct udp_socket *k = udp_find(base, udp);
     if (k == NULL)
         return -ESTALE;
     k->flags = (uint16_t)(paused ? k->flags | UDP_PAUSED : k->flags & ~UDP_PAUSED);
@@ -264,7 +264,7 @@ static void forget_dirty(struct udp_socket *k)
 
 static int udp_close(struct leat_udp_transport *base, leat_udp udp)
 {
-    struct udp_socket *k = find(base, udp);
+    struct udp_socket *k = udp_find(base, udp);
     if (k == NULL)
         return -ESTALE;
     if ((k->flags & UDP_FINISHED) != 0)
@@ -277,7 +277,7 @@ static int udp_close(struct leat_udp_transport *base, leat_udp udp)
 
 static struct leat_buf udp_hold(struct leat_udp_transport *base, leat_udp udp, struct leat_buf data)
 {
-    struct udp_socket *k = find(base, udp);
+    struct udp_socket *k = udp_find(base, udp);
     if (k == NULL)
         return (struct leat_buf){0};
     struct leat_buf held = data.length_bytes * 2 < UDP_BLOCK_BYTES
@@ -290,7 +290,7 @@ static struct leat_buf udp_hold(struct leat_udp_transport *base, leat_udp udp, s
 
 static void udp_release(struct leat_udp_transport *base, leat_udp udp, struct leat_buf held)
 {
-    struct udp_socket *k = find(base, udp);
+    struct udp_socket *k = udp_find(base, udp);
     if (k != NULL) {
         DCHECK(held.length_bytes <= k->count.held_bytes);
         k->count.held_bytes -= held.length_bytes;
@@ -302,7 +302,7 @@ static void udp_release(struct leat_udp_transport *base, leat_udp udp, struct le
 static int udp_join(struct leat_udp_transport *base, leat_udp udp, const struct leat_addr *group,
                     bool joins)
 {
-    struct udp_socket *k = find(base, udp);
+    struct udp_socket *k = udp_find(base, udp);
     if (k == NULL)
         return -ESTALE;
     if ((k->flags & UDP_FINISHED) != 0)
@@ -336,7 +336,7 @@ static int udp_join(struct leat_udp_transport *base, leat_udp udp, const struct 
 static int udp_set(struct leat_udp_transport *base, leat_udp udp, const struct leat_udp_ops *ops,
                    void *user)
 {
-    struct udp_socket *k = find(base, udp);
+    struct udp_socket *k = udp_find(base, udp);
     if (k == NULL)
         return -ESTALE;
     k->ops = ops != NULL ? ops : k->ops;
@@ -347,7 +347,7 @@ static int udp_set(struct leat_udp_transport *base, leat_udp udp, const struct l
 static int udp_address(struct leat_udp_transport *base, leat_udp udp, bool peer,
                        struct leat_addr *addr)
 {
-    struct udp_socket *k = find(base, udp);
+    struct udp_socket *k = udp_find(base, udp);
     if (k == NULL)
         return -ESTALE;
     if (peer && (k->flags & UDP_CONNECTED) == 0)
@@ -358,7 +358,7 @@ static int udp_address(struct leat_udp_transport *base, leat_udp udp, bool peer,
 
 static int udp_info(struct leat_udp_transport *base, leat_udp udp, struct leat_udp_info *info)
 {
-    struct udp_socket *k = find(base, udp);
+    struct udp_socket *k = udp_find(base, udp);
     uint32_t memory[SK_MEMINFO_VARS] = {0};
     socklen_t length = sizeof(memory);
     if (k == NULL)

@@ -119,7 +119,7 @@ static bool is_for(const struct udp_socket *k, const struct leat_addr *from)
            (from->port == k->peer.port && leat_addr_equal(from, &k->peer));
 }
 
-static void deliver(struct udp_socket *k, struct batch *b, unsigned received)
+static void udp_deliver_batch(struct udp_socket *k, struct batch *b, unsigned received)
 {
     struct leat_datagram datagrams[UDP_BATCH];
     unsigned count = 0;
@@ -141,7 +141,7 @@ static void deliver(struct udp_socket *k, struct batch *b, unsigned received)
     leat_loop_gate(k->core->transport->loop);
 }
 
-static void receive(struct udp_socket *k)
+static void udp_receive_batch(struct udp_socket *k)
 {
     struct sock_udp_core *u = k->core;
     struct batch b;
@@ -155,7 +155,7 @@ static void receive(struct udp_socket *k)
         int received = receive_batch(k, &b, count);
         if (received <= 0)
             break;
-        deliver(k, &b, (unsigned)received);
+        udp_deliver_batch(k, &b, (unsigned)received);
         blocks_recycle(u, (unsigned)received);
         if ((unsigned)received < count)
             break;
@@ -192,7 +192,7 @@ static void on_error(struct udp_socket *k, struct msghdr *header,
     leat_loop_gate(k->core->transport->loop);
 }
 
-static void take_errors(struct udp_socket *k)
+static void udp_read_errors(struct udp_socket *k)
 {
     int code;
     socklen_t length = sizeof(code);
@@ -218,11 +218,11 @@ void sock_udp_on_ready(struct leat_watch *watch, uint32_t events, void *arg)
 {
     struct udp_socket *k = arg;
     if ((events & EPOLLERR) != 0)
-        take_errors(k);
+        udp_read_errors(k);
     if ((k->flags & (UDP_BLOCKED | UDP_FINISHED)) == UDP_BLOCKED && (events & EPOLLOUT) != 0) {
         k->flags &= (uint16_t)~UDP_BLOCKED;
         sock_udp_flush_one(k);
     }
     if ((k->flags & UDP_FINISHED) == 0 && (events & EPOLLIN) != 0)
-        receive(k);
+        udp_receive_batch(k);
 }

@@ -84,7 +84,7 @@ int sock_udp_push(struct udp_socket *k, const struct udp_outgoing *out)
     return 0;
 }
 
-static void pop(struct udp_socket *k)
+static void message_pop(struct udp_socket *k)
 {
     struct udp_message *m = k->first;
     k->first = m->next;
@@ -98,7 +98,7 @@ static void pop(struct udp_socket *k)
 void sock_udp_drop_queue(struct udp_socket *k)
 {
     while (k->first != NULL)
-        pop(k);
+        message_pop(k);
 }
 
 union control {
@@ -148,7 +148,7 @@ static int send_batch(struct udp_socket *k)
 
 /* What the kernel refuses of one destination is the caller's to know, and no obstacle to the next.
  */
-static void refuse(struct udp_socket *k, int code)
+static void message_refuse(struct udp_socket *k, int code)
 {
     struct udp_message *m = k->first;
     struct sockaddr_storage storage = {0};
@@ -159,7 +159,7 @@ static void refuse(struct udp_socket *k, int code)
         k->failed_to = k->peer;
     k->failed_reason = (uint8_t)(code == -EPROTO ? LEAT_CLOSE_PROTOCOL : LEAT_CLOSE_UNREACHABLE);
     k->flags |= UDP_FAILED;
-    pop(k);
+    message_pop(k);
     sock_udp_ready(k);
 }
 
@@ -175,7 +175,7 @@ void sock_udp_flush_one(struct udp_socket *k)
         if (sent < 0) {
             /* An ICMP error that came in makes one call fail: the next tells of this datagram. */
             if (has_failed)
-                refuse(k, sent);
+                message_refuse(k, sent);
             has_failed = !has_failed;
             continue;
         }
@@ -183,7 +183,7 @@ void sock_udp_flush_one(struct udp_socket *k)
         for (int i = 0; i < sent; i++) {
             k->count.sent_count++;
             k->count.sent_bytes += k->first->buf.length_bytes;
-            pop(k);
+            message_pop(k);
         }
     }
     sock_udp_watch(k);

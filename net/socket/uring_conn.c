@@ -98,7 +98,7 @@ void uring_conn_completed(struct sock_conn *c)
 
 /* Receiving. */
 
-static void park(struct sock_conn *c, uint16_t number, struct leat_buf slice)
+static void slice_park(struct sock_conn *c, uint16_t number, struct leat_buf slice)
 {
     struct sock_transport *t = c->transport;
     struct sock_piece *piece = sock_piece_take(t);
@@ -143,7 +143,8 @@ void uring_conn_deliver_parked(struct sock_conn *c)
 
 /* The following completions, as far as they are bytes of the same connection, are delivered
  * together. Returns how many completions were used. */
-static unsigned received(struct sock_conn *c, const struct ring_event *events, unsigned count)
+static unsigned events_received(struct sock_conn *c, const struct ring_event *events,
+                                unsigned count)
 {
     struct sock_transport *t = c->transport;
     struct leat_buf slices[URING_SLICES_MAX];
@@ -166,7 +167,7 @@ static unsigned received(struct sock_conn *c, const struct ring_event *events, u
             if ((c->flags & SOCK_FINISHED) != 0)
                 ring_give_back(t->uring->ring, events[i].block, slices[i]);
             else
-                park(c, events[i].block, slices[i]);
+                slice_park(c, events[i].block, slices[i]);
     }
     return used;
 }
@@ -214,7 +215,7 @@ unsigned uring_on_receive(struct sock_conn *c, const struct ring_event *events, 
 {
     unsigned used = 1;
     if (likely(events[0].result > 0)) {
-        used = received(c, events, count);
+        used = events_received(c, events, count);
         watch_behind_bytes(c);
     } else {
         receive_ended(c, &events[0]);

@@ -8,7 +8,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-static void block(struct sock_conn *c)
+static void conn_block(struct sock_conn *c)
 {
     if (uring_start_poll(c, URING_WRITABLE, POLLOUT))
         c->flags |= SOCK_BLOCKED;
@@ -20,7 +20,7 @@ static void flush_by_calls(struct sock_conn *c)
 {
     switch (sock_send_now(c)) {
     case SOCK_WOULD_BLOCK:
-        block(c);
+        conn_block(c);
         break;
     case SOCK_MORE:
         sock_conn_dirty(c);
@@ -52,7 +52,7 @@ static bool may_lend(const struct sock_conn *c)
 }
 
 /* Returns whether the front of the queue was lent. */
-static bool lend(struct sock_conn *c)
+static bool conn_lend(struct sock_conn *c)
 {
     struct sock_transport *t = c->transport;
     const struct leat_buf *first = &c->out.first->buf;
@@ -90,7 +90,7 @@ void uring_conn_flush(struct sock_conn *c)
         sock_sent(c);
     } else if (unlikely(has_file(c))) {
         flush_by_calls(c);
-    } else if ((unlikely(may_lend(c)) && lend(c)) || likely(send_by_ring(c))) {
+    } else if ((unlikely(may_lend(c)) && conn_lend(c)) || likely(send_by_ring(c))) {
         c->uring.operations |= 1u << URING_SEND;
         c->flags |= SOCK_BLOCKED;
     } else {
