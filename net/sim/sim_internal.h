@@ -124,6 +124,8 @@ bool sim_observe_is_newest(struct sim_host *from, const uint8_t *frame, uint32_t
 
 /* sim.c */
 void sim_quiet(struct sim *sim); /* sim_free prints nothing */
+
+/* sim_time.c */
 void sim_push_event(struct sim *sim, const struct sim_event *event);
 
 #endif
