@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "apps/commands.h"
+#include "apps/why.h"
 #include "net/api/resolve.h"
 #include "runtime/base/histogram.h"
 
@@ -100,7 +101,7 @@ static void on_close(leat_conn conn, void *user, enum leat_close_reason reason)
     if (ping->is_open)
         ping_settled(ping);
     else
-        ping_failed(ping, leat_close_reason_sentence(reason));
+        ping_failed(ping, why_not_connected(&ping->addrs[ping->addr_at], reason));
 }
 
 static const struct leat_conn_ops ping_ops = {.on_open = on_open, .on_close = on_close};

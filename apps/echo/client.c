@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apps/why.h"
 #include "buffers/heap.h"
 
 void echo_core_finish(struct echo_core *core)
@@ -149,16 +150,17 @@ static void on_close(leat_conn conn, void *user, enum leat_close_reason reason)
     struct echo_client *client = user;
     if (client->core->is_over)
         return;
-    const char *why = leat_close_reason_sentence(reason);
+    const struct leat_addr *to = &client->core->echo->addrs[client->addr_at];
     if (client->is_open) {
-        echo_client_fail(client, -ECONNABORTED, "the connection ended to", why);
+        echo_client_fail(client, -ECONNABORTED, "the connection ended to",
+                         leat_close_reason_sentence(reason));
     } else if (client->addr_at + 1 < client->core->echo->addrs_count) {
         client->addr_at++;
         if (client_connect(client) < 0)
             echo_client_fail(client, -ECONNABORTED, "cannot connect to",
                              leat_loop_error(client->core->loop)->sentence);
     } else {
-        echo_client_fail(client, -ECONNABORTED, "cannot connect to", why);
+        echo_client_fail(client, -ECONNABORTED, "cannot connect to", why_not_connected(to, reason));
     }
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apps/why.h"
 #include "buffers/heap.h"
 
 #define UNBOUNDED (UINT64_MAX / 2)
@@ -288,9 +289,9 @@ void load_core_missed(struct load_core *core, enum leat_close_reason reason)
         leat_set_immediate(core->loop, on_probe, core);
         return;
     }
-    leat_addr_format(&target->addresses[core->address_index], text);
-    load_core_say(core, -ECONNREFUSED, "cannot connect to %s: %s%s", text,
-                  leat_close_reason_sentence(reason),
+    const struct leat_addr *to = &target->addresses[core->address_index];
+    load_core_say(core, -ECONNREFUSED, "cannot connect to %s: %s%s", leat_addr_format(to, text),
+                  why_not_connected(to, reason),
                   reason == LEAT_CLOSE_REFUSED ? ": start the server, or check the address" : "");
     core->results.errors[reason == LEAT_CLOSE_REFUSED           ? LOAD_ERROR_refused
                          : reason == LEAT_CLOSE_CONNECT_TIMEOUT ? LOAD_ERROR_timeout
@@ -368,6 +369,8 @@ int load_core_start(struct load *load, struct leat_loop *loop)
     list_init(&core->dead);
     http_reader_core_init(&core->reader);
     core->reader.has_no_digest = load->is_any_body;
+    core->reader.may_switch = load->may_switch;
+    core->reader.limits.head_bytes_max = (uint32_t)load->head_bytes_max;
     share_out(core);
     leat_timer_init(&core->tick, loop, on_tick, core);
     leat_timer_init(&core->due, loop, on_due, core);

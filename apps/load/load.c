@@ -106,6 +106,7 @@ int load_main(int argc, char **argv)
         .connections_count = LOAD_CONNECTIONS,
         .pipeline_count = 1,
         .timeout_ns = LOAD_TIMEOUT_NS,
+        .head_bytes_max = HTTP_READER_HEAD_BYTES,
     };
     const struct leat_option options[] = {
         {"c|connections", LEAT_OPTION_COUNT, &load.connections_count, "N",
@@ -140,7 +141,9 @@ int load_main(int argc, char **argv)
         {"timeout", LEAT_OPTION_DURATION, &load.timeout_ns, "TIME",
          "for a connection, and for each answer (default: 5s)", LEAT_NS_PER_MS, 0},
         {"expect-status", LEAT_OPTION_COUNT, &load.expect_status, "N",
-         "the status that is right (default: the first one, if below 400)", 100, 599},
+         "the status that is right (default: the first one, if below 400)", 100, 999},
+        {"max-head", LEAT_OPTION_BYTES, &load.head_bytes_max, "SIZE",
+         "status line and fields of an answer (default: 16k)", 256, HTTP_HEAD_BYTES_WALL},
         {"any-body", LEAT_OPTION_FLAG, &load.is_any_body, NULL,
          "answers may differ in length and body", 0, 0},
         {"connection-per-request", LEAT_OPTION_FLAG, &load.is_per_request, NULL,

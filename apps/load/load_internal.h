@@ -82,8 +82,10 @@ struct load {
     /* Flags. */
     uint64_t connections_count, duration_ns, rate, pipeline_count, timeout_ns, requests_count;
     uint64_t in_flight_count; /* over all connections, 0: no limit */
+    uint64_t head_bytes_max;  /* of an answer */
     uint64_t expect_status;   /* 0: that of the first answer, which must be below 400 */
     bool is_json, is_per_request, is_any_body, is_ramp;
+    bool may_switch; /* -H asks for an upgrade */
     const char *url, *method, *body;
     struct leat_option_list headers, from;
 

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "apps/why.h"
+
 static void on_open(leat_conn conn, void *user);
 static void on_data(leat_conn conn, void *user, const struct leat_buf *slices, unsigned count);
 static void on_writable(leat_conn conn, void *user);
@@ -185,7 +187,7 @@ static void slot_missed(struct load_slot *slot, enum leat_close_reason reason)
                            : reason == LEAT_CLOSE_RESET           ? LOAD_ERROR_reset
                                                                   : LOAD_ERROR_connect;
     load_core_say(core, -ECONNABORTED, "a connection could not be made: %s",
-                  leat_close_reason_sentence(reason));
+                  why_not_connected(&core->load->target.addresses[core->address_index], reason));
     if (slot->in_flight > 0) {
         slot_lose(slot, kind);
     } else if (core->stage <= LOAD_RUNNING) {
@@ -282,9 +284,10 @@ static void slot_failed(struct load_slot *slot, enum http_read event)
         slot_break(slot, LOAD_ERROR_connect);
         return;
     }
-    load_core_say(slot->core, -EPROTO, "an answer was malformed: %s",
-                  slot->in_flight == 0 ? "it answers no request"
-                                       : http_reason_sentence(slot->reader.reason));
+    enum http_reason reason = slot->reader.reason;
+    load_core_say(slot->core, -EPROTO, "an answer was malformed: %s%s",
+                  slot->in_flight == 0 ? "it answers no request" : http_reason_sentence(reason),
+                  reason == HTTP_REASON_HEAD_LARGE ? ": raise it with --max-head" : "");
     if (slot->in_flight == 0)
         slot->core->results.errors[LOAD_ERROR_parse]++;
     slot_break(slot, LOAD_ERROR_parse);

@@ -110,6 +110,7 @@ int load_request_make(struct load *load, struct leat_error *error)
         return leat_fail(error, -EINVAL, "--method takes a method such as GET or POST, not \"%s\"",
                          load->method);
     }
+    load->may_switch = header_is_given(load, "upgrade:");
     FILE *out = open_memstream(&text, &length);
     if (out == NULL)
         return leat_fail(error, -ENOMEM, "no memory for the request");

@@ -400,6 +400,46 @@ class Errors(unittest.TestCase):
             self.assertEqual((code, err, report["requests"]), (0, "", 10))
             self.assertEqual(report["connects"], 5)
 
+    def answered_by(self, *whole, count=4, flags=()):
+        """Each connection is answered with these in turn; they must all be good answers."""
+        def answer(connection, number):
+            text = whole[number % len(whole)]
+            connection.sendall(text)
+            return b"close" not in text
+        with Served(answer) as server:
+            return load(server.url, "-n", str(count), "-c", "1", *flags)
+
+    def test_answers_that_are_odd_and_yet_good(self):
+        """Folded lines, many cookies, both framings (RFC 9112 5.2, 6.3)."""
+        folded = OK.replace(b"\r\n\r\n", b"\r\nX: a\r\n b\r\n\tc\r\n\r\n")
+        cookies = OK.replace(b"\r\n\r\n", b"\r\nSet-Cookie: a=b" * 100 + b"\r\n\r\n")
+        both = (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n"
+                b"X: it will close\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+        code, report, err = self.answered_by(OK, folded, cookies, both, count=8)
+        self.assertEqual((code, err, report["requests"], report["connects"]), (0, "", 8, 2))
+
+    def test_a_status_that_is_none(self):
+        """RFC 9110 15: from 600 on it is an error of the server's."""
+        odd = OK.replace(b"200 OK", b"999 Denied")
+        code, report, err = self.answered_by(odd)
+        self.assertEqual((code, report["errors"]["status"]), (1, 4))
+        self.assertIn("an answer had status 999", err)
+        code, report, err = self.answered_by(odd, flags=("--expect-status", "999"))
+        self.assertEqual((code, err, report["status"]), (0, "", 999))
+
+    def test_a_head_that_is_large(self):
+        large = OK.replace(b"\r\n\r\n", b"\r\nX: " + b"x" * 20000 + b"\r\n\r\n")
+        code, report, err = self.answered_by(large, count=1)
+        self.assertEqual((code, report["errors"]["parse"]), (1, 1))
+        self.assertIn("raise it with --max-head", err)
+        self.assertEqual(self.answered_by(large, flags=("--max-head", "32k"))[::2], (0, ""))
+
+    def test_an_upgrade_that_nobody_asked_for(self):
+        code, report, err = self.answered_by(
+            b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n", count=1)
+        self.assertEqual((code, report["errors"]["parse"]), (1, 1))
+        self.assertIn("no upgrade was asked for", err)
+
     def test_requests_behind_an_announced_close_are_sent_again(self):
         def answer(connection, number):
             connection.sendall(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
@@ -532,6 +572,17 @@ class Life(unittest.TestCase):
                               "connections on that port: start the server, or check the address\n")
         code, out, err = finish(LEAT, "load", f"http://127.0.0.1:{port}/", QUIET)
         self.assertEqual((code, out), (1, ""))
+
+    def test_a_unix_socket_that_is_not_there(self):
+        with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as closed:
+            closed.bind(f"{folder}/closed")
+            for name, why in (("none", "there is no such socket"),
+                              ("closed", "nobody listens on it"), (".", "it is no socket")):
+                path = folder if name == "." else f"{folder}/{name}"
+                for words in (("load", f"unix:{path}:/"), ("echo", "--connect", f"unix:{path}"),
+                              ("ping", "-n", "1", f"unix:{path}")):
+                    code, out, err = finish(LEAT, *words, QUIET)
+                    self.assertEqual((code, (out + err).count(why)), (1, 1), out + err)
 
     def refused(self, *words, code=2):
         got, out, err = finish(LEAT, "load", QUIET, *words)

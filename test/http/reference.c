@@ -273,7 +273,7 @@ static void status_line(struct reader *r)
     version(r);
     expect_byte(r, ' ');
     int hundreds = take(r) - '0';
-    if (hundreds < 1 || hundreds > 5)
+    if (hundreds < 1 || hundreds > 9)
         stop(r, 400);
     int tens = take(r) - '0';
     if (tens < 0 || tens > 9)
@@ -326,7 +326,7 @@ static void transfer_encoding(struct reader *r, char *list)
     char *coding, *last = NULL;
     bool others = false;
 
-    if (r->minor == 0 || r->has_length || r->chunked)
+    if (r->minor == 0 || (r->has_length && r->kind == REQUEST) || r->chunked)
         stop(r, 400);
     while (element(&list, &coding)) {
         if (last && same(last, "chunked"))
@@ -347,7 +347,7 @@ static void transfer_encoding(struct reader *r, char *list)
 
 static void content_length(struct reader *r, const char *text)
 {
-    if (r->has_length || r->chunked || !all_digits(text))
+    if (r->has_length || (r->chunked && r->kind == REQUEST) || !all_digits(text))
         stop(r, 400);
     while (text[0] == '0' && text[1])
         text++;
@@ -567,6 +567,10 @@ static void reference(struct text *text, enum kind kind, const uint8_t *bytes, s
     else
         status_line(r);
     field_lines(r);
+    if (kind == RESPONSE && r->chunked && r->has_length) {
+        r->has_length = false;
+        r->close = true;
+    }
     report(text, r);
 }
 

@@ -133,15 +133,102 @@ static void says_what_is_wrong(void **state)
 
 static void refuses_a_head_without_end(void **state)
 {
-    static char text[HTTP_READER_HEAD_BYTES_MAX + 100];
+    static char text[HTTP_READER_HEAD_BYTES + 100];
     static const char begin[] = "HTTP/1.1 200 OK\r\nX: ";
     struct outcome outcome;
     memset(text, 'x', sizeof(text) - 1);
     memcpy(text, begin, sizeof(begin) - 1);
     for (size_t place = 0; place < 2; place++) {
-        size_t places[2] = {100, HTTP_READER_HEAD_BYTES_MAX};
+        size_t places[2] = {100, HTTP_READER_HEAD_BYTES};
         read_in_pieces(&outcome, LEAT_METHOD_GET, text, places, (unsigned)(2 * place));
         assert_string_equal(outcome.text, "HEAD_LARGE");
+    }
+}
+
+/* RFC 9112 5.2: in place of a fold stand spaces. */
+static void unfolds_lines(void **state)
+{
+    static const char folded[] = "HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\t \r\n c\r\nContent-\r\n Length"
+                                 ": 1\r\n\r\n";
+    struct outcome outcome, plain;
+    assert_same_however_split(&plain, LEAT_METHOD_GET, PLAIN PLAIN);
+    assert_same_however_split(&outcome, LEAT_METHOD_GET,
+                              "HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\t \r\n\tc\r\n"
+                              "Content-Length:\r\n 21\r\n\r\nhello, world, and all" PLAIN);
+    assert_string_equal(outcome.text, plain.text);
+    assert_same_however_split(&outcome, LEAT_METHOD_GET,
+                              "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n \r\n\r\n"
+                              "2\r\n\r\n\r\n0\r\n\r\n" PLAIN);
+    assert_int_equal(outcome.count, 2); /* what is no head stays as it is */
+    assert_same_however_split(&outcome, LEAT_METHOD_GET, folded);
+    assert_string_equal(outcome.text, "FIELD_NAME");
+    assert_same_however_split(&outcome, LEAT_METHOD_GET,
+                              "HTTP/1.1 200 OK\r\n X: a\r\nContent-Length: 0\r\n\r\n");
+    assert_string_equal(outcome.text, "FOLD");
+}
+
+/* RFC 9112 6.3, 3: the coding overrides the length, and nothing follows. */
+static void reads_both_framings_by_the_coding(void **state)
+{
+    struct outcome outcome;
+    assert_same_however_split(&outcome, LEAT_METHOD_GET,
+                              "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked"
+                              "\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+    assert_memory_equal(outcome.text, "200 3 ", 6);
+    assert_non_null(strstr(outcome.text, " close;end"));
+}
+
+static void an_invalid_status_is_read(void **state)
+{
+    struct outcome outcome;
+    assert_same_however_split(&outcome, LEAT_METHOD_GET,
+                              "HTTP/1.1 999 Denied\r\nContent-Length: 1\r\n\r\nx"
+                              "HTTP/1.1 600 \r\nContent-Length: 0\r\n\r\n");
+    assert_int_equal(outcome.count, 2);
+    assert_memory_equal(outcome.text, "999 1 ", 6);
+}
+
+static void switching_is_only_for_who_asked(void **state)
+{
+    static const char text[] =
+        "HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n";
+    struct outcome outcome;
+    struct http_reader_core core;
+    struct http_reader reader;
+    struct leat_view input = {text, sizeof(text) - 1};
+    assert_same_however_split(&outcome, LEAT_METHOD_GET, text);
+    assert_string_equal(outcome.text, "SWITCHED");
+    http_reader_core_init(&core);
+    http_reader_init(&reader);
+    core.may_switch = true;
+    assert_int_equal(http_reader_next(&reader, &core, LEAT_METHOD_GET, &input), HTTP_READ_END);
+    assert_int_equal(reader.status, 101);
+    assert_false(reader.is_keep_alive);
+    http_reader_fini(&reader);
+}
+
+/* In one piece and in two, of the length that is allowed and one more. */
+static void the_limit_of_a_head_may_be_raised(void **state)
+{
+    static char text[40000];
+    static const uint32_t limits[] = {HTTP_READER_HEAD_BYTES, 30000, 30001};
+    snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: ");
+    memset(text + strlen(text), 'x', 30001 - 4 - strlen(text));
+    memcpy(text + 30001 - 4, "\r\n\r\n", 5);
+    for (unsigned i = 0; i < 6; i++) {
+        struct http_reader_core core;
+        struct http_reader reader;
+        struct leat_view input = {text, i % 2 == 0 ? 30001 : 20};
+        http_reader_core_init(&core);
+        http_reader_init(&reader);
+        core.limits.head_bytes_max = limits[i / 2];
+        enum http_read event = http_reader_next(&reader, &core, LEAT_METHOD_GET, &input);
+        input = i % 2 == 0 ? input : (struct leat_view){text + 20, 30001 - 20};
+        if (event == HTTP_READ_MORE)
+            event = http_reader_next(&reader, &core, LEAT_METHOD_GET, &input);
+        assert_int_equal(event, i / 2 == 2 ? HTTP_READ_END : HTTP_READ_BAD);
+        assert_int_equal(reader.reason, i / 2 == 2 ? HTTP_REASON_NONE : HTTP_REASON_HEAD_LARGE);
+        http_reader_fini(&reader);
     }
 }
 
@@ -174,6 +261,11 @@ int main(void)
         cmocka_unit_test(a_head_request_has_no_body),
         cmocka_unit_test(says_what_is_wrong),
         cmocka_unit_test(refuses_a_head_without_end),
+        cmocka_unit_test(unfolds_lines),
+        cmocka_unit_test(reads_both_framings_by_the_coding),
+        cmocka_unit_test(an_invalid_status_is_read),
+        cmocka_unit_test(switching_is_only_for_who_asked),
+        cmocka_unit_test(the_limit_of_a_head_may_be_raised),
         cmocka_unit_test(the_digest_tells_bodies_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,15 +63,25 @@ static bool view_is_token(struct leat_view view)
     return view.length_bytes > 0;
 }
 
+/* RFC 9112 6.1 and 6.3: in a response Transfer-Encoding overrides Content-Length, and nothing is
+ * read behind such a message. In a request both are an attempt to smuggle, and refused. */
+static int length_override(struct http_head *head)
+{
+    head->has_length = false;
+    head->content_length = 0;
+    head->connection |= HTTP_CONNECTION_CLOSE;
+    return HTTP_GO;
+}
+
 /* RFC 9112 6.3. "5, 5" and a second line with the same number may be accepted by the RFC; another
  * reader may take them otherwise, so they are not. */
 static int content_length_read(struct http_head *head, const uint8_t *at, size_t length)
 {
     uint64_t number = 0;
 
-    if (head->has_length)
+    if (http_has(head, HTTP_CONTENT_LENGTH))
         return HTTP_REASON_LENGTH_REPEATED;
-    if (head->chunked)
+    if (head->chunked && head->kind != HTTP_RESPONSE)
         return HTTP_REASON_CODING_AND_LENGTH;
     if (length == 0)
         return HTTP_REASON_LENGTH;
@@ -84,7 +94,7 @@ static int content_length_read(struct http_head *head, const uint8_t *at, size_t
     }
     head->has_length = true;
     head->content_length = number;
-    return HTTP_GO;
+    return head->chunked ? length_override(head) : HTTP_GO;
 }
 
 /* RFC 9112 6.1, 6.3 and 7: codings are applied in order, chunked once and last. */
@@ -96,7 +106,7 @@ static int transfer_encoding_read(struct http_head *head, const uint8_t *at, siz
 
     if (head->minor == 0)
         return HTTP_REASON_CODING_VERSION;
-    if (head->has_length)
+    if (head->has_length && head->kind != HTTP_RESPONSE)
         return HTTP_REASON_CODING_AND_LENGTH;
     if (head->chunked)
         return HTTP_REASON_CODING;
@@ -121,7 +131,7 @@ static int transfer_encoding_read(struct http_head *head, const uint8_t *at, siz
     if (unknown)
         return HTTP_REASON_CODING_UNKNOWN;
     head->chunked = true;
-    return HTTP_GO;
+    return head->has_length ? length_override(head) : HTTP_GO;
 }
 
 /* RFC 9110 7.6.1. Options that we do not know are none of our business. */

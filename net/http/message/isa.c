@@ -29,7 +29,7 @@ void http_limits_init(struct http_limits *limits)
     *limits = (struct http_limits){
         .head_bytes_max = 16384,
         .target_bytes_max = 8192,
-        .fields_max = HTTP_FIELDS_WALL,
+        .fields_max = HTTP_FIELDS_DEFAULT,
         .trailer_fields_max = 32,
         .chunk_ext_bytes_max = 4096,
         .isa = http_isa_best(),

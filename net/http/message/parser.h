@@ -43,7 +43,8 @@ struct http_field {
 
 /* Walls, which no limit can be set above. */
 #define HTTP_HEAD_BYTES_WALL         65535 /* spans are 16 bits */
-#define HTTP_FIELDS_WALL             100
+#define HTTP_FIELDS_WALL             250   /* a byte counts them */
+#define HTTP_FIELDS_DEFAULT          100
 #define HTTP_METHOD_BYTES_MAX        32 /* longer: 501, RFC 9112 3 */
 #define HTTP_LEADING_EMPTY_LINES_MAX 4  /* RFC 9112 2.2 asks to ignore at least one */
 
@@ -149,6 +150,7 @@ enum http_known http_known_find(const uint8_t *name, size_t length);
     X(VERSION, 400, "the start line does not carry an HTTP version (RFC 9112 2.3)")                \
     X(VERSION_MAJOR, 505, "the major version is not 1 (RFC 9110 15.6.6)")                          \
     X(STATUS_LINE, 400, "the status line is malformed (RFC 9112 4)")                               \
+    X(SWITCHED, 400, "status 101 where no upgrade was asked for (RFC 9110 15.2.2)")                \
     X(HEAD_LARGE, 431, "the head is larger than the limit (RFC 6585 5)")                           \
     X(FIELDS_MANY, 431, "there are more fields than the limit (RFC 6585 5)")                       \
     X(FOLD, 400, "a field line begins with white space (RFC 9112 5.2)")                            \
@@ -210,7 +212,8 @@ struct http_head {
     uint8_t method;      /* enum leat_method */
     uint8_t target_form; /* enum http_target_form */
     uint8_t minor;       /* of HTTP/1.minor, 0 to 9; above 1 it is treated as 1 */
-    uint16_t status;     /* of a response, 100 to 599 */
+    uint16_t status;     /* of a response, 100 to 999; from 600 on
+                            as a 5xx (RFC 9110 15) */
     struct http_span method_name;
     struct http_span target; /* whole, as received */
     struct http_span path;   /* empty in the absolute form without one: use http_path */

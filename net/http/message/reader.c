@@ -1,14 +1,16 @@
+/* Responses, read in order. */
 #include "net/http/message/reader.h"
 
 #include <string.h>
 
 #include "buffers/heap.h"
 
-/* A head that came in pieces: they are gathered, so that the parser sees them as one run. */
+/* A head that came in pieces, or has folded lines: it is gathered, so that the parser sees one run
+ * of bytes, which may be changed. */
 struct http_reader_split {
     struct http_head head;
-    uint32_t length;
-    uint8_t bytes[HTTP_READER_HEAD_BYTES_MAX];
+    uint32_t length, room;
+    uint8_t bytes[]; /* room of them */
 };
 
 struct http_reader_chunks {
@@ -22,7 +24,9 @@ void http_reader_core_init(struct http_reader_core *core)
     http_limits_init(&core->limits);
     core->last_bytes = 0;
     core->has_no_digest = false;
-    core->limits.head_bytes_max = HTTP_READER_HEAD_BYTES_MAX;
+    core->may_switch = false;
+    core->limits.head_bytes_max = HTTP_READER_HEAD_BYTES;
+    core->limits.fields_max = HTTP_FIELDS_WALL;
 }
 
 void http_reader_init(struct http_reader *reader)
@@ -38,7 +42,7 @@ void http_reader_fini(struct http_reader *reader)
     reader->chunks = NULL;
 }
 
-static enum http_read fail(struct http_reader *reader, uint8_t reason)
+static enum http_read reader_fail(struct http_reader *reader, uint8_t reason)
 {
     reader->state = HTTP_READER_FAILED;
     reader->reason = reason;
@@ -116,6 +120,8 @@ static enum http_read head_done(struct http_reader *reader, const struct http_re
 {
     if (head->status < 200 && head->status != 101)
         return HTTP_READ_MORE; /* interim, RFC 9110 15.2: the response proper is still to come */
+    if (unlikely(head->status == 101 && !core->may_switch))
+        return reader_fail(reader, HTTP_REASON_SWITCHED);
     reader->status = head->status;
     reader->is_keep_alive = head->is_keep_alive;
     reader->sum = 0;
@@ -144,27 +150,93 @@ static void input_skip(struct leat_view *input, size_t bytes)
     input->length_bytes -= bytes;
 }
 
+static struct http_reader_split *split_new(const struct http_reader_core *core)
+{
+    uint32_t room = core->limits.head_bytes_max;
+    struct http_reader_split *split = leat_heap_alloc(sizeof(*split) + room);
+    if (split != NULL) {
+        http_head_init(&split->head, HTTP_RESPONSE);
+        split->length = 0;
+        split->room = room;
+    }
+    return split;
+}
+
+/* RFC 9112 5.2: a user agent replaces line folding, which is within values only, by spaces. Returns
+ * whether there was any. */
+static bool head_unfold(uint8_t *bytes, size_t length)
+{
+    bool was_folded = false, is_start_line = true, has_colon = false;
+    for (size_t i = 0; i + 2 < length; i++) {
+        has_colon = has_colon || (bytes[i] == ':' && !is_start_line);
+        if (bytes[i] != '\r' || bytes[i + 1] != '\n')
+            continue;
+        if (bytes[i + 2] == '\r')
+            break; /* the end of the head */
+        bool is_fold = has_colon && (bytes[i + 2] == ' ' || bytes[i + 2] == '\t');
+        if (is_fold)
+            memset(bytes + i, ' ', 2);
+        was_folded = was_folded || is_fold;
+        has_colon = is_fold;
+        is_start_line = false;
+    }
+    return was_folded;
+}
+
+/* Whether a folded line may be why a head is refused: it is one, or a value that seems wrong goes
+ * on in it. */
+static bool is_cured_by_unfolding(uint8_t reason)
+{
+    return reason == HTTP_REASON_FOLD || reason == HTTP_REASON_LENGTH ||
+           reason == HTTP_REASON_CODING || reason == HTTP_REASON_CODING_UNKNOWN;
+}
+
+/* Whether the value that seems wrong may be one whose fold has not come yet. */
+static bool may_go_on(const struct http_reader_split *split, size_t length)
+{
+    const uint8_t *end = split->bytes + length;
+    return split->head.reason != HTTP_REASON_FOLD && is_cured_by_unfolding(split->head.reason) &&
+           length >= 4 && memcmp(end - 2, "\r\n", 2) == 0 && memcmp(end - 4, "\r\n", 2) != 0;
+}
+
+/* As http_parse_head, of what is gathered and more bytes behind it. */
+static int split_parse(struct http_reader_split *split, const struct http_reader_core *core,
+                       size_t more)
+{
+    size_t length = split->length + more;
+    int used = http_parse_head(&split->head, split->bytes, length, &core->limits);
+    if (likely(used >= 0) || !is_cured_by_unfolding(split->head.reason))
+        return used;
+    if (head_unfold(split->bytes, length)) {
+        http_head_init(&split->head, HTTP_RESPONSE);
+        used = http_parse_head(&split->head, split->bytes, length, &core->limits);
+    }
+    if (used < 0 && may_go_on(split, length)) {
+        http_head_init(&split->head, HTTP_RESPONSE);
+        return 0;
+    }
+    return used;
+}
+
 /* Gathers what there is of a head in reader->split. */
 static enum http_read head_split(struct http_reader *reader, const struct http_reader_core *core,
                                  enum leat_method method, struct leat_view *input)
 {
     struct http_reader_split *split = reader->split;
     if (split == NULL) {
-        split = leat_heap_alloc(sizeof(*split));
+        split = split_new(core);
         if (split == NULL)
             return HTTP_READ_MEMORY;
-        http_head_init(&split->head, HTTP_RESPONSE);
-        split->length = 0;
         reader->split = split;
     }
-    size_t room = sizeof(split->bytes) - split->length;
+    size_t room = split->room - split->length;
     size_t taken = input->length_bytes < room ? input->length_bytes : room;
     memcpy(split->bytes + split->length, input->data, taken);
-    int used = http_parse_head(&split->head, split->bytes, split->length + taken, &core->limits);
+    int used = split_parse(split, core, taken);
     if (used < 0)
-        return fail(reader, split->head.reason);
+        return reader_fail(reader, split->head.reason);
     if (used == 0 && taken == room)
-        return fail(reader, HTTP_REASON_HEAD_LARGE);
+        return reader_fail(reader, HTTP_REASON_HEAD_LARGE);
     if (used == 0) {
         split->length += (uint32_t)taken;
         input_skip(input, taken);
@@ -192,10 +264,10 @@ static enum http_read read_head(struct http_reader *reader, struct http_reader_c
     http_head_init(&core->head, HTTP_RESPONSE);
     int used = http_parse_head(&core->head, (const uint8_t *)input->data, input->length_bytes,
                                &core->limits);
-    if (unlikely(used < 0))
-        return fail(reader, core->head.reason);
-    if (unlikely(used == 0))
+    if (unlikely(used == 0 || (used < 0 && is_cured_by_unfolding(core->head.reason))))
         return head_split(reader, core, method, input);
+    if (unlikely(used < 0))
+        return reader_fail(reader, core->head.reason);
     core->last = meaning_of(&core->head, method);
     core->last_method = method;
     core->last_bytes = used <= HTTP_READER_LAST_BYTES_MAX ? (uint32_t)used : 0;
@@ -226,7 +298,7 @@ static enum http_read read_chunks(struct http_reader *reader, const struct http_
     while ((outcome = http_chunked_decode(chunked, input, &payload)) == HTTP_CHUNK_DATA)
         body_add(reader, core, (const uint8_t *)payload.data, payload.length_bytes);
     if (outcome < 0)
-        return fail(reader, chunked->reason);
+        return reader_fail(reader, chunked->reason);
     return outcome == HTTP_CHUNK_END ? HTTP_READ_END : HTTP_READ_MORE;
 }
 

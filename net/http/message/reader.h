@@ -1,6 +1,7 @@
-/* Reading the responses of one connection, in order: heads, bodies of every framing, interim
- * responses, a digest of each body. Incremental, as the parser that it stands on. No I/O;
- * memory only while a head is split between two deliveries, or from the first chunked body on.
+/* Reading the responses of one connection, in order: heads (folded lines are unfolded), bodies of
+ * every framing, interim responses, a digest of each body. Incremental, as the parser that it
+ * stands on. No I/O; memory only while a head is split between two deliveries, or from the first
+ * chunked body on.
  *
  *     http_reader_init(&reader);
  *     while ((event = http_reader_next(&reader, &core, method, &input)) > HTTP_READ_MORE)
@@ -19,7 +20,7 @@
 
 #include "net/http/message/parser.h"
 
-#define HTTP_READER_HEAD_BYTES_MAX    16384 /* a larger head is refused: HEAD_LARGE */
+#define HTTP_READER_HEAD_BYTES        16384 /* a larger head is refused, unless limits say more */
 #define HTTP_READER_TRAILER_BYTES_MAX 2048  /* TRAILER_LARGE */
 
 struct http_reader_split;
@@ -62,6 +63,7 @@ struct http_reader_core {
     struct http_reader_head last;
     uint32_t last_bytes; /* 0: there is none */
     bool has_no_digest;  /* for who will not ask for one */
+    bool may_switch;     /* requests ask for an upgrade: 101 is an answer, the last one */
     enum leat_method last_method;
     uint8_t last_head[HTTP_READER_LAST_BYTES_MAX];
 };
@@ -73,6 +75,7 @@ enum http_read {
     HTTP_READ_END = 1,     /* a response is complete; input stands behind it */
 };
 
+/* limits may be changed before the first response is read. */
 void http_reader_core_init(struct http_reader_core *core);
 void http_reader_init(struct http_reader *reader);
 void http_reader_fini(struct http_reader *reader);

@@ -154,7 +154,7 @@ int http_status_check(struct http_head *head, const uint8_t *at, size_t length)
     for (size_t i = 8; i < there; i++)
         if (i == 8 ? at[i] != ' ' : !is_digit(at[i]))
             return HTTP_REASON_STATUS_LINE;
-    if (there > 9 && (at[9] < '1' || at[9] > '5'))
+    if (there > 9 && at[9] < '1')
         return HTTP_REASON_STATUS_LINE;
     if (there < 12)
         return HTTP_WAIT;
