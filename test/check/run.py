@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs the checks: `./dev check [NAME...]`. Quiet when all is well.
 
-With --all, prints a line `ok check NAME` or `FAILED check NAME` for each.
+With --all, prints a line `ok check NAME` or `FAILED check NAME` for each. --write makes docs/api.md
+anew first.
 """
 import concurrent.futures
 import hashlib
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 
+import api
 import dev
 import docs
 import files
@@ -229,6 +231,7 @@ CHECKS = {
     "layering": lambda: layering.check(ROOT),
     "style": lambda: style.check(ROOT),
     "docs": lambda: docs.check(ROOT),
+    "api": lambda: api.check(ROOT),
     "dev": check_dev,
     "selftest": lambda: selftest.check(ROOT),
     "headers": check_headers,
@@ -245,7 +248,9 @@ NEEDS = {"headers": "clang", "symbols": "gcc", "install": "gcc", "flags": "gcc",
 
 def main(arguments):
     show_all = "--all" in arguments
-    chosen = [a for a in arguments if a != "--all"] or list(CHECKS)
+    if "--write" in arguments:
+        api.write(ROOT)
+    chosen = [a for a in arguments if a not in ("--all", "--write")] or list(CHECKS)
     unknown = [name for name in chosen if name not in CHECKS]
     if unknown:
         print(f"check: no check '{unknown[0]}'; there are: {' '.join(CHECKS)}")

@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 import unittest
 
+import api
 import docs
 import layering
 import style
@@ -27,6 +28,38 @@ class Sample(unittest.TestCase):
         self.assertEqual(len(problems), len(parts), problems)
         for part in parts:
             self.assertTrue(any(part in p for p in problems), f"{part} not in {problems}")
+
+
+class Api(Sample):
+    def header(self, text):
+        self.write("net/api/meson.build", "leat_public += files('sample.h')\n")
+        self.write("net/api/sample.h", "/* A sample. */\n" + text)
+        api.write(self.root)
+
+    def test_a_good_header_passes_and_an_old_page_does_not(self):
+        good = "/* Says. */\nLEAT_API void leat_sample_ref(struct leat_sample *sample);\n"
+        os.mkdir(os.path.join(self.root, "docs"))
+        self.header(good)
+        self.expect(api.check(self.root))
+        with open(os.path.join(self.root, api.PAGE), encoding="utf-8") as page:
+            self.assertIn("1 functions", page.read())
+        self.write("net/api/sample.h", "/* A sample. */\n" + good.replace("Says.", "Says more."))
+        self.expect(api.check(self.root), "older than the headers")
+
+    def test_words_have_one_meaning_and_operations_one_spelling(self):
+        os.mkdir(os.path.join(self.root, "docs"))
+        self.header("LEAT_API void leat_response_on_drain(int a /* hold */);\n"
+                    "LEAT_API int leat_cat_destroy(struct leat_cat *cat);\n"
+                    "LEAT_API int leat_cat_cores_count(const struct leat_cat *cat);\n"
+                    "LEAT_API int leat_cat_feed(struct leat_loop *loop, struct leat_cat *cat);\n"
+                    "LEAT_API struct leat_cat *leat_cat_new(struct leat_loop *loop);\n")
+        self.expect(api.check(self.root), "leat_response_on_drain: 'drain'", "not 'destroy'",
+                    "not 'cores_count'", "leat_cat_feed: a method")
+
+    def test_there_are_not_too_many_functions(self):
+        os.mkdir(os.path.join(self.root, "docs"))
+        self.header("".join(f"LEAT_API void leat_f{i}(void);\n" for i in range(551)))
+        self.expect(api.check(self.root), "551 public functions")
 
 
 class Layering(Sample):
