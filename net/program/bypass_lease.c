@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "net/program/run_internal.h"
+
 #define POST_RETRY_NS (10 * LEAT_NS_PER_MS)
 #define WAIT_STEP_NS  (20 * LEAT_NS_PER_MS)
 
@@ -27,9 +29,7 @@ static void lease_catch_up(struct bypass_lease_core *c)
                    c->lease.route_count == granted.route_count &&
                    memcmp(c->lease.routes, granted.routes,
                           granted.route_count * sizeof(granted.routes[0])) == 0;
-    if (is_same)
-        return;
-    if (c->has_lease)
+    if (c->has_lease && !is_same)
         dhcp_lease_remove(c->stack, &c->lease);
     c->has_lease = is_granted && dhcp_lease_apply(c->stack, &granted) == 0;
     c->lease = granted;
@@ -97,6 +97,8 @@ static int lease_wait(struct bypass_lease *l, struct leat_loop *loop, const stru
         bool has_lease = !l->flags->is_dhcp || l->is_granted;
         if (has_lease && (!l->flags->is_slaac || prefix_is_announced(l, s)))
             return 0;
+        if (run_is_end_asked())
+            return leat_fail(error, -ECANCELED, "ended while waiting for an address on %s", l->net);
         if (leat_loop_clock(loop) >= end_ns)
             return leat_fail(error, -ETIMEDOUT,
                              has_lease ? "no router announced a prefix on %s within %d seconds: "

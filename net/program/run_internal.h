@@ -87,6 +87,7 @@ struct leat_run {
     bool has_told_memory; /* whose turn it is to start, touches it */
 
     _Atomic bool is_exit_asked;
+    _Atomic bool is_end_asked; /* a signal came: what waits while it starts gives up */
     _Atomic int exit_code;
 };
 
@@ -95,9 +96,13 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_SIGNAL = 128 };
 const char *run_name(const struct leat_run_options *options);
 void run_tell(struct leat_run *run); /* wakes the waiting thread */
 
+/* On a core that starts: nobody wants the program any more. */
+bool run_is_end_asked(void);
+
 /* run_wait.c: the waiting thread's. */
 void run_stage_set(struct leat_run *run, enum run_stage stage);
-/* Returns the exit code, or -1 when a core failed to start: *error is then its sentence. */
+/* Returns the exit code, 128 and the signal when one ended the start, or -1 when a core failed to
+ * start: *error is then its sentence. */
 int run_wait(struct leat_run *run, struct leat_error *error);
 
 /* run_core.c */

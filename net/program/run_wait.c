@@ -3,6 +3,7 @@
  * program from ending. */
 #include "net/program/run_internal.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -111,6 +112,7 @@ static void on_signal(struct wait *wait, int number)
     wait->signal_number = number;
     wait->signal_ns = now_ns;
     wait->is_end_asked = true;
+    atomic_store(&run->is_end_asked, true);
 }
 
 static void on_deadline(struct wait *wait)
@@ -181,7 +183,20 @@ static int wait_timeout_ms(const struct wait *wait, bool must_retry)
     return (int)(left_ms > most_ms ? most_ms : left_ms);
 }
 
-/* Returns the exit code, or -1 when a core failed to start: *error is then its sentence. */
+bool run_is_end_asked(void)
+{
+    const struct leat_run_core *core = leat_core_now->run;
+    return core != NULL && atomic_load(&core->run->is_end_asked);
+}
+
+static int exit_code(const struct wait *wait, const struct leat_error *error)
+{
+    if (wait->run->stage != RUN_FAILED)
+        return atomic_load(&wait->run->exit_code);
+    return wait->signal_number != 0 && error->code == -ECANCELED ? EXIT_SIGNAL + wait->signal_number
+                                                                 : -1;
+}
+
 int run_wait(struct leat_run *run, struct leat_error *error)
 {
     struct wait wait = {.run = run, .deadline_ns = UINT64_MAX};
@@ -204,7 +219,7 @@ int run_wait(struct leat_run *run, struct leat_error *error)
         if (run->stage == RUN_DRAINING && census.drained == run->cores_count)
             loops_stop(run);
         if (census.ended == run->cores_count)
-            return run->stage == RUN_FAILED ? -1 : atomic_load(&run->exit_code);
+            return exit_code(&wait, error);
         if (wait.deadline_ns != UINT64_MAX && clock_monotonic() >= wait.deadline_ns)
             on_deadline(&wait);
         wait_for_news(&wait, wait_timeout_ms(&wait, posts_send(run)));

@@ -352,10 +352,20 @@ static void *relay_main(void *arg)
 
 /* ---- life ---- */
 
+/* Signals are blocked while a program prepares itself; who waits looks for them. */
+static bool end_is_asked(void)
+{
+    sigset_t pending;
+    return sigpending(&pending) == 0 &&
+           (sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1);
+}
+
 /* The server may be starting, or taking leave of its last client. */
 static int find_server(struct dpdk_relay *r)
 {
     for (unsigned i = 0; i < PATIENCE_MS / AGAIN_MS * 2; i++) {
+        if (end_is_asked())
+            return -EINTR;
         r->peer_fd = connect_to(r->peer_path);
         if (r->peer_fd >= 0)
             return 0;
