@@ -151,13 +151,16 @@ static int ranges_parse(struct bypass_flags *flags, const struct leat_option_lis
     return 0;
 }
 
+/* In the network of an address, or beside one that stands alone (/32, /128): what is given in
+ * clouds and on point-to-point links, where the gateway is on the link all the same. */
 static bool is_reachable(const struct bypass_flags *flags, const struct ip_addr *gateway)
 {
     for (unsigned i = 0; i < flags->range_count; i++) {
         const struct bypass_range *range = &flags->ranges[i];
         bool is_v4 = ip_addr_is_v4(&range->first);
+        bool is_alone = range->prefix_bits == (is_v4 ? 32 : 128);
         if (is_v4 == ip_addr_is_v4(gateway) &&
-            ip_addr_in(gateway, &range->first, range->prefix_bits + (is_v4 ? 96 : 0)))
+            (is_alone || ip_addr_in(gateway, &range->first, range->prefix_bits + (is_v4 ? 96 : 0))))
             return true;
     }
     /* what DHCP gives is not known yet */

@@ -1,5 +1,8 @@
 /* Our addresses and their life: probes, announcements, conflicts, lifetimes (RFC 5227, 4862). */
+#include <arpa/inet.h>
 #include <errno.h>
+
+#include <leat/log.h>
 
 #include "net/stack/dhcp.h"
 #include "net/stack/steer.h"
@@ -92,7 +95,12 @@ static bool is_unicast_ip(const struct ip_addr *ip)
     return !ip_addr_is_any(ip) && !ip_addr_is_multicast(ip);
 }
 
-static int addr_add(struct stack *s, const struct stack_addr *a, bool probes)
+static unsigned addr_probe_count(const struct stack_addr *a)
+{
+    return ip_addr_is_v4(&a->ip) ? 3 : 1; /* RFC 5227 1.1, RFC 4862 5.1 */
+}
+
+static int addr_add(struct stack *s, const struct stack_addr *a, enum addr_use use)
 {
     if (!is_unicast_ip(&a->ip) || a->prefix_bits > 128)
         return -EINVAL;
@@ -103,17 +111,49 @@ static int addr_add(struct stack *s, const struct stack_addr *a, bool probes)
     struct stack_addr *to = &s->addrs[s->addr_count++];
     *to = *a;
     addrs_reindex(s);
-    bool probe = probes && s->link_kind == LEAT_LINK_ETHERNET;
+    bool probe = use == ADDR_PROBED && s->link_kind == LEAT_LINK_ETHERNET;
     to->state = probe ? ADDR_TENTATIVE : ADDR_VALID;
     if (s->core != 0) { /* the first core probes and announces, and tells the others */
         addr_due(s, to, a->valid_until_ns);
         return 0;
     }
-    to->probes_left = !probe ? 0 : ip_addr_is_v4(&a->ip) ? 3 : 1;
+    to->probes_left = (uint8_t)(probe ? addr_probe_count(a) : 0);
     to->announces_left = s->link_kind == LEAT_LINK_ETHERNET ? 2 : 0;
     /* RFC 5227 2.1.1, RFC 4862 5.4.2: the first probe at a random time within a second. */
     addr_due(s, to, s->now_ns + (probe ? stack_random(s) % LEAT_NS_PER_S : 0));
     return 0;
+}
+
+/* The network that an address brings along; owners 0: none (RFC 4861 6.3.4: a prefix that makes
+ * addresses is on the link only where its router says so). */
+static struct stack_route addr_net(const struct stack_addr *a)
+{
+    return (struct stack_route){.net = a->ip,
+                                .prefix_bits = a->prefix_bits,
+                                .owners = a->automatic   ? 0
+                                          : a->is_leased ? ROUTE_LEASED_NET
+                                                         : ROUTE_STATIC};
+}
+
+static int addr_add_with_net(struct stack *s, const struct stack_addr *a, enum addr_use use)
+{
+    int result = addr_add(s, a, use);
+    struct stack_route net = addr_net(a);
+    return result < 0 || net.owners == 0 ? result : route_add(s, &net);
+}
+
+/* The network goes with the last address that brought it. */
+static void addr_net_remove(struct stack *s, const struct stack_addr *gone)
+{
+    struct stack_route net = addr_net(gone);
+    for (uint32_t i = 0; i < s->addr_count; i++) {
+        const struct stack_addr *a = &s->addrs[i];
+        if (a->prefix_bits == gone->prefix_bits && addr_net(a).owners == net.owners &&
+            ip_addr_in(&a->ip, &gone->ip, gone->prefix_bits))
+            return;
+    }
+    if (net.owners != 0)
+        route_remove(s, &net);
 }
 
 int stack_add_address(struct stack *s, const struct ip_addr *ip, unsigned prefix_bits)
@@ -124,19 +164,48 @@ int stack_add_address(struct stack *s, const struct ip_addr *ip, unsigned prefix
                            .valid_until_ns = STACK_NEVER};
     if (prefix_bits > (ip_addr_is_v4(ip) ? 32 : 128))
         return -EINVAL;
-    int result = addr_add(s, &a, s->probe_addresses);
-    return result < 0 ? result : stack_add_route(s, ip, prefix_bits, NULL);
+    return addr_add_with_net(s, &a, s->probe_addresses ? ADDR_PROBED : ADDR_AT_ONCE);
 }
 
-int stack_add_leased(struct stack *s, const struct ip_addr *ip, unsigned prefix_bits, bool probes)
+int stack_add_leased(struct stack *s, const struct ip_addr *ip, unsigned prefix_bits,
+                     enum addr_use use)
 {
     struct stack_addr a = {.ip = *ip,
                            .prefix_bits = (uint8_t)prefix_bits_of_128(ip, prefix_bits),
                            .is_leased = true,
                            .preferred_until_ns = STACK_NEVER,
                            .valid_until_ns = STACK_NEVER};
-    int result = addr_add(s, &a, probes);
-    return result < 0 ? result : stack_add_route(s, ip, prefix_bits, NULL);
+    return addr_add_with_net(s, &a, use);
+}
+
+void addr_set_lease_end(struct stack *s, const struct ip_addr *ip, uint64_t until_ns)
+{
+    struct stack_addr *a = addr_find(s, ip);
+    if (a == NULL || !a->is_leased)
+        return;
+    a->valid_until_ns = until_ns;
+    addr_due(s, a, a->next_ns);
+}
+
+/* Whether one more may be made from a prefix: one that is not preferred any more goes for it. */
+static bool automatic_make_room(struct stack *s)
+{
+    const struct stack_addr *oldest = NULL;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->addr_count; i++) {
+        const struct stack_addr *a = &s->addrs[i];
+        count += a->automatic;
+        if (a->automatic && a->preferred_until_ns <= s->now_ns &&
+            (oldest == NULL || a->valid_until_ns < oldest->valid_until_ns))
+            oldest = a;
+    }
+    if (count < ADDR_AUTOMATIC_MAX)
+        return true;
+    if (oldest == NULL)
+        stack_drop(s, STACK_DROP_ND_LIMIT);
+    else
+        stack_remove_address(s, &oldest->ip);
+    return oldest != NULL;
 }
 
 int addr_add_automatic(struct stack *s, const struct ip_addr *ip, unsigned prefix_bits,
@@ -151,13 +220,14 @@ int addr_add_automatic(struct stack *s, const struct ip_addr *ip, unsigned prefi
         }
         return 0;
     }
+    if (!automatic_make_room(s))
+        return -ENOSPC;
     struct stack_addr a = {.ip = *ip,
                            .prefix_bits = (uint8_t)prefix_bits,
                            .automatic = true,
                            .preferred_until_ns = preferred_until_ns,
                            .valid_until_ns = valid_until_ns};
-    int result = addr_add(s, &a, s->probe_addresses);
-    return result < 0 ? result : stack_add_route(s, ip, prefix_bits, NULL);
+    return addr_add_with_net(s, &a, s->probe_addresses ? ADDR_PROBED : ADDR_AT_ONCE);
 }
 
 int stack_remove_address(struct stack *s, const struct ip_addr *ip)
@@ -165,11 +235,13 @@ int stack_remove_address(struct stack *s, const struct ip_addr *ip)
     struct stack_addr *a = addr_find(s, ip);
     if (a == NULL)
         return -ENOENT;
-    struct ip_addr gone = *ip; /* ip may be the entry's own */
+    struct stack_addr gone = *a; /* ip may be the entry's own */
     *a = s->addrs[--s->addr_count];
     addrs_reindex(s);
-    tcp_address_gone(s, &gone);
-    udp_address_gone(s, &gone);
+    addr_net_remove(s, &gone);
+    neighbour_drop_parked_from(s, &gone.ip);
+    tcp_address_gone(s, &gone.ip);
+    udp_address_gone(s, &gone.ip);
     return 0;
 }
 
@@ -199,9 +271,29 @@ static void addr_contest(struct stack *s, struct stack_addr *a)
     }
 }
 
-void addr_conflict(struct stack *s, struct stack_addr *a)
+/* Nobody reads what simulated hosts find. */
+static void conflict_say(struct stack *s, struct stack_addr *a, const struct mac_addr *mac)
+{
+    char text[INET6_ADDRSTRLEN];
+    bool is_v4 = ip_addr_is_v4(&a->ip);
+    if (a->said_count != 0 && s->now_ns - a->said_ns < ADDR_CONFLICT_SAY_NS)
+        return;
+    a->said_count++;
+    a->said_ns = s->now_ns;
+    if (leat_core_now->log == NULL)
+        return;
+    inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? a->ip.b + 12 : a->ip.b, text, sizeof(text));
+    const uint8_t *m = mac->b;
+    LEAT_LOG_WARN("%02x:%02x:%02x:%02x:%02x:%02x uses %s too%s: give each host an address of its "
+                  "own",
+                  m[0], m[1], m[2], m[3], m[4], m[5], text,
+                  a->state == ADDR_DUPLICATE ? ", which is not used here" : "");
+}
+
+void addr_conflict(struct stack *s, struct stack_addr *a, const struct mac_addr *mac)
 {
     addr_contest(s, a);
+    conflict_say(s, a, mac);
     addr_tell(s, a, ADDR_DUPLICATE);
 }
 
@@ -223,9 +315,18 @@ static void addr_announce(struct stack *s, const struct stack_addr *a)
         nd_advertise(s, &a->ip, &all_nodes, NULL, UINT32_C(1) << 29);
 }
 
+/* Who slept meanwhile has not heard the answer: it asks again. */
+static bool probes_were_missed(const struct stack *s, const struct stack_addr *a)
+{
+    return a->state == ADDR_TENTATIVE && a->probes_left < addr_probe_count(a) &&
+           s->now_ns - a->next_ns > LEAT_NS_PER_S;
+}
+
 static void addr_step(struct stack *s, struct stack_addr *a)
 {
     static const struct ip_addr none_v4 = {{[10] = 0xff, [11] = 0xff}}, none_v6;
+    if (probes_were_missed(s, a))
+        a->probes_left = (uint8_t)addr_probe_count(a);
     if (a->state == ADDR_TENTATIVE && a->probes_left > 0) {
         a->probes_left--;
         if (ip_addr_is_v4(&a->ip))
@@ -250,19 +351,34 @@ static void addr_step(struct stack *s, struct stack_addr *a)
     addr_due(s, a, a->announces_left > 0 ? s->now_ns + 2 * LEAT_NS_PER_S : STACK_NEVER);
 }
 
+/* A lease's end is the client's business, where it runs. */
+void addr_expire(struct stack *s)
+{
+    dhcp_expire(s);
+    for (uint32_t i = s->addr_count; i-- > 0;)
+        if (s->addrs[i].valid_until_ns <= s->now_ns)
+            stack_remove_address(s, &s->addrs[i].ip);
+}
+
+void addr_announce_all(struct stack *s)
+{
+    for (uint32_t i = 0; i < s->addr_count; i++) {
+        struct stack_addr *a = &s->addrs[i];
+        if (a->state != ADDR_VALID || s->core != 0 || s->link_kind != LEAT_LINK_ETHERNET)
+            continue;
+        a->announces_left = 2;
+        addr_due(s, a, s->now_ns);
+    }
+}
+
 uint64_t addr_tick(struct stack *s)
 {
     if (s->now_ns < s->addr_next_ns)
         return s->addr_next_ns;
     uint64_t next = STACK_NEVER;
+    addr_expire(s);
     for (uint32_t i = 0; i < s->addr_count; i++) {
         struct stack_addr *a = &s->addrs[i];
-        if (a->valid_until_ns <= s->now_ns) {
-            struct ip_addr gone = a->ip;
-            stack_remove_address(s, &gone);
-            i--;
-            continue;
-        }
         if (a->next_ns <= s->now_ns)
             addr_step(s, a);
         if (a->next_ns < next)
@@ -272,25 +388,41 @@ uint64_t addr_tick(struct stack *s)
     return next;
 }
 
+static unsigned common_bits(const struct ip_addr *a, const struct ip_addr *b)
+{
+    unsigned i = 0;
+    while (i < 16 && a->b[i] == b->b[i])
+        i++;
+    return i == 16 ? 128 : 8 * i + (unsigned)__builtin_clz(a->b[i] ^ b->b[i]) - 24;
+}
+
+/* The higher the better; the last rule, the longest common prefix, breaks ties. */
+static unsigned addr_rank(const struct stack *s, const struct stack_addr *a,
+                          const struct ip_addr *dst, const struct ip_addr *hop)
+{
+    unsigned rank = 0;
+    if (ip_addr_equal(&a->ip, dst))
+        rank += 8;
+    if (ip_addr_is_link_local(&a->ip) == ip_addr_is_link_local(dst))
+        rank += 4;
+    if (a->preferred_until_ns > s->now_ns)
+        rank += 2;
+    if (ip_addr_in(hop, &a->ip, a->prefix_bits))
+        rank += 1;
+    return rank << 8 | common_bits(&a->ip, dst);
+}
+
 const struct stack_addr *addr_choose(const struct stack *s, const struct ip_addr *dst,
                                      const struct ip_addr *hop)
 {
     const struct stack_addr *best = NULL;
-    int best_rank = -1;
+    unsigned best_rank = 0;
     for (uint32_t i = 0; i < s->addr_count; i++) {
         const struct stack_addr *a = &s->addrs[i];
         if (a->state != ADDR_VALID || ip_addr_is_v4(&a->ip) != ip_addr_is_v4(dst))
             continue;
-        int rank = 0;
-        if (ip_addr_is_link_local(&a->ip) == ip_addr_is_link_local(dst))
-            rank += 4;
-        if (a->preferred_until_ns > s->now_ns)
-            rank += 2;
-        if (ip_addr_in(hop, &a->ip, a->prefix_bits))
-            rank += 1;
-        if (ip_addr_equal(&a->ip, dst))
-            rank += 8;
-        if (rank > best_rank) {
+        unsigned rank = addr_rank(s, a, dst, hop);
+        if (best == NULL || rank > best_rank) {
             best = a;
             best_rank = rank;
         }

@@ -41,12 +41,12 @@ static bool arp_is_conflict(struct stack *s, const struct arp_packet *arp,
     struct stack_addr *ours = addr_find(s, &sender);
     if (ours != NULL) {
         stack_drop(s, STACK_DROP_ARP_CONFLICT);
-        addr_conflict(s, ours);
+        addr_conflict(s, ours, &arp->sender_mac);
         return true;
     }
     if (arp->sender_ip.raw == 0 && target != NULL && target->state == ADDR_TENTATIVE) {
         stack_drop(s, STACK_DROP_ARP_CONFLICT);
-        addr_conflict(s, target);
+        addr_conflict(s, target, &arp->sender_mac);
         return true;
     }
     return false;

@@ -9,6 +9,7 @@
 #define RETRY_NS_FIRST   (4 * LEAT_NS_PER_S)    /* RFC 2131 4.1: doubled, with a second's jitter */
 #define RETRY_NS_MAX     (64 * LEAT_NS_PER_S)
 #define REQUEST_TRIES    4                    /* then the server is gone: begin anew */
+#define REBOOT_TRIES     3                    /* then the lease goes on as it was: RFC 2131 3.2 */
 #define EXTEND_NS_MIN    (60 * LEAT_NS_PER_S) /* RFC 2131 4.4.5 */
 #define REFUSED_WAIT_NS  LEAT_NS_PER_S /* after a NAK, so that two who disagree do not race */
 #define DECLINED_WAIT_NS (10 * LEAT_NS_PER_S) /* RFC 2131 3.1 */
@@ -34,35 +35,45 @@ static void lease_mtu_set(struct stack *s, const struct dhcp_lease *lease)
 {
     uint16_t floor = stack_has_v6(s) ? MTU_BYTES_MIN_V6 : MTU_BYTES_MIN_V4;
     uint16_t mtu = lease->mtu_bytes < floor ? floor : lease->mtu_bytes;
-    if (lease->mtu_bytes != 0 && mtu < s->mtu_bytes)
-        s->mtu_bytes = mtu;
+    s->mtu_leased_bytes = lease->mtu_bytes != 0 ? mtu : 0;
+    stack_mtu_update(s);
+}
+
+static struct stack_route lease_route(const struct dhcp_route *r)
+{
+    struct stack_route route = {.net = ip_addr_v4(r->net),
+                                .prefix_bits = (uint8_t)(96 + r->prefix_bits),
+                                .owners = ROUTE_LEASED};
+    if (r->gateway.raw != 0)
+        route.gateway = ip_addr_v4(r->gateway);
+    return route;
 }
 
 static void lease_routes_add(struct stack *s, const struct dhcp_lease *lease)
 {
     for (unsigned i = 0; i < lease->route_count; i++) {
-        const struct dhcp_route *r = &lease->routes[i];
-        struct ip_addr net = ip_addr_v4(r->net), gateway = ip_addr_v4(r->gateway);
+        struct stack_route r = lease_route(&lease->routes[i]);
         /* A full table leaves routes out; the address serves all the same. */
-        (void)stack_add_route(s, &net, r->prefix_bits, r->gateway.raw != 0 ? &gateway : NULL);
+        (void)route_add(s, &r);
     }
 }
 
 static void lease_routes_remove(struct stack *s, const struct dhcp_lease *lease)
 {
     for (unsigned i = 0; i < lease->route_count; i++) {
-        const struct dhcp_route *r = &lease->routes[i];
-        struct ip_addr net = ip_addr_v4(r->net), gateway = ip_addr_v4(r->gateway);
-        stack_remove_route(s, &net, r->prefix_bits, r->gateway.raw != 0 ? &gateway : NULL);
+        struct stack_route r = lease_route(&lease->routes[i]);
+        route_remove(s, &r);
     }
 }
 
 int dhcp_lease_apply(struct stack *s, const struct dhcp_lease *lease)
 {
     struct ip_addr ip = lease_ip(lease);
-    int result = stack_add_leased(s, &ip, lease->prefix_bits, false);
-    if (result < 0 && result != -EEXIST)
+    int result = stack_add_leased(s, &ip, lease->prefix_bits, ADDR_AT_ONCE);
+    const struct stack_addr *a = addr_find(s, &ip);
+    if (a == NULL || !a->is_leased) /* no room, or --ip gives it too */
         return result;
+    addr_set_lease_end(s, &ip, lease->until_ns);
     lease_routes_add(s, lease);
     lease_mtu_set(s, lease);
     return 0;
@@ -71,9 +82,12 @@ int dhcp_lease_apply(struct stack *s, const struct dhcp_lease *lease)
 void dhcp_lease_remove(struct stack *s, const struct dhcp_lease *lease)
 {
     struct ip_addr ip = lease_ip(lease);
+    const struct stack_addr *a = addr_find(s, &ip);
     lease_routes_remove(s, lease);
-    stack_remove_route(s, &ip, lease->prefix_bits, NULL);
-    stack_remove_address(s, &ip);
+    if (a != NULL && a->is_leased)
+        stack_remove_address(s, &ip);
+    s->mtu_leased_bytes = 0;
+    stack_mtu_update(s);
 }
 
 /* ---- sending ---- */
@@ -115,7 +129,9 @@ static void server_ask(struct dhcp *d, enum dhcp_type type)
                                    .mac = s->mac,
                                    .client = is_bound ? d->lease.ip : none,
                                    .asked = is_named ? d->lease.ip : none,
-                                   .server = is_named ? d->lease.server : none,
+                                   .server = is_named && d->state != DHCP_REBOOTING
+                                                 ? d->lease.server
+                                                 : none,
                                    .broadcast = !is_bound};
     struct ip_addr all = ip_addr_v4(be32_put(UINT32_MAX)), server = ip_addr_v4(d->lease.server);
     struct ip_addr ours = ip_addr_v4(request.client);
@@ -170,6 +186,9 @@ static void lease_times_start(struct dhcp *d)
     d->renew_ns = lease_end(d, d->lease.renew_s);
     d->rebind_ns = lease_end(d, d->lease.rebind_s);
     d->expires_ns = lease_end(d, d->lease.lease_s);
+    struct ip_addr ip = lease_ip(&d->lease);
+    d->lease.until_ns = d->expires_ns;
+    addr_set_lease_end(d->stack, &ip, d->expires_ns);
     d->state = DHCP_BOUND;
     client_due(d, d->renew_ns);
 }
@@ -207,6 +226,21 @@ static void lease_extend(struct dhcp *d, enum dhcp_state state, uint64_t until_n
     server_ask(d, DHCP_REQUEST);
     wait = wait < EXTEND_NS_MIN ? EXTEND_NS_MIN : wait;
     client_due_in(d, wait < left ? wait : left);
+}
+
+/* RFC 2131 4.4.2: INIT-REBOOT, by a client that may have come to another network. */
+static void lease_verify(struct dhcp *d)
+{
+    uint64_t now = d->stack->now_ns;
+    if (now >= d->expires_ns || d->tries == REBOOT_TRIES) {
+        d->state = DHCP_BOUND;
+        client_due(d, now < d->renew_ns ? d->renew_ns : now);
+        return;
+    }
+    server_ask(d, DHCP_REQUEST);
+    client_due_retry(d);
+    if (d->next_ns > d->expires_ns)
+        client_due(d, d->expires_ns);
 }
 
 static void server_select(struct dhcp *d)
@@ -259,6 +293,9 @@ static void client_step(struct dhcp *d)
     case DHCP_PROBING:
         client_due(d, STACK_NEVER);
         break;
+    case DHCP_REBOOTING:
+        lease_verify(d);
+        break;
     case DHCP_BOUND:
     case DHCP_RENEWING:
     case DHCP_REBINDING:
@@ -287,6 +324,29 @@ uint64_t dhcp_tick(struct stack *s)
     return d->next_ns;
 }
 
+void dhcp_expire(struct stack *s)
+{
+    struct dhcp *d = s->dhcp;
+    if (d != NULL && d->state >= DHCP_PROBING && s->now_ns >= d->expires_ns)
+        lease_lose(d, 0);
+}
+
+void dhcp_link_up(struct stack *s)
+{
+    struct dhcp *d = s->dhcp;
+    if (d == NULL || d->state == DHCP_PROBING)
+        return;
+    if (d->state < DHCP_PROBING) {
+        client_begin(d, stack_random(s) % START_NS_MAX);
+        return;
+    }
+    d->state = DHCP_REBOOTING;
+    d->tries = 0;
+    d->xid = (uint32_t)stack_random(s);
+    d->began_ns = d->requested_ns = s->now_ns;
+    client_due(d, s->now_ns);
+}
+
 void dhcp_address_changed(struct stack *s)
 {
     if (s->dhcp != NULL)
@@ -310,9 +370,12 @@ static void on_granted(struct dhcp *d, const struct dhcp_lease *lease)
     d->lease = *lease;
     d->state = DHCP_PROBING;
     client_due(d, STACK_NEVER);
-    int result = stack_add_leased(d->stack, &ip, lease->prefix_bits, true);
+    d->expires_ns = lease_end(d, lease->lease_s);
+    int result = stack_add_leased(d->stack, &ip, lease->prefix_bits, ADDR_PROBED);
     if (result < 0)
         client_begin(d, DECLINED_WAIT_NS); /* no room, or --ip gives it too */
+    else
+        addr_set_lease_end(d->stack, &ip, d->expires_ns);
 }
 
 /* The address stays, or, where the server moves us, another comes. */
@@ -336,7 +399,7 @@ static void on_extended(struct dhcp *d, const struct dhcp_lease *lease)
 static void on_reply(struct dhcp *d, const struct dhcp_reply *reply)
 {
     bool is_chosen = be32_equal(reply->lease.server, d->lease.server);
-    bool is_extending = d->state == DHCP_RENEWING || d->state == DHCP_REBINDING;
+    bool is_extending = d->state > DHCP_BOUND;
     if (d->state == DHCP_SELECTING && reply->type == DHCP_OFFER)
         on_offer(d, &reply->lease);
     else if (d->state == DHCP_REQUESTING && reply->type == DHCP_ACK && is_chosen)

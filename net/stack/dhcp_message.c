@@ -103,6 +103,14 @@ static struct value value_of(const struct options *o, uint8_t code)
     return v;
 }
 
+/* A borrowed field that cannot be read is left out, like an option that is wrong. */
+static void options_borrow(struct options *o, const uint8_t *at, size_t length)
+{
+    const struct field field = {at, length};
+    if (field_is_valid(&field))
+        o->fields[o->count++] = field;
+}
+
 static bool options_find(struct options *o, const struct header *h, size_t length)
 {
     o->fields[0] = (struct field){(const uint8_t *)(h + 1), length - sizeof(*h)};
@@ -110,46 +118,41 @@ static bool options_find(struct options *o, const struct header *h, size_t lengt
     if (!field_is_valid(&o->fields[0]))
         return false;
     struct value overload = value_of(o, OPTION_OVERLOAD);
-    if (!overload.is_there)
+    if (overload.length != 1 || overload.bytes[0] > 3)
         return true;
-    if (overload.length != 1 || overload.bytes[0] < 1 || overload.bytes[0] > 3)
-        return false;
     if (overload.bytes[0] & 1)
-        o->fields[o->count++] = (struct field){h->file, sizeof(h->file)};
+        options_borrow(o, h->file, sizeof(h->file));
     if (overload.bytes[0] & 2)
-        o->fields[o->count++] = (struct field){h->sname, sizeof(h->sname)};
-    for (unsigned i = 1; i < o->count; i++)
-        if (!field_is_valid(&o->fields[i]))
-            return false;
+        options_borrow(o, h->sname, sizeof(h->sname));
     return true;
 }
 
-/* Left as it is when the option is not there; false: it has a length that it cannot have. */
-static bool read_u32(const struct options *o, uint8_t code, uint32_t *to)
+enum option_found { OPTION_ABSENT, OPTION_READ, OPTION_WRONG };
+
+/* *to is left as it is unless OPTION_READ. */
+static enum option_found read_u32(const struct options *o, uint8_t code, uint32_t *to)
 {
     struct value v = value_of(o, code);
     be32 x;
     if (!v.is_there)
-        return true;
+        return OPTION_ABSENT;
     if (v.is_broken || v.length != sizeof(x))
-        return false;
+        return OPTION_WRONG;
     memcpy(&x, v.bytes, sizeof(x));
     *to = be32_get(x);
-    return true;
+    return OPTION_READ;
 }
 
-static bool read_addresses(const struct options *o, uint8_t code, be32 *to, uint8_t *count)
+/* The addresses of a list, at most max; 0: there is none, or it is no list. */
+static uint8_t read_addresses(const struct options *o, uint8_t code, be32 *to, unsigned max)
 {
     struct value v = value_of(o, code);
-    unsigned max = *count;
-    *count = 0;
-    if (!v.is_there)
-        return true;
-    if (v.is_broken || v.length == 0 || v.length % sizeof(*to) != 0)
-        return false;
-    for (size_t at = 0; at < v.length && *count < max; at += sizeof(*to))
-        memcpy(&to[(*count)++], v.bytes + at, sizeof(*to));
-    return true;
+    uint8_t count = 0;
+    if (v.is_broken || v.length % sizeof(*to) != 0)
+        return 0;
+    for (size_t at = 0; at < v.length && count < max; at += sizeof(*to))
+        memcpy(&to[count++], v.bytes + at, sizeof(*to));
+    return count;
 }
 
 /* ---- what they mean ---- */
@@ -164,17 +167,15 @@ static bool is_host_address(uint32_t ip, unsigned prefix_bits)
 }
 
 /* RFC 950: without a mask the class of the address decides. */
-static bool read_prefix(const struct options *o, struct dhcp_lease *lease)
+static void read_prefix(const struct options *o, struct dhcp_lease *lease)
 {
     uint32_t ip = be32_get(lease->ip), mask = 0;
-    if (!value_of(o, OPTION_MASK).is_there) {
-        lease->prefix_bits = ip >> 31 == 0 ? 8 : ip >> 30 == 2 ? 16 : 24;
-        return true;
-    }
-    if (!read_u32(o, OPTION_MASK, &mask) || mask == 0 || (~mask & (~mask + 1)) != 0)
-        return false;
-    lease->prefix_bits = (uint8_t)__builtin_popcount(mask);
-    return true;
+    bool is_mask =
+        read_u32(o, OPTION_MASK, &mask) == OPTION_READ && mask != 0 && (~mask & (~mask + 1)) == 0;
+    lease->prefix_bits = is_mask         ? (uint8_t)__builtin_popcount(mask)
+                         : ip >> 31 == 0 ? 8
+                         : ip >> 30 == 2 ? 16
+                                         : 24;
 }
 
 static void lease_add_route(struct dhcp_lease *lease, be32 net, uint8_t prefix_bits, be32 gateway)
@@ -183,16 +184,20 @@ static void lease_add_route(struct dhcp_lease *lease, be32 net, uint8_t prefix_b
         lease->routes[lease->route_count++] = (struct dhcp_route){net, gateway, prefix_bits};
 }
 
-/* RFC 3442: width, as many octets of the net as it needs, router. */
-static bool read_classless_routes(struct dhcp_lease *lease, const struct value *v)
+/* RFC 3442: width, as many octets of the net as it needs, router. False: no list of such. */
+static bool classless_is_valid(const struct value *v)
 {
-    if (v->is_broken || v->length < 5)
-        return false;
+    size_t at = 0;
+    while (at < v->length && v->bytes[at] <= 32)
+        at += 1u + (v->bytes[at] + 7u) / 8u + 4u;
+    return !v->is_broken && v->length > 0 && at == v->length;
+}
+
+static void read_classless(struct dhcp_lease *lease, const struct value *v)
+{
     for (size_t at = 0; at < v->length;) {
         uint8_t bits = v->bytes[at], net[4] = {0};
         size_t octets = (bits + 7u) / 8u;
-        if (bits > 32 || v->length - at < 1 + octets + 4)
-            return false;
         memcpy(net, v->bytes + at + 1, octets);
         be32 raw, gateway;
         memcpy(&raw, net, sizeof(raw));
@@ -201,36 +206,31 @@ static bool read_classless_routes(struct dhcp_lease *lease, const struct value *
         lease_add_route(lease, be32_put(kept), bits, gateway);
         at += 1 + octets + 4;
     }
-    return true;
 }
 
 /* RFC 3442: where classless routes are given the routers are ignored. */
-static bool read_routes(const struct options *o, struct dhcp_lease *lease)
+static void read_routes(const struct options *o, struct dhcp_lease *lease)
 {
     struct value v = value_of(o, OPTION_ROUTES);
-    be32 routers[1];
-    uint8_t count = 1;
-    if (!read_addresses(o, OPTION_ROUTERS, routers, &count))
-        return false;
-    if (v.is_there)
-        return read_classless_routes(lease, &v);
-    if (count > 0 && routers[0].raw != 0)
-        lease_add_route(lease, (be32){0}, 0, routers[0]);
-    return true;
+    be32 router;
+    if (classless_is_valid(&v))
+        read_classless(lease, &v);
+    else if (read_addresses(o, OPTION_ROUTERS, &router, 1) > 0 && router.raw != 0)
+        lease_add_route(lease, (be32){0}, 0, router);
 }
 
 /* RFC 2131 4.4.5: T1 is half of the lease and T2 seven eighths where they are not said, or wrong.
- */
+ * False: nobody knows how long the lease is. */
 static bool read_times(const struct options *o, struct dhcp_lease *lease)
 {
-    if (!read_u32(o, OPTION_LEASE, &lease->lease_s) ||
-        !read_u32(o, OPTION_RENEW, &lease->renew_s) ||
-        !read_u32(o, OPTION_REBIND, &lease->rebind_s) || lease->lease_s == 0)
+    if (read_u32(o, OPTION_LEASE, &lease->lease_s) != OPTION_READ || lease->lease_s == 0)
         return false;
     if (lease->lease_s == UINT32_MAX) {
         lease->renew_s = lease->rebind_s = UINT32_MAX;
         return true;
     }
+    (void)read_u32(o, OPTION_RENEW, &lease->renew_s);
+    (void)read_u32(o, OPTION_REBIND, &lease->rebind_s);
     if (lease->rebind_s == 0 || lease->rebind_s >= lease->lease_s)
         lease->rebind_s = (uint32_t)((uint64_t)lease->lease_s * 7 / 8);
     if (lease->renew_s == 0 || lease->renew_s >= lease->rebind_s)
@@ -239,26 +239,25 @@ static bool read_times(const struct options *o, struct dhcp_lease *lease)
     return true;
 }
 
-static bool read_mtu(const struct options *o, struct dhcp_lease *lease)
+static void read_mtu(const struct options *o, struct dhcp_lease *lease)
 {
     struct value v = value_of(o, OPTION_MTU);
     be16 mtu;
-    if (!v.is_there)
-        return true;
     if (v.is_broken || v.length != sizeof(mtu))
-        return false;
+        return;
     memcpy(&mtu, v.bytes, sizeof(mtu));
-    lease->mtu_bytes = be16_get(mtu);
-    return lease->mtu_bytes >= MTU_BYTES_MIN;
+    if (be16_get(mtu) >= MTU_BYTES_MIN)
+        lease->mtu_bytes = be16_get(mtu);
 }
 
 static bool read_lease(const struct options *o, const struct header *h, struct dhcp_lease *lease)
 {
     lease->ip = h->your;
-    lease->dns_count = DHCP_DNS_MAX;
-    return read_prefix(o, lease) && is_host_address(be32_get(lease->ip), lease->prefix_bits) &&
-           read_times(o, lease) && read_routes(o, lease) && read_mtu(o, lease) &&
-           read_addresses(o, OPTION_DNS, lease->dns, &lease->dns_count);
+    read_prefix(o, lease);
+    read_routes(o, lease);
+    read_mtu(o, lease);
+    lease->dns_count = read_addresses(o, OPTION_DNS, lease->dns, DHCP_DNS_MAX);
+    return is_host_address(be32_get(lease->ip), lease->prefix_bits) && read_times(o, lease);
 }
 
 bool dhcp_reply_parse(struct dhcp_reply *reply, const uint8_t *bytes, size_t length_bytes)
@@ -272,7 +271,8 @@ bool dhcp_reply_parse(struct dhcp_reply *reply, const uint8_t *bytes, size_t len
     memcpy(reply->mac.b, h->mac, sizeof(reply->mac.b));
     struct value type = value_of(&o, OPTION_TYPE);
     uint32_t server = 0;
-    if (type.length != 1 || !read_u32(&o, OPTION_SERVER, &server) || !is_host_address(server, 32))
+    if (type.length != 1 || read_u32(&o, OPTION_SERVER, &server) != OPTION_READ ||
+        !is_host_address(server, 32))
         return false;
     reply->type = type.bytes[0];
     reply->lease.server = be32_put(server);

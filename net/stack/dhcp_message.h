@@ -1,9 +1,10 @@
 /* DHCP messages (RFC 2131, 2132, 3396, 3442): reading replies strictly, writing requests. Pure; any
  * thread.
  *
- * A reply is refused as a whole when any of it is malformed: an option that runs past its field, a
- * field without its end, an option of interest with a length that it cannot have, an address that
- * no host can have. */
+ * A reply is refused as a whole when it cannot be read: an option that runs past its field, a field
+ * without its end, no type, server or lease time that makes sense, an address that no host can
+ * have. Of what it offers beside, an option that is wrong in itself counts as one that is not
+ * there. */
 #ifndef LEAT_DHCP_MESSAGE_H
 #define LEAT_DHCP_MESSAGE_H
 
@@ -37,6 +38,7 @@ struct dhcp_lease {
     uint8_t route_count, dns_count;
     uint16_t mtu_bytes;                  /* 0: not said */
     uint32_t lease_s, renew_s, rebind_s; /* UINT32_MAX: for ever; renew < rebind < lease */
+    uint64_t until_ns;                   /* the client's: when it ends, UINT64_MAX: never */
     struct dhcp_route routes[DHCP_ROUTES_MAX];
     be32 dns[DHCP_DNS_MAX];
 };

@@ -169,6 +169,8 @@ void icmp_error_quote(struct stack *s, const struct ip_addr *to, const struct ip
                       const uint8_t *quote, size_t quote_bytes, const struct icmp_header *icmp)
 {
     struct path path;
+    if (from != NULL && !addr_is_local(s, from))
+        return; /* it has gone meanwhile */
     if (!token_take(&s->icmp_bucket, s->now_ns)) {
         stack_drop(s, STACK_DROP_ICMP_RATE);
         return;

@@ -15,6 +15,8 @@ void nd_solicit(struct stack *s, const struct ip_addr *target, const struct ip_a
                 const struct mac_addr *unicast);
 void nd_advertise(struct stack *s, const struct ip_addr *target, const struct ip_addr *to,
                   const struct mac_addr *mac, uint32_t flags);
+/* Routers are asked anew: the link came back. */
+void nd_routers_ask(struct stack *s);
 uint64_t nd_router_tick(struct stack *s);
 
 #endif

@@ -6,20 +6,27 @@
 #define FLAG_OVERRIDE  (1u << 29)
 #define OPTIONS_MAX    32 /* a message with more is malformed */
 
+#define PREFIX_ON_LINK    (1u << 7)
+#define PREFIX_AUTONOMOUS (1u << 6)
+#define PREFIX_BITS       64 /* RFC 4862 5.5.3 (d): with an interface identifier of 64 bits */
+#define MTU_BYTES_MIN_V6  1280
+
 static const struct ip_addr all_routers = {{0xff, 0x02, [15] = 2}};
 
+/* What a message has in its options; one that is wrong in itself is passed over. */
 struct nd_options {
     const struct mac_addr *source_mac, *target_mac;
+    bool names_source; /* rightly or wrongly */
     uint32_t mtu_bytes;
     const uint8_t *prefixes[8];
     unsigned prefix_count;
 };
 
-/* A group's MAC is nobody's: answers to one neighbour would reach all (RFC 1812 3.3.2 of ARP). */
-static bool option_is_group_mac(const uint8_t *option)
+/* NULL: of another link's length, or a group's MAC, which is nobody's: answers to one neighbour
+ * would reach all (RFC 1812 3.3.2 of ARP). */
+static const struct mac_addr *option_mac(const uint8_t *option, uint32_t size)
 {
-    return (option[0] == ND_OPTION_SOURCE_MAC || option[0] == ND_OPTION_TARGET_MAC) &&
-           (option[2] & 1) != 0;
+    return size == 8 && (option[2] & 1) == 0 ? (const void *)(option + 2) : NULL;
 }
 
 /* RFC 4861 4.6: a length of 0 makes the whole message invalid. */
@@ -28,13 +35,14 @@ static bool options_parse(struct nd_options *o, const uint8_t *at, uint32_t leng
     *o = (struct nd_options){0};
     for (unsigned i = 0; length > 0; i++) {
         uint32_t size = length >= 8 ? at[1] * 8u : 0;
-        if (size == 0 || size > length || i == OPTIONS_MAX || option_is_group_mac(at))
+        if (size == 0 || size > length || i == OPTIONS_MAX)
             return false;
-        if (at[0] == ND_OPTION_SOURCE_MAC)
-            o->source_mac = (const void *)(at + 2);
-        else if (at[0] == ND_OPTION_TARGET_MAC)
-            o->target_mac = (const void *)(at + 2);
-        else if (at[0] == ND_OPTION_MTU) {
+        if (at[0] == ND_OPTION_SOURCE_MAC) {
+            o->names_source = true;
+            o->source_mac = option_mac(at, size);
+        } else if (at[0] == ND_OPTION_TARGET_MAC)
+            o->target_mac = option_mac(at, size);
+        else if (at[0] == ND_OPTION_MTU && size == 8) {
             be32 mtu;
             memcpy(&mtu, at + 4, sizeof(mtu));
             o->mtu_bytes = be32_get(mtu);
@@ -106,7 +114,7 @@ void nd_advertise(struct stack *s, const struct ip_addr *target, const struct ip
 static bool is_probe_valid(const struct rx_packet *p, const struct nd_options *o)
 {
     static const struct ip_addr group = {{0xff, 0x02, [11] = 1, [12] = 0xff}};
-    return !ip_addr_is_any(&p->src) || (o->source_mac == NULL && ip_addr_in(&p->dst, &group, 104));
+    return !ip_addr_is_any(&p->src) || (!o->names_source && ip_addr_in(&p->dst, &group, 104));
 }
 
 /* RFC 4861 7.1.1, 7.2.3, 7.2.4; RFC 4862 5.4.3 */
@@ -127,7 +135,7 @@ static void solicit_input(struct stack *s, struct rx_packet *p)
     if (ours->state != ADDR_VALID) {
         if (ip_addr_is_any(&p->src) && memcmp(&p->src_mac, &s->mac, sizeof(s->mac)) != 0) {
             stack_drop(s, STACK_DROP_ND_CONFLICT);
-            addr_conflict(s, ours);
+            addr_conflict(s, ours, &p->src_mac);
         }
         return;
     }
@@ -155,7 +163,7 @@ static void advert_input(struct stack *s, struct rx_packet *p)
     struct stack_addr *ours = addr_find(s, &na->target);
     if (ours != NULL) {
         stack_drop(s, STACK_DROP_ND_CONFLICT);
-        addr_conflict(s, ours);
+        addr_conflict(s, ours, o.target_mac != NULL ? o.target_mac : &p->src_mac);
         return;
     }
     const struct neighbour *n = neighbour_find(s, &na->target);
@@ -177,28 +185,60 @@ static uint64_t lifetime_end(const struct stack *s, const uint8_t *at)
     return n == UINT32_MAX ? STACK_NEVER : s->now_ns + n * LEAT_NS_PER_S;
 }
 
-/* RFC 4861 6.3.4 and RFC 4862 5.5.3: on-link and autonomous prefixes. */
+/* RFC 4291 appendix A: modified EUI-64. */
+static struct ip_addr prefix_address(const struct stack *s, const struct ip_addr *net)
+{
+    struct ip_addr ip = *net;
+    memcpy(ip.b + 8, s->mac.b, 3);
+    ip.b[8] ^= 2;
+    ip.b[11] = 0xff;
+    ip.b[12] = 0xfe;
+    memcpy(ip.b + 13, s->mac.b + 3, 3);
+    return ip;
+}
+
+/* RFC 4862 5.5.3 */
+static void autonomous_input(struct stack *s, const struct ip_addr *net, uint64_t preferred,
+                             uint64_t valid)
+{
+    struct ip_addr ip = prefix_address(s, net);
+    /* (e): an unauthenticated message does not shorten below two hours */
+    const struct stack_addr *known = addr_find(s, &ip);
+    uint64_t floor = s->now_ns + 7200 * LEAT_NS_PER_S;
+    if (known != NULL && valid < floor && valid < known->valid_until_ns)
+        valid = known->valid_until_ns < floor ? known->valid_until_ns : floor;
+    if (valid > s->now_ns)
+        addr_add_automatic(s, &ip, PREFIX_BITS, preferred, valid);
+}
+
+/* RFC 4861 6.3.4: a prefix without the on-link flag says nothing of the link, neither that its
+ * hosts are there nor that they are not. */
 static void prefix_input(struct stack *s, const uint8_t *option)
 {
     uint8_t bits = option[2], flags = option[3];
     struct ip_addr net;
     memcpy(net.b, option + 16, sizeof(net.b));
     uint64_t valid = lifetime_end(s, option + 4), preferred = lifetime_end(s, option + 8);
-    if (ip_addr_is_link_local(&net) || ip_addr_is_multicast(&net) || bits != 64 ||
-        preferred > valid || !(flags & 0x40))
+    if (bits > 128 || ip_addr_is_link_local(&net) || ip_addr_is_multicast(&net))
         return;
-    memcpy(net.b + 8, s->mac.b, 3); /* RFC 4291 appendix A: modified EUI-64 */
-    net.b[8] ^= 2;
-    net.b[11] = 0xff;
-    net.b[12] = 0xfe;
-    memcpy(net.b + 13, s->mac.b + 3, 3);
-    /* RFC 4862 5.5.3 (e): an unauthenticated message does not shorten below two hours */
-    const struct stack_addr *known = addr_find(s, &net);
-    uint64_t floor = s->now_ns + 7200 * LEAT_NS_PER_S;
-    if (known != NULL && valid < floor && valid < known->valid_until_ns)
-        valid = known->valid_until_ns < floor ? known->valid_until_ns : floor;
-    if (valid > s->now_ns)
-        addr_add_automatic(s, &net, bits, preferred, valid);
+    if (flags & PREFIX_ON_LINK)
+        route_advertise(s, &(struct stack_route){.net = net,
+                                                 .prefix_bits = bits,
+                                                 .valid_until_ns = valid});
+    if ((flags & PREFIX_AUTONOMOUS) && bits == PREFIX_BITS && preferred <= valid)
+        autonomous_input(s, &net, preferred, valid);
+}
+
+/* RFC 4861 6.3.4: what of it is out of range is passed over. A hop limit is only ever raised, for
+ * one message of a stranger could cut us off (RFC 3756 4.2.7). */
+static void router_parameters(struct stack *s, const struct nd_options *o, uint8_t hop_limit)
+{
+    if (hop_limit > s->hop_limit_v6)
+        s->hop_limit_v6 = hop_limit;
+    if (o->mtu_bytes < MTU_BYTES_MIN_V6 || o->mtu_bytes > s->mtu_link_bytes)
+        return;
+    s->mtu_advertised_bytes = (uint16_t)o->mtu_bytes;
+    stack_mtu_update(s);
 }
 
 static void router_input(struct stack *s, struct rx_packet *p)
@@ -215,13 +255,12 @@ static void router_input(struct stack *s, struct rx_packet *p)
         steer_copy(s, p, IP_ICMPV6);
     uint32_t seconds = (uint32_t)p->data[6] << 8 | p->data[7];
     s->router_solicits_left = 0;
-    if (p->data[4] != 0)
-        s->hop_limit = p->data[4];
     if (o.source_mac != NULL)
         neighbour_learn(s, &p->src, o.source_mac, NEIGHBOUR_MAKE);
-    route_set_default(s, &p->src, s->now_ns + seconds * LEAT_NS_PER_S);
-    if (o.mtu_bytes >= 1280 && o.mtu_bytes < s->mtu_bytes)
-        s->mtu_bytes = (uint16_t)o.mtu_bytes;
+    route_advertise(s,
+                    &(struct stack_route){.gateway = p->src,
+                                          .valid_until_ns = s->now_ns + seconds * LEAT_NS_PER_S});
+    router_parameters(s, &o, p->data[4]);
     for (unsigned i = 0; i < o.prefix_count; i++)
         prefix_input(s, o.prefixes[i]);
 }
@@ -240,6 +279,16 @@ void nd_input(struct stack *s, struct rx_packet *p)
         advert_input(s, p);
     else if (icmp->type == ND_ROUTER_ADVERT)
         router_input(s, p);
+}
+
+void nd_routers_ask(struct stack *s)
+{
+    if (!s->autoconfigure || s->core != 0)
+        return;
+    s->router_solicits_left = 3;
+    s->router_next_ns = s->now_ns;
+    if (s->now_ns < s->slow_next_ns)
+        s->slow_next_ns = s->now_ns;
 }
 
 /* RFC 4861 6.3.7: three solicitations, four seconds apart. */

@@ -53,6 +53,22 @@ static void parked_pop(struct stack *s, struct neighbour *n, struct leat_packet 
     t->parked_free = i;
 }
 
+/* There is a free place. */
+static void parked_push(struct stack *s, struct neighbour *n, const struct leat_packet *packet)
+{
+    struct neighbour_table *t = &s->neighbours;
+    uint16_t i = t->parked_free;
+    t->parked_free = t->parked_next[i - 1];
+    t->parked[i - 1] = *packet;
+    t->parked_next[i - 1] = 0;
+    if (n->parked_last != 0)
+        t->parked_next[n->parked_last - 1] = i;
+    else
+        n->parked_first = i;
+    n->parked_last = i;
+    n->parked_count++;
+}
+
 static void packet_drop(struct stack *s, struct leat_packet *packet, enum stack_drop reason)
 {
     for (unsigned i = 0; i < packet->slice_count; i++)
@@ -67,6 +83,30 @@ static void parked_drop(struct stack *s, struct neighbour *n)
         struct leat_packet packet;
         parked_pop(s, n, &packet);
         packet_drop(s, &packet, STACK_DROP_NEIGHBOUR_FAILED);
+    }
+}
+
+static struct ip_addr parked_source(const struct stack *s, const struct leat_packet *packet)
+{
+    const uint8_t *at = packet->head + s->l2_bytes;
+    if (packet->flags & LEAT_PACKET_IPV6)
+        return ((const struct ipv6_header *)(const void *)at)->src;
+    return ip_addr_v4(((const struct ipv4_header *)(const void *)at)->src);
+}
+
+void neighbour_drop_parked_from(struct stack *s, const struct ip_addr *src)
+{
+    for (unsigned i = 0; i < NEIGHBOURS_MAX; i++) {
+        struct neighbour *n = &s->neighbours.entries[i];
+        for (unsigned left = n->parked_count; left > 0; left--) {
+            struct leat_packet packet;
+            parked_pop(s, n, &packet);
+            struct ip_addr from = parked_source(s, &packet);
+            if (ip_addr_equal(&from, src))
+                packet_drop(s, &packet, STACK_DROP_NEIGHBOUR_QUEUE);
+            else
+                parked_push(s, n, &packet);
+        }
     }
 }
 
@@ -86,16 +126,7 @@ static void packet_park(struct stack *s, struct neighbour *n, struct leat_packet
         stack_drop(s, STACK_DROP_NEIGHBOUR_QUEUE);
         return; /* the head stays granted in the ring */
     }
-    uint16_t i = t->parked_free;
-    t->parked_free = t->parked_next[i - 1];
-    t->parked[i - 1] = *packet;
-    t->parked_next[i - 1] = 0;
-    if (n->parked_last != 0)
-        t->parked_next[n->parked_last - 1] = i;
-    else
-        n->parked_first = i;
-    n->parked_last = i;
-    n->parked_count++;
+    parked_push(s, n, packet);
     s->count.parked++;
     tx_forget(s, packet);
 }
@@ -287,8 +318,13 @@ static struct neighbour *path_entry(struct stack *s, const struct path *path)
     return likely(is_right) ? n : NULL;
 }
 
+/* A path that has lost its neighbour may have lost its gateway too. NULL: counted. */
 static struct neighbour *path_resolve(struct stack *s, struct path *path)
 {
+    if (path->neighbour.generation != 0 && !route_hop(s, &path->dst, &path->hop)) {
+        stack_drop(s, STACK_DROP_ROUTE_NONE);
+        return NULL;
+    }
     struct neighbour *n = entry_find(s, &path->hop);
     if (n == NULL)
         n = entry_create(s, &path->hop);
@@ -303,6 +339,14 @@ void neighbour_forget(struct stack *s, struct ip_addr ip)
     struct neighbour *n = entry_find(s, &ip);
     if (n != NULL)
         entry_unlink(s, n);
+}
+
+void neighbour_release_paths(struct stack *s, const struct ip_addr *ip)
+{
+    struct neighbour_table *t = &s->neighbours;
+    struct neighbour *n = entry_find(s, ip);
+    if (n != NULL)
+        n->generation = ++t->generation != 0 ? t->generation : ++t->generation;
 }
 
 void neighbour_confirm(struct stack *s, struct neighbour_ref ref)
@@ -366,6 +410,7 @@ void neighbour_output(struct stack *s, struct leat_packet *packet, struct path *
 static void entry_expire(struct stack *s, struct neighbour *n)
 {
     if (n->probes >= PROBES_MAX) {
+        route_suspect(s, &n->ip);
         entry_unlink(s, n);
         return;
     }

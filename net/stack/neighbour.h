@@ -73,6 +73,10 @@ void neighbour_answer(struct stack *s, const struct ip_addr *ip, const struct ma
 void neighbour_hear(struct stack *s, const struct steer_news *heard);
 /* The address is no neighbour's any more: it has become a broadcast address. */
 void neighbour_forget(struct stack *s, struct ip_addr ip);
+/* Packets from an address that is not ours any more do not go out when their neighbour answers. */
+void neighbour_drop_parked_from(struct stack *s, const struct ip_addr *src);
+/* Paths that lead to it are found anew. */
+void neighbour_release_paths(struct stack *s, const struct ip_addr *ip);
 /* TCP made progress: the path works in both directions. */
 void neighbour_confirm(struct stack *s, struct neighbour_ref ref);
 /* Fills the link header of a finished packet and sends it, or parks it until the MAC is known.

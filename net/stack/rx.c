@@ -119,7 +119,7 @@ static unsigned port_poll(struct stack *s, struct leat_frame *frames, unsigned r
 unsigned stack_poll(struct stack *s, uint64_t now_ns)
 {
     struct leat_frame frames[LEAT_PORT_BURST];
-    s->now_ns = now_ns;
+    stack_set_now(s, now_ns);
     s->rx_count = 0;
     looped_input(s);
     if (unlikely(s->steer != NULL)) /* half of the burst at most: the port's are not to starve */

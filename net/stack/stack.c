@@ -9,6 +9,7 @@
 #include "buffers/heap.h"
 #include "runtime/base/siphash.h"
 
+#define LINK_LOOK_NS LEAT_NS_PER_S /* for addresses that the network gives */
 #define INLINE_BYTES (LEAT_PORT_HEAD_BYTES - 128)
 
 /* SipHash over a counter: unpredictable without the seed, the same again with it. */
@@ -17,6 +18,15 @@ uint64_t stack_random(struct stack *s)
     const struct siphash_key key = {{s->seed[2], s->seed[3]}};
     s->random_count++;
     return siphash(&key, &s->random_count, sizeof(s->random_count));
+}
+
+void stack_mtu_update(struct stack *s)
+{
+    s->mtu_bytes = s->mtu_link_bytes;
+    if (s->mtu_leased_bytes != 0 && s->mtu_leased_bytes < s->mtu_bytes)
+        s->mtu_bytes = s->mtu_leased_bytes;
+    if (s->mtu_advertised_bytes != 0 && s->mtu_advertised_bytes < s->mtu_bytes)
+        s->mtu_bytes = s->mtu_advertised_bytes;
 }
 
 static int options_check(const struct stack_options *o, struct leat_error *error)
@@ -49,11 +59,12 @@ int stack_init(struct stack *s, const struct stack_options *o, uint64_t now_ns,
     s->core = o->core;
     s->link_kind = info->link_kind;
     s->vlan = o->vlan;
-    s->hop_limit = 64;
+    s->hop_limit = s->hop_limit_v6 = 64;
     s->l2_bytes = info->link_kind == LEAT_LINK_ETHERNET ? (o->vlan != 0 ? 18 : 14) : 0;
-    s->mtu_bytes = (uint16_t)(o->mtu_bytes != 0            ? o->mtu_bytes
-                              : info->mtu_bytes_max < 1500 ? info->mtu_bytes_max
-                                                           : 1500);
+    s->mtu_link_bytes = (uint16_t)(o->mtu_bytes != 0            ? o->mtu_bytes
+                                   : info->mtu_bytes_max < 1500 ? info->mtu_bytes_max
+                                                                : 1500);
+    stack_mtu_update(s);
     s->mac = o->mac;
     if (memcmp(&s->mac, &no_mac, sizeof(no_mac)) == 0)
         memcpy(&s->mac, info->mac, sizeof(s->mac));
@@ -68,7 +79,7 @@ int stack_init(struct stack *s, const struct stack_options *o, uint64_t now_ns,
     s->ecn = (uint8_t)o->ecn;
     s->reads_inline = o->reads_inline;
     s->router_solicits_left = o->autoconfigure && o->core == 0 ? 3 : 0;
-    s->reasm.next_ns = s->addr_next_ns = STACK_NEVER;
+    s->reasm.next_ns = s->addr_next_ns = s->route_next_ns = STACK_NEVER;
     s->slow_next_ns = now_ns;
     s->icmp_bucket = (struct token_bucket){now_ns, 50, 50, 1000};
     neighbour_init(s);
@@ -107,13 +118,33 @@ static uint64_t earlier_ns(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* A link that comes back may lead elsewhere: what the network gave is verified. */
+static uint64_t link_tick(struct stack *s)
+{
+    struct leat_link link = {0};
+    if (s->core != 0 || (s->dhcp == NULL && !s->autoconfigure))
+        return STACK_NEVER;
+    if (s->now_ns < s->link_next_ns)
+        return s->link_next_ns;
+    s->port->ops->link(s->port, &link);
+    if (link.up && s->is_link_down) {
+        dhcp_link_up(s);
+        nd_routers_ask(s);
+        addr_announce_all(s);
+    }
+    s->is_link_down = !link.up;
+    s->link_next_ns = s->now_ns + LINK_LOOK_NS;
+    return s->link_next_ns;
+}
+
 void stack_timers(struct stack *s, uint64_t now_ns)
 {
-    s->now_ns = now_ns;
+    stack_set_now(s, now_ns);
     if (now_ns < s->slow_next_ns)
         return;
     s->slow_next_ns = STACK_NEVER;
-    uint64_t next = addr_tick(s);
+    uint64_t next = earlier_ns(link_tick(s), addr_tick(s));
+    next = earlier_ns(next, route_tick(s));
     next = earlier_ns(next, neighbour_tick(s));
     next = earlier_ns(next, reasm_tick(s));
     next = earlier_ns(next, nd_router_tick(s));
@@ -123,7 +154,7 @@ void stack_timers(struct stack *s, uint64_t now_ns)
 
 bool stack_flush(struct stack *s, uint64_t now_ns)
 {
-    s->now_ns = now_ns;
+    stack_set_now(s, now_ns);
     if (s->tcp != NULL)
         tcp_flush(s->tcp);
     if (unlikely(s->steer != NULL))

@@ -70,11 +70,12 @@ struct stack {
     uint32_t rx_count;
     uint8_t l2_bytes;
     uint8_t link_kind;
-    uint16_t mtu_bytes;
+    uint16_t mtu_bytes; /* the least of the next three: stack_mtu_update */
+    uint16_t mtu_link_bytes, mtu_leased_bytes, mtu_advertised_bytes; /* 0: not said */
     uint16_t inline_bytes_max; /* payload up to this is copied behind the headers */
     uint16_t vlan;
-    uint8_t hop_limit;
-    uint8_t ecn;         /* enum stack_ecn */
+    uint8_t hop_limit, hop_limit_v6; /* the second may be raised by a router */
+    uint8_t ecn;                     /* enum stack_ecn */
     uint32_t kept_count; /* the port's receive buffers that are kept beyond their burst */
     uint32_t kept_max;   /* half of what it has: beyond, what must wait is copied */
     uint32_t can;        /* what of the port's claims is believed: enum leat_port_can */
@@ -101,7 +102,9 @@ struct stack {
     uint32_t broadcast_count;
     struct stack_route routes[STACK_ROUTES_MAX]; /* longest prefix first */
     uint32_t route_count;
-    uint64_t addr_next_ns, router_next_ns;
+    uint64_t addr_next_ns, route_next_ns, router_next_ns;
+    uint64_t link_next_ns; /* when the link is looked at */
+    bool is_link_down;
     uint8_t router_solicits_left;
     bool autoconfigure, probe_addresses, reads_inline;
 
@@ -134,12 +137,22 @@ bool stack_has_work(const struct stack *s);
 /* When stack_timers has work next; STACK_NEVER: not without a frame. */
 uint64_t stack_next_ns(const struct stack *s);
 
+/* The clock of all that follows. Addresses that ran out while the process was stopped go first. */
+static inline void stack_set_now(struct stack *s, uint64_t now_ns)
+{
+    s->now_ns = now_ns;
+    if (unlikely(now_ns >= s->addr_next_ns))
+        addr_expire(s);
+}
+
 static inline void stack_drop(struct stack *s, enum stack_drop reason)
 {
     s->count.drops[reason]++;
 }
 
 uint64_t stack_random(struct stack *s);
+/* One of the MTUs has changed. */
+void stack_mtu_update(struct stack *s);
 
 /* Room of the IP header for dst, and where the transport header begins in a head. */
 static inline unsigned ip_header_bytes(const struct ip_addr *dst)

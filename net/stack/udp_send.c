@@ -123,6 +123,8 @@ static int datagram_send_fragments(struct udp_socket *k, be16 port, struct leat_
 int udp_send(struct leat_udp_transport *transport, leat_udp udp, const struct udp_outgoing *out)
 {
     struct stack_udp *u = (struct stack_udp *)transport;
+    struct stack *s = u->stack;
+    stack_set_now(s, leat_loop_now(u->loop));
     struct udp_socket *k = slots_find(&u->sockets, udp.id);
     if (unlikely(k == NULL))
         return -ESTALE;
@@ -131,8 +133,6 @@ int udp_send(struct leat_udp_transport *transport, leat_udp udp, const struct ud
     bool is_connected = (k->flags & UDP_CONNECTED) != 0;
     if (unlikely(is_connected == (out->to != NULL)))
         return is_connected ? -EISCONN : -EDESTADDRREQ;
-    struct stack *s = u->stack;
-    s->now_ns = leat_loop_now(u->loop);
     struct ip_addr dst = is_connected ? k->peer : udp_to_ip(out->to), room;
     be16 port = is_connected ? k->peer_port : be16_put(out->to->port);
     size_t length = out->data.length_bytes;

@@ -84,12 +84,18 @@ static unsigned port_reclaim(struct leat_port *port, unsigned queue)
     return 0;
 }
 
+static void port_link(struct leat_port *port, struct leat_link *link)
+{
+    *link = (struct leat_link){.up = true};
+}
+
 static const struct leat_port_ops port_ops = {.poll = port_poll,
                                               .release = port_release,
                                               .grant = port_grant,
                                               .transmit = port_transmit,
                                               .revoke = port_revoke,
-                                              .reclaim = port_reclaim};
+                                              .reclaim = port_reclaim,
+                                              .link = port_link};
 
 static uint64_t clock_now(const struct leat_clock *clock)
 {

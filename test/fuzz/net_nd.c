@@ -86,8 +86,6 @@ static bool is_valid(const struct message *m)
     for (; at < m->length; at += b[at + 1] * 8u) {
         if (at + 8 > m->length || b[at + 1] == 0 || at + b[at + 1] * 8u > m->length)
             return false;
-        if ((b[at] == ND_OPTION_SOURCE_MAC || b[at] == ND_OPTION_TARGET_MAC) && (b[at + 2] & 1))
-            return false; /* a group's */
         has_source |= b[at] == ND_OPTION_SOURCE_MAC;
     }
     if (b[0] == ND_ROUTER_ADVERT)

@@ -1,5 +1,7 @@
 """An address from a real DHCP server, and from a real router's announcements, over a TAP device."""
+import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -75,6 +77,38 @@ def check_slaac(folder):
             fetch(line[1])
 
 
+def check_interrupted():
+    """Who waits for an address that never comes ends at once."""
+    for way in ("dhcp", "slaac"):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with process.Program(process.BUILD / "leat", "serve", *FLAGS, "--cores", "2",
+                                 "--ip", way) as program:
+                await_interface()
+                begun = time.monotonic()
+                code = program.end(number)
+                assert code == 128 + number, code
+                assert time.monotonic() - begun < 5
+                assert program.text["stderr"] == "", program.text
+
+
+def check_conflict():
+    """Another host announces the address of a program: a line in the log, and one only."""
+    mac, ip = bytes([2, 0, 0, 0, 0, 0x77]), socket.inet_aton("10.9.0.58")
+    arp = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2) + mac + ip + mac + ip
+    with process.Program(process.BUILD / "leat", "serve", *FLAGS, "--cores", "2",
+                         "--ip", "10.9.0.58/24") as program:
+        await_interface()
+        program.until(r"listening on http://10\.9\.0\.58:80")
+        world.ip("addr", "add", "10.9.0.1/24", "dev", "leat0")
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+            wire.bind(("leat0", 0x0806))
+            for _ in range(50):
+                wire.send(b"\xff" * 6 + mac + b"\x08\x06" + arp)
+        program.until(r"02:00:00:00:00:77 uses 10\.9\.0\.58 too", "stderr")
+        fetch("10.9.0.58")
+        assert program.text["stderr"].count("02:00:00:00:00:77") <= 2, program.text  # once a loop
+
+
 def check_silence(program):
     """Nobody answers: the start fails, with a sentence."""
     code = program.end()
@@ -89,6 +123,8 @@ def main():
         check_dhcp(folder, "1")
         check_dhcp(folder, "2")
         check_slaac(folder)
+        check_interrupted()
+        check_conflict()
         check_silence(program)
 
 

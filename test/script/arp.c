@@ -157,6 +157,24 @@ static void a_silent_neighbour_is_given_up_after_three_requests_rfc4861_7_2_2(vo
     end(&w);
 }
 
+static void a_conflict_is_said_once_a_minute_rfc5227_2_4(void **state)
+{
+    struct world w = begin(false);
+    struct frame f;
+    settle(&w);
+    struct ends e = w.v4;
+    e.peer = w.v4.host;
+    frame_arp(&f, ARP_REPLY, &e);
+    const struct stack_addr *ours = addr_find(sim_stack(w.host), &w.v4.host);
+    for (unsigned second = 0; second < 150; second++) {
+        say(&w, &f);
+        assert_int_equal(ours->said_count, 1 + second / 60);
+        sim_run_for(w.sim, LEAT_NS_PER_S - LEAT_NS_PER_MS);
+    }
+    assert_int_equal(ours->state, ADDR_VALID);
+    end(&w);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +184,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_address_is_announced_twice_rfc5227_2_3),
         cmocka_unit_test(probes_come_before_use_and_a_conflict_ends_it_rfc5227_2_1),
         cmocka_unit_test(a_conflict_is_answered_once_in_ten_seconds_rfc5227_2_4),
+        cmocka_unit_test(a_conflict_is_said_once_a_minute_rfc5227_2_4),
         cmocka_unit_test(packets_wait_for_resolution_1122_2_3_2_2),
         cmocka_unit_test(the_oldest_waiting_packet_is_dropped_for_a_newer_one_1122_2_3_2_2),
         cmocka_unit_test(a_silent_neighbour_is_given_up_after_three_requests_rfc4861_7_2_2),

@@ -114,7 +114,7 @@ static void options_are_skipped_and_source_routes_refused_rfc7126_4_3(void **sta
     hear(&w, ETHERTYPE_IPV4);
     with_options(&f, &w.v4, (const uint8_t[]){131, 7, 4, 10, 0, 0, 9, 0}, 8);
     expect_drop(&w, &f, STACK_DROP_IP_SOURCE_ROUTE);
-    with_options(&f, &w.v4, (const uint8_t[]){7, 0, 0, 0}, 4); /* bug 1, in IP */
+    with_options(&f, &w.v4, (const uint8_t[]){7, 0, 0, 0}, 4); /* an option of length 0 */
     expect_drop(&w, &f, STACK_DROP_IP_OPTIONS);
     with_options(&f, &w.v4, (const uint8_t[]){7, 1, 0, 0}, 4);
     expect_drop(&w, &f, STACK_DROP_IP_OPTIONS);

@@ -130,12 +130,33 @@ static void wants_room_for_ipv6(void **state)
     assert_int_equal(bypass_flags_parse(&flags, &options, &error), 0);
 }
 
+/* As clouds give it: RFC 3442's routes of a lease do the same. */
+static void takes_a_gateway_beside_a_lone_address(void **state)
+{
+    static const char *const pairs[][2] = {{"192.0.2.7/32", "10.0.0.1"},
+                                           {"2001:db8::7/128", "2001:db8:1::1"},
+                                           {"192.0.2.7-192.0.2.9/32", "10.0.0.1"}};
+    struct bypass_flags flags;
+    struct leat_error error;
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(parse(&flags, &error, pairs[i][0], pairs[i][1], NULL), 0);
+        assert_int_equal(flags.gateway_count, 1);
+    }
+    assert_int_equal(parse(&flags, &error, "192.0.2.7/31", "10.0.0.1", NULL), -EINVAL);
+    assert_int_equal(parse(&flags, &error, "192.0.2.7/32", "fd00::1", NULL), -EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(formats_what_it_takes),          cmocka_unit_test(counts_ranges_up),
-        cmocka_unit_test(takes_what_the_network_gives),   cmocka_unit_test(refuses_with_the_remedy),
-        cmocka_unit_test(takes_a_gateway_of_each_family), cmocka_unit_test(wants_room_for_ipv6),
+        cmocka_unit_test(formats_what_it_takes),
+        cmocka_unit_test(counts_ranges_up),
+        cmocka_unit_test(takes_what_the_network_gives),
+        cmocka_unit_test(refuses_with_the_remedy),
+        cmocka_unit_test(takes_a_gateway_of_each_family),
+        cmocka_unit_test(takes_a_gateway_beside_a_lone_address),
+        cmocka_unit_test(wants_room_for_ipv6),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

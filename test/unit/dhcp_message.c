@@ -144,20 +144,38 @@ static void every_truncation_is_refused(void **state)
         assert_false(parse(&m, &reply));
 }
 
-static void lengths_that_an_option_cannot_have_are_refused(void **state)
+/* What is offered beside the address counts as absent when it is wrong. */
+static void a_wrong_option_is_as_none(void **state)
 {
-    static const uint8_t codes[] = {1, 3, 6, 26, 51, 53, 54, 58, 59, 121};
+    static const uint8_t codes[] = {1, 3, 6, 26, 52, 58, 59, 121};
+    struct dhcp_lease plain = taken(whole());
     for (unsigned i = 0; i < sizeof(codes); i++) {
         struct message m = whole(), n = whole();
         put(&m, codes[i], 3, 1, 2, 3);
-        refused(m);
+        struct dhcp_lease l = taken(m);
+        if (codes[i] == 1) /* the class of the address decides */
+            l.prefix_bits = plain.prefix_bits;
+        assert_memory_equal(&l, &plain, sizeof(l));
         put(&n, codes[i], 0);
-        if (codes[i] != 1 && codes[i] != 51 && codes[i] != 53 && codes[i] != 54)
-            refused(n); /* those are there already: an empty part more changes nothing */
+        l = taken(n);
+        assert_memory_equal(&l, &plain, sizeof(l));
+    }
+    struct message m = whole();
+    put(&m, 26, 2, 0, 67); /* RFC 2132 5.1: at least 68 */
+    assert_int_equal(taken(m).mtu_bytes, 0);
+}
+
+static void without_type_server_or_time_it_is_no_offer(void **state)
+{
+    static const uint8_t codes[] = {51, 53, 54};
+    for (unsigned i = 0; i < sizeof(codes); i++) {
+        struct message m = whole();
+        put(&m, codes[i], 3, 1, 2, 3);
+        refused(m);
     }
     struct message m = start(DHCP_ACK);
     put(&m, 1, 4, 255, 255, 255, 0);
-    refused(m); /* no lease time */
+    refused(m);
     put(&m, 51, 4, 0, 0, 0, 0);
     refused(m);
     m = start(DHCP_ACK);
@@ -178,10 +196,10 @@ static void masks_must_be_prefixes(void **state)
     assert_int_equal(taken(n).prefix_bits, 32);
     n = m;
     put(&n, 1, 4, 255, 0, 255, 0);
-    refused(n);
+    assert_int_equal(taken(n).prefix_bits, 8);
     n = m;
     put(&n, 1, 4, 0, 0, 0, 0);
-    refused(n);
+    assert_int_equal(taken(n).prefix_bits, 8);
 }
 
 static void times_are_in_order(void **state)
@@ -218,11 +236,13 @@ static void rfc3442_classless_routes_go_before_routers(void **state)
     assert_int_equal(be32_get(l.routes[2].net), 0x0b000000);
     assert_int_equal(l.routes[2].gateway.raw, 0); /* on the link */
     m = whole();
-    put(&m, 121, 5, 33, 1, 2, 3, 4);
-    refused(m);
-    m = whole();
+    put(&m, 3, 4, 10, 9, 0, 9);
+    struct message n = m;
+    put(&n, 121, 5, 33, 1, 2, 3, 4);
+    assert_int_equal(taken(n).route_count, 1);
+    assert_int_equal(be32_get(taken(n).routes[0].gateway), 0x0a090009); /* the router counts */
     put(&m, 121, 8, 32, 1, 2, 3, 4, 10, 9, 0);
-    refused(m);
+    assert_int_equal(taken(m).route_count, 1);
     m = whole();
     for (unsigned i = 0; i < DHCP_ROUTES_MAX + 4; i++)
         put(&m, 121, 6, 8, i + 1, 10, 9, 0, 1); /* RFC 3396: the parts are one option */
@@ -239,19 +259,16 @@ static void rfc2132_9_3_options_overflow_into_file_and_sname(void **state)
     assert_int_equal(taken(m).prefix_bits, 16);
     assert_int_equal(taken(m).lease_s, 256);
     struct message n = m;
-    memset(n.bytes + 108, 7, 128); /* no end */
-    refused(n);
+    memset(n.bytes + 108, 7, 128); /* no end: nothing of the field counts */
+    assert_int_equal(taken(n).prefix_bits, 8);
+    assert_int_equal(taken(n).lease_s, 256);
     n = m;
-    n.bytes[44 + 1] = 200; /* beyond the field */
+    n.bytes[44 + 1] = 200; /* beyond the field: the lease time was there */
     refused(n);
     n = start(DHCP_ACK);
     put(&n, 51, 4, 0, 0, 1, 0);
     put(&n, 52, 1, 4);
-    refused(n);
-    n = start(DHCP_ACK);
-    put(&n, 51, 4, 0, 0, 1, 0);
-    put(&n, 52, 2, 1, 1);
-    refused(n);
+    assert_int_equal(taken(n).lease_s, 256);
 }
 
 static void a_nak_needs_its_server_only(void **state)
@@ -297,7 +314,8 @@ int main(void)
         cmocka_unit_test(a_plain_ack_is_read),
         cmocka_unit_test(the_head_must_be_a_reply_on_ethernet),
         cmocka_unit_test(every_truncation_is_refused),
-        cmocka_unit_test(lengths_that_an_option_cannot_have_are_refused),
+        cmocka_unit_test(a_wrong_option_is_as_none),
+        cmocka_unit_test(without_type_server_or_time_it_is_no_offer),
         cmocka_unit_test(masks_must_be_prefixes),
         cmocka_unit_test(times_are_in_order),
         cmocka_unit_test(rfc3442_classless_routes_go_before_routers),

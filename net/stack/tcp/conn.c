@@ -154,6 +154,8 @@ void tcp_address_gone(struct stack *s, const struct ip_addr *ip)
         if (c != NULL && ip_addr_equal(&c->local, ip))
             tcp_conn_close(t, c, LEAT_CLOSE_ADDRESS_GONE);
     }
+    if (t != NULL)
+        tcp_embryos_end(t, ip);
 }
 
 /* C8: from our FIN on, the peer's is waited for so long. */

@@ -80,6 +80,17 @@ void tcp_embryo_free(struct stack_tcp *t, struct tcp_embryo *e)
     embryo_release(t, e);
 }
 
+void tcp_embryos_end(struct stack_tcp *t, const struct ip_addr *local)
+{
+    for (unsigned q = 0; q < 8; q++)
+        for (uint32_t number = t->embryo_first[q]; number != 0;) {
+            struct tcp_embryo *e = &t->embryos[number - 1];
+            number = e->next;
+            if (ip_addr_equal(&e->local, local))
+                tcp_embryo_free(t, e);
+        }
+}
+
 uint64_t tcp_embryo_tick(struct stack_tcp *t)
 {
     uint64_t next = STACK_NEVER;

@@ -424,6 +424,8 @@ struct tcp_listener *tcp_listener_of_syn(struct stack_tcp *t, const struct tcp_s
 void tcp_listener_on_syn(struct stack_tcp *t, struct tcp_listener *l, const struct tcp_segment *g);
 void tcp_embryo_input(struct stack_tcp *t, struct tcp_embryo *e, struct tcp_segment *g);
 void tcp_embryo_free(struct stack_tcp *t, struct tcp_embryo *e);
+/* Handshakes of an address that has gone. */
+void tcp_embryos_end(struct stack_tcp *t, const struct ip_addr *local);
 uint64_t tcp_embryo_tick(struct stack_tcp *t);
 /* What a SYN says, as an embryo that is in no table yet. */
 struct tcp_embryo tcp_read_syn(struct stack_tcp *t, struct tcp_listener *l,
