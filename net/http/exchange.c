@@ -109,6 +109,8 @@ void http_exchange_begin(struct leat_request *req, const uint8_t *bytes, size_t 
         req->x.close = true;
         http_count_error(req, LEAT_HTTP_ERROR_BODY_TOO_LARGE);
         http_fail(req, 413, leat_http_error_sentence(LEAT_HTTP_ERROR_BODY_TOO_LARGE));
+    } else if (unlikely(head->is_https)) { /* no connection of ours is secured */
+        http_fail(req, 421, "the target's scheme is https, the connection is not (RFC 9110 7.4)");
     } else {
         http_run_handlers(req);
     }

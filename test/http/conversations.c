@@ -30,6 +30,23 @@ const struct conversation conversations[] = {
                 "Host: a\r\n"
                 "\r\n",
      .outcome = "200 hello"},
+    {.name = "the absolute form of another scheme goes on",
+     .request = "GET https://a/ HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n"
+                "GET HTTP://a/ HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "421 Misdirected Request | 200 hello"},
+    {.name = "codings over several lines are one list",
+     .request = "POST /collect HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Transfer-Encoding: gzip\r\n"
+                "Transfer-Encoding: chunked\r\n"
+                "\r\n"
+                "0\r\n"
+                "\r\n",
+     .outcome = "501 Not Implemented | close"},
     {.name = "an empty line before a request",
      .request = "\r\n"
                 "GET / HTTP/1.1\r\n"

@@ -26,6 +26,7 @@ struct reader {
     bool has_query;
     int minor, status;
     bool hosted, close, keep_alive, asks_upgrade, has_upgrade, expect, chunked, has_length;
+    bool coded, coded_otherwise;
     unsigned long long body_length;
 };
 
@@ -113,6 +114,15 @@ static bool is_zone(const char *at, const char *end)
     return true;
 }
 
+static bool begins(const char *text, const char *with)
+{
+    while (*with && lower(*text) == *with) {
+        text++;
+        with++;
+    }
+    return *with == '\0';
+}
+
 /* uri-host [ ":" port ]; strict: both must be there. */
 static bool is_host(const char *whole, bool strict)
 {
@@ -170,15 +180,6 @@ static void version(struct reader *r)
     if (major != '1')
         stop(r, 505);
     r->minor = minor - '0';
-}
-
-static bool begins(const char *text, const char *with)
-{
-    while (*with && lower(*text) == *with) {
-        text++;
-        with++;
-    }
-    return *with == '\0';
 }
 
 static void absolute(struct reader *r)
@@ -321,33 +322,37 @@ static bool is_coding(char *text)
     return *text != '\0';
 }
 
+/* One line of the list. Whether the list is right can be said when all lines are there. */
 static void transfer_encoding(struct reader *r, char *list)
 {
-    char *coding, *last = NULL;
-    bool others = false;
+    char *coding;
 
-    if (r->minor == 0 || (r->has_length && r->kind == REQUEST) || r->chunked)
+    if (r->minor == 0 || (r->has_length && r->kind == REQUEST))
         stop(r, 400);
+    r->coded = true;
     while (element(&list, &coding)) {
-        if (last && same(last, "chunked"))
+        if (r->chunked)
             stop(r, 400);
-        last = coding;
         if (same(coding, "chunked"))
-            continue;
-        if (!is_coding(coding))
+            r->chunked = true;
+        else if (is_coding(coding))
+            r->coded_otherwise = true;
+        else
             stop(r, 400);
-        others = true;
     }
-    if (!same(last, "chunked"))
+}
+
+static void transfer_encoding_end(struct reader *r)
+{
+    if (r->coded && !r->chunked)
         stop(r, 400);
-    if (others)
+    if (r->coded_otherwise)
         stop(r, 501);
-    r->chunked = true;
 }
 
 static void content_length(struct reader *r, const char *text)
 {
-    if (r->has_length || (r->chunked && r->kind == REQUEST) || !all_digits(text))
+    if (r->has_length || (r->coded && r->kind == REQUEST) || !all_digits(text))
         stop(r, 400);
     while (text[0] == '0' && text[1])
         text++;
@@ -485,6 +490,7 @@ static void field_lines(struct reader *r)
     expect_byte(r, '\n');
     if (r->kind == REQUEST && r->minor > 0 && !r->hosted)
         stop(r, 400);
+    transfer_encoding_end(r);
 }
 
 static const char *known_method(const char *name)
@@ -600,20 +606,68 @@ static unsigned long long chunk_size(struct reader *r)
     return size;
 }
 
-/* What stands between size and CR: blanks, which only a ";" may follow, and the extension. */
-static void chunk_ext(struct reader *r, unsigned *bytes)
+static void ext_take(struct reader *r, unsigned *bytes)
+{
+    take(r);
+    if (++*bytes > 4096)
+        stop(r, 413);
+}
+
+static unsigned ext_blanks(struct reader *r, unsigned *bytes)
 {
     unsigned blanks = 0;
 
-    for (; peek(r) == ' ' || peek(r) == '\t'; blanks++, take(r))
-        if (++*bytes > 4096)
-            stop(r, 413);
-    if (blanks && peek(r) != ';')
+    for (; peek(r) == ' ' || peek(r) == '\t'; blanks++)
+        ext_take(r, bytes);
+    return blanks;
+}
+
+static void ext_token(struct reader *r, unsigned *bytes)
+{
+    if (!is_tchar(peek(r)))
         stop(r, 400);
-    if (peek(r) == ';')
-        for (; is_text(peek(r)); take(r))
-            if (++*bytes > 4096)
-                stop(r, 413);
+    while (is_tchar(peek(r)))
+        ext_take(r, bytes);
+}
+
+static void ext_quoted(struct reader *r, unsigned *bytes)
+{
+    ext_take(r, bytes);
+    while (peek(r) != '"') {
+        if (peek(r) == '\\')
+            ext_take(r, bytes);
+        if (!is_text(peek(r)))
+            stop(r, 400);
+        ext_take(r, bytes);
+    }
+    ext_take(r, bytes);
+}
+
+/* What stands between size and CR: *( BWS ";" BWS name [ BWS "=" BWS value ] ). */
+static void chunk_ext(struct reader *r, unsigned *bytes)
+{
+    for (;;) {
+        unsigned blanks = ext_blanks(r, bytes);
+        if (peek(r) != ';') {
+            if (blanks)
+                stop(r, 400);
+            return;
+        }
+        ext_take(r, bytes);
+        ext_blanks(r, bytes);
+        ext_token(r, bytes);
+        blanks = ext_blanks(r, bytes);
+        if (peek(r) == '=') {
+            ext_take(r, bytes);
+            ext_blanks(r, bytes);
+            if (peek(r) == '"')
+                ext_quoted(r, bytes);
+            else
+                ext_token(r, bytes);
+        } else if (blanks && peek(r) != ';') {
+            stop(r, 400);
+        }
+    }
 }
 
 static void chunks(struct text *text, struct reader *r)

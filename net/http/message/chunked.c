@@ -2,15 +2,61 @@
 #include "net/http/message/parser_internal.h"
 
 enum {
-    SIZE,  /* in the digits */
-    BLANK, /* "bad white space" between size and ";": a space that may not end the line */
-    EXT,
-    SIZE_LF,
+    SIZE, /* in the digits */
+
+    /* chunk-ext = *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] ) */
+    SIZE_BLANK, /* behind the size: "bad white space", which may not end the line */
+    EXT_BEGIN,  /* behind ";" */
+    EXT_NAME,
+    EXT_NAME_BLANK,
+    EXT_EQUALS, /* behind "=" */
+    EXT_TOKEN,
+    EXT_QUOTED,
+    EXT_PAIR, /* behind a backslash within quotes */
+    EXT_END,  /* behind the closing quote */
+    EXT_BLANK,
+    EXT_STATES,
+
+    SIZE_LF = EXT_STATES,
     DATA,
     DATA_CR,
     DATA_LF,
     TRAILERS,
     END,
+};
+
+/* What a byte is to an extension. */
+enum { BLANK, TOKEN, EQUALS, SEMICOLON, QUOTE, BACKSLASH, CR, TEXT, CONTROL, EXT_BYTES };
+
+#define BROKEN 0 /* SIZE, which none of them leads back to */
+static const uint8_t ext_next[EXT_STATES][EXT_BYTES] = {
+    [SIZE_BLANK] = {[BLANK] = SIZE_BLANK, [SEMICOLON] = EXT_BEGIN},
+    [EXT_BEGIN] = {[BLANK] = EXT_BEGIN, [TOKEN] = EXT_NAME},
+    [EXT_NAME] = {[BLANK] = EXT_NAME_BLANK,
+                  [TOKEN] = EXT_NAME,
+                  [EQUALS] = EXT_EQUALS,
+                  [SEMICOLON] = EXT_BEGIN,
+                  [CR] = SIZE_LF},
+    [EXT_NAME_BLANK] = {[BLANK] = EXT_NAME_BLANK, [EQUALS] = EXT_EQUALS, [SEMICOLON] = EXT_BEGIN},
+    [EXT_EQUALS] = {[BLANK] = EXT_EQUALS, [TOKEN] = EXT_TOKEN, [QUOTE] = EXT_QUOTED},
+    [EXT_TOKEN] =
+        {[BLANK] = EXT_BLANK, [TOKEN] = EXT_TOKEN, [SEMICOLON] = EXT_BEGIN, [CR] = SIZE_LF},
+    [EXT_QUOTED] = {[BLANK] = EXT_QUOTED,
+                    [TOKEN] = EXT_QUOTED,
+                    [EQUALS] = EXT_QUOTED,
+                    [SEMICOLON] = EXT_QUOTED,
+                    [QUOTE] = EXT_END,
+                    [BACKSLASH] = EXT_PAIR,
+                    [TEXT] = EXT_QUOTED},
+    [EXT_PAIR] = {[BLANK] = EXT_QUOTED,
+                  [TOKEN] = EXT_QUOTED,
+                  [EQUALS] = EXT_QUOTED,
+                  [SEMICOLON] = EXT_QUOTED,
+                  [QUOTE] = EXT_QUOTED,
+                  [BACKSLASH] = EXT_QUOTED,
+                  [TEXT] = EXT_QUOTED},
+    [EXT_END] = {[BLANK] = EXT_BLANK, [SEMICOLON] = EXT_BEGIN, [CR] = SIZE_LF},
+    [EXT_BLANK] = {[BLANK] = EXT_BLANK, [SEMICOLON] = EXT_BEGIN},
 };
 
 /* 16 digits are what 64 bits hold; leading zeros count, so that a size has an end. */
@@ -36,22 +82,42 @@ static int hex_digit(uint8_t byte)
     return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
 }
 
-/* Extensions mean nothing to us; they are bounded, and may not hide a line end. Before the ";"
- * there may be blanks ("bad white space"), but not in place of it. */
+static unsigned ext_byte(uint8_t byte)
+{
+    switch (byte) {
+    case ' ':
+    case '\t':
+        return BLANK;
+    case '=':
+        return EQUALS;
+    case ';':
+        return SEMICOLON;
+    case '"':
+        return QUOTE;
+    case '\\':
+        return BACKSLASH;
+    case '\r':
+        return CR;
+    default:
+        if (http_class[byte] & HTTP_IS_TOKEN)
+            return TOKEN;
+        return http_class[byte] & HTTP_IS_VALUE ? TEXT : CONTROL;
+    }
+}
+
+/* Extensions mean nothing to us (RFC 9112 7.1.1): they are bounded, and must follow the grammar, so
+ * that no two readers can disagree about where the line ends. */
 static int ext_read(struct http_chunked *c, uint8_t byte)
 {
+    unsigned next = ext_next[c->state][ext_byte(byte)];
+
     if (byte == '\n')
         return HTTP_REASON_BARE_LF;
-    if (c->state != EXT) {
-        if (byte != ' ' && byte != '\t' && byte != ';')
-            return HTTP_REASON_CHUNK_SIZE;
-        c->state = byte == ';' ? EXT : BLANK;
-    } else if (byte == '\r') {
-        c->state = SIZE_LF;
+    if (next == BROKEN)
+        return c->state == SIZE_BLANK ? HTTP_REASON_CHUNK_SIZE : HTTP_REASON_CHUNK_EXT;
+    c->state = (uint8_t)next;
+    if (next == SIZE_LF)
         return HTTP_GO;
-    } else if (!(http_class[byte] & HTTP_IS_VALUE)) {
-        return HTTP_REASON_CHUNK_EXT;
-    }
     return c->ext_bytes++ >= c->limits->chunk_ext_bytes_max ? HTTP_REASON_CHUNK_EXT_LARGE : HTTP_GO;
 }
 
@@ -67,11 +133,8 @@ static int size_read(struct http_chunked *c, uint8_t byte)
     }
     if (c->digits == 0 || c->chunk_bytes > INT64_MAX - c->body_bytes)
         return HTTP_REASON_CHUNK_SIZE;
-    if (byte == '\r')
-        c->state = SIZE_LF;
-    else
-        return ext_read(c, byte);
-    return HTTP_GO;
+    c->state = byte == '\r' ? SIZE_LF : SIZE_BLANK;
+    return byte == '\r' ? HTTP_GO : ext_read(c, byte);
 }
 
 /* One byte of what stands between the pieces of data. */
@@ -80,15 +143,13 @@ static int between_read(struct http_chunked *c, uint8_t byte)
     switch (c->state) {
     case SIZE:
         return size_read(c, byte);
-    case BLANK:
-    case EXT:
-        return ext_read(c, byte);
     case DATA_CR:
         if (byte != '\r')
             return byte == '\n' ? HTTP_REASON_BARE_LF : HTTP_REASON_CHUNK_END;
         c->state = DATA_LF;
         return HTTP_GO;
-    default: /* SIZE_LF, DATA_LF */
+    case SIZE_LF:
+    case DATA_LF:
         if (byte != '\n')
             return HTTP_REASON_BARE_CR;
         if (c->state == SIZE_LF) {
@@ -98,6 +159,8 @@ static int between_read(struct http_chunked *c, uint8_t byte)
             c->digits = 0;
         }
         return HTTP_GO;
+    default:
+        return ext_read(c, byte);
     }
 }
 

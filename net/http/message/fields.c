@@ -81,7 +81,7 @@ static int content_length_read(struct http_head *head, const uint8_t *at, size_t
 
     if (http_has(head, HTTP_CONTENT_LENGTH))
         return HTTP_REASON_LENGTH_REPEATED;
-    if (head->chunked && head->kind != HTTP_RESPONSE)
+    if (head->coding != 0 && head->kind != HTTP_RESPONSE)
         return HTTP_REASON_CODING_AND_LENGTH;
     if (length == 0)
         return HTTP_REASON_LENGTH;
@@ -94,43 +94,44 @@ static int content_length_read(struct http_head *head, const uint8_t *at, size_t
     }
     head->has_length = true;
     head->content_length = number;
-    return head->chunked ? length_override(head) : HTTP_GO;
+    return head->coding != 0 ? length_override(head) : HTTP_GO;
 }
 
-/* RFC 9112 6.1, 6.3 and 7: codings are applied in order, chunked once and last. */
+/* A coding other than chunked: a token, and perhaps parameters, which nobody here understands. */
+static bool coding_is_valid(struct leat_view coding)
+{
+    const char *semicolon = memchr(coding.data, ';', coding.length_bytes);
+
+    if (semicolon != NULL)
+        coding.length_bytes = (size_t)(semicolon - coding.data);
+    while (coding.length_bytes > 0 && (coding.data[coding.length_bytes - 1] == ' ' ||
+                                       coding.data[coding.length_bytes - 1] == '\t'))
+        coding.length_bytes--;
+    return view_is_token(coding) && !view_is(coding, "chunked");
+}
+
+/* RFC 9112 6.1, 6.3 and 7: codings are applied in order, chunked once and last. Several lines are
+ * one list (RFC 9110 5.3), which http_head_finish judges when it is whole. */
 static int transfer_encoding_read(struct http_head *head, const uint8_t *at, size_t length)
 {
     const uint8_t *end = at + length;
     struct leat_view element;
-    bool unknown = false, chunked = false;
 
     if (head->minor == 0)
         return HTTP_REASON_CODING_VERSION;
     if (head->has_length && head->kind != HTTP_RESPONSE)
         return HTTP_REASON_CODING_AND_LENGTH;
-    if (head->chunked)
-        return HTTP_REASON_CODING;
+    head->coding |= HTTP_CODING_GIVEN;
     while (list_next(&at, end, &element)) {
-        if (chunked)
+        if (head->chunked)
             return HTTP_REASON_CODING;
-        chunked = view_is(element, "chunked");
-        if (chunked)
+        head->chunked = view_is(element, "chunked");
+        if (head->chunked)
             continue;
-        const char *semicolon = memchr(element.data, ';', element.length_bytes);
-        if (semicolon)
-            element.length_bytes = (size_t)(semicolon - element.data);
-        while (element.length_bytes && (element.data[element.length_bytes - 1] == ' ' ||
-                                        element.data[element.length_bytes - 1] == '\t'))
-            element.length_bytes--;
-        if (!view_is_token(element) || view_is(element, "chunked"))
+        if (!coding_is_valid(element))
             return HTTP_REASON_CODING;
-        unknown = true;
+        head->coding |= HTTP_CODING_UNKNOWN;
     }
-    if (!chunked)
-        return HTTP_REASON_CODING;
-    if (unknown)
-        return HTTP_REASON_CODING_UNKNOWN;
-    head->chunked = true;
     return head->has_length ? length_override(head) : HTTP_GO;
 }
 

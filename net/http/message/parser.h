@@ -172,7 +172,7 @@ enum http_known http_known_find(const uint8_t *name, size_t length);
     X(CODING_UNKNOWN, 501, "a transfer coding other than chunked (RFC 9112 6.1)")                  \
     X(EXPECTATION, 417, "an expectation other than 100-continue (RFC 9110 10.1.1)")                \
     X(CHUNK_SIZE, 400, "a chunk size is malformed or too large (RFC 9112 7.1)")                    \
-    X(CHUNK_EXT, 400, "a chunk extension has a control byte (RFC 9112 7.1.1)")                     \
+    X(CHUNK_EXT, 400, "a chunk extension breaks its grammar (RFC 9112 7.1.1)")                     \
     X(CHUNK_EXT_LARGE, 413, "the chunk extensions are larger than the limit (RFC 9112 7.1.1)")     \
     X(CHUNK_END, 400, "a chunk's data is not followed by CRLF (RFC 9112 7.1)")                     \
     X(TRAILER_LARGE, 431, "the trailer section is larger than the limit (RFC 6585 5)")             \
@@ -227,6 +227,8 @@ struct http_head {
     bool expect_continue; /* never in HTTP/1.0 */
     bool upgrade;         /* Upgrade and Connection: upgrade, never in HTTP/1.0 */
     bool has_query;       /* "?" was there, even with nothing behind it */
+    bool is_https;        /* the absolute form, of scheme https */
+    uint8_t coding;       /* HTTP_CODING_ bits: what the lines of Transfer-Encoding had so far */
     uint8_t connection;   /* HTTP_CONNECTION_ bits: options that were named */
     uint8_t field_count;
     uint64_t content_length;    /* 0 to INT64_MAX */
@@ -242,6 +244,9 @@ struct http_head {
 #define HTTP_CONNECTION_CLOSE      1
 #define HTTP_CONNECTION_KEEP_ALIVE 2
 #define HTTP_CONNECTION_UPGRADE    4
+
+#define HTTP_CODING_GIVEN   1
+#define HTTP_CODING_UNKNOWN 2 /* one that is not chunked */
 
 /* The instruction sets that the scanner is built for, best last; every one gives the same result.
  * Scanning never reads outside of the bytes given. */

@@ -74,6 +74,10 @@ static inline LEAT_MUST_CHECK int http_head_finish(struct http_head *head)
         return HTTP_GO;
     if (head->kind == HTTP_REQUEST && is_1_1 && !http_has(head, HTTP_HOST))
         return HTTP_REASON_HOST_MISSING;
+    if (unlikely(head->coding != 0) && !head->chunked)
+        return HTTP_REASON_CODING;
+    if (unlikely(head->coding & HTTP_CODING_UNKNOWN))
+        return HTTP_REASON_CODING_UNKNOWN;
     head->keep_alive = !(head->connection & HTTP_CONNECTION_CLOSE) &&
                        (is_1_1 || (head->connection & HTTP_CONNECTION_KEEP_ALIVE));
     head->upgrade =

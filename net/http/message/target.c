@@ -106,6 +106,7 @@ static int absolute_form(struct http_head *head, const uint8_t *bytes)
     if (slash == host || !http_host_is_valid(host, (size_t)(slash - host), false))
         return HTTP_REASON_TARGET;
     head->target_form = HTTP_TARGET_ABSOLUTE;
+    head->is_https = scheme == 8;
     head->host = (struct http_span){(uint16_t)(host - bytes), (uint16_t)(slash - host)};
     head->path = (struct http_span){(uint16_t)(slash - bytes), (uint16_t)(end - slash)};
     return HTTP_GO;
