@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <leat_config.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,47 +17,22 @@
 #define SERVE_ADDRESS         SERVE_HOST ":" SERVE_PORT
 #define SERVE_PORT_NONE       UINT64_MAX
 #define SERVE_CONNECTIONS_MAX (UINT32_C(1) << 24) /* transports have no room for more */
+#define SERVE_HEADERS_MAX     250
+#define SERVE_HEAD_BYTES_MIN  256
+#define SERVE_HEAD_BYTES_MAX  65535
 
 struct serve { /* set up before the cores start, read by all of them */
     bool hello, access_log, list_directories, profile;
     const char *directory;                  /* NULL: none was given */
     uint64_t connections_max, keepalive_ns; /* 0: the default */
-    uint64_t port;                          /* of --port, or SERVE_PORT_NONE */
-    char address[sizeof(SERVE_HOST) + 8];   /* without --listen */
+    uint64_t header_count_max, head_bytes_max;
+    uint64_t port;                        /* of --port, or SERVE_PORT_NONE */
+    char address[sizeof(SERVE_HOST) + 8]; /* without --listen */
 };
 
 static void hello(struct leat_request *req)
 {
     leat_respond_text(req, 200, "Hello, World!");
-}
-
-static void welcome(struct leat_request *req)
-{
-    leat_respond_buf(req, 200, "text/html; charset=utf-8",
-                     leat_buf_from_static(welcome_html, welcome_html_bytes));
-}
-
-/* What the welcome page shows about the server that it came from. */
-static void status(struct leat_request *req)
-{
-    struct leat_loop *loop = leat_request_loop(req);
-    struct leat_http_stats stats;
-    struct leat_conn_info info = {.transport = leat_run_net(loop)};
-    struct leat_addr peer;
-    char peer_text[LEAT_ADDR_TEXT_BYTES_MAX] = "";
-    leat_http_stats(leat_request_http(req), &stats);
-    (void)!leat_conn_info(leat_request_conn(req), &info);
-    if (leat_request_peer(req, &peer) == 0 && peer.family != LEAT_FAMILY_UNIX)
-        leat_addr_format(&peer, peer_text);
-    char json[512];
-    snprintf(json, sizeof(json),
-             "{\"version\":\"%s\",\"transport\":\"%s\",\"cores\":%u,\"core\":%u,\"pid\":%d,"
-             "\"requests\":%llu,\"connections\":%llu,\"peer\":\"%s\"}\n",
-             LEAT_VERSION, info.transport, leat_run_core_count(loop), leat_loop_index(loop),
-             getpid(), (unsigned long long)stats.requests_count,
-             (unsigned long long)stats.connections_now_count, peer_text);
-    leat_response_header(req, "Cache-Control", "no-store");
-    leat_respond_json(req, 200, json);
 }
 
 /* At the end, once a core: where the cycles of each request went. */
@@ -108,6 +82,8 @@ static int start(struct leat_loop *loop)
         .json_log = leat_run_options(loop)->json_log,
         .connections_max = (uint32_t)serve->connections_max,
         .keepalive_ns = serve->keepalive_ns,
+        .header_count_max = (uint32_t)serve->header_count_max,
+        .head_bytes_max = (uint32_t)serve->head_bytes_max,
     };
     leat_http_set_options(http, &options);
     if (serve->hello) {
@@ -118,8 +94,7 @@ static int start(struct leat_loop *loop)
         if (result < 0)
             return result;
     } else {
-        leat_http_get(http, "/", welcome);
-        leat_http_get(http, "/leat/status", status);
+        welcome_mount(http);
     }
     if (serve->profile) {
         int result = leat_run_on_end(loop, say_profile, http);
@@ -205,6 +180,11 @@ int serve_main(int argc, char **argv)
          "list folders that have no index.html", 0, 0},
         {"max-connections", LEAT_OPTION_COUNT, &serve.connections_max, "N",
          "per core; one more gets a 503 (default: 100000)", 1, SERVE_CONNECTIONS_MAX},
+        {"max-headers", LEAT_OPTION_COUNT, &serve.header_count_max, "N",
+         "of a request; one with more gets a 431 (default: 100)", 1, SERVE_HEADERS_MAX},
+        {"max-head", LEAT_OPTION_BYTES, &serve.head_bytes_max, "BYTES",
+         "request line and headers; a larger head gets a 431 (default: 32k)", SERVE_HEAD_BYTES_MIN,
+         SERVE_HEAD_BYTES_MAX},
         {"profile", LEAT_OPTION_FLAG, &serve.profile, NULL,
          "at the end, the cycles of a request by layer, on standard error", 0, 0},
         {"keepalive", LEAT_OPTION_DURATION, &serve.keepalive_ns, "TIME",

@@ -96,8 +96,8 @@ LEAT_API void leat_http_drain(struct leat_http *http, uint64_t limit_ns, void (*
 struct leat_http_options {
     /* Bytes. A request over a limit gets the status named, and its connection is closed. */
     uint32_t target_bytes_max;   /* [8 KiB] 414 */
-    uint32_t head_bytes_max;     /* [32 KiB, at most 64 KiB] request line and headers: 431 */
-    uint32_t header_count_max;   /* [64, at most 64] 431 */
+    uint32_t head_bytes_max;     /* [32 KiB, at most 65535] request line and headers: 431 */
+    uint32_t header_count_max;   /* [100, at most 250] 431 */
     uint64_t body_bytes_max;     /* [1 GiB] what on_body accepts in all: 413 */
     uint32_t collect_bytes_max;  /* [1 MiB] what leat_request_collect accepts with limit 0: 413 */
     uint32_t discard_bytes_max;  /* [64 KiB] of a body that nobody reads; more of it: the connection

@@ -22,7 +22,7 @@ static void options_fill(struct leat_http_options *options)
 {
     default32(&options->target_bytes_max, 8 << 10);
     default32(&options->head_bytes_max, 32 << 10);
-    default32(&options->header_count_max, 64);
+    default32(&options->header_count_max, HTTP_FIELDS_DEFAULT);
     default64(&options->body_bytes_max, UINT64_C(1) << 30);
     default32(&options->collect_bytes_max, 1 << 20);
     default32(&options->discard_bytes_max, 64 << 10);
@@ -100,6 +100,14 @@ void leat_http_set_options(struct leat_http *http, const struct leat_http_option
         return;
     if (http->listening || http->connections_now) {
         leat_fail(&http->error, -EBUSY, "options are set before the first listen");
+        return;
+    }
+    if (options->header_count_max > HTTP_FIELDS_WALL ||
+        options->head_bytes_max > HTTP_HEAD_BYTES_WALL) {
+        leat_fail(&http->error, -EINVAL,
+                  "a head of at most %d headers and %d bytes can be allowed, not of %u and %u",
+                  HTTP_FIELDS_WALL, HTTP_HEAD_BYTES_WALL, options->header_count_max,
+                  options->head_bytes_max);
         return;
     }
     http->options = *options;

@@ -28,6 +28,17 @@ def get(address, path="/", method="GET", headers=None):
         connection.close()
 
 
+def own_address():
+    """An address of this machine that is not a loopback one; None: it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            return None
+        found = probe.getsockname()[0]
+    return None if found.startswith("127.") or found == "0.0.0.0" else found
+
+
 def become_nobody():
     if os.getuid() == 0:
         os.setgroups([])
@@ -70,8 +81,50 @@ class Pages(unittest.TestCase):
             self.assertEqual(shown["pid"], program.process.pid)
             self.assertIn(shown["transport"], ("uring", "epoll"))
             for name in shown:  # each value that the page shows is one that there is
-                if name not in ("pid", "peer"):
+                if name != "peer":
                     self.assertIn(f'id="{name}"', page)
+
+    def test_the_status_is_for_this_machine_alone(self):
+        with serve("--cores", "1", "--listen", "127.0.0.1:0", "--listen", "[::1]:0") as program:
+            for host in ("localhost", "LOCALHOST:80", "127.0.0.1", "10.0.0.1:8080", "[::1]:80"):
+                got = get(program.address, "/leat/status", headers={"Host": host})[0]
+                self.assertEqual(got, 200, host)
+            for headers in ({"Host": "leat.example"}, {"Host": "localhost.example:80"},
+                            {"Host": "127.0.0.1.example"}, {"Host": "1.2.3"}, {"Host": ""},
+                            {"Forwarded": "for=1.2.3.4"}, {"X-Forwarded-For": "1.2.3.4"},
+                            {"X-Real-IP": "1.2.3.4"}, {"Via": "1.1 a"},
+                            {"X-Forwarded-Host": "a"}, {"X-Forwarded-Proto": "https"}):
+                got = get(program.address, "/leat/status", headers=headers)[0]
+                self.assertEqual(got, 404, headers)
+        address = own_address()
+        if address is not None:
+            with serve("--cores", "1", "--listen", address + ":0") as program:
+                self.assertEqual(get(program.address)[0], 200)
+                self.assertEqual(get(program.address, "/leat/status")[0], 404)
+
+    def test_the_status_counts_all_cores(self):
+        if len(os.sched_getaffinity(0)) < 2:
+            self.skipTest("one CPU")
+        with serve("--cores", "2") as program:
+            for _ in range(40):
+                get(program.address)
+            for _ in range(100):  # the cores publish within 100 ms of a turn
+                shown = json.loads(get(program.address, "/leat/status")[2])
+                if shown["requests_all"] >= 40:
+                    break
+                time.sleep(0.02)
+            self.assertGreaterEqual(shown["requests_all"], 40)
+
+    def test_the_largest_head_is_set_by_flags(self):
+        many = {f"X-{i}": "1" for i in range(120)}
+        large = {f"X-{i}": "a" * 8000 for i in range(6)}
+        with serve("--hello") as program:
+            self.assertEqual(get(program.address, headers=many)[0], 431)
+            self.assertEqual(get(program.address, headers=large)[0], 431)
+        with serve("--hello", "--max-headers", "250", "--max-head", "60k") as program:
+            self.assertEqual(get(program.address, headers=many)[0], 200)
+            self.assertEqual(get(program.address, headers=large)[0], 200)
+        self.assertEqual(finish(LEAT, "serve", "--hello", "--max-headers", "251")[0], 2)
 
     def test_a_folder(self):
         with tempfile.TemporaryDirectory() as folder:

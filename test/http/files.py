@@ -452,6 +452,14 @@ class Codings(unittest.TestCase):
         got = ask("/open/style.css", Accept_Encoding="gzip")
         self.assertEqual((got.body, got["Vary"]), (b"identity", None))
 
+    def test_what_is_not_there_varies_too(self):
+        for target, vary in (("/absent.css", "Accept-Encoding"), ("/absent.png", None),
+                             ("/emptied/", "Accept-Encoding"), ("/open/absent.css", None)):
+            got = ask(target, Accept_Encoding="gzip")
+            self.assertEqual((got.status, got["Vary"]), (404, vary), target)
+        self.assertEqual(ask("/style.css", Accept_Encoding="identity;q=0")["Vary"],
+                         "Accept-Encoding")
+
     def test_range_of_a_coding(self):
         got = ask("/style.css", Accept_Encoding="br", Range="bytes=1-2")
         self.assertEqual((got.status, got.body, got["Content-Encoding"]), (206, b"ro", "br"))
@@ -493,6 +501,33 @@ class Exhaustion(unittest.TestCase):
                     self.assertEqual(ask("/plain").body, b"\0\1\2")
         self.assertGreater(failed, 10)
         self.assertTrue(descriptors_fall_to(before))
+
+
+class Descriptors(unittest.TestCase):
+    def test_none_is_left(self):
+        """503 and when to come again, not a 404: the file may well be there."""
+        write("scarce.css", b"fresh: nobody asked for it yet")
+        with connect() as client:
+            stream = client.makefile("rb")
+
+            def status_of(target, method="GET", **headers):
+                client.sendall(raw(target, method, **headers))
+                got = Response(stream)
+                return got.status, got["Retry-After"]
+
+            def limit(count):
+                target = "/fail/descriptors/%d" % count
+                self.assertEqual(status_of(target, "POST", Content_Length="0")[0], 204)
+            self.assertEqual(status_of("/text.txt"), (200, None))
+            limit(3)
+            try:
+                self.assertEqual(status_of("/text.txt"), (200, None))  # it is kept open
+                for target in ("/scarce.css", "/style.css", "/open/dir/", "/text.txt"):
+                    self.assertEqual(status_of(target, Accept_Encoding="br, identity;q=0"),
+                                     (503, "1"), target)
+            finally:
+                limit(0)
+            self.assertEqual(status_of("/scarce.css"), (200, None))
 
 
 class Kept(unittest.TestCase):

@@ -1,6 +1,6 @@
 /* Serves the directory LEAT_TEST_DIRECTORY for test/http/files.py: "/" with every default, "/open"
  * with every option turned. POST /fail/heap/N and /fail/pools/N let the Nth allocation from then on
- * fail. */
+ * fail; POST /fail/descriptors/N that no descriptor of N or more can be had, 0 ends that. */
 #include "buffers/heap.h"
 #include "buffers/pools.h"
 
@@ -8,6 +8,7 @@
 #include <leat/leat.h>
 
 #include <stdlib.h>
+#include <sys/resource.h>
 
 static void free_files(void *arg)
 {
@@ -45,6 +46,16 @@ static void fail_pools(struct leat_request *req)
     leat_pools_fail_at(leat_core_now, nth);
 }
 
+/* Lets the process have no descriptor of nth or more; 0: as many as it may have. */
+static void limit_descriptors(struct leat_request *req)
+{
+    struct rlimit limit;
+    uint64_t nth = number_of(req);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = nth != 0 ? nth : limit.rlim_max;
+    leat_respond_empty(req, setrlimit(RLIMIT_NOFILE, &limit) == 0 ? 204 : 500);
+}
+
 static int start(struct leat_loop *loop)
 {
     static const struct leat_files_options open_options = {
@@ -60,6 +71,7 @@ static int start(struct leat_loop *loop)
     struct leat_http *http = leat_http_new(loop);
     leat_http_post(http, "/fail/heap/:nth", fail_heap);
     leat_http_post(http, "/fail/pools/:nth", fail_pools);
+    leat_http_post(http, "/fail/descriptors/:nth", limit_descriptors);
     int rc = mount(loop, http, NULL);
     if (rc == 0)
         rc = mount(loop, http, &open_options);

@@ -69,11 +69,19 @@ static void answer_errno(struct leat_request *req, const char *path, int code)
     case ENFILE:
     case ENOMEM:
     case EAGAIN:
+        leat_response_header(req, "Retry-After", "1");
         leat_request_fail(req, 503, "%s: %s", path, strerror(-code));
         break;
     default:
         leat_request_fail(req, 500, "%s: %s", path, strerror(-code));
     }
+}
+
+/* What stands under the name depends on what the client accepts; so does that nothing does. */
+static void answer_add_vary(const struct files_answer *answer)
+{
+    if (answer->varies)
+        leat_response_header(answer->req, "Vary", "Accept-Encoding");
 }
 
 /* Headers of 200, 206 and 304 alike (RFC 9110 15.4.5). */
@@ -88,8 +96,7 @@ static void answer_add_validators(const struct files_answer *answer)
     leat_response_header(req, "ETag", answer->version.etag);
     leat_response_header_view(req, leat_view_of("Last-Modified"),
                               (struct leat_view){date, HTTP_DATE_BYTES});
-    if (answer->varies)
-        leat_response_header(req, "Vary", "Accept-Encoding");
+    answer_add_vary(answer);
     if (answer->files->cache_control[0] != '\0')
         leat_response_header(req, "Cache-Control", answer->files->cache_control);
 }
@@ -171,16 +178,18 @@ static const char *answer_name(const struct files_answer *answer)
 
 static void answer_list(struct files_answer *answer)
 {
-    int fd = files_open(&answer->files->root, answer_name(answer), O_DIRECTORY);
+    struct leat_files *files = answer->files;
+    int fd = files_table_open_list(&files->table, &files->root, answer_name(answer));
     if (fd < 0) {
         answer_errno(answer->req, answer->path, fd);
         return;
     }
-    struct leat_buf page = files_list(fd, answer->path, answer->files->options.serve_hidden);
+    struct leat_buf page = files_list(fd, answer->path, files->options.serve_hidden);
     if (page.data == NULL) {
         leat_request_fail(answer->req, 503, "no memory to list %s", answer->path);
         return;
     }
+    answer_add_vary(answer);
     leat_respond_buf(answer->req, 200, "text/html; charset=utf-8", page);
 }
 
@@ -223,6 +232,8 @@ static int answer_open_best(struct files_answer *answer, struct stat *status)
         answer->path[answer->path_bytes] = '\0';
         if (order[i] == FILES_IDENTITY || (code == 0 && S_ISREG(status->st_mode)))
             return code;
+        if (code == -EMFILE || code == -ENFILE || code == -ENOMEM)
+            return code; /* it may be there */
         if (code == 0)
             leat_file_unref(answer->file);
         code = -EPROTO;
@@ -252,11 +263,12 @@ void files_answer(struct files_answer *answer)
         return;
     }
     if (code == -EPROTO) {
-        leat_response_header(answer->req, "Vary", "Accept-Encoding");
+        answer_add_vary(answer);
         leat_request_fail(answer->req, 406, "%s: no coding that the client accepts", answer->path);
         return;
     }
     if (code != 0) {
+        answer_add_vary(answer);
         answer_errno(answer->req, answer->path, code);
         return;
     }

@@ -71,6 +71,10 @@ void files_table_fini(struct files_table *table);
 int files_table_open(struct files_table *table, const struct files_root *root, const char *name,
                      struct leat_file **file, struct stat *status);
 
+/* A directory, to be listed: a descriptor, or -errno. */
+int files_table_open_list(struct files_table *table, const struct files_root *root,
+                          const char *name);
+
 /* ---- conditional.c ---- */
 
 struct files_version { /* of a representation */

@@ -91,13 +91,13 @@ static bool entry_is_still(const struct files_entry *entry, const struct stat *s
 
 /* Descriptors that are only kept make way for one that is needed. */
 static int name_open_anyway(struct files_table *table, const struct files_root *root,
-                            const char *name)
+                            const char *name, int flags)
 {
-    int fd = files_open(root, name, 0);
+    int fd = files_open(root, name, flags);
     if ((fd == -EMFILE || fd == -ENFILE) && table->entries != NULL) {
         for (unsigned i = 0; i < FILES_TABLE_COUNT; i++)
             entry_drop(&table->entries[i]);
-        fd = files_open(root, name, 0);
+        fd = files_open(root, name, flags);
     }
     return fd;
 }
@@ -105,7 +105,7 @@ static int name_open_anyway(struct files_table *table, const struct files_root *
 static int entry_open(struct files_table *table, const struct files_root *root, const char *name,
                       struct leat_file **file, struct stat *status)
 {
-    int fd = name_open_anyway(table, root, name);
+    int fd = name_open_anyway(table, root, name, 0);
     if (fd < 0)
         return fd;
     int code = fstat(fd, status) == 0 ? 0 : -errno;
@@ -142,4 +142,10 @@ int files_table_open(struct files_table *table, const struct files_root *root, c
         memcpy(entry->name, name, length + 1);
     }
     return code;
+}
+
+int files_table_open_list(struct files_table *table, const struct files_root *root,
+                          const char *name)
+{
+    return name_open_anyway(table, root, name, O_DIRECTORY);
 }
