@@ -169,6 +169,8 @@ void sock_conn_open(struct sock_conn *c)
         c->ops->on_open((leat_conn){c->id}, c->user);
         leat_loop_gate(t->loop);
     }
+    if ((c->flags & (SOCK_OUTGOING | SOCK_FINISHED)) == 0 && t->backend->conn_opened != NULL)
+        t->backend->conn_opened(c);
 }
 
 void sock_conn_established(struct sock_conn *c)

@@ -13,22 +13,6 @@
 #define EPOLL_BLOCK_BYTES (UINT32_C(64) << 10)
 #define CONN_EVENTS       ((uint32_t)EPOLLET | EPOLLIN | EPOLLPRI | EPOLLRDHUP)
 
-static bool epoll_has_buffers(struct sock_transport *t)
-{
-    if (t->block.data == NULL)
-        t->block = leat_buf_alloc_unsafe(t->receive_block_bytes);
-    return t->block.data != NULL;
-}
-
-/* What the callback left in nobody's hands is received into again. */
-static void recycle_block(struct sock_transport *t)
-{
-    if (t->block.data != NULL && !leat_buf_resize(&t->block, t->block.length_bytes)) {
-        leat_buf_unref(t->block);
-        t->block = (struct leat_buf){0};
-    }
-}
-
 /* A read that came out short has emptied the socket: what arrives later is an edge of its own. Not
  * so where more than bytes was seen (their end, an error, urgent data, at which reads stop), and
  * between pieces of a unix stream that have other credentials. */
@@ -41,7 +25,7 @@ static void conn_receive(struct sock_conn *c)
 {
     struct sock_transport *t = c->transport;
     for (unsigned i = 0; i < SOCK_READS_PER_TURN && sock_may_read(c); i++) {
-        if (unlikely(!epoll_has_buffers(t))) {
+        if (unlikely(!sock_block_ready(t))) {
             sock_conn_starve(c);
             return;
         }
@@ -52,7 +36,7 @@ static void conn_receive(struct sock_conn *c)
             bool is_empty = (size_t)bytes < room && has_emptied(c);
             c->flags &= ~(is_empty ? (uint32_t)SOCK_READABLE : 0);
             sock_received(c, &slice, 1, (size_t)bytes);
-            recycle_block(t);
+            sock_block_recycle(t);
             if (likely(is_empty))
                 return;
         } else if (bytes == 0) {
@@ -121,12 +105,31 @@ static void conn_ready(struct leat_watch *watch, uint32_t events, void *arg)
     }
 }
 
+/* One that was accepted is watched only when its first request was looked for. */
 static int epoll_conn_start(struct sock_conn *c)
 {
     leat_watch_init(&c->watch, c->transport->loop, c->fd, conn_ready, c);
     leat_watch_unref(&c->watch);
+    if ((c->flags & SOCK_OUTGOING) == 0)
+        return 0;
     return leat_watch_start(&c->watch, (c->flags & SOCK_CONNECTING) != 0 ? CONN_EVENTS | EPOLLOUT
                                                                          : CONN_EVENTS);
+}
+
+/* A client's first bytes are mostly there when it is accepted, and where it asks for one thing and
+ * goes, the connection is over before anybody need watch it. */
+static void epoll_conn_opened(struct sock_conn *c)
+{
+    c->flags |= SOCK_READABLE;
+    if (sock_may_read(c)) {
+        conn_receive(c);
+        conn_answer(c);
+    }
+    if ((c->flags & SOCK_FINISHED) != 0 || c->watch.events != 0)
+        return;
+    int result = leat_watch_start(&c->watch, CONN_EVENTS);
+    if (result < 0)
+        sock_conn_fail(c, -result);
 }
 
 static void epoll_conn_read(struct sock_conn *c)
@@ -236,7 +239,6 @@ static int epoll_open(struct sock_transport *t, const struct leat_sockets_option
 static void epoll_close(struct sock_transport *t)
 {
     leat_source_remove(&t->source);
-    leat_buf_unref(t->block);
 }
 
 const struct sock_backend sock_epoll = {
@@ -247,11 +249,12 @@ const struct sock_backend sock_epoll = {
     .listener_stop = epoll_listener_stop,
     .listener_is_idle = epoll_listener_is_idle,
     .conn_start = epoll_conn_start,
+    .conn_opened = epoll_conn_opened,
     .conn_established = epoll_conn_read,
     .conn_read = epoll_conn_read,
     .conn_flush = epoll_conn_flush,
     .conn_stop = epoll_conn_stop,
     .conn_is_idle = epoll_conn_is_idle,
     .conn_deliver_parked = epoll_conn_deliver, /* it is parked in the kernel */
-    .has_buffers = epoll_has_buffers,
+    .has_buffers = sock_block_ready,
 };

@@ -158,6 +158,8 @@ struct sock_backend {
     int (*conn_start)(struct sock_conn *);
     /* It is established now. */
     void (*conn_established)(struct sock_conn *);
+    /* Of one that was accepted, after its on_open. NULL: nothing is left to be done. */
+    void (*conn_opened)(struct sock_conn *);
     /* sock_may_read has become true. */
     void (*conn_read)(struct sock_conn *);
     /* Hands queued bytes on; calls sock_sent afterwards. */
@@ -192,7 +194,7 @@ struct sock_transport {
     struct sock_deadline *deadlines;
     uint32_t pieces_cached_count, deadlines_cached_count;
     uint32_t receive_block_bytes;
-    struct leat_buf block; /* epoll: what is received into next */
+    struct leat_buf block; /* what a call receives into next (block.c) */
     bool close_is_due;     /* leat_loop_close_later was asked */
     bool is_shut;          /* leat_sockets_close has begun */
     uint64_t exhausted_log_ns;
@@ -210,6 +212,10 @@ extern const struct sock_backend sock_uring;
 void sock_flush(struct sock_transport *t);
 void sock_conn_flush(struct sock_conn *c); /* one that was taken off transport.dirty */
 void sock_arm(struct sock_transport *t, struct leat_nap *nap);
+
+/* block.c */
+bool sock_block_ready(struct sock_transport *t); /* false: memory is out */
+void sock_block_recycle(struct sock_transport *t);
 
 /* conn.c: the life of a connection */
 struct sock_conn *sock_conn_new(struct sock_transport *t, int fd, struct sock_settings *settings,

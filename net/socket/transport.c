@@ -419,6 +419,7 @@ void leat_sockets_close(struct leat_loop *loop)
         return;
     }
     t->backend->close(t);
+    leat_buf_unref(t->block);
     sock_udp_free(t->udp);
     leat_core_now->transports[LEAT_TRANSPORT_SOCKETS] = NULL;
     free_caches(t);

@@ -223,6 +223,7 @@ const struct sock_backend sock_uring = {
     .listener_stop = uring_listener_stop,
     .listener_is_idle = uring_listener_is_idle,
     .conn_start = uring_conn_start,
+    .conn_opened = uring_conn_opened,
     .conn_established = uring_conn_established,
     .conn_read = uring_conn_read,
     .conn_flush = uring_conn_flush,

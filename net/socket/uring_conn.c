@@ -43,8 +43,32 @@ int uring_conn_start(struct sock_conn *c)
 {
     if ((c->flags & SOCK_CONNECTING) != 0)
         return uring_start_poll(c, URING_WRITABLE, POLLOUT) ? 0 : -ENOMEM;
-    uring_watch_on(c);
+    if ((c->flags & SOCK_OUTGOING) != 0)
+        uring_watch_on(c);
     return 0;
+}
+
+/* A client's first bytes are mostly there when it is accepted, and where it asks for one thing and
+ * goes, the connection is over before anything need wait for it. */
+void uring_conn_opened(struct sock_conn *c)
+{
+    struct sock_transport *t = c->transport;
+    if (sock_may_read(c) && sock_block_ready(t)) {
+        ssize_t bytes =
+            sock_syscall_recv(c->fd, t->block.data, t->block.length_bytes, MSG_DONTWAIT);
+        struct leat_buf slice = {t->block.data, (size_t)bytes, t->block.block};
+        if (bytes > 0) {
+            sock_received(c, &slice, 1, (size_t)bytes);
+            sock_block_recycle(t);
+        } else if (bytes == 0) {
+            sock_peer_ended(c);
+        } else if (errno != EAGAIN && errno != EINTR) {
+            sock_conn_fail(c, errno);
+        }
+    }
+    if ((c->flags & SOCK_SOON) ==
+        0) /* it goes when it was answered, and what is in flight holds it */
+        uring_watch_on(c);
 }
 
 void uring_conn_read(struct sock_conn *c)

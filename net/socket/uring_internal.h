@@ -46,6 +46,7 @@ static inline uint64_t tag(const void *object, enum uring_operation operation)
 
 /* uring_conn.c */
 int uring_conn_start(struct sock_conn *c);
+void uring_conn_opened(struct sock_conn *c);
 void uring_conn_established(struct sock_conn *c);
 void uring_conn_read(struct sock_conn *c);
 void uring_conn_stop(struct sock_conn *c);
