@@ -212,15 +212,37 @@ def check_dev():
     return lines + dev.check(ROOT)
 
 
-def check_flags():
-    """README's table of flags and `leat serve --help` name the same ones."""
-    worked, lines = run(f"{GCC}/leat", "serve", "--help")
-    real = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", "\n".join(lines), re.M))
-    told = set(re.findall(r"^\| `(--[a-z-]+)", files.read(ROOT, "README.md"), re.M))
+FLAG = r"^  (?:-\w, )?(--[a-z-]+)"
+# Whose flags stand in which table; "own": without those of every program, which are in README's.
+FLAG_TABLES = (("serve", "README.md", "all"), ("load", "docs/load.md", "own"))
+
+
+def check_flag_table(command, document, which):
+    """The table of flags in a document, and --help, name the same ones."""
+    worked, lines = run(f"{GCC}/leat", command, "--help")
+    text = "\n".join(lines)
+    real = set(re.findall(FLAG, text, re.M))
     if not worked or not real:
-        return [f"{GCC}/leat serve --help: {lines[:3]}"]
-    return ([f"README.md: {flag} is not in its table" for flag in sorted(real - told)]
-            + [f"README.md: there is no flag {flag}" for flag in sorted(told - real)])
+        return [f"{GCC}/leat {command} --help: {lines[:3]}"]
+    rows = re.findall(r"^\| (`-(?:[^|\\]|\\.)*)\|", files.read(ROOT, document), re.M)
+    told = set(re.findall(r"(?<![\w-])--[a-z-]+", "\n".join(rows)))
+    must = real if which == "all" else set(re.findall(FLAG, text.split("\nNetwork:")[0], re.M))
+    return ([f"{document}: {flag} is not in its table" for flag in sorted(must - told)]
+            + [f"{document}: there is no flag {flag}" for flag in sorted(told - real)])
+
+
+def check_flags():
+    """Tables of flags are complete, and each flag of each command is explained by its help."""
+    problems = [problem for row in FLAG_TABLES for problem in check_flag_table(*row)]
+    commands = re.findall(r"^  ([a-z]+) ", "\n".join(run(f"{GCC}/leat", "help")[1]), re.M)
+    if "serve" not in commands:
+        return problems + [f"{GCC}/leat help lists no commands"]
+    for command in set(commands) - {"help"}:
+        _, lines = run(f"{GCC}/leat", command, "--help")
+        problems += [f"leat {command} --help says nothing of {line.strip()}"
+                     for line, after in zip(lines, lines[1:] + [""])
+                     if re.match(FLAG, line) and len(line) < 31 and not after.startswith(" " * 30)]
+    return problems
 
 
 # In this order: later ones use the builds of the first two.
