@@ -57,7 +57,9 @@ static int parse_zone(struct leat_addr *addr, const struct text *text, const cha
 {
     if (!parse_number(zone, strlen(zone), UINT32_MAX, &addr->scope))
         addr->scope = if_nametoindex(zone);
-    return addr->scope != 0 ? 0 : addr_refuse(text, "there is no network interface of that zone");
+    /* The stack has one link, whatever it is called: a card's is no interface of the kernel. */
+    bool is_named = addr->scope != 0 || (addr->via == LEAT_VIA_STACK && zone[0] != '\0');
+    return is_named ? 0 : addr_refuse(text, "there is no network interface of that zone");
 }
 
 /* "[ADDRESS]", "[ADDRESS%ZONE]", each with or without ":PORT". */

@@ -26,10 +26,10 @@ struct leat_addr {
     };
 };
 
-/* Parses "127.0.0.1:8080", "[::1]:8080", "[fe80::1%2]:80", ":8080" and "*:8080" (every address:
- * dual-stack IPv6 wildcard), "8080", "unix:/path", each with an optional "sock:" or "net:" before
- * it. default_port serves when none is written. Host names are not resolved. Returns 0, or -EINVAL
- * with a sentence that quotes the text. */
+/* Parses "127.0.0.1:8080", "[::1]:8080", "[fe80::1%eth0]:80" and "[fe80::1%2]:80", ":8080" and
+ * "*:8080" (every address: dual-stack IPv6 wildcard), "8080", "unix:/path", each with an optional
+ * "sock:" or "net:" before it. default_port serves when none is written. Host names are not
+ * resolved. Returns 0, or -EINVAL with a sentence that quotes the text. */
 LEAT_API int leat_addr_parse(struct leat_addr *addr, const char *text, uint16_t default_port,
                              struct leat_error *error) LEAT_MUST_CHECK;
 

@@ -49,7 +49,10 @@ void run_ready_say(struct leat_run *run)
             printf("listening on %s\n", leat_addr_format(&line->addr, text));
         } else if (leat_addr_is_wildcard(&line->addr)) {
             printf("listening on %s://%s:%u (every address)\n", line->scheme,
-                   leat_net_host(run->net, text, sizeof(text)), line->addr.port);
+                   leat_net_reaches(run->net, &line->addr)
+                       ? leat_net_host(run->net, text, sizeof(text))
+                       : "localhost",
+                   line->addr.port);
         } else {
             printf("listening on %s://%s\n", line->scheme, leat_addr_format(&line->addr, text));
         }

@@ -263,6 +263,25 @@ class Listening(unittest.TestCase):
         self.assertEqual((code, out.count('"requests": 3')), (0, 2), err)
 
 
+    @unittest.skipUnless(os.geteuid() == 0 and os.path.exists("/dev/net/tun"),
+                         "needs root and /dev/net/tun")
+    def test_addresses_of_the_stack_that_nobody_listens_on_are_said(self):
+        words = ("unshare", "--net", LEAT, "serve", "--cores", "1", "--net", "tun:leat0", "--ip",
+                 "10.9.9.2-10.9.9.3/24", "--ip", "fd00::2/64")
+        for listen, is_reached in (((), False), (("sock::0",), False), ((":0",), True),
+                                   (("10.9.9.3:80",), True), (("[fd00::2]:80",), True),
+                                   (("net:[fd00::2%leat0]:80",), True),
+                                   (("sock::0", "10.9.9.2:80"), True)):
+            flags = [f"--listen={address}" for address in listen]
+            with self.subTest(listen=listen), Program(*words, *flags) as program:
+                program.until("^listening on ", count=max(1, len(listen)))
+                if not is_reached:
+                    program.until("warning: nothing listens on the addresses of --ip, only on ",
+                                  "stderr")
+                self.assertEqual(program.end(TERM), 0)
+                self.assertEqual("warning" in program.text["stderr"], not is_reached)
+
+
 class Refusals(unittest.TestCase):
     def refused(self, *words, code=1, **options):
         got, out, err = finish(LEAT, "serve", *words, **options)
