@@ -307,10 +307,33 @@ static uint32_t sweep_count(const struct load_core *core)
     return count < core->slots_begun ? (uint32_t)count : core->slots_begun;
 }
 
+/* With --requests and no --duration nothing else ends a run whose server is gone: every request
+ * fails, and takes --timeout for it. */
+static void core_give_up(struct load_core *core, uint64_t now_ns)
+{
+    const struct load_results *results = &core->results;
+    uint64_t errors_count = 0, patience_ns = LOAD_PATIENCE_TIMEOUTS * core->load->timeout_ns;
+    for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++)
+        errors_count += results->errors[i];
+    if (core->heard_ns == 0 || results->requests_count != core->heard_count) {
+        core->heard_ns = now_ns;
+        core->heard_count = results->requests_count;
+        core->heard_errors_count = errors_count;
+    }
+    if (core->load->duration_ns != 0 || core->stage != LOAD_RUNNING ||
+        errors_count - core->heard_errors_count < LOAD_PATIENCE_ERRORS ||
+        now_ns - core->heard_ns < patience_ns)
+        return;
+    fprintf(stderr, "leat load: gave up: no answer came for %llu ms\n",
+            (unsigned long long)((now_ns - core->heard_ns) / LEAT_NS_PER_MS));
+    core_finish(core);
+}
+
 static void on_tick(struct leat_timer *timer, void *arg)
 {
     struct load_core *core = arg;
     uint64_t now_ns = leat_loop_clock(core->loop);
+    core_give_up(core, now_ns);
     for (uint32_t left = sweep_count(core); left > 0; left--) {
         core->sweep_at = core->sweep_at + 1 < core->slots_begun ? core->sweep_at + 1 : 0;
         load_slot_sweep(load_core_slot(core, core->sweep_at), now_ns);

@@ -39,7 +39,9 @@
 #define LOAD_SETTLE_NS           LEAT_NS_PER_S /* around the measurement of --ramp: nobody asks */
 #define LOAD_DRAIN_NS            LEAT_NS_PER_S /* for answers to what was sent, at the end */
 #define LOAD_LINGER_NS           (500 * LEAT_NS_PER_MS)
-#define LOAD_TIMEOUT_SWEEPS      4                   /* passes over all slots per timeout */
+#define LOAD_PATIENCE_TIMEOUTS   3 /* without an answer, when only --requests ends a run */
+#define LOAD_PATIENCE_ERRORS     3 /* and so many failures in that time */
+#define LOAD_TIMEOUT_SWEEPS      4 /* passes over all slots per timeout */
 #define LOAD_BURST_BYTES         (UINT32_C(1) << 18) /* of copies of the request, made beforehand */
 #define LOAD_BODY_BYTES_MAX      (UINT64_C(1) << 30)
 #define LOAD_BUSY_LIMIT          0.9 /* from here on the client is the limit */
@@ -164,8 +166,9 @@ struct load_core {
 
     struct leat_timer tick, due, stop;
     struct load_cpu cpu;
-    uint64_t progress_ns, progress_count; /* core 0's: the last progress line */
-    _Atomic uint64_t published_count;     /* answers, read by core 0 */
+    uint64_t heard_ns, heard_count, heard_errors_count; /* at the last tick with a new answer */
+    uint64_t progress_ns, progress_count;               /* core 0's: the last progress line */
+    _Atomic uint64_t published_count;                   /* answers, read by core 0 */
     struct load_results results;
 };
 

@@ -353,6 +353,44 @@ class Errors(unittest.TestCase):
             self.assertEqual(sum(report["errors"].values()), 0)
             self.assertIn("no answer came", err)
 
+    def test_a_server_that_is_gone_is_not_asked_for_ever(self):
+        """Only --requests would end it, after years."""
+        def answer(connection, number):
+            if number < 5:
+                connection.sendall(OK)
+        for flags in (("-c", "2"), ("-c", "1", "--connection-per-request"), ("--rate", "100")):
+            with Served(answer) as server:
+                code, report, err = load(server.url, "-n", "1000000000", "--timeout", "100ms",
+                                         *flags)
+            self.assertEqual((code, report["requests"]), (1, 5))
+            self.assertGreaterEqual(report["errors"]["timeout"], 3)
+            self.assertRegex(err, r"leat load: gave up: no answer came for \d+ ms\n")
+
+    def test_answers_that_never_end(self):
+        """Each is a sentence in time: a head, a body, trailers, a chunk's extension."""
+        chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+        def drip(begin, piece, pieces):
+            def answer(connection, number):
+                connection.sendall(begin)
+                for _ in range(pieces):
+                    connection.sendall(piece)
+                connection.recv(1)
+                return False
+            return answer
+        for begin, piece, pieces, kind in (
+                (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n", 300, "parse"),
+                (b"HTTP/1.1 200 OK\r\nX: ", b"y" * 1000, 20, "parse"),
+                (b"HTTP/1.1 100 Go on\r\n\r\n", b"HTTP/1.1 100 Go on\r\n\r\n", 2000, "timeout"),
+                (chunked + b"1;", b"a=b;" * 1000, 9, "parse"),
+                (chunked + b"0\r\n", b"X: y\r\n" * 50, 20, "parse"),
+                (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", b"x", 3, "timeout"),
+                (b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 1000, 30, "timeout")):
+            with self.subTest(begin=begin), Served(drip(begin, piece, pieces)) as server:
+                code, report, err = load(server.url, "-n", "1", "-c", "1", "--timeout", "300ms")
+                self.assertEqual((code, report["requests"], report["errors"][kind]), (1, 0, 1), err)
+                self.assertEqual(err.count("\n"), 1)
+
     def test_more_connections_than_open_files(self):
         def few_files():
             resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
