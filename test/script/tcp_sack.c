@@ -89,6 +89,57 @@ static void a_lost_tail_is_probed_rfc8985_7(void **state)
     talk_end(t);
 }
 
+/* Of a single segment the ACK may be delayed by as much as the timeout: the probe goes then. */
+static void a_probe_goes_before_the_timeout_rfc8985_7_2(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    app_send(t, 1, 100);
+    hear(t, "A", 1, 1, 100);
+    uint32_t cwnd = conn_of(t)->cwnd;
+    pass(t, 210);
+    hear(t, "A", 1, 1, 100);
+    const struct tcp_counters *count = &sim_stack(t->host)->tcp->count;
+    assert_int_equal(count->probes, 1);
+    assert_int_equal(count->rtos, 0);
+    assert_int_equal(conn_of(t)->cwnd, cwnd);
+    pass(t, 210);
+    hear(t, "A", 1, 1, 100);
+    assert_int_equal(count->rtos, 1);
+    talk_end(t);
+}
+
+static void new_data_starts_the_probes_timer_again_rfc8985_7_2(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    conn_of(t)->srtt_us = 40000;
+    tcp_rto_compute(conn_of(t));
+    for (uint32_t i = 0; i < 3; i++) { /* two round trips of silence are never together */
+        app_send(t, 1 + i * 2000, 2000);
+        hear(t, "A", 1 + i * 2000, 1, 1448);
+        hear(t, "A", 1449 + i * 2000, 1, 552);
+        pass(t, 60);
+        quiet(t);
+    }
+    pass(t, 25);
+    hear(t, "A", 4553, 1, 1448); /* the end of what was sent last */
+    talk_end(t);
+}
+
+/* Who always has something to send has a timeout all the same. */
+static void new_data_does_not_put_off_the_probe_for_ever_rfc8985_7_2(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    conn_of(t)->srtt_us = 100000;
+    tcp_rto_compute(conn_of(t));
+    for (uint32_t i = 0; i < 6; i++) {
+        app_send(t, 1 + i * 100, 100);
+        pass(t, 55);
+    }
+    assert_int_equal(sim_stack(t->host)->tcp->count.probes, 1);
+    forget(t);
+    talk_end(t);
+}
+
 /* A receiver that has everything else would delay its ACK for what comes alone. */
 static void what_a_timer_sends_asks_for_an_ack_rfc8985_7_3(void **state)
 {
@@ -136,6 +187,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(three_duplicates_resend_without_sack_rfc6582),
         cmocka_unit_test(sack_resends_the_hole_only_rfc8985),
         cmocka_unit_test(a_lost_tail_is_probed_rfc8985_7),
+        cmocka_unit_test(a_probe_goes_before_the_timeout_rfc8985_7_2),
+        cmocka_unit_test(new_data_starts_the_probes_timer_again_rfc8985_7_2),
+        cmocka_unit_test(new_data_does_not_put_off_the_probe_for_ever_rfc8985_7_2),
         cmocka_unit_test(what_a_timer_sends_asks_for_an_ack_rfc8985_7_3),
         cmocka_unit_test(a_peer_that_reneges_gets_its_data_again_rfc2018_8),
     };

@@ -409,6 +409,26 @@ static void the_timeout_follows_the_round_trip_rfc6298_2(void **state)
     talk_end(t);
 }
 
+/* Of many equal round trips the variance is nothing, and one ACK may come late all the same. */
+static void a_steady_round_trip_leaves_a_margin_rfc6298_2_4(void **state)
+{
+    struct talk *t = talk_open(&(struct talk_options){.no_sack = true});
+    for (uint32_t i = 0; i < 60; i++) {
+        app_send(t, 1 + i * 100, 100);
+        hear(t, "A", 1 + i * 100, 1, 100);
+        pass(t, 189);
+        say(t, "A", 1, 1 + (i + 1) * 100, 0);
+    }
+    assert_true(4 * conn_of(t)->rttvar_us < 20000);
+    app_send(t, 6001, 100);
+    hear(t, "A", 6001, 1, 100);
+    pass(t, 230);
+    quiet(t);
+    say(t, "A", 1, 6101, 0);
+    assert_int_equal(sim_stack(t->host)->tcp->count.rtos, 0);
+    talk_end(t);
+}
+
 static void the_timeout_doubles_up_to_a_minute_rfc6298_5_5(void **state)
 {
     struct talk *t = talk_open(&(struct talk_options){.no_sack = true});
@@ -471,6 +491,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_peer_that_answers_no_probe_is_gone_3_8_4),
         cmocka_unit_test(what_was_sent_twice_measures_no_round_trip_rfc6298_3),
         cmocka_unit_test(the_timeout_follows_the_round_trip_rfc6298_2),
+        cmocka_unit_test(a_steady_round_trip_leaves_a_margin_rfc6298_2_4),
         cmocka_unit_test(the_timeout_doubles_up_to_a_minute_rfc6298_5_5),
         cmocka_unit_test(a_new_window_is_used_at_once_3_8_6),
     };

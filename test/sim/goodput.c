@@ -4,6 +4,8 @@
  * formula).
  *
  *     goodput                prints the matrix
+ *     goodput --seeds N      the mean of N seeds for each cell: to compare two stacks, of which one
+ *                            seed says little where losses are few
  *     goodput --check FILE   fails when a cell differs from FILE's by more than TOLERANCE_PERCENT
  *
  * Everything is virtual and drawn from one seed per cell: the same stack gives the same matrix. */
@@ -24,6 +26,7 @@
 #define FAST_NS           (30 * LEAT_NS_PER_S)
 #define SLOW_NS           (300 * LEAT_NS_PER_S)
 #define CHUNK_BYTES       32768
+#define SEED_STEP         1000 /* between the seeds of a cell */
 
 static const unsigned losses_ppm[] = {0, 100, 1000, 10000, 30000};
 static const unsigned rtts_ms[] = {1, 10, 50, 200};
@@ -171,12 +174,23 @@ static bool is_same(FILE *file, const struct cell *c)
     return false;
 }
 
+static void measure_mean(struct cell *c, unsigned number, unsigned seed_count)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < seed_count; i++) {
+        measure(c, number + (uint64_t)i * SEED_STEP);
+        sum += c->measured_kbit;
+    }
+    c->measured_kbit = (unsigned)(sum / seed_count);
+}
+
 int main(int argc, char **argv)
 {
     FILE *file = argc == 3 && strcmp(argv[1], "--check") == 0 ? fopen(argv[2], "r") : NULL;
+    int seed_count = argc == 3 && strcmp(argv[1], "--seeds") == 0 ? atoi(argv[2]) : argc == 1;
     unsigned differ = 0, count = 0;
-    if (argc != 1 && file == NULL) {
-        fprintf(stderr, "usage: goodput [--check FILE]\n");
+    if (seed_count < 1 && file == NULL) {
+        fprintf(stderr, "usage: goodput [--check FILE | --seeds N]\n");
         return 2;
     }
     if (file == NULL)
@@ -186,7 +200,7 @@ int main(int argc, char **argv)
             for (unsigned l = 0; l < COUNT(losses_ppm); l++) {
                 struct cell c = {losses_ppm[l], rtts_ms[r], buffers_kib[b], 0, 0, NULL};
                 expect(&c);
-                measure(&c, ++count);
+                measure_mean(&c, ++count, file != NULL ? 1 : (unsigned)seed_count);
                 bool same = file == NULL || is_same(file, &c);
                 if (file == NULL || !same)
                     print_cell(&c);

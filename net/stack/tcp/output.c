@@ -266,6 +266,7 @@ enum tcp_stop tcp_output(struct stack_tcp *t, struct tcp_conn *c)
     struct tcp_work *w = c->work;
     bool is_blocked = false;
     enum tcp_stop stop = TCP_STOP_PORT;
+    seq32 before = c->snd_nxt;
     if (unlikely(c->flags & TCP_SYN_NOW))
         is_blocked = send_syn(t, c);
     if (seq_eq(c->snd_una, c->snd_nxt) && tcp_has_unsent(c))
@@ -276,6 +277,8 @@ enum tcp_stop tcp_output(struct stack_tcp *t, struct tcp_conn *c)
         stop = send_new(t, c);
     if (stop == TCP_STOP_NONE && send_fin(t, c))
         stop = TCP_STOP_PORT;
+    if (!seq_eq(c->snd_nxt, before))
+        tcp_arm_probe_again(t, c);
     enter_fin_states(t, c);
     if (c->state >= TCP_ESTABLISHED && !(c->flags & TCP_ACK_NOW) && tcp_window_update_due(c))
         c->flags |= TCP_ACK_NOW; /* bug 7: the reader made room */

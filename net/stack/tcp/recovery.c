@@ -124,9 +124,10 @@ static void leave_recovery(struct tcp_conn *c)
         c->cwnd = c->ssthresh;
 }
 
-/* RFC 6937: cwnd = pipe + what may be sent for this ACK, and for those before it in the same burst,
- * to which no output has come yet: the RFC has each ACK answered at once. */
-static void reduce_proportionally(struct tcp_conn *c, uint32_t delivered)
+/* RFC 9937 6: cwnd = pipe + what may be sent for this ACK, and for those before it in the same
+ * burst, to which no output has come yet: the RFC has each ACK answered at once. is_safe: the ACK
+ * moved SND.UNA and told of no further loss. */
+static void reduce_proportionally(struct tcp_conn *c, uint32_t delivered, bool is_safe)
 {
     struct tcp_rare *rare = tcp_rare(c->work);
     uint32_t pipe = tcp_pipe(c);
@@ -137,7 +138,7 @@ static void reduce_proportionally(struct tcp_conn *c, uint32_t delivered)
     }
     rare->prr_delivered += delivered;
     rare->prr_fresh += delivered;
-    rare->prr_credit += c->mss;
+    rare->prr_credit += is_safe ? c->mss : 0;
     if (pipe > c->ssthresh) {
         uint64_t share =
             ((uint64_t)rare->prr_delivered * c->ssthresh + rare->prr_flight - 1) / rare->prr_flight;
@@ -152,6 +153,22 @@ static void reduce_proportionally(struct tcp_conn *c, uint32_t delivered)
     if (rare->prr_out == 0 && room < c->mss)
         room = c->mss; /* the first retransmission always goes */
     c->cwnd = pipe + (uint32_t)(room > 0 ? room : 0);
+}
+
+/* RFC 8985 6.3: the timer found losses. No ACK gives room for them, and what is marked lost leaves
+ * the pipe: by the window as it was, all of it would go at once. As much goes as was sacked while
+ * the timer ran, and a segment, up to the new window; the ACKs that follow let out the rest. */
+void tcp_rack_timeout(struct stack_tcp *t, struct tcp_conn *c)
+{
+    struct tcp_work *w = c->work;
+    bool is_first = !w->in_recovery && !w->in_rto_recovery;
+    if (is_first)
+        tcp_enter_recovery(t, c);
+    if (!w->in_recovery)
+        return;
+    uint32_t pipe = tcp_pipe(c), room = (is_first ? w->sacked_bytes : 0) + c->mss;
+    uint32_t most = c->ssthresh > pipe + c->mss ? c->ssthresh - pipe : c->mss;
+    c->cwnd = pipe + (room < most ? room : most);
 }
 
 /* RFC 6582 without SACK: the first hole, three duplicates or a partial ACK. */
@@ -230,9 +247,10 @@ void tcp_recover(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segme
         is_lost = newreno_detect(c, acked_bytes);
     if (is_lost && !w->in_recovery && !w->in_rto_recovery)
         tcp_enter_recovery(t, c);
-    if (w->in_recovery)
-        reduce_proportionally(c,
-                              delivered_bytes != 0 || acked_bytes != 0 ? delivered_bytes : c->mss);
+    if (w->in_recovery) {
+        bool is_dup = !(c->flags & TCP_USES_SACK) && acked_bytes == 0;
+        reduce_proportionally(c, is_dup ? c->mss : delivered_bytes, acked_bytes > 0 && !is_lost);
+    }
     if (due_ns != STACK_NEVER) {
         w->xmit_timer = XMIT_REORDER;
         w->xmit_ns = due_ns;

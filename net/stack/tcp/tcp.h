@@ -53,7 +53,7 @@
 #define TCP_MSS_FLOOR        64
 #define TCP_SCALE_MAX        14
 #define TCP_RTO_NS_INITIAL   LEAT_NS_PER_S
-#define TCP_RTO_NS_MIN       (200 * LEAT_NS_PER_MS)
+#define TCP_RTO_NS_MARGIN    (200 * LEAT_NS_PER_MS) /* over the round trip, at least */
 #define TCP_RTO_NS_MAX       (60 * LEAT_NS_PER_S)
 #define TCP_RETRIES_MAX      12                    /* without progress; then the peer is gone */
 #define TCP_SYN_RETRIES_MAX  5                     /* of an embryo, which is forgotten then */
@@ -283,6 +283,7 @@ void tcp_mark_all_lost(struct tcp_conn *c);
 void tcp_mark_lost(struct tcp_work *w, struct tcp_sent *r);
 bool tcp_rack_detect(struct stack_tcp *t, struct tcp_conn *c, uint64_t *due_ns);
 void tcp_enter_recovery(struct stack_tcp *t, struct tcp_conn *c);
+void tcp_rack_timeout(struct stack_tcp *t, struct tcp_conn *c);
 uint32_t tcp_pipe(const struct tcp_conn *c);
 uint32_t tcp_send_allowance(const struct tcp_conn *c);
 struct tcp_sent *tcp_sent_split(struct stack_tcp *t, struct tcp_work *w, struct tcp_sent *r,
@@ -382,6 +383,7 @@ uint64_t tcp_due_ns(const struct tcp_work *w); /* the earliest of its deadlines 
 void tcp_on_timer(struct leat_timer *timer, void *arg);
 void tcp_arm_rto(struct stack_tcp *t, struct tcp_conn *c);
 void tcp_arm_xmit(struct stack_tcp *t, struct tcp_conn *c); /* RTO, probe or none, as it is */
+void tcp_arm_probe_again(struct stack_tcp *t, struct tcp_conn *c); /* new data was sent */
 void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt_us);
 void tcp_rto_compute(struct tcp_conn *c);
 void tcp_arm_user(struct stack_tcp *t, struct tcp_conn *c);

@@ -44,10 +44,13 @@ void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt_us)
         c->work->min_rtt_us = rtt_us;
 }
 
+/* RFC 6298 2.4 has a floor of a second under the whole. Here the margin over the round trip has
+ * one: a steady path of 190 ms would have none, and one late ACK would be a timeout. */
 void tcp_rto_compute(struct tcp_conn *c)
 {
-    uint64_t rto_us = c->srtt_us + 4ull * c->rttvar_us;
-    rto_us = rto_us < TCP_RTO_NS_MIN / 1000 ? TCP_RTO_NS_MIN / 1000 : rto_us;
+    uint64_t margin_us = 4ull * c->rttvar_us;
+    margin_us = margin_us < TCP_RTO_NS_MARGIN / 1000 ? TCP_RTO_NS_MARGIN / 1000 : margin_us;
+    uint64_t rto_us = c->srtt_us + margin_us;
     rto_us = rto_us > TCP_RTO_NS_MAX / 1000 ? TCP_RTO_NS_MAX / 1000 : rto_us;
     c->rto_us = (uint32_t)rto_us;
 }
@@ -66,6 +69,12 @@ static bool may_probe(const struct tcp_conn *c)
            c->state >= TCP_ESTABLISHED;
 }
 
+static uint64_t probe_wait_ns(const struct tcp_conn *c)
+{
+    uint32_t flight = seq_span(c->snd_una, c->snd_nxt);
+    return (2ull * c->srtt_us + (flight <= c->mss ? PROBE_ACK_DELAY_US : 2000)) * 1000;
+}
+
 void tcp_arm_rto(struct stack_tcp *t, struct tcp_conn *c)
 {
     struct tcp_work *w = c->work;
@@ -79,14 +88,25 @@ void tcp_arm_rto(struct stack_tcp *t, struct tcp_conn *c)
     }
     uint64_t wait_ns = backed_off_ns(c, w->backoff);
     w->xmit_timer = XMIT_RTO;
-    if (may_probe(c)) {
-        uint64_t probe_us = 2ull * c->srtt_us + (flight <= c->mss ? PROBE_ACK_DELAY_US : 2000);
-        if (probe_us * 1000 < wait_ns) {
-            wait_ns = probe_us * 1000;
-            w->xmit_timer = XMIT_PROBE;
-        }
+    if (may_probe(c)) { /* RFC 8985 7.2: at the timeout a probe goes, and the timeout after it */
+        uint64_t probe_ns = probe_wait_ns(c);
+        wait_ns = probe_ns < wait_ns ? probe_ns : wait_ns;
+        w->xmit_timer = XMIT_PROBE;
     }
     w->xmit_ns = t->stack->now_ns + wait_ns;
+}
+
+/* RFC 8985 7.2: after each new data; but not beyond the timeout of the first that is in flight, or
+ * who always has something to send would never probe. */
+void tcp_arm_probe_again(struct stack_tcp *t, struct tcp_conn *c)
+{
+    struct tcp_work *w = c->work;
+    if (w->xmit_timer != XMIT_PROBE)
+        return;
+    uint64_t due_ns = t->stack->now_ns + probe_wait_ns(c);
+    uint64_t rto_ns = w->sent_first->sent_ns + (uint64_t)c->rto_us * 1000;
+    uint64_t last_ns = rto_ns > w->xmit_ns ? rto_ns : w->xmit_ns;
+    w->xmit_ns = due_ns < last_ns ? due_ns : last_ns;
 }
 
 /* Less than a segment is there, and more is being read. */
@@ -132,7 +152,7 @@ static bool user_timeout_is_over(const struct stack_tcp *t, struct tcp_conn *c, 
     struct tcp_work *w = c->work;
     if (!has_user_timeout(c))
         return false;
-    if (w->backoff == 0)
+    if (w->backoff == 0 && !w->probe_out)
         tcp_rare(w)->stuck_ns = since_ns;
     return t->stack->now_ns >= w->rare.stuck_ns + c->user_timeout_s * LEAT_NS_PER_S;
 }
@@ -192,6 +212,10 @@ static void on_probe(struct stack_tcp *t, struct tcp_conn *c)
         tcp_arm_rto(t, c);
         return;
     }
+    if (has_tried_enough(t, c)) {
+        tcp_conn_close(t, c, LEAT_CLOSE_PEER_GONE);
+        return;
+    }
     t->count.probes++;
     w->probe_out = true;
     uint32_t cwnd = c->cwnd;
@@ -213,6 +237,7 @@ static void on_probe(struct stack_tcp *t, struct tcp_conn *c)
     tcp_rare(w)->probe_end = c->snd_nxt;
     w->xmit_timer = XMIT_NONE;
     tcp_arm_rto(t, c);
+    wait_for_user_timeout(c);
 }
 
 static void on_reorder(struct stack_tcp *t, struct tcp_conn *c)
@@ -220,10 +245,8 @@ static void on_reorder(struct stack_tcp *t, struct tcp_conn *c)
     struct tcp_work *w = c->work;
     uint64_t due_ns;
     w->xmit_timer = XMIT_NONE;
-    if (tcp_rack_detect(t, c, &due_ns) && !w->in_recovery && !w->in_rto_recovery)
-        tcp_enter_recovery(t, c);
-    if (w->in_recovery && tcp_pipe(c) + c->mss > c->cwnd && w->rare.prr_out == 0)
-        c->cwnd = tcp_pipe(c) + c->mss;
+    if (tcp_rack_detect(t, c, &due_ns))
+        tcp_rack_timeout(t, c);
     if (due_ns != STACK_NEVER) {
         w->xmit_timer = XMIT_REORDER;
         w->xmit_ns = due_ns;
