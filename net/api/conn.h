@@ -128,7 +128,8 @@
  *       The n-th listener on port 0 of a core has the port of the n-th of any other.
  *
  *  C26  An address in use, not ours, or not permitted gives -EADDRINUSE, -EADDRNOTAVAIL, -EACCES
- *       and a sentence with the remedy.
+ *       and a sentence with the remedy. A connection for which no local port is left gives
+ *       -EADDRINUSE, or ends with NO_PORTS where the transport finds out later.
  */
 #ifndef LEAT_CONN_H
 #define LEAT_CONN_H
@@ -164,7 +165,8 @@ typedef struct leat_conn {
     X(FILE, "a file that was being sent failed or ended early")                                    \
     X(NO_MEMORY, "this side ran out of memory or descriptors")                                     \
     X(SHUTDOWN, "the loop ended")                                                                  \
-    X(ADDRESS_GONE, "this side's address was taken away")
+    X(ADDRESS_GONE, "this side's address was taken away")                                          \
+    X(NO_PORTS, "no ports left on this address")
 
 enum leat_close_reason {
 #define LEAT_X(name, sentence) LEAT_CLOSE_##name,

@@ -136,6 +136,27 @@ static int connect_begin(struct sock_conn *c, const struct sockaddr_storage *sto
     return errno == EINPROGRESS ? 0 : errno;
 }
 
+/* Whether an address of this machine leads to the peer: a datagram socket finds out without a word
+ * on the wire. */
+static bool has_source(const struct sockaddr_storage *to, socklen_t length)
+{
+    int fd = socket(to->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool is_found = fd >= 0 && connect(fd, (const struct sockaddr *)to, length) == 0;
+    if (fd >= 0)
+        close(fd);
+    return is_found;
+}
+
+/* The kernel says EADDRNOTAVAIL of an address that is missing, and of one whose ports are taken. */
+static void connect_fail(struct sock_conn *c, int error, const struct sockaddr_storage *to,
+                         socklen_t length)
+{
+    if (error == EADDRNOTAVAIL && has_source(to, length))
+        sock_conn_finish(c, LEAT_CLOSE_NO_PORTS);
+    else
+        sock_conn_fail(c, error == EAGAIN ? ECONNREFUSED : error); /* a unix backlog is full */
+}
+
 static int conn_begin(struct sock_conn *c, const struct leat_addr *to)
 {
     struct sockaddr_storage storage;
@@ -145,7 +166,7 @@ static int conn_begin(struct sock_conn *c, const struct leat_addr *to)
     if (result < 0)
         return result;
     if (error != 0)
-        sock_conn_fail(c, error == EAGAIN ? ECONNREFUSED : error); /* a unix backlog is full */
+        connect_fail(c, error, &storage, length);
     else if ((c->flags & SOCK_OPEN_DUE) != 0)
         sock_conn_ready(c);
     else if (sock_deadline_set_hard(c, c->settings->options.connect_timeout_ns) < 0)

@@ -221,7 +221,11 @@ static int socket_set_peer(struct stack_udp *u, struct udp_socket *k, const stru
         return addr_fail(-EADDRNOTAVAIL, "%s is not reached over this stack", to);
     int result = path_find(u->stack, is_bound ? &k->local : NULL, &k->peer, &k->path);
     if (result < 0)
-        return addr_fail(result, "no route to %s: add one with --gateway", to);
+        return addr_fail(result,
+                         result == -EADDRNOTAVAIL
+                             ? "this stack has no address to reach %s from: give one with --ip"
+                             : "no route to %s: add one with --gateway",
+                         to);
     k->local = k->path.src;
     k->flags = (uint16_t)((k->flags & ~(UDP_ANY_V4 | UDP_ANY_V6)) | UDP_CONNECTED);
     return 0;
@@ -247,7 +251,8 @@ static int socket_place(struct stack_udp *u, struct udp_socket *k, const struct 
                ? addr_fail(-EADDRINUSE,
                            "%s is in use by another socket of this program: choose another port",
                            addr)
-               : leat_fail(&leat_core_now->error, -EADDRINUSE, "no UDP port is free");
+               : leat_fail(&leat_core_now->error, -EADDRINUSE,
+                           "no UDP ports left on this address: close sockets, or name a port");
 }
 
 static int udp_open(struct leat_udp_transport *transport, const struct leat_addr *addr,

@@ -2,6 +2,8 @@
  * 7323 5.4), local ports (RFC 6056). */
 #include "test/script/world.h"
 
+#include <errno.h>
+
 #include <leat/conn.h>
 
 #include "net/stack/tcp/tcp.h"
@@ -125,6 +127,31 @@ static void ports_to_one_destination_repeat_late_rfc6056_3_3_3(void **state)
     end(&w);
 }
 
+/* Not "no route", and not by kernel sockets instead: those know nothing of this address. */
+static void an_address_without_ports_left_says_so_rfc6056_3_3_3(void **state)
+{
+    static const struct leat_conn_ops ops = {0};
+    struct world w = begin(false);
+    struct leat_addr to = sim_addr(w.peer, false, 80), other = sim_addr(w.peer, false, 81);
+    leat_conn conn;
+    int result = 0;
+    unsigned count = 0;
+    (void)state;
+    settle(&w);
+    sim_enter(w.host);
+    struct leat_loop *loop = sim_loop(w.host);
+    while (count <= TCP_EPHEMERAL_COUNT &&
+           (result = leat_connect(loop, &to, NULL, NULL, &ops, NULL, &conn)) == 0)
+        count++;
+    assert_int_equal(result, -EADDRINUSE);
+    assert_int_equal(leat_loop_error(loop)->code, -EADDRINUSE);
+    assert_non_null(strstr(leat_loop_error(loop)->sentence, "no ports left on this address"));
+    assert_true(count > TCP_EPHEMERAL_COUNT * 9 / 10);
+    assert_int_equal(leat_connect(loop, &other, NULL, NULL, &ops, NULL, &conn), 0);
+    sim_leave(w.host);
+    end(&w);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +159,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_number_of_a_connect_is_of_the_moment_it_is_made_rfc6528_3),
         cmocka_unit_test(numbers_of_other_flows_and_other_starts_tell_nothing_rfc6528_3),
         cmocka_unit_test(ports_begin_elsewhere_for_each_destination_rfc6056_3_3_3),
+        cmocka_unit_test(an_address_without_ports_left_says_so_rfc6056_3_3_3),
         cmocka_unit_test(ports_to_one_destination_repeat_late_rfc6056_3_3_3),
     };
     return run_scripts(tests, argc, argv);

@@ -64,7 +64,11 @@ static int choose_flow(struct stack_tcp *t, const struct leat_addr *to,
         return leat_fail(error, -EINVAL, "%s is no address to connect to", text);
     int result = path_find(t->stack, is_bound ? &local : NULL, &flow->remote, &path);
     if (result < 0)
-        return leat_fail(error, result, "no route to %s: add one with --gateway", text);
+        return leat_fail(error, result,
+                         result == -EADDRNOTAVAIL
+                             ? "this stack has no address to reach %s from: give one with --ip"
+                             : "no route to %s: add one with --gateway",
+                         text);
     flow->local = path.src;
     if (from != NULL && from->port != 0) {
         flow->local_port = be16_put(from->port);
@@ -79,7 +83,10 @@ static int choose_flow(struct stack_tcp *t, const struct leat_addr *to,
     }
     return choose_port(t, flow, hash)
                ? 0
-               : leat_fail(error, -EADDRNOTAVAIL, "no free local port for %s", text);
+               : leat_fail(error, -EADDRINUSE, /* not the sentence of another transport */
+                           "no ports left on this address for %s: close connections to it, or "
+                           "connect from another address",
+                           text);
 }
 
 int tcp_connect(struct leat_transport *transport, const struct leat_addr *to,
