@@ -55,6 +55,13 @@ static void ping_settled(struct ping *ping)
         leat_timer_start_at(&ping->next, ping->begun_ns + ping->interval_ns);
 }
 
+/* What was printed goes out at once; without a reader there is nothing more to do. */
+static void ping_flush(struct ping *ping)
+{
+    if (fflush(stdout) != 0)
+        ping_finish(ping);
+}
+
 static void ping_answered(struct ping *ping, const char *what)
 {
     uint64_t took_ns = leat_loop_clock(ping->loop) - ping->begun_ns;
@@ -64,7 +71,7 @@ static void ping_answered(struct ping *ping, const char *what)
     ping->min_ns = took_ns < ping->min_ns ? took_ns : ping->min_ns;
     ping->max_ns = took_ns > ping->max_ns ? took_ns : ping->max_ns;
     printf("%s: %s in %.3f ms\n", ping->text, what, (double)took_ns / 1e6);
-    fflush(stdout);
+    ping_flush(ping);
 }
 
 static void addr_choose(struct ping *ping, unsigned at)
@@ -85,7 +92,7 @@ static void ping_failed(struct ping *ping, const char *why)
         return;
     }
     printf("%s: %s\n", ping->text, why);
-    fflush(stdout);
+    ping_flush(ping);
     ping_settled(ping);
 }
 

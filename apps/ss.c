@@ -3,6 +3,7 @@
 #include "apps/commands.h"
 #include "apps/watch.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,8 @@
 #include "net/watch/connections.h"
 #include "net/watch/counters_file.h"
 
-#define ANSWER_S 5 /* the program answers within a second, even for cores that do not */
+#define SS_STATES_MAX 16
+#define ANSWER_S      5 /* the program answers within a second, even for cores that do not */
 
 struct ss {
     bool is_json, shows_columns;
@@ -156,6 +158,36 @@ static int list(struct ss *ss, int pid)
     return outcome == SS_END && ss->silent_count == 0 ? 0 : 1;
 }
 
+static void lower_write(char *to, size_t size, const char *from)
+{
+    size_t length = 0;
+    for (; from[length] != '\0' && length + 1 < size; length++)
+        to[length] = (char)tolower((unsigned char)from[length]);
+    to[length] = '\0';
+}
+
+/* Names as users type them. Returns 0, or the exit code for one that is no state. */
+static int state_check(const char *state)
+{
+    char names[SS_STATES_MAX][16];
+    const char *known[SS_STATES_MAX];
+    char lower[64];
+    unsigned count = 0;
+    for (const char *name; count < SS_STATES_MAX && (name = tcp_list_state(count)) != NULL;) {
+        if (strcasecmp(name, state) == 0)
+            return 0;
+        lower_write(names[count], sizeof(names[count]), name);
+        known[count] = names[count];
+        count++;
+    }
+    lower_write(lower, sizeof(lower), state);
+    const char *nearest = leat_nearest(lower, known, count);
+    fprintf(stderr, "leat ss: --state %s is no state of TCP: %s%s\n", state,
+            nearest != NULL ? "did you mean " : "such as ",
+            nearest != NULL ? nearest : "established");
+    return 2;
+}
+
 int ss_main(int argc, char **argv)
 {
     struct ss ss = {.state = NULL};
@@ -179,6 +211,8 @@ int ss_main(int argc, char **argv)
     int code = watch_parse(&line, argc, argv, &pid);
     if (code < 0 && ss.shows_columns)
         return columns_say();
+    if (code < 0 && ss.state != NULL && state_check(ss.state) != 0)
+        return 2;
     code = code < 0 ? watch_open(line.name, pid, &view) : code;
     if (code >= 0)
         return code;

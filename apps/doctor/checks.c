@@ -16,21 +16,20 @@ struct finding check_kernel(const struct machine *machine)
 }
 
 /* What Leat goes without where a container or a chroot has left them out. */
-struct finding check_mounts(const struct machine *machine)
+struct finding check_proc(const struct machine *machine)
 {
-    static const struct {
-        const char *sign, *folder, *lost, *mend;
-    } mounts[] = {
-        {"/proc/self", "/proc", "a CPU quota is not heeded",
-         "sudo mount -t proc proc /proc (in a container: start it with one)"},
-        {"/sys/kernel", "/sys", "quotas, NUMA nodes and sibling CPUs are not seen",
-         "sudo mount -t sysfs sysfs /sys (in a container: start it with one)"},
-    };
-    for (unsigned i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++)
-        if (!machine_has(machine, mounts[i].sign))
-            return finding_note(mounts[i].mend, "%s is not mounted: %s", mounts[i].folder,
-                                mounts[i].lost);
-    return finding_ok("/proc and /sys are mounted");
+    if (machine_has(machine, "/proc/self"))
+        return finding_ok("/proc is mounted");
+    return finding_note("sudo mount -t proc proc /proc (in a container: start it with one)",
+                        "/proc is not mounted: a CPU quota is not heeded");
+}
+
+struct finding check_sys(const struct machine *machine)
+{
+    if (machine_has(machine, "/sys/kernel"))
+        return finding_ok("/sys is mounted");
+    return finding_note("sudo mount -t sysfs sysfs /sys (in a container: start it with one)",
+                        "/sys is not mounted: quotas, NUMA nodes and sibling CPUs are not seen");
 }
 
 struct finding check_cores(const struct machine *machine)
@@ -133,7 +132,7 @@ struct finding check_hugepages(const struct machine *machine)
 {
     char thp[128];
     if (!machine_has(machine, "/sys/kernel/mm"))
-        return finding_note("see \"mounts\"", "cannot be told without /sys");
+        return finding_note(MACHINE_NO_SYS_MEND, MACHINE_NO_SYS);
     long long pages =
         machine_number(machine, "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
     if (pages > 0)

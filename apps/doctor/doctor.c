@@ -14,7 +14,8 @@ static const char *const mark_names[] =
 
 const struct doctor_check doctor_checks[] = {
     {"kernel", check_kernel},
-    {"mounts", check_mounts},
+    {"proc", check_proc},
+    {"sys", check_sys},
     {"cores", check_cores},
     {"cpu quota", check_quota},
     {"sockets", check_sockets},

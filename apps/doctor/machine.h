@@ -20,6 +20,10 @@
 #define FINDING_FACT_BYTES_MAX LEAT_SENTENCE_BYTES_MAX
 #define FINDING_MEND_BYTES_MAX 256
 
+/* Of what stands in /sys, when there is none. */
+#define MACHINE_NO_SYS      "cannot be told without /sys"
+#define MACHINE_NO_SYS_MEND "see \"sys\""
+
 struct machine {
     const char *root;       /* before "/sys", "/proc", "/dev" and "/usr"; "": this machine */
     const char *run_folder; /* where a program's counters lie, without root */
@@ -70,14 +74,17 @@ bool machine_folder_is_filled(const struct machine *machine, const char *name);
 /* Whether a path with wildcards is met. */
 bool machine_has_like(const struct machine *machine, const char *pattern);
 
-struct finding finding_ok(const char *format, ...) LEAT_PRINTF(1, 2);
 /* mend: NULL for none. */
-struct finding finding_note(const char *mend, const char *format, ...) LEAT_PRINTF(2, 3);
-struct finding finding_fail(const char *mend, const char *format, ...) LEAT_PRINTF(2, 3);
+struct finding finding_of(enum finding_mark mark, const char *mend, const char *format, ...)
+    LEAT_PRINTF(3, 4);
+#define finding_ok(...)         finding_of(FINDING_OK, NULL, __VA_ARGS__)
+#define finding_note(mend, ...) finding_of(FINDING_NOTE, mend, __VA_ARGS__)
+#define finding_fail(mend, ...) finding_of(FINDING_FAIL, mend, __VA_ARGS__)
 
 /* checks.c */
 struct finding check_kernel(const struct machine *machine);
-struct finding check_mounts(const struct machine *machine);
+struct finding check_proc(const struct machine *machine);
+struct finding check_sys(const struct machine *machine);
 struct finding check_cores(const struct machine *machine);
 struct finding check_quota(const struct machine *machine);
 struct finding check_sockets(const struct machine *machine);

@@ -129,6 +129,8 @@ struct finding check_pci(const struct machine *machine)
     struct finding finding;
     if (kind_is_settled(machine, &kind, &finding))
         return finding;
+    if (!machine_has(machine, "/sys/kernel/mm"))
+        return kind_lacks(&kind, MACHINE_NO_SYS, MACHINE_NO_SYS_MEND);
     if (machine_number(machine, HUGEPAGES_FREE) <= 0)
         return kind_lacks(&kind, "needs hugepages", "sudo sysctl vm.nr_hugepages=256");
     if (!machine_has(machine, "/dev/vfio/vfio"))
@@ -147,6 +149,8 @@ struct finding check_vfio(const struct machine *machine)
 /* Groups appear when the kernel uses an IOMMU; cards are given away through vfio-pci. */
 struct finding check_iommu(const struct machine *machine)
 {
+    if (!machine_has(machine, "/sys/kernel"))
+        return finding_note(MACHINE_NO_SYS_MEND, MACHINE_NO_SYS);
     return machine_folder_is_filled(machine, "/sys/kernel/iommu_groups")
                ? finding_ok("in use by the kernel")
                : finding_note("boot with intel_iommu=on or amd_iommu=on (in a virtual machine: its "

@@ -152,6 +152,13 @@ class Columns(Tools):
                      "held                      bytes delivered and kept by the application"):
             self.assertIn(line + "\n", out)
 
+    def test_a_state_that_is_none(self):
+        self.assertEqual(self.tool("ss", "--state", "etsablished"),
+                         (2, "", "leat ss: --state etsablished is no state of TCP: did you mean "
+                          "established\n"))
+        self.assertIn("such as established", self.tool("ss", "--state", "zzz")[2])
+        self.assertIn("no Leat program is running", self.tool("ss", "--state", "Time-Wait")[2])
+
     def test_an_answer_that_is_not_understood(self):
         """A program whose control socket says something else, as of another version."""
         with serve("--hello", env=self.env) as program:

@@ -2,24 +2,28 @@
 
 #include "net/stack/tcp/tcp.h"
 
+#define TCP_LISTENS "LISTEN" /* what a listener does; it is no enum tcp_state */
+
 enum { LIST_LISTENERS, LIST_EMBRYOS, LIST_CONNS, LIST_TIME_WAITS, LIST_KINDS };
 
-static const char *state_name(enum tcp_state state)
+static const char *const state_names[] = {
+    [TCP_CLOSED] = "CLOSED",           [TCP_SYN_SENT] = "SYN-SENT",
+    [TCP_SYN_RCVD] = "SYN-RECEIVED",   [TCP_ESTABLISHED] = "ESTABLISHED",
+    [TCP_FIN_WAIT_1] = "FIN-WAIT-1",   [TCP_FIN_WAIT_2] = "FIN-WAIT-2",
+    [TCP_CLOSE_WAIT] = "CLOSE-WAIT",   [TCP_CLOSING] = "CLOSING",
+    [TCP_LAST_ACK] = "LAST-ACK",       [TCP_TIME_WAIT] = "TIME-WAIT",
+    [TCP_TIME_WAIT + 1] = TCP_LISTENS,
+};
+
+const char *tcp_list_state(unsigned index)
 {
-    static const char *const names[] = {
-        [TCP_CLOSED] = "CLOSED",         [TCP_SYN_SENT] = "SYN-SENT",
-        [TCP_SYN_RCVD] = "SYN-RECEIVED", [TCP_ESTABLISHED] = "ESTABLISHED",
-        [TCP_FIN_WAIT_1] = "FIN-WAIT-1", [TCP_FIN_WAIT_2] = "FIN-WAIT-2",
-        [TCP_CLOSE_WAIT] = "CLOSE-WAIT", [TCP_CLOSING] = "CLOSING",
-        [TCP_LAST_ACK] = "LAST-ACK",     [TCP_TIME_WAIT] = "TIME-WAIT",
-    };
-    return names[state];
+    return index < sizeof(state_names) / sizeof(state_names[0]) ? state_names[index] : NULL;
 }
 
 static bool tell_listener(const struct stack_tcp *t, uint32_t index, struct tcp_row *row)
 {
     const struct tcp_listener *l = t->listeners[index];
-    *row = (struct tcp_row){.state = "LISTEN",
+    *row = (struct tcp_row){.state = TCP_LISTENS,
                             .local = l->listener.addr,
                             .receive_queued_bytes = l->embryo_count};
     row->remote.family = l->listener.addr.family;
@@ -31,7 +35,7 @@ static bool tell_embryo(const struct stack_tcp *t, uint32_t index, struct tcp_ro
     const struct tcp_embryo *e = &t->embryos[index];
     if (e->listener == NULL)
         return false;
-    *row = (struct tcp_row){.state = "SYN-RECEIVED",
+    *row = (struct tcp_row){.state = state_names[TCP_SYN_RCVD],
                             .local = tcp_to_addr(&e->local, e->local_port),
                             .remote = tcp_to_addr(&e->remote, e->remote_port),
                             .mss_bytes = e->peer_mss,
@@ -47,7 +51,7 @@ static bool tell_time_wait(const struct stack_tcp *t, uint32_t index, struct tcp
         table_find(&t->table, tw->hash, &flow, tcp_matches, (struct stack_tcp *)(uintptr_t)t);
     if (r != table_reference(KIND_TIME_WAIT, index))
         return false; /* a free record */
-    *row = (struct tcp_row){.state = "TIME-WAIT",
+    *row = (struct tcp_row){.state = state_names[TCP_TIME_WAIT],
                             .local = tcp_to_addr(&tw->local, tw->local_port),
                             .remote = tcp_to_addr(&tw->remote, tw->remote_port)};
     return true;
@@ -70,7 +74,7 @@ static bool tell_conn(const struct stack_tcp *t, uint32_t index, struct tcp_row 
     const struct tcp_conn *c = slots_at(&t->conns, index);
     if (c == NULL)
         return false;
-    *row = (struct tcp_row){.state = state_name((enum tcp_state)c->state),
+    *row = (struct tcp_row){.state = state_names[c->state],
                             .local = tcp_to_addr(&c->local, c->local_port),
                             .remote = tcp_to_addr(&c->remote, c->remote_port),
                             .held_bytes = c->held_bytes,

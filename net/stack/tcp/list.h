@@ -27,6 +27,9 @@ struct tcp_row {
     uint64_t received_bytes, sent_bytes;
 };
 
+/* The states of rows, from index 0 on; NULL past the last. */
+const char *tcp_list_state(unsigned index);
+
 /* Where the next call goes on; all zero is the beginning. What is opened or closed in between may
  * be missed or come twice. */
 struct tcp_cursor {
