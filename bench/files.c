@@ -51,11 +51,10 @@ static void kept(void *state, uint64_t iterations)
 {
     struct files_bench *bench = state;
     for (uint64_t i = 0; i < iterations; i++) {
-        struct leat_file *file;
-        struct stat status;
-        if (files_table_open(&bench->table, &bench->root, NAME, &file, &status) != 0)
+        struct files_found found;
+        if (files_table_open(&bench->table, &bench->root, NAME, &found) != 0)
             abort();
-        leat_file_unref(file);
+        leat_file_unref(found.file);
     }
 }
 

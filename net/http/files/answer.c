@@ -88,14 +88,15 @@ static void answer_add_vary(const struct files_answer *answer)
 static void answer_add_validators(const struct files_answer *answer)
 {
     struct leat_request *req = answer->req;
-    char date[HTTP_DATE_BYTES + 1];
-    /* A date in the future would be a lie: RFC 9110 8.8.2.1. */
-    int64_t modified_s = answer->version.modified_s;
-    modified_s = modified_s < answer->now_s ? modified_s : answer->now_s;
-    http_date_format(modified_s > 0 ? (uint64_t)modified_s : 0, date);
-    leat_response_header(req, "ETag", answer->version.etag);
-    leat_response_header_view(req, leat_view_of("Last-Modified"),
-                              (struct leat_view){date, HTTP_DATE_BYTES});
+    const struct files_version *version = &answer->found.version;
+    char now[HTTP_DATE_BYTES];
+    struct leat_view modified = {version->modified, HTTP_DATE_BYTES};
+    if (version->modified_s > answer->now_s) { /* would be a lie: RFC 9110 8.8.2.1 */
+        http_date_format((uint64_t)answer->now_s, now);
+        modified.data = now;
+    }
+    leat_response_header(req, "ETag", version->etag);
+    leat_response_header_view(req, leat_view_of("Last-Modified"), modified);
     answer_add_vary(answer);
     if (answer->files->cache_control[0] != '\0')
         leat_response_header(req, "Cache-Control", answer->files->cache_control);
@@ -113,7 +114,7 @@ static void answer_content(const struct files_answer *answer, struct leat_file *
                            bool with_range)
 {
     struct leat_request *req = answer->req;
-    uint64_t size_bytes = answer->version.size_bytes;
+    uint64_t size_bytes = answer->found.version.size_bytes;
     struct files_range ranges[FILES_RANGES_MAX];
     int count = 0;
     /* RFC 9110 14.2: Range is for GET alone. Clients that send it with everything would be told 416
@@ -149,15 +150,14 @@ static void answer_content(const struct files_answer *answer, struct leat_file *
     leat_respond_file(req, 200, file, 0, size_bytes);
 }
 
-/* answer->file is a regular file of that status. */
-static void answer_file(struct files_answer *answer, const struct stat *status)
+/* What was found is a regular file. */
+static void answer_file(struct files_answer *answer)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
     answer->now_s = now.tv_sec;
-    files_version_of(&answer->version, status);
     enum files_outcome outcome =
-        files_evaluate(&answer->conditions, &answer->version, answer->now_s);
+        files_evaluate(&answer->conditions, &answer->found.version, answer->now_s);
     if (outcome == FILES_NOT_MODIFIED || outcome == FILES_FAILED) {
         if (outcome == FILES_FAILED) {
             leat_request_fail(answer->req, 412, "%s: a precondition does not hold", answer->path);
@@ -167,7 +167,7 @@ static void answer_file(struct files_answer *answer, const struct stat *status)
         leat_respond_empty(answer->req, 304);
         return;
     }
-    answer_content(answer, answer->file, outcome == FILES_SEND);
+    answer_content(answer, answer->found.file, outcome == FILES_SEND);
 }
 
 static const char *answer_name(const struct files_answer *answer)
@@ -215,7 +215,7 @@ static void answer_redirect(struct files_answer *answer)
 
 /* Opens the best coding that is there; returns 0, -EPROTO when the client accepts none, or -errno
  * of the file itself. */
-static int answer_open_best(struct files_answer *answer, struct stat *status)
+static int answer_open_best(struct files_answer *answer)
 {
     static const char *const suffixes[] = {".br", ".gz", ""};
     enum files_coding order[FILES_CODING_END + 1] = {FILES_IDENTITY, FILES_CODING_END};
@@ -228,14 +228,14 @@ static int answer_open_best(struct files_answer *answer, struct stat *status)
         answer->coding = order[i];
         strcpy(answer->path + answer->path_bytes, suffixes[order[i]]);
         code = files_table_open(&answer->files->table, &answer->files->root, answer_name(answer),
-                                &answer->file, status);
+                                &answer->found);
         answer->path[answer->path_bytes] = '\0';
-        if (order[i] == FILES_IDENTITY || (code == 0 && S_ISREG(status->st_mode)))
+        if (order[i] == FILES_IDENTITY || (code == 0 && S_ISREG(answer->found.status.st_mode)))
             return code;
         if (code == -EMFILE || code == -ENFILE || code == -ENOMEM)
             return code; /* it may be there */
         if (code == 0)
-            leat_file_unref(answer->file);
+            leat_file_unref(answer->found.file);
         code = -EPROTO;
     }
     return code;
@@ -246,7 +246,6 @@ void files_answer(struct files_answer *answer)
     conditions_read(answer->req, &answer->conditions);
     bool is_directory = answer->path[answer->path_bytes - 1] == '/';
     size_t directory_bytes = answer->path_bytes;
-    struct stat status;
     int code = -ENOENT;
     if (!is_directory || answer->files->index_name[0] != '\0') {
         if (is_directory) {
@@ -254,7 +253,7 @@ void files_answer(struct files_answer *answer)
             answer->path_bytes += strlen(answer->files->index_name);
         }
         answer->type = leat_mime_type(answer->path);
-        code = answer_open_best(answer, &status);
+        code = answer_open_best(answer);
     }
     if (is_directory && code == -ENOENT && answer->files->options.list_directories) {
         answer->path_bytes = directory_bytes;
@@ -272,11 +271,11 @@ void files_answer(struct files_answer *answer)
         answer_errno(answer->req, answer->path, code);
         return;
     }
-    if (S_ISREG(status.st_mode))
-        answer_file(answer, &status);
-    else if (S_ISDIR(status.st_mode) && !is_directory)
+    if (S_ISREG(answer->found.status.st_mode))
+        answer_file(answer);
+    else if (S_ISDIR(answer->found.status.st_mode) && !is_directory)
         answer_redirect(answer);
     else
         answer_errno(answer->req, answer->path, -ENOENT);
-    leat_file_unref(answer->file);
+    leat_file_unref(answer->found.file);
 }

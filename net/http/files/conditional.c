@@ -15,6 +15,8 @@ void files_version_of(struct files_version *version, const struct stat *status)
     snprintf(version->etag, sizeof(version->etag), "\"%lx-%lx-%lx\"",
              (unsigned long)status->st_size, (unsigned long)modified_ns,
              (unsigned long)status->st_ino);
+    http_date_format(status->st_mtim.tv_sec > 0 ? (uint64_t)status->st_mtim.tv_sec : 0,
+                     version->modified);
 }
 
 struct cursor {

@@ -15,6 +15,8 @@
 
 #include <sys/stat.h>
 
+#include "net/http/handler.h"
+
 #define FILES_RANGES_MAX 64
 #define FILES_ETAG_BYTES 64
 #define FILES_FIELDS_MAX 4 /* of one name that are looked at, where a list may be split */
@@ -51,6 +53,16 @@ int files_root_open(struct files_root *root, const char *directory, enum leat_sy
  * O_CLOEXEC | O_NOCTTY. Returns a descriptor or -errno. */
 int files_open(const struct files_root *root, const char *name, int flags);
 
+/* ---- conditional.c ---- */
+
+struct files_version { /* of a representation */
+    char etag[FILES_ETAG_BYTES];
+    char modified[HTTP_DATE_BYTES]; /* modified_s as a date */
+    int64_t modified_s;
+    uint64_t size_bytes;
+};
+void files_version_of(struct files_version *version, const struct stat *status);
+
 /* ---- table.c ---- */
 
 #define FILES_TABLE_COUNT      256
@@ -66,23 +78,21 @@ struct files_table {
     struct leat_timer timer;
 };
 void files_table_fini(struct files_table *table);
-/* name as for files_open. Returns 0 with *file, a reference of the caller's, and its status; or
- * -errno. A directory is opened too, and not kept. */
+struct files_found {
+    struct leat_file *file; /* a reference of the caller's */
+    struct stat status;
+    struct files_version version; /* of a regular file: written down once, while it is kept */
+};
+/* name as for files_open. Returns 0 with found; or -errno. A directory is opened too, and not kept.
+ */
 int files_table_open(struct files_table *table, const struct files_root *root, const char *name,
-                     struct leat_file **file, struct stat *status);
+                     struct files_found *found);
 
 /* A directory, to be listed: a descriptor, or -errno. */
 int files_table_open_list(struct files_table *table, const struct files_root *root,
                           const char *name);
 
-/* ---- conditional.c ---- */
-
-struct files_version { /* of a representation */
-    char etag[FILES_ETAG_BYTES];
-    int64_t modified_s;
-    uint64_t size_bytes;
-};
-void files_version_of(struct files_version *version, const struct stat *status);
+/* ---- conditional.c: conditions and ranges ---- */
 
 struct files_fields {
     struct leat_view view[FILES_FIELDS_MAX];
@@ -143,11 +153,10 @@ struct files_answer {
     struct leat_files *files;
     struct leat_request *req;
     struct files_conditions conditions;
-    struct files_version version;
+    struct files_found found;
     const char *type;
     enum files_coding coding;
     bool varies;
-    struct leat_file *file; /* a reference */
     int64_t now_s;
     size_t path_bytes;
     char path[LEAT_FILES_PATH_BYTES_MAX + FILES_INDEX_BYTES_MAX + 8]; /* prefix, index, coding */

@@ -81,7 +81,7 @@ void files_parts_begin(const struct files_answer *answer, struct leat_file *file
     *parts = (struct files_parts){.attachment = {parts_free},
                                   .file = leat_file_ref(file),
                                   .type = answer->type,
-                                  .size_bytes = answer->version.size_bytes,
+                                  .size_bytes = answer->found.version.size_bytes,
                                   .count = count};
     memcpy(parts->ranges, ranges, count * sizeof(*ranges));
     http_request_attach(req, &parts->attachment);

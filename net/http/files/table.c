@@ -15,8 +15,10 @@ struct files_entry {
     struct leat_file *file; /* NULL: free */
     dev_t device;
     ino_t inode;
-    struct timespec changed; /* st_ctim: it was written, or who may read it was changed */
-    bool was_used;           /* since the last sweep */
+    struct timespec changed;  /* st_ctim: it was written, or who may read it was changed */
+    struct timespec modified; /* st_mtim, and the size below: two changes within a clock's tick */
+    struct files_version version;
+    bool was_used; /* since the last sweep */
     char name[FILES_TABLE_NAME_BYTES];
 };
 
@@ -86,7 +88,10 @@ static bool entry_is_still(const struct files_entry *entry, const struct stat *s
 {
     return entry->inode == status->st_ino && entry->device == status->st_dev &&
            entry->changed.tv_sec == status->st_ctim.tv_sec &&
-           entry->changed.tv_nsec == status->st_ctim.tv_nsec;
+           entry->changed.tv_nsec == status->st_ctim.tv_nsec &&
+           entry->modified.tv_sec == status->st_mtim.tv_sec &&
+           entry->modified.tv_nsec == status->st_mtim.tv_nsec &&
+           entry->version.size_bytes == (uint64_t)status->st_size;
 }
 
 /* Descriptors that are only kept make way for one that is needed. */
@@ -102,45 +107,53 @@ static int name_open_anyway(struct files_table *table, const struct files_root *
     return fd;
 }
 
-static int entry_open(struct files_table *table, const struct files_root *root, const char *name,
-                      struct leat_file **file, struct stat *status)
+static int file_open_anyway(struct files_table *table, const struct files_root *root,
+                            const char *name, struct files_found *found)
 {
     int fd = name_open_anyway(table, root, name, 0);
     if (fd < 0)
         return fd;
-    int code = fstat(fd, status) == 0 ? 0 : -errno;
-    *file = code == 0 ? leat_file_new(fd) : NULL;
-    if (*file == NULL) {
+    int code = fstat(fd, &found->status) == 0 ? 0 : -errno;
+    found->file = code == 0 ? leat_file_new(fd) : NULL;
+    if (found->file == NULL) {
         close(fd);
         return code != 0 ? code : -ENOMEM;
     }
+    if (S_ISREG(found->status.st_mode))
+        files_version_of(&found->version, &found->status);
     return 0;
 }
 
-int files_table_open(struct files_table *table, const struct files_root *root, const char *name,
-                     struct leat_file **file, struct stat *status)
+static void entry_keep(struct files_entry *entry, const char *name, const struct files_found *found)
 {
-    size_t length = strlen(name);
-    struct files_entry *entry = entry_place(table, name, length);
+    entry_drop(entry);
+    *entry = (struct files_entry){.file = leat_file_ref(found->file),
+                                  .device = found->status.st_dev,
+                                  .inode = found->status.st_ino,
+                                  .changed = found->status.st_ctim,
+                                  .modified = found->status.st_mtim,
+                                  .version = found->version,
+                                  .was_used = true};
+    strcpy(entry->name, name);
+}
+
+int files_table_open(struct files_table *table, const struct files_root *root, const char *name,
+                     struct files_found *found)
+{
+    struct files_entry *entry = entry_place(table, name, strlen(name));
     if (entry != NULL && entry->file != NULL && strcmp(entry->name, name) == 0) {
-        if (fstatat(root->fd, name, status, AT_NO_AUTOMOUNT) == 0 &&
-            entry_is_still(entry, status)) {
+        if (fstatat(root->fd, name, &found->status, AT_NO_AUTOMOUNT) == 0 &&
+            entry_is_still(entry, &found->status)) {
             entry->was_used = true;
-            *file = leat_file_ref(entry->file);
+            found->file = leat_file_ref(entry->file);
+            found->version = entry->version;
             return 0;
         }
         entry_drop(entry);
     }
-    int code = entry_open(table, root, name, file, status);
-    if (code == 0 && entry != NULL && S_ISREG(status->st_mode)) {
-        entry_drop(entry);
-        *entry = (struct files_entry){.file = leat_file_ref(*file),
-                                      .device = status->st_dev,
-                                      .inode = status->st_ino,
-                                      .changed = status->st_ctim,
-                                      .was_used = true};
-        memcpy(entry->name, name, length + 1);
-    }
+    int code = file_open_anyway(table, root, name, found);
+    if (code == 0 && entry != NULL && S_ISREG(found->status.st_mode))
+        entry_keep(entry, name, found);
     return code;
 }
 
