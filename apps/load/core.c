@@ -280,6 +280,18 @@ static void on_probe(void *arg)
         probe(core);
 }
 
+const char *load_remedy_of(enum leat_close_reason reason)
+{
+    switch (reason) {
+    case LEAT_CLOSE_REFUSED:
+        return ": start the server, or check the address";
+    case LEAT_CLOSE_NO_PORTS:
+        return ": use fewer --connections, or more addresses with --from";
+    default:
+        return "";
+    }
+}
+
 void load_core_missed(struct load_core *core, enum leat_close_reason reason)
 {
     const struct load_target *target = &core->load->target;
@@ -291,8 +303,7 @@ void load_core_missed(struct load_core *core, enum leat_close_reason reason)
     }
     const struct leat_addr *to = &target->addresses[core->address_index];
     load_core_say(core, -ECONNREFUSED, "cannot connect to %s: %s%s", leat_addr_format(to, text),
-                  why_not_connected(to, reason),
-                  reason == LEAT_CLOSE_REFUSED ? ": start the server, or check the address" : "");
+                  why_not_connected(to, reason), load_remedy_of(reason));
     core->results.errors[reason == LEAT_CLOSE_REFUSED           ? LOAD_ERROR_refused
                          : reason == LEAT_CLOSE_CONNECT_TIMEOUT ? LOAD_ERROR_timeout
                                                                 : LOAD_ERROR_connect]++;

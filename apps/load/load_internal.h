@@ -208,6 +208,8 @@ static inline bool load_takes_turns(const struct load *load)
 /* How many of wanted requests may be sent now. */
 uint32_t load_core_allows(const struct load_core *core, uint32_t wanted);
 void load_core_reached(struct load_core *core, uint64_t now_ns); /* a connection has opened */
+/* What to do about it, to be said behind the reason; "": nothing. */
+const char *load_remedy_of(enum leat_close_reason reason);
 void load_core_missed(struct load_core *core, enum leat_close_reason reason); /* none has */
 /* Sends what is due. was_free: a slot was idle before this call's occasion. */
 void load_core_dispatch(struct load_core *core, uint64_t now_ns, bool was_free);

@@ -186,8 +186,9 @@ static void slot_missed(struct load_slot *slot, enum leat_close_reason reason)
                            : reason == LEAT_CLOSE_CONNECT_TIMEOUT ? LOAD_ERROR_timeout
                            : reason == LEAT_CLOSE_RESET           ? LOAD_ERROR_reset
                                                                   : LOAD_ERROR_connect;
-    load_core_say(core, -ECONNABORTED, "a connection could not be made: %s",
-                  why_not_connected(&core->load->target.addresses[core->address_index], reason));
+    load_core_say(core, -ECONNABORTED, "a connection could not be made: %s%s",
+                  why_not_connected(&core->load->target.addresses[core->address_index], reason),
+                  load_remedy_of(reason));
     if (slot->in_flight > 0) {
         slot_lose(slot, kind);
     } else if (core->stage <= LOAD_RUNNING) {

@@ -34,7 +34,7 @@ static void unreached_say(const struct leat_run *run)
                 "%s: warning: nothing listens on the addresses of --ip, only on %s of the kernel: "
                 "add --listen :%u\n",
                 run_name(run->options), leat_addr_format(&first->addr, text),
-                first->addr.family == LEAT_FAMILY_UNIX ? 8080 : first->addr.port);
+                first->addr.family == LEAT_FAMILY_UNIX ? 8080U : first->addr.port);
 }
 
 void run_ready_say(struct leat_run *run)

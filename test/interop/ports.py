@@ -17,6 +17,7 @@ def main():
             said = load.stdout + load.stderr
             assert load.returncode != 0, said
             assert "no ports left on this address" in said, said
+            assert "use fewer --connections, or more addresses with --from" in said, said
             assert "no route" not in said, said
 
 
