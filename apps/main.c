@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/base/output.h"
+
 struct command {
     const char *name;
     const char *summary;
@@ -70,11 +72,11 @@ int main(int argc, char **argv)
     const char *word = argv[1];
     if (strcmp(word, "--version") == 0 || strcmp(word, "version") == 0) {
         printf("leat %s\n%s\n", leat_version(), leat_version_build());
-        return 0;
+        return leat_output_end("leat", 0);
     }
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 ||
         (strcmp(word, "help") == 0 && argc == 2))
-        return help(stdout);
+        return leat_output_end("leat", help(stdout));
     if (strcmp(word, "help") == 0) {
         const struct command *command = command_find(argv[2]);
         char flag[] = "--help";

@@ -10,7 +10,7 @@
 #include "apps/commands.h"
 #include "apps/why.h"
 #include "net/api/resolve.h"
-#include "runtime/base/histogram.h"
+#include "runtime/base/output.h"
 
 #define PING_COUNT       5
 #define PING_INTERVAL_NS LEAT_NS_PER_S
@@ -296,5 +296,5 @@ int ping_main(int argc, char **argv)
                (double)ping.sum_ns / (double)ping.answered_count / 1e6, (double)ping.max_ns / 1e6);
     }
     printf("\n");
-    return ping.answered_count == ping.begun_count ? code : 1;
+    return leat_output_end("leat ping", ping.answered_count == ping.begun_count ? code : 1);
 }

@@ -15,6 +15,7 @@
 
 #include "net/watch/connections.h"
 #include "net/watch/counters_file.h"
+#include "runtime/base/output.h"
 
 #define SS_STATES_MAX 16
 #define ANSWER_S      5 /* the program answers within a second, even for cores that do not */
@@ -90,7 +91,7 @@ static int columns_say(void)
         printf("%-16s %-8s %s\n", column->key, column->title != NULL ? column->title : "",
                column->doc);
     }
-    return fflush(stdout) == 0 ? 0 : 1;
+    return leat_output_end("leat ss", 0);
 }
 
 static int fail_connect(int pid, int code)
@@ -218,6 +219,5 @@ int ss_main(int argc, char **argv)
         return code;
     pid = (int)view.header->pid;
     counters_view_close(&view);
-    code = list(&ss, pid);
-    return fflush(stdout) == 0 ? code : 1;
+    return leat_output_end(line.name, list(&ss, pid));
 }

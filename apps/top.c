@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/output.h"
 
 #define STUCK_NS   (200 * LEAT_NS_PER_MS) /* in one turn: a callback keeps the loop */
 #define DROPS_MAX  12                     /* reasons shown for a core */
@@ -255,7 +256,7 @@ static int watch(const struct top *top, struct reading *before, struct reading *
         else
             say_text(top, before, now);
         if (fflush(stdout) != 0 || top->is_once)
-            return 0;
+            return leat_output_end("leat top", 0);
         struct reading *last = before;
         before = now;
         now = last;

@@ -1,15 +1,31 @@
 /* Which running program a tool looks at. */
 #include "apps/watch.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+/* A socket or file that is opened must not become standard output where that is closed. What takes
+ * its place cannot be written either, so that the tool's end says so. */
+static void output_occupy(void)
+{
+    if (fcntl(STDOUT_FILENO, F_GETFD) >= 0)
+        return;
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fd == STDOUT_FILENO)
+        return;
+    (void)dup2(fd, STDOUT_FILENO);
+    close(fd);
+}
 
 int watch_parse(struct leat_command_line *line, int argc, char **argv, int *pid)
 {
     line->operands = "[PID]";
     line->operand_count_max = 1;
     *pid = 0;
+    output_occupy();
     int code = leat_command_line_answer(line, argc, argv);
     if (code >= 0 || line->operand_count == 0)
         return code;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "apps/commands.h"
+#include "runtime/base/output.h"
 
 static const char *const mark_names[] =
     {[FINDING_NONE] = "", [FINDING_OK] = "ok", [FINDING_NOTE] = "note", [FINDING_FAIL] = "fail"};
@@ -118,5 +119,5 @@ int doctor_main(int argc, char **argv)
     }
     bool works = machine_say(machine, is_json);
     free(machine);
-    return fflush(stdout) == 0 && works ? 0 : 1;
+    return leat_output_end(line.name, works ? 0 : 1);
 }

@@ -9,6 +9,7 @@
 
 #include "apps/why.h"
 #include "buffers/heap.h"
+#include "runtime/base/output.h"
 
 void echo_core_finish(struct echo_core *core)
 {
@@ -266,7 +267,6 @@ static void say(const struct echo *echo, const struct echo_core *sum)
                echo->mode == ECHO_SOURCE ? "sent" : "received", (double)sum->bytes / 1e6, seconds,
                rate / 1e6, rate * 8 / 1e9);
     }
-    fflush(stdout);
 }
 
 static void core_add(struct echo_core *sum, const struct echo_core *core)
@@ -308,5 +308,5 @@ int echo_client_report(const struct echo *echo)
                                      "look at the server");
     int code = sum->bytes == 0 || sum->errors_count > 0;
     free(sum);
-    return code;
+    return leat_output_end("leat echo", code);
 }

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/base/output.h"
+
 static const double percents[] = {50, 90, 99, 99.9, 99.99, 100};
 static const char *const percent_names[] = {"p50", "p90", "p99", "p99.9", "p99.99", "max"};
 #define PERCENTS_COUNT (sizeof(percents) / sizeof(percents[0]))
@@ -289,7 +291,6 @@ int load_report(const struct load *load)
         say_json(load, total, is_limited);
     else if (has_begun)
         say_text(load, total, is_limited);
-    fflush(stdout);
     int code = total->errors_count > 0 || total->sum.requests_count == 0;
     if (total->error != NULL) {
         fprintf(stderr, "leat load: %s\n", total->error);
@@ -299,5 +300,5 @@ int load_report(const struct load *load)
                           : "ended before any connection was made");
     }
     free(total);
-    return code;
+    return leat_output_end("leat load", code);
 }

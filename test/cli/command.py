@@ -3,11 +3,12 @@ import json
 import os
 import pathlib
 import re
+import subprocess
 import sys
 import tempfile
 import unittest
 
-from process import BUILD, finish
+from process import BUILD, Program, finish, serve
 
 LEAT = BUILD / "leat"
 
@@ -42,6 +43,55 @@ class Command(unittest.TestCase):
         self.assertEqual(finish(LEAT, "xyzzy"),
                          (2, "", "leat: unknown command xyzzy: see leat help\n"))
         self.assertEqual(finish(LEAT, "help", "xyzzy")[0], 2)
+
+
+class Ends(unittest.TestCase):
+    """What a tool printed and could not write makes it fail, with one sentence."""
+
+    COMMANDS = (("help",), ("--version",), ("doctor",), ("doctor", "--json"), ("ss", "--columns"))
+
+    def ends(self, words, stdout, **options):
+        done = subprocess.run([LEAT, *words], stdin=subprocess.DEVNULL, stdout=stdout,
+                              stderr=subprocess.PIPE, text=True, timeout=60, **options)
+        self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1), (words, done.stderr))
+        self.assertIn("cannot write to standard output", done.stderr)
+
+    def test_a_full_disk(self):
+        with open("/dev/full", "w") as full:
+            for words in self.COMMANDS:
+                self.ends(words, full)
+
+    def test_a_reader_that_has_gone(self):
+        """With SIGPIPE ignored, as some shells and services start their programs."""
+        for words in self.COMMANDS:
+            reading, writing = os.pipe()
+            os.close(reading)
+            try:
+                self.ends(words, writing, restore_signals=False)  # Python ignores SIGPIPE
+            finally:
+                os.close(writing)
+
+    def test_no_standard_output(self):
+        for words in self.COMMANDS:
+            done = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", LEAT, *words],
+                                  stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                  timeout=60)
+            self.assertEqual(done.returncode, 1, words)
+            self.assertIn("cannot write to standard output", done.stderr)
+
+    def test_tools_that_measure(self):
+        with serve("--hello", "--cores", "1") as program, open("/dev/full", "w") as full:
+            address = "{}:{}".format(*program.address)
+            quiet = "--log-level=error"
+            self.ends(("load", f"http://{address}/", "-n", "1", "-c", "1", "--json", quiet), full)
+            self.ends(("load", f"http://{address}/", "-n", "1", "-c", "1", quiet), full)
+            self.ends(("ping", address, "-n", "1000", quiet), full)
+            self.ends(("top", "--once", "--interval", "1ms", str(program.process.pid)), full)
+            self.ends(("top", "--interval", "1ms", "--json", str(program.process.pid)), full)
+        with Program(LEAT, "echo", "--listen", "127.0.0.1:0") as program, open(
+                "/dev/full", "w") as full:
+            address = program.until(r"^listening on tcp://(\S+)")[1]
+            self.ends(("echo", "--connect", address, "-n", "1", "--log-level=error"), full)
 
 
 class Doctor(unittest.TestCase):

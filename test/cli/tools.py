@@ -152,6 +152,16 @@ class Columns(Tools):
                      "held                      bytes delivered and kept by the application"):
             self.assertIn(line + "\n", out)
 
+    def test_no_standard_output(self):
+        """What is opened must not take its place."""
+        with serve("--hello", "--cores", "1", env=self.env):
+            for words in (("top", "--once", "--interval", "1ms"), ("ss", "--columns")):
+                for closed in (">&-", "<&- >&-"):
+                    code, _, err = finish("sh", "-c", f'exec "$@" {closed}', "sh", LEAT, *words,
+                                          env=self.env)
+                    self.assertEqual((code, err.count("\n")), (1, 1), err)
+                    self.assertIn("cannot write to standard output", err)
+
     def test_a_state_that_is_none(self):
         self.assertEqual(self.tool("ss", "--state", "etsablished"),
                          (2, "", "leat ss: --state etsablished is no state of TCP: did you mean "
