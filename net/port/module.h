@@ -11,7 +11,7 @@
 
 #define DPDK_MODULE_FILE "leat-dpdk.so"
 /* Of the two structs below and of all that they reach; a module with another one is refused. */
-#define DPDK_MODULE_ABI 3
+#define DPDK_MODULE_ABI 4
 
 struct dpdk_host {
     int (*fail)(struct leat_error *error, int code, const char *format, ...) LEAT_PRINTF(3, 4);

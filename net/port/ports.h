@@ -12,6 +12,7 @@ struct port_options {
     const char *where;         /* what stands behind the kind: a device, an interface, a path */
     unsigned queue_count;      /* at least 1: one for each loop, if the device has so many */
     bool is_queue_count_given; /* by the user: neither more nor fewer */
+    uint16_t vlan;             /* that all frames will be tagged with; 0: untagged ones */
     unsigned mtu_bytes;        /* 0: what the device has, or 1500 */
     uint8_t mac[6];            /* all zero: the device's, or a random one */
     bool is_mac_given;

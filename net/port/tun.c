@@ -114,8 +114,11 @@ static unsigned tun_poll(struct leat_port *port, unsigned queue, struct leat_fra
     unsigned taken = 0;
     for (unsigned tries = 0; taken < count && tries < count; tries++) {
         ssize_t n = read_frame(tun, q, &frames[taken]);
-        if (n < 0)
+        if (n < 0) {
+            if (unlikely(n == -EBADFD)) /* it was deleted */
+                atomic_store_explicit(&tun->is_gone, true, memory_order_relaxed);
             break;
+        }
         if (n == 0)
             continue;
         q->stats.rx_bytes += (uint64_t)n;
@@ -225,8 +228,8 @@ static unsigned tun_transmit(struct leat_port *port, unsigned queue, struct leat
         if (result == -EAGAIN)
             break;
         if (result < 0) {
-            q->stats
-                .drops[result == -EIO ? LEAT_PORT_DROP_TX_LINK_DOWN : LEAT_PORT_DROP_TX_ERROR]++;
+            bool is_down = result == -EIO || result == -EBADFD;
+            q->stats.drops[is_down ? LEAT_PORT_DROP_TX_LINK_DOWN : LEAT_PORT_DROP_TX_ERROR]++;
         } else {
             q->stats.tx_count++;
             q->stats.tx_bytes += p->head_bytes + p->slice_bytes;
@@ -251,7 +254,9 @@ static unsigned tun_reclaim(struct leat_port *port, unsigned queue)
 /* The descriptor is watched by level: what came before the sleep ends it at once. */
 static void tun_arm(struct leat_port *port, unsigned queue, struct leat_port_nap *nap)
 {
-    *nap = (struct leat_port_nap){false, tun_of(port)->queues[queue].fd, UINT64_MAX, false};
+    struct tun_port *tun = tun_of(port);
+    bool is_gone = atomic_load_explicit(&tun->is_gone, memory_order_relaxed);
+    *nap = (struct leat_port_nap){false, is_gone ? -1 : tun->queues[queue].fd, UINT64_MAX, false};
 }
 
 static bool tun_disarm(struct leat_port *port, unsigned queue)
@@ -264,8 +269,13 @@ static bool tun_disarm(struct leat_port *port, unsigned queue)
 static void tun_link(struct leat_port *port, struct leat_link *link)
 {
     struct tun_port *tun = tun_of(port);
-    struct ifreq request = {0};
-    memcpy(request.ifr_name, tun->name, sizeof(tun->name));
+    struct ifreq request = {.ifr_ifindex = (int)tun->index};
+    if (ioctl(tun->control_fd, SIOCGIFNAME, &request) < 0)
+        atomic_store_explicit(&tun->is_gone, true, memory_order_relaxed);
+    if (atomic_load_explicit(&tun->is_gone, memory_order_relaxed)) {
+        *link = (struct leat_link){.is_gone = true};
+        return;
+    }
     bool is_known = ioctl(tun->control_fd, SIOCGIFFLAGS, &request) == 0;
     *link = (struct leat_link){.up = is_known && (request.ifr_flags & IFF_UP) != 0};
 }

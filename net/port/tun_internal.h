@@ -43,6 +43,8 @@ struct tun_port {
     uint32_t vnet_bytes; /* 0: frames carry no offload header */
     uint32_t frame_max;  /* the longest frame that is accepted, header included */
     unsigned queue_count;
+    unsigned index;       /* the interface's */
+    _Atomic bool is_gone; /* deleted: whichever queue found it so */
     struct tun_queue queues[];
 };
 

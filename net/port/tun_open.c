@@ -208,6 +208,7 @@ static int device_open(struct tun_port *tun, const struct port_options *o, struc
         if (result < 0)
             return result;
     }
+    tun->index = if_nametoindex(tun->name);
     int mtu = mtu_settle(tun, o->mtu_bytes, error);
     int result = mtu < 0 ? mtu : bring_up(tun, error);
     if (result < 0)

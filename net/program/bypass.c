@@ -12,6 +12,7 @@
 
 #include "net/program/bypass_flags.h"
 #include "net/program/bypass_lease.h"
+#include "net/program/bypass_link.h"
 #include "net/port/faults.h"
 #include "net/port/ports.h"
 #include "net/stack/source.h"
@@ -42,6 +43,7 @@ struct bypass {
     uint64_t seed[4];
     struct steer *steer; /* NULL: one loop */
     struct bypass_lease lease;
+    struct bypass_link link;
     _Atomic unsigned loop_count; /* that have the port open */
     bool is_unsound;             /* what the port watched was not right */
     struct stack_source *sources[LEAT_PORT_QUEUES_MAX];
@@ -117,6 +119,7 @@ static int port_open(struct bypass *b, const struct leat_net_options *o, struct 
         .where = strchr(o->net, ':') + 1,
         .queue_count = o->queue_count != 0 ? (unsigned)o->queue_count : o->cores_count,
         .is_queue_count_given = o->queue_count != 0,
+        .vlan = b->flags.vlan,
         .mtu_bytes = b->flags.mtu_bytes,
         .is_mac_given = memcmp(&b->flags.mac, &none, sizeof(none)) != 0,
     };
@@ -320,6 +323,8 @@ int bypass_open(struct bypass *b, struct leat_loop *loop, struct leat_error *err
         return result;
     }
     b->sources[index] = source;
+    if (index == 0 && b->info.clock == NULL) /* a world's clock would go on for ever */
+        bypass_link_watch(&b->link, loop, b->port, b->name);
     pthread_mutex_lock(&b->lock);
     b->stack_count++;
     pthread_mutex_unlock(&b->lock);
@@ -347,6 +352,8 @@ void bypass_close(struct bypass *b, struct leat_loop *loop)
     (void)loop;
     if (index >= LEAT_PORT_QUEUES_MAX || b->sources[index] == NULL)
         return;
+    if (index == 0)
+        bypass_link_unwatch(&b->link);
     bypass_lease_close(&b->lease, index);
     if (b->steer != NULL) {
         stack_source_end(b->sources[index]);

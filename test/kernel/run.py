@@ -7,16 +7,13 @@ The guest has that kernel, the test programs with their libraries, busybox, and 
 interface. It needs no rights here and reaches no network. Prints a line for each program, then
 'N passed, N failed'; the guest's whole console stays in build/kernel/console.log.
 """
-import os
-import pathlib
 import re
-import shutil
-import stat
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-BUILD = ROOT / "build"
+import image
+
+ROOT, BUILD = image.ROOT, image.BUILD
 WORK = BUILD / "kernel"
 GUEST_SECONDS_MAX = 1500
 PROGRAM_SECONDS_MAX = 300
@@ -46,61 +43,21 @@ poweroff -f
 """
 
 
-def kernel():
-    """The path of Debian's kernel image, fetched once as a package and not installed."""
-    found = sorted(WORK.glob("image/boot/vmlinuz-*"))
-    if found:
-        return found[-1]
-    depends = subprocess.run(["apt-cache", "depends", "linux-image-amd64"], check=True,
-                             capture_output=True, text=True).stdout
-    name = re.search(r"Depends: (linux-image-\d\S+)", depends)
-    if not name:
-        sys.exit("kernel: apt knows no linux-image-amd64: run apt-get update")
-    subprocess.run(["apt-get", "-qq", "download", name[1]], cwd=WORK, check=True,
-                   stderr=subprocess.DEVNULL)
-    package, = WORK.glob("linux-image-*.deb")
-    subprocess.run(["dpkg-deb", "-x", package, WORK / "image"], check=True)
-    package.unlink()
-    return sorted(WORK.glob("image/boot/vmlinuz-*"))[-1]
-
-
-def libraries_of(binary):
-    environment = dict(os.environ, LD_LIBRARY_PATH=str(BUILD))
-    listed = subprocess.run(["ldd", binary], check=True, capture_output=True, text=True,
-                            env=environment).stdout
-    return re.findall(r"(/\S+) \(0x", listed)
-
-
 def guest():
     """Packs the guest's file system; returns the archive's path."""
     root = WORK / "root"
-    shutil.rmtree(root, ignore_errors=True)
-    for folder in ("bin", "proc", "sys", "dev", "tmp", "lib"):
-        (root / folder).mkdir(parents=True)
-    shutil.copy("/bin/busybox", root / "bin")
+    image.new_root(root)
     for binary in BINARIES:
-        shutil.copy(BUILD / binary, root / "bin")
-        for library in libraries_of(BUILD / binary):
-            inside = root / ("lib/" + os.path.basename(library)
-                             if library.startswith(str(BUILD)) else library[1:])
-            inside.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(library, inside)
+        image.add(root, BUILD / binary)
     runs = "\n".join(f'run "{program}" {program}' for program in PROGRAMS)
-    init = root / "init"
-    init.write_text(INIT % {"seconds": PROGRAM_SECONDS_MAX, "runs": runs}, encoding="utf-8")
-    init.chmod(init.stat().st_mode | stat.S_IXUSR)
-    archive = WORK / "guest.cpio"
-    names = subprocess.run(["find", "."], cwd=root, check=True, capture_output=True).stdout
-    with open(archive, "wb") as file:
-        subprocess.run(["cpio", "--quiet", "-o", "-H", "newc"], cwd=root, input=names, check=True,
-                       stdout=file)
-    return archive
+    return image.pack(root, INIT % {"seconds": PROGRAM_SECONDS_MAX, "runs": runs},
+                      WORK / "guest.cpio")
 
 
-def boot(image, archive):
+def boot(kernel, archive):
     """Returns what the guest printed."""
     command = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
-               "-m", "2G", "-nographic", "-no-reboot", "-nic", "none", "-kernel", image,
+               "-m", "2G", "-nographic", "-no-reboot", "-nic", "none", "-kernel", kernel,
                "-initrd", archive, "-append", "console=ttyS0 quiet panic=-1"]
     console = WORK / "console.log"
     with open(console, "wb") as file:
@@ -117,7 +74,7 @@ def boot(image, archive):
 
 def main():
     WORK.mkdir(parents=True, exist_ok=True)
-    printed = boot(kernel(), guest())
+    printed = boot(image.kernel(), guest())
     release = re.search(r"KERNEL (\S+)", printed)
     print(f"Linux {release[1]}" if release else "the guest did not start")
     results = re.findall(r"^RESULT (\d+) (.+?)\r?$", printed, re.M)

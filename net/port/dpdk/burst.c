@@ -375,7 +375,7 @@ static unsigned dpdk_reclaim(struct leat_port *leat_port, unsigned queue)
 {
     struct dpdk_port *port = dpdk_of(leat_port);
     struct dpdk_queue *q = &port->queues[queue];
-    if (q->slices_out > 0 && port->can_clean)
+    if (q->slices_out > 0 && port->can_clean && !dpdk_is_gone(port))
         rte_eth_tx_done_cleanup(port->id, (uint16_t)queue, 0);
     return (unsigned)q->slices_out;
 }
@@ -397,6 +397,10 @@ static void dpdk_arm(struct leat_port *leat_port, unsigned queue, struct leat_po
     struct dpdk_port *port = dpdk_of(leat_port);
     struct dpdk_queue *q = &port->queues[queue];
     *nap = (struct leat_port_nap){false, q->interrupt_fd, UINT64_MAX, q->is_interrupt_on_demand};
+    if (unlikely(dpdk_is_gone(port))) {
+        *nap = (struct leat_port_nap){.fd = -1, .nap_ns_max = UINT64_MAX};
+        return;
+    }
     if (q->interrupt_fd < 0) {
         nap->nap_ns_max = (uint64_t)port->rx_descriptors * DPDK_TAIL_NS;
         return;
@@ -418,7 +422,7 @@ static bool dpdk_disarm(struct leat_port *leat_port, unsigned queue)
     struct dpdk_port *port = dpdk_of(leat_port);
     struct dpdk_queue *q = &port->queues[queue];
     uint64_t count;
-    if (q->interrupt_fd < 0 || !q->is_interrupt_on_demand)
+    if (q->interrupt_fd < 0 || !q->is_interrupt_on_demand || dpdk_is_gone(port))
         return false;
     rte_eth_dev_rx_intr_disable(port->id, (uint16_t)queue);
     return read(q->interrupt_fd, &count, sizeof(count)) > 0; /* an eventfd that does not block */
@@ -444,12 +448,18 @@ static void dpdk_leave(struct leat_port *leat_port)
 
 static void dpdk_link(struct leat_port *leat_port, struct leat_link *link)
 {
+    struct dpdk_port *port = dpdk_of(leat_port);
     struct rte_eth_link now = {0};
-    rte_eth_link_get_nowait(dpdk_of(leat_port)->id, &now);
+    if (dpdk_is_gone(port)) {
+        *link = (struct leat_link){.is_gone = true};
+        return;
+    }
+    rte_eth_link_get_nowait(port->id, &now);
     *link = (struct leat_link){
         .up = now.link_status != 0,
         .speed_mbps = now.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : now.link_speed,
     };
+    dpdk_interface_look(port, link);
 }
 
 /* The driver counts for all queues together: its drops stand with the first. */
@@ -460,7 +470,7 @@ static void dpdk_stats(struct leat_port *leat_port, unsigned queue, struct leat_
     struct rte_eth_stats counted;
     *stats = q->stats;
     stats->tx_held_count = q->heads_out + q->slices_out;
-    if (queue != 0 || rte_eth_stats_get(port->id, &counted) < 0)
+    if (queue != 0 || dpdk_is_gone(port) || rte_eth_stats_get(port->id, &counted) < 0)
         return;
     stats->drops[LEAT_PORT_DROP_RX_RING_FULL] += counted.imissed;
     stats->drops[LEAT_PORT_DROP_RX_NO_BUFFER] += counted.rx_nombuf;

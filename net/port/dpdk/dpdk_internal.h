@@ -12,6 +12,7 @@
 #ifndef LEAT_DPDK_INTERNAL_H
 #define LEAT_DPDK_INTERNAL_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include <rte_ethdev.h>
@@ -54,6 +55,13 @@ struct dpdk_port {
      * changes. Written by the relay's thread. */
     _Atomic uint32_t gate_turn;
     struct dpdk_relay *relay; /* memif's control channel, or NULL */
+    /* Set before gate_turn becomes odd for good: no core calls the driver after it has seen that.
+     */
+    _Atomic bool is_gone, is_closing;
+    bool is_unplug_watched, has_remover;
+    pthread_t remover;
+    unsigned interface_index; /* of the kernel's; 0: there is none */
+    int control_fd;           /* to ask for its state, or -1 */
     bool is_started, is_added, can_clean;
     bool is_scattered; /* a received frame may lie in several buffers */
     char refused[128]; /* features, in words */
@@ -74,6 +82,11 @@ struct dpdk_slice {
 static inline struct dpdk_port *dpdk_of(struct leat_port *port)
 {
     return (struct dpdk_port *)(void *)port;
+}
+
+static inline bool dpdk_is_gone(const struct dpdk_port *port)
+{
+    return atomic_load_explicit(&port->is_gone, memory_order_relaxed);
 }
 
 /* Whether the queue's core may touch the driver's rings now; it says at once that it saw that it
@@ -135,6 +148,16 @@ int dpdk_relay_start(struct dpdk_port *port, const struct dpdk_device *device);
 /* Until a client's link is up, for a second at most: a first packet that is lost is late by one. */
 void dpdk_relay_await(const struct dpdk_port *port);
 void dpdk_relay_end(struct dpdk_port *port);
+
+/* gone.c: whether the device is still there. The first two watch an interface of the kernel's, and
+ * look at it: link says up, or is_gone for good. */
+void dpdk_interface_watch(struct dpdk_port *port, const char *interface);
+void dpdk_interface_look(struct dpdk_port *port, struct leat_link *link);
+/* A card that is pulled is given back when no core uses it any more. */
+void dpdk_unplug_watch(struct dpdk_port *port);
+void dpdk_unplug_end(struct dpdk_port *port);
+/* open.c: stops and closes the device, once; buffers stay. */
+void dpdk_device_close(struct dpdk_port *port);
 
 extern const struct leat_port_ops dpdk_port_ops;
 void dpdk_port_close(struct leat_port *port);

@@ -23,6 +23,7 @@
     X(INTERRUPT, "interrupts", 0)                                                                  \
     X(RSS, "rss", DPDK_FEATURE_QUEUES)                                                             \
     X(MULTI_SEGS, "multi-segs", 0)                                                                 \
+    X(VLAN_FILTER, "vlan-filter", 0)                                                               \
     X(SCATTER, "scatter", 0)                                                                       \
     X(QUEUES, "queues", 0)
 

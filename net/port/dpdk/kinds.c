@@ -150,6 +150,7 @@ static int device_tap(const struct request *r)
     snprintf(d->name, sizeof(d->name), "net_tap0");
     snprintf(d->args, sizeof(d->args), "iface=%s", name);
     d->has_own_mac = true;
+    d->interface = name;
     return 0;
 }
 

@@ -121,6 +121,17 @@ static void hear_multicast(struct opening *o)
     }
 }
 
+/* A card may drop tags that it was not told of (virtio-net does): ours, or else all are taken. */
+static void hear_vlan(const struct opening *o)
+{
+    uint16_t id = o->port->id;
+    if (o->options->vlan == 0 || !o->device.is_pci)
+        return;
+    if (!(o->features & DPDK_FEATURE_VLAN_FILTER) ||
+        rte_eth_dev_vlan_filter(id, o->options->vlan, 1) < 0)
+        rte_eth_promiscuous_enable(id);
+}
+
 static void rss_table_read(struct opening *o)
 {
     struct dpdk_port *port = o->port;
@@ -252,6 +263,11 @@ static int device_start(struct opening *o)
     dpdk_relay_await(o->port);
     interrupts_find(o);
     hear_multicast(o);
+    hear_vlan(o);
+    if (o->device.interface != NULL)
+        dpdk_interface_watch(o->port, o->device.interface);
+    if (o->device.is_pci)
+        dpdk_unplug_watch(o->port);
     result = mac_set(o);
     return result < 0 ? result : describe(o);
 }
@@ -298,7 +314,7 @@ static struct leat_port *dpdk_open(const struct dpdk_host *host, const struct po
     o.port->port.ops = &dpdk_port_ops;
     o.port->host = host;
     o.port->id = RTE_MAX_ETHPORTS;
-    o.port->membership_fd = -1;
+    o.port->membership_fd = o.port->control_fd = -1;
     o.port->queue_count = options->queue_count;
     for (unsigned i = 0; i < options->queue_count; i++)
         o.port->queues[i].port = o.port;
@@ -336,22 +352,33 @@ static bool pools_free(struct dpdk_port *port)
     return is_leaking;
 }
 
-void dpdk_port_close(struct leat_port *leat_port)
+void dpdk_device_close(struct dpdk_port *port)
 {
-    struct dpdk_port *port = dpdk_of(leat_port);
-    dpdk_quiet_begin();
-    dpdk_relay_end(port);
     if (port->is_started)
         rte_eth_dev_stop(port->id);
     if (port->id != RTE_MAX_ETHPORTS)
         rte_eth_dev_close(port->id);
-    if (port->is_added)
+    if (port->is_added || atomic_load(&port->is_gone))
         rte_eal_hotplug_remove(port->bus, port->device);
+    port->is_started = port->is_added = false;
+    port->id = RTE_MAX_ETHPORTS;
+}
+
+void dpdk_port_close(struct leat_port *leat_port)
+{
+    struct dpdk_port *port = dpdk_of(leat_port);
+    dpdk_quiet_begin();
+    dpdk_unplug_end(port);
+    dpdk_relay_end(port);
+    if (!atomic_load(&port->is_gone) || port->interface_index != 0)
+        dpdk_device_close(port);
     dpdk_quiet_end();
     if (pools_free(port))
         fprintf(stderr, "leat: packet buffers of %s were never freed\n", port->device);
     if (port->membership_fd >= 0)
         close(port->membership_fd);
+    if (port->control_fd >= 0)
+        close(port->control_fd);
     dpdk_eal_end();
     free(port);
 }

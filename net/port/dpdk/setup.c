@@ -19,6 +19,7 @@ static const struct offload_row rx_rows[] = {
     {DPDK_FEATURE_RX_IP, RTE_ETH_RX_OFFLOAD_IPV4_CKSUM},
     {DPDK_FEATURE_RX_L4, RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM},
     {DPDK_FEATURE_RSS_HASH, RTE_ETH_RX_OFFLOAD_RSS_HASH},
+    {DPDK_FEATURE_VLAN_FILTER, RTE_ETH_RX_OFFLOAD_VLAN_FILTER},
     {DPDK_FEATURE_SCATTER, RTE_ETH_RX_OFFLOAD_SCATTER},
 };
 static const struct offload_row tx_rows[] = {
@@ -71,6 +72,8 @@ static uint32_t features_wanted(const struct opening *o)
         wanted &= ~(uint32_t)(DPDK_FEATURE_MULTI_SEGS | DPDK_FEATURE_TSO);
     if (o->room_bytes <= RTE_PKTMBUF_HEADROOM + 2048)
         wanted &= ~(uint32_t)DPDK_FEATURE_SCATTER; /* every frame has room */
+    if (o->options->vlan == 0 || !o->device.is_pci)
+        wanted &= ~(uint32_t)DPDK_FEATURE_VLAN_FILTER;
     if (o->port->queue_count > 1)
         wanted |= DPDK_FEATURE_QUEUES;
     if (rss_functions(o) != 0 && rss_key_bytes(o) <= sizeof(o->port->port.info.rss_key))
