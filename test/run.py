@@ -207,6 +207,7 @@ RINGS = {
                             env={"LEAT_CHECK_BUILD": "build"})),
         ("bugs that must be caught", scripted("test/bugs/run.py", "--seeds", "1000", "--seconds",
                                               "60", timeout_s=900)),
+        ("cards", scripted("test/card/run.py", "--short", timeout_s=900)),
         ("fuzz targets", scripted("test/fuzz/run.py", "--short", timeout_s=900)),
     ],
     "peers": [
@@ -225,6 +226,7 @@ RINGS = {
                                         timeout_s=4 * 3600, env=IN_BUILD)),
         ("soak", program(sys.executable, "bench/run_soak.py", "--minutes", SOAK_MINUTES,
                          timeout_s=1200)),
+        ("cards, every IOMMU", scripted("test/card/run.py", timeout_s=2 * 3600)),
         ("fuzz targets", scripted("test/fuzz/run.py", "--long", timeout_s=6 * 3600)),
     ],
 }

@@ -1,11 +1,13 @@
 """The machine that the cards are in: QEMU without acceleration, Debian's kernel, a file system in
 memory with leat, its DPDK module and DPDK's drivers. Commands go in, and what they say comes out,
 by a virtio port; the serial line is the console."""
+import ctypes
 import json
 import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -74,6 +76,11 @@ def pack(work, programs, files):
     return image.pack(root, INIT % {"modules": " ".join(MODULES)}, work / "guest.cpio")
 
 
+def end_with_parent():
+    """However this process ends, the machine ends with it."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 class Guest:
     """A machine that runs. `with Guest(work, archive, devices, iommu) as guest:`"""
 
@@ -84,7 +91,7 @@ class Guest:
         command = self._command(archive, devices, iommu)
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
                                         stdout=open(work / "qemu.log", "wb"),
-                                        stderr=subprocess.STDOUT)
+                                        stderr=subprocess.STDOUT, preexec_fn=end_with_parent)
         try:
             self.line = self._connect("line")
             self.monitor = self._connect("monitor").makefile("rw")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Serves on network cards that QEMU emulates (`./dev card [DRIVER...]`), each bound to vfio-pci in a
+"""Serves on network cards that QEMU emulates (`./dev card [DRIVER...]`), each given to DPDK in a
 virtual machine without acceleration; the client is this machine's kernel, at the other end of a
 TAP device. Prints `ok NAME` or `FAILED NAME` for each case; test/card/README.md says what the
 cases are. With --short each driver once, with one kind of IOMMU.
