@@ -106,10 +106,10 @@
  *       (leat_loop_has_heard).
  *
  *  C27  When bytes that were sent stay unacknowledged for user_timeout_ns, or accepted ones are
- * kept back by the peer's window for so long, the connection is closed with LEAT_CLOSE_PEER_GONE;
- *       so it is when the probes of keepalive_ns stay unanswered for so long. Time without anything
- *       to acknowledge does not count. 0 leaves it to the transport: some minutes of tries
- *       (RFC 9293 3.8.3), and no end to a window that the peer keeps closed.
+ *       kept back by the peer's window for so long, the connection is closed with
+ *       LEAT_CLOSE_PEER_GONE; so it is when the probes of keepalive_ns stay unanswered for so long.
+ *       Time without anything to acknowledge does not count. 0 leaves it to the transport: some
+ *       minutes of tries (RFC 9293 3.8.3), and no end to a window that the peer keeps closed.
  *
  * Listening
  *
@@ -206,9 +206,9 @@ struct leat_listen_options {
     uint32_t unix_mode;            /* [0666] permission bits of a unix socket's path */
 };
 
-/* ops must stay valid as long as connections use them. user is what the callbacks get until
- * leat_conn_set changes it. Returns 0 and *listener, or -errno with a sentence in leat_loop_error.
- */
+/* ops must stay valid as long as connections use them. options may be NULL. user is what the
+ * callbacks get until leat_conn_set changes it. Returns 0 and *listener, or -errno with a sentence
+ * in leat_loop_error. */
 LEAT_API int leat_listen(struct leat_loop *loop, const struct leat_addr *addr,
                          const struct leat_listen_options *options, const struct leat_conn_ops *ops,
                          void *user, struct leat_listener **listener) LEAT_MUST_CHECK;
@@ -217,8 +217,8 @@ LEAT_API void leat_listener_pause(struct leat_listener *listener);
 LEAT_API void leat_listener_resume(struct leat_listener *listener);
 LEAT_API const struct leat_addr *leat_listener_addr(const struct leat_listener *listener);
 
-/* Starts an outgoing connection. from: local address, or NULL. Returns 0 and *conn; its outcome
- * comes by callback. */
+/* Starts an outgoing connection. from: local address, or NULL; options may be NULL. Returns 0 and
+ * *conn, and its outcome comes by callback; or -errno with a sentence in leat_loop_error. */
 LEAT_API int leat_connect(struct leat_loop *loop, const struct leat_addr *to,
                           const struct leat_addr *from, const struct leat_conn_options *options,
                           const struct leat_conn_ops *ops, void *user,

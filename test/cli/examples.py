@@ -1,7 +1,17 @@
-"""The examples as their users meet them; first of all http-echo, which shows what arrived."""
+"""The examples as their users meet them; first of all http-echo, which shows what arrived. The
+others run on each transport of sockets, and, with root, on Leat's own stack over a tun device, in a
+network namespace of this test's own."""
+import ctypes
+import http.client
+import json
+import os
 import re
+import select
 import socket
+import struct
+import subprocess
 import sys
+import threading
 import unittest
 
 from process import BUILD, TERM, Program
@@ -107,5 +117,180 @@ class Echo(unittest.TestCase):
             self.assertTrue(got == body)
 
 
+def transports():
+    """(name, flags, address) of what examples can listen on here."""
+    yield "epoll", ["--net", "epoll"], "127.0.0.1:0"
+    yield "uring", ["--net", "uring"], "127.0.0.1:0"
+    if HAS_NAMESPACE:
+        yield "tun", ["--net", f"tun:{TUN}", "--ip", f"{TUN_OWN}/24"], f"{TUN_OWN}:{TUN_PORT}"
+
+
+TUN, TUN_OWN, TUN_PEER, TUN_PORT = "leatex0", "10.9.5.2", "10.9.5.1", 7000
+CLONE_NEWNET = 0x40000000
+HAS_NAMESPACE = False
+
+
+def enter_namespace():
+    """This process and what it starts get a network of their own; False where that is refused."""
+    if os.geteuid() != 0 or not os.path.exists("/dev/net/tun"):
+        return False
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
+        return False
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True, timeout=10)
+    return True
+
+
+class Running:
+    """An example on one transport; .address is where it listens."""
+
+    def __init__(self, transport, example, *flags):
+        name, net, listen = transport
+        self.program = Program(BUILD / "examples" / example, *flags, *net, "--listen", listen)
+        try:
+            match = self.program.until(r"^listening on \w+://(\S+):(\d+)$")
+            self.address = match[1], int(match[2])
+            if name == "tun":
+                subprocess.run(["ip", "addr", "add", f"{TUN_PEER}/24", "dev", TUN], check=True,
+                               timeout=10)
+        except BaseException:
+            self.program.__exit__()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        with self.program as program:
+            code = program.end(TERM)
+            if kind is None and (code != 0 or "never freed" in program.text["stderr"]):
+                raise AssertionError(f"it ended with {code}: {program.text}")
+
+    def connect(self):
+        return socket.create_connection(self.address, timeout=30)
+
+
+class Chat(unittest.TestCase):
+    def test_lines_reach_everybody_on_every_core(self):
+        for transport in transports():
+            with self.subTest(transport[0]), Running(transport, "chat", "--cores", "0,0") as chat:
+                self.check(chat)
+
+    def check(self, chat):
+        clients = [chat.connect() for _ in range(8)]  # both loops have some
+        files = [client.makefile("rb") for client in clients]
+
+        def say_and_hear(who, line, hearers):
+            clients[who].sendall(line)
+            for file in hearers:
+                while (heard := file.readline()) != line:
+                    self.assertTrue(heard, f"{line} did not come")
+
+        for who, file in enumerate(files):  # who hears himself was let in
+            say_and_hear(who, b"%d is here\n" % who, [file])
+        for who in range(len(clients)):
+            say_and_hear(who, b"%d says\n" % who, files)
+        clients[0].sendall(b"half a li")
+        say_and_hear(1, b"a line\n", files)
+        clients[0].sendall(b"ne\n")
+        for file in files:
+            self.assertEqual(file.readline(), b"half a line\n")
+        clients[2].shutdown(socket.SHUT_WR)
+        self.assertEqual(files[2].read(), b"")
+        say_and_hear(3, b"goodbye\n", files[3:])
+        for end in files + clients:
+            end.close()
+
+
+class Proxy(unittest.TestCase):
+    AHEAD_BYTES_MAX = 40 << 20  # what the kernel's buffers of both connections may take, and more
+
+    def each(self, check):
+        for transport in transports():
+            with self.subTest(transport[0]), socket.create_server(("", 0)) as server:
+                to = TUN_PEER if transport[0] == "tun" else "127.0.0.1"
+                to = f"{to}:{server.getsockname()[1]}"
+                server.settimeout(30)
+                with Running(transport, "proxy", "--cores", "1", "--to", to) as proxy, \
+                        proxy.connect() as client:
+                    there, _ = server.accept()
+                    with there:
+                        there.settimeout(30)
+                        check(client, there)
+
+    @staticmethod
+    def read_all(connection):
+        with connection.makefile("rb") as file:
+            return file.read()
+
+    def test_passes_both_ways_and_each_half_close(self):
+        sent = os.urandom(3_000_000)
+
+        def check(client, there):
+            there.sendall(b"the server speaks first")
+            self.assertEqual(client.recv(100), b"the server speaks first")
+            sender = threading.Thread(target=lambda: (client.sendall(sent),
+                                                      client.shutdown(socket.SHUT_WR)))
+            sender.start()
+            self.assertTrue(self.read_all(there) == sent)
+            sender.join()
+            there.sendall(b"after the end")
+            there.shutdown(socket.SHUT_WR)
+            self.assertEqual(self.read_all(client), b"after the end")
+        self.each(check)
+
+    def test_slows_down_who_sends_faster_than_the_other_reads(self):
+        block = os.urandom(1 << 20)
+
+        def check(client, there):
+            sent = 0
+            client.setblocking(False)
+            while select.select([], [client], [], 1)[1]:  # until a second brings no room
+                sent += client.send(block[sent % len(block):])
+                self.assertLess(sent, self.AHEAD_BYTES_MAX)
+            client.shutdown(socket.SHUT_WR)
+            got = self.read_all(there)
+            self.assertEqual(len(got), sent)
+            self.assertTrue(got == (block * (sent // len(block) + 1))[:sent])
+        self.each(check)
+
+    def test_a_reset_goes_on(self):
+        def check(client, there):
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+            with self.assertRaises(ConnectionResetError):
+                there.recv(1)
+        self.each(check)
+
+
+class Notes(unittest.TestCase):
+    def test_json_and_uploads(self):
+        for transport in transports():
+            with self.subTest(transport[0]), Running(transport, "notes") as notes:
+                self.check(http.client.HTTPConnection(*notes.address, timeout=30))
+
+    def check(self, client):
+        def ask(method, path, body=None, **more):
+            client.request(method, path, body, **more)
+            answer = client.getresponse()
+            self.assertEqual(answer.headers["Content-Type"], "application/json")
+            return answer.status, json.loads(answer.read())
+
+        wanted = [f"note {number} \"\\ \t \u20ac" for number in range(101)]
+        self.assertEqual(ask("GET", "/notes"), (200, {"notes": []}))
+        for note in wanted:
+            self.assertEqual(ask("POST", "/notes", note.encode()), (201, {}))
+        status, answer = ask("GET", "/notes")
+        self.assertEqual((status, answer["notes"]), (200, wanted[100:] + wanted[1:100]))
+        self.assertEqual(ask("PUT", "/uploads/large%22", b"x" * 2_000_000),
+                         (201, {"name": 'large"', "bytes": 2_000_000}))
+        self.assertEqual(ask("PUT", "/uploads/pieces", (b"y" * 1000 for _ in range(50)),
+                             encode_chunked=True, headers={"Transfer-Encoding": "chunked"}),
+                         (201, {"name": "pieces", "bytes": 50_000}))
+        self.assertEqual(ask("GET", "/other"), (404, {"error": "Not Found"}))
+        self.assertEqual(ask("POST", "/notes", b"z" * 201)[0], 413)
+        client.close()
+
+
 if __name__ == "__main__":
+    HAS_NAMESPACE = enter_namespace()
     unittest.main(argv=[sys.argv[0], "-v"])
