@@ -20,6 +20,7 @@ import api
 import dev
 import docs
 import files
+import hardening
 import layering
 import selftest
 import style
@@ -258,13 +259,14 @@ CHECKS = {
     "selftest": lambda: selftest.check(ROOT),
     "headers": check_headers,
     "symbols": lambda: symbols.check(str(ROOT / GCC)),
+    "hardening": lambda: hardening.check(ROOT / GCC),
     "install": check_install,
     "flags": check_flags,
     "instructions": lambda: instructions.check(ROOT / GCC),
     "cppcheck": check_cppcheck,
     "tidy": check_tidy,
 }
-NEEDS = {"headers": "clang", "symbols": "gcc", "install": "gcc", "flags": "gcc",
+NEEDS = {"headers": "clang", "symbols": "gcc", "hardening": "gcc", "install": "gcc", "flags": "gcc",
          "instructions": "gcc", "cppcheck": "clang", "tidy": "clang"}
 
 

@@ -7,6 +7,7 @@ import unittest
 
 import api
 import docs
+import hardening
 import layering
 import style
 import symbols
@@ -60,6 +61,30 @@ class Api(Sample):
         os.mkdir(os.path.join(self.root, "docs"))
         self.header("".join(f"LEAT_API void leat_f{i}(void);\n" for i in range(551)))
         self.expect(api.check(self.root), "551 public functions")
+
+
+class Hardening(Sample):
+    GOOD = """  Type:                              DYN (Shared object file)
+  GNU_STACK      0x000000 0x0000000000000000 0x0000000000000000 0x000000 0x000000 RW  0x10
+  GNU_RELRO      0x0b64e8 0x00000000000b74e8 0x00000000000b74e8 0x005b18 0x005b18 R   0x1
+ 0x000000000000001e (FLAGS)              BIND_NOW STATIC_TLS
+    30: 0000000000000000     0 FUNC    GLOBAL DEFAULT  UND __snprintf_chk@GLIBC_2.3.4 (4)
+"""
+
+    def test_each_flag_is_missed(self):
+        self.expect(hardening.problems_of("leat", self.GOOD, True))
+        for was, now, what in (("DYN (Sh", "EXEC (E", "fixed address"),
+                               ("GNU_RELRO", "LOAD", "relocations"),
+                               ("BIND_NOW ", "", "binds symbols late"),
+                               ("RW  0x10", "RWE 0x10", "executable stack"),
+                               ("GNU_STACK", "LOAD", "executable stack"),
+                               ("__snprintf_chk", "snprintf", "checks lengths")):
+            self.expect(hardening.problems_of("leat", self.GOOD.replace(was, now), True), what)
+        self.expect(hardening.problems_of("x.so", self.GOOD.replace("_chk", ""), False))
+
+    def test_what_was_not_built_is_named(self):
+        self.expect(hardening.check(pathlib.Path(self.root)), "leat:", "libleat.so:",
+                    "leat-simulator.so:")
 
 
 class Layering(Sample):
