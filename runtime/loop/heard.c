@@ -8,35 +8,32 @@
  * ready, or when the turn began, whichever was earlier. */
 #include "runtime/loop/loop_internal.h"
 
-/* After a poll that handled count events. */
-void loop_note_heard(struct leat_loop *loop, unsigned count)
+/* After a poll that found something, while deadlines wait. */
+void loop_hold_on(struct leat_loop *loop)
+{
+    if (++loop->hold_rounds < LOOP_HOLD_ROUNDS && loop->turn_ns - loop->hold_ns < LOOP_HOLD_NS)
+        return;
+    loop->quiet_turn_ns = loop->quiet_kernel_ns = loop->hold_ns;
+    loop->hold_ns = 0;
+}
+
+/* A loop that watches nothing of the kernel's has nothing to ask it for. */
+uint64_t leat_loop_heard(const struct leat_loop *loop)
 {
     bool asks_kernel = loop->waiter != NULL || loop->watch_count > 0;
-    if (count == 0) {
-        loop->heard_ns =
-            asks_kernel && loop->kernel_ns < loop->turn_ns ? loop->kernel_ns : loop->turn_ns;
-        loop->hold_ns = 0;
-    } else if (loop->hold_ns != 0 && (++loop->hold_rounds >= LOOP_HOLD_ROUNDS ||
-                                      loop->turn_ns - loop->hold_ns >= LOOP_HOLD_NS)) {
-        loop->heard_ns = loop->hold_ns;
-        loop->hold_ns = 0;
-    }
+    return asks_kernel && loop->quiet_kernel_ns < loop->quiet_turn_ns ? loop->quiet_kernel_ns
+                                                                      : loop->quiet_turn_ns;
 }
 
 bool leat_loop_has_heard(struct leat_loop *loop, uint64_t deadline_ns)
 {
-    if (likely(deadline_ns <= loop->heard_ns))
+    if (deadline_ns <= leat_loop_heard(loop))
         return true;
     if (loop->hold_ns == 0 && deadline_ns <= loop->now_ns) {
         loop->hold_ns = loop->now_ns;
         loop->hold_rounds = 0;
     }
     return false;
-}
-
-uint64_t leat_loop_heard(const struct leat_loop *loop)
-{
-    return loop->heard_ns;
 }
 
 uint64_t leat_loop_turn_began(const struct leat_loop *loop)

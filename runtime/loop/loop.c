@@ -188,11 +188,16 @@ static void loop_poll(struct leat_loop *loop)
     profile_pass(&loop->core, LEAT_LAYER_MAILBOX);
     count += loop_run_posts(loop);
     profile_pass(&loop->core, LEAT_LAYER_LOOP);
-    loop_note_heard(loop, count);
-    if (count > 0) {
-        loop->active_ns = loop->turn_ns;
-        loop->has_worked = true;
+    if (count == 0) {
+        loop->quiet_turn_ns = loop->turn_ns;
+        loop->quiet_kernel_ns = loop->kernel_ns;
+        loop->hold_ns = 0;
+        return;
     }
+    loop->active_ns = loop->turn_ns;
+    loop->has_worked = true;
+    if (unlikely(loop->hold_ns != 0))
+        loop_hold_on(loop);
 }
 
 static void loop_flush(struct leat_loop *loop)

@@ -110,11 +110,12 @@ struct leat_loop {
     uint64_t nap_ns;       /* the last nap */
     uint64_t turn_ns;      /* when the turn began */
     uint64_t slept_ns;     /* in this turn */
-    uint64_t heard_ns;     /* what came until then was delivered (heard.c) */
-    uint64_t hold_ns;      /* since when deadlines wait for that; 0: none does */
-    unsigned hold_rounds;  /* since hold_ns */
-    uint64_t warned_ns;    /* when starvation was last logged */
-    uint64_t started_ns;   /* when the loop was made */
+    /* heard.c: when the last turn whose poll found nothing began, and asked the kernel. */
+    uint64_t quiet_turn_ns, quiet_kernel_ns;
+    uint64_t hold_ns;     /* since when deadlines wait for that; 0: none does */
+    unsigned hold_rounds; /* since hold_ns */
+    uint64_t warned_ns;   /* when starvation was last logged */
+    uint64_t started_ns;  /* when the loop was made */
     struct leat_rng rng;
     struct leat_loop_metrics metrics; /* busy_ns is filled in when asked */
     struct histogram delays;
@@ -143,7 +144,7 @@ unsigned loop_run_watches(struct leat_loop *loop);
 void loop_wait(struct leat_loop *loop, uint64_t timeout_ns);
 
 /* heard.c */
-void loop_note_heard(struct leat_loop *loop, unsigned count);
+void loop_hold_on(struct leat_loop *loop);
 
 /* post.c */
 int loop_post_init(struct leat_loop *loop, struct leat_error *error);
