@@ -8,6 +8,8 @@
 
 #include <leat/addr.h>
 
+#include "net/api/resolve.h"
+
 static void written_forms_are_read(void **state)
 {
     static const struct {
@@ -96,6 +98,40 @@ static void a_unix_path_of_107_bytes_fits_and_one_more_does_not(void **state)
     assert_int_equal(leat_addr_parse(&addr, text, 0, NULL), -EINVAL);
 }
 
+/* Nothing of this leaves the machine: localhost stands in its hosts file. */
+static void names_are_resolved_and_what_is_none_is_not_asked_for(void **state)
+{
+    static const char *const wrong[] = {
+        "",      "1.2.3:80",        "127.0.0.256",  "localhost:x",  "localhost:65536",
+        "a b:1", "-localhost:1",    ".localhost:1", "local/host:1", "localhost:1:2",
+        "::1",   "net:localhost: ", "sock:unix:",   "sock:",        "loc@lhost:1",
+        "[::1",  "0x7f.1:80",       "localhost:-1",
+    };
+    struct leat_addr addrs[RESOLVED_MAX];
+    struct leat_error error;
+    int count = addr_resolve(addrs, "localhost:8080", 99, &error);
+    assert_in_range(count, 1, RESOLVED_MAX);
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(addrs[i].port, 8080);
+        assert_int_equal(addrs[i].via, LEAT_VIA_ANY);
+        for (int k = 0; k < i; k++)
+            assert_false(leat_addr_equal(&addrs[i], &addrs[k]));
+    }
+    assert_true(addr_resolve(addrs, "net:localhost", 99, &error) == count);
+    assert_int_equal(addrs[0].port, 99);
+    assert_int_equal(addrs[0].via, LEAT_VIA_STACK);
+    assert_int_equal(addr_resolve(addrs, "sock:[::1]:7", 99, &error), 1);
+    assert_int_equal(addrs[0].family, LEAT_FAMILY_IPV6);
+    assert_int_equal(addr_resolve(addrs, "unix:/a", 99, &error), 1);
+    assert_int_equal(addrs[0].family, LEAT_FAMILY_UNIX);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        error.sentence[0] = '\0';
+        if (addr_resolve(addrs, wrong[i], 99, &error) != -EINVAL)
+            fail_msg("\"%s\" was taken", wrong[i]);
+        assert_non_null(strstr(error.sentence, wrong[i]));
+    }
+}
+
 static void equality_and_wildcards(void **state)
 {
     struct leat_addr a, b;
@@ -127,6 +163,7 @@ int main(void)
         cmocka_unit_test(written_forms_are_read),
         cmocka_unit_test(what_is_no_address_is_refused_and_quoted),
         cmocka_unit_test(a_unix_path_of_107_bytes_fits_and_one_more_does_not),
+        cmocka_unit_test(names_are_resolved_and_what_is_none_is_not_asked_for),
         cmocka_unit_test(equality_and_wildcards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
