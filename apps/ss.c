@@ -84,16 +84,6 @@ static enum ss_outcome line_show(struct ss *ss, char *line)
     return SS_MORE;
 }
 
-static int columns_say(void)
-{
-    for (unsigned i = 0; i < connection_view.count; i++) {
-        const struct view_column *column = &connection_view.columns[i];
-        printf("%-16s %-8s %s\n", column->key, column->title != NULL ? column->title : "",
-               column->doc);
-    }
-    return leat_output_end("leat ss", 0);
-}
-
 static int fail_connect(int pid, int code)
 {
     const char *why =
@@ -211,7 +201,7 @@ int ss_main(int argc, char **argv)
     int pid;
     int code = watch_parse(&line, argc, argv, &pid);
     if (code < 0 && ss.shows_columns)
-        return columns_say();
+        return watch_columns_say(line.name, &connection_view);
     if (code < 0 && ss.state != NULL && state_check(ss.state) != 0)
         return 2;
     code = code < 0 ? watch_open(line.name, pid, &view) : code;

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "net/watch/view.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/output.h"
 
@@ -20,7 +21,7 @@
 struct top {
     struct counters_view view;
     uint64_t interval_ns;
-    bool is_once, is_json;
+    bool is_once, is_json, shows_columns;
 };
 
 /* All values of all cores at one time. */
@@ -106,16 +107,67 @@ static uint64_t connections(const struct top *top, const struct reading *r, unsi
     return http > tcp ? http : tcp; /* those of the stack are counted by both */
 }
 
+/* ---- A core, as it is shown ---- */
+
+struct top_row {
+    uint32_t core;
+    const char *state;
+    uint64_t stuck_ms, connections;
+    double utilisation, busy_percent, requests, packets_in, packets_out, drops, buffers_mib;
+};
+
+#define AT(member) offsetof(struct top_row, member)
+static const struct view_column top_columns[] = {
+    {"core", "core", 4, VIEW_U32, AT(core), 0, "its number"},
+    {"state", "state", -6, VIEW_TEXT, AT(state), 0, "asleep, awake, or stuck in one turn"},
+    {"stuck_ms", "stuck ms", 8, VIEW_U64, AT(stuck_ms), 0, "in one turn; 0: not stuck"},
+    {"busy_percent", "busy %", 7, VIEW_DOUBLE, AT(busy_percent), 1, "of the time between readings"},
+    {"requests_per_second", "requests/s", 11, VIEW_DOUBLE, AT(requests), 1, "answered"},
+    {"connections", "connections", 11, VIEW_U64, AT(connections), 0, "open now"},
+    {"packets_in_per_second", "packets in/s", 12, VIEW_DOUBLE, AT(packets_in), 1,
+     "received by Leat's own stack"},
+    {"packets_out_per_second", "out/s", 11, VIEW_DOUBLE, AT(packets_out), 1, "sent by it"},
+    {"drops_per_second", "drops/s", 9, VIEW_DOUBLE, AT(drops), 1, "packets, for all reasons"},
+    {"buffers_mib", "buffers MiB", 11, VIEW_DOUBLE, AT(buffers_mib), 1, "in use"},
+    {"utilisation", NULL, 0, VIEW_DOUBLE, AT(utilisation), 4, "as busy_percent, of 1"},
+};
+#undef AT
+static const struct view top_view = {top_columns, sizeof(top_columns) / sizeof(top_columns[0])};
+
+static struct top_row top_row_of(const struct top *top, const struct reading *before,
+                                 const struct reading *now, unsigned core)
+{
+    double busy = utilisation(top, before, now, core), drops = 0;
+    for (unsigned i = 0; i < now->name_count; i++) {
+        const char *name = counters_view_name(&top->view, i)->text;
+        if (strncmp(name, "drop.", 5) == 0)
+            drops += rate_of(top, before, now, core, name);
+    }
+    return (struct top_row){
+        .core = core,
+        .state = state_of(now, core),
+        .stuck_ms = stuck_ns(now, core) / LEAT_NS_PER_MS,
+        .connections = connections(top, now, core),
+        .utilisation = busy,
+        .busy_percent = 100 * busy,
+        .requests = rate_of(top, before, now, core, "http.requests"),
+        .packets_in = rate_of(top, before, now, core, "stack.rx_packets"),
+        .packets_out = rate_of(top, before, now, core, "stack.tx_packets"),
+        .drops = drops,
+        .buffers_mib = (double)value_of(top, now, core, "buffers.live_bytes") / 1048576,
+    };
+}
+
 /* ---- JSON ---- */
 
+/* The row, and the counters as one more field of it. */
 static void json_core(const struct top *top, const struct reading *before,
                       const struct reading *now, unsigned core)
 {
-    printf("{\"core\": %u, \"state\": \"%s\", \"stuck_ms\": %" PRIu64 ", \"utilisation\": %.4f, "
-           "\"requests_per_second\": %.1f, \"connections\": %" PRIu64 ", \"counters\": {",
-           core, state_of(now, core), stuck_ns(now, core) / LEAT_NS_PER_MS,
-           utilisation(top, before, now, core), rate_of(top, before, now, core, "http.requests"),
-           connections(top, now, core));
+    const struct top_row row = top_row_of(top, before, now, core);
+    char text[1024];
+    size_t length = view_json(&top_view, &row, text, sizeof(text));
+    printf("%.*s, \"counters\": {", length > 0 ? (int)length - 1 : 0, text);
     for (unsigned i = 0; i < now->name_count; i++)
         printf("%s\"%.*s\": %" PRIu64, i > 0 ? ", " : "", (int)NAME_BYTES,
                counters_view_name(&top->view, i)->text, now->values[core * COUNTERS_NAMES_MAX + i]);
@@ -161,27 +213,6 @@ static void say_drops(const struct top *top, const struct reading *before,
     }
 }
 
-static void say_core(const struct top *top, const struct reading *before, const struct reading *now,
-                     unsigned core)
-{
-    char state[32];
-    uint64_t stuck = stuck_ns(now, core);
-    if (stuck != 0)
-        snprintf(state, sizeof(state), "stuck %.1f s", (double)stuck / 1e9);
-    else
-        snprintf(state, sizeof(state), "%s", state_of(now, core));
-    double drops = 0;
-    for (unsigned i = 0; i < now->name_count; i++)
-        if (strncmp(counters_view_name(&top->view, i)->text, "drop.", 5) == 0)
-            drops += rate_of(top, before, now, core, counters_view_name(&top->view, i)->text);
-    printf("%4u %-12s %5.1f%% %10.0f %11" PRIu64 " %10.0f %10.0f %9.0f %8.1f\n", core, state,
-           100 * utilisation(top, before, now, core),
-           rate_of(top, before, now, core, "http.requests"), connections(top, now, core),
-           rate_of(top, before, now, core, "stack.rx_packets"),
-           rate_of(top, before, now, core, "stack.tx_packets"), drops,
-           (double)value_of(top, now, core, "buffers.live_bytes") / 1048576);
-}
-
 /* What of the port's claims a core believes, in words; nothing for a core without a port. */
 static void say_beliefs(const struct top *top, const struct reading *now, unsigned core)
 {
@@ -217,14 +248,16 @@ static void say_text(const struct top *top, const struct reading *before, const 
 {
     const struct counters_header *h = top->view.header;
     uint64_t age_s = (now->at_ns - h->started_ns) / LEAT_NS_PER_S;
+    char line[512];
     if (!top->is_once && isatty(STDOUT_FILENO))
         printf("\033[H\033[2J");
     printf("%.*s, process %u, net %.*s, up %" PRIu64 " s\n\n", COUNTERS_TEXT_BYTES - 1, h->program,
            h->pid, COUNTERS_TEXT_BYTES - 1, h->net, age_s);
-    printf("core state          busy  requests/s connections  packets in        out   drops/s  "
-           "buffers MiB\n");
-    for (unsigned core = 0; core < h->core_count; core++)
-        say_core(top, before, now, core);
+    printf("%s\n", view_header(&top_view, line, sizeof(line)));
+    for (unsigned core = 0; core < h->core_count; core++) {
+        const struct top_row row = top_row_of(top, before, now, core);
+        printf("%s\n", view_row(&top_view, &row, line, sizeof(line)));
+    }
     if (has_value(top, now, "port.wake"))
         printf("\ncore port\n");
     for (unsigned core = 0; has_value(top, now, "port.wake") && core < h->core_count; core++)
@@ -272,6 +305,8 @@ int top_main(int argc, char **argv)
         {"once", LEAT_OPTION_FLAG, &top.is_once, NULL, "end after one interval", 0, 0},
         {"json", LEAT_OPTION_FLAG, &top.is_json, NULL,
          "a line of JSON for each interval, with every counter", 0, 0},
+        {"columns", LEAT_OPTION_FLAG, &top.shows_columns, NULL,
+         "what each key of a core's JSON, and each column, means", 0, 0},
     };
     struct leat_command_line line = {
         .name = "leat top",
@@ -282,7 +317,11 @@ int top_main(int argc, char **argv)
         .tables = {options},
         .table_counts = {sizeof(options) / sizeof(options[0])},
     };
-    int code = watch_take(&line, argc, argv, &top.view);
+    int pid;
+    int code = watch_parse(&line, argc, argv, &pid);
+    if (code < 0 && top.shows_columns)
+        return watch_columns_say(line.name, &top_view);
+    code = code < 0 ? watch_open(line.name, pid, &top.view) : code;
     if (code >= 0)
         return code;
     struct reading *before = reading_new(&top.view), *now = reading_new(&top.view);

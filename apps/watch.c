@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "runtime/base/output.h"
+
 /* A socket or file that is opened must not become standard output where that is closed. What takes
  * its place cannot be written either, so that the tool's end says so. */
 static void output_occupy(void)
@@ -48,9 +50,12 @@ int watch_open(const char *name, int pid, struct counters_view *view)
     return 1;
 }
 
-int watch_take(struct leat_command_line *line, int argc, char **argv, struct counters_view *view)
+int watch_columns_say(const char *name, const struct view *columns)
 {
-    int pid;
-    int code = watch_parse(line, argc, argv, &pid);
-    return code < 0 ? watch_open(line->name, pid, view) : code;
+    for (unsigned i = 0; i < columns->count; i++) {
+        const struct view_column *column = &columns->columns[i];
+        printf("%-22s %-12s %s\n", column->key, column->title != NULL ? column->title : "",
+               column->doc);
+    }
+    return leat_output_end(name, 0);
 }

@@ -30,6 +30,10 @@ static const char *column_value(const struct view_column *column, const void *ro
         return leat_addr_format(at, text);
     case VIEW_FLAG:
         return *(const bool *)at ? "true" : "false";
+    case VIEW_DOUBLE:
+        snprintf(text, LEAT_ADDR_TEXT_BYTES_MAX, "%.*f", (int)column->decimals,
+                 *(const double *)at);
+        return text;
     default:
         snprintf(text, LEAT_ADDR_TEXT_BYTES_MAX, "%" PRIu64, column_number(column, row));
         return text;
@@ -66,7 +70,7 @@ static uint64_t power_of_ten(unsigned exponent)
 static const char *column_shown(const struct view_column *column, const void *row,
                                 char text[LEAT_ADDR_TEXT_BYTES_MAX])
 {
-    if (column->decimals == 0)
+    if (column->decimals == 0 || column->kind == VIEW_DOUBLE)
         return column_value(column, row, text);
     uint64_t number = column_number(column, row), unit = power_of_ten(column->decimals);
     snprintf(text, LEAT_ADDR_TEXT_BYTES_MAX, "%" PRIu64 ".%0*" PRIu64, number / unit,
@@ -184,6 +188,7 @@ bool view_set(const struct view *view, void *row, const struct view_field *field
     if (column == end)
         return true;
     void *at = (char *)row + column->offset;
+    char *rest;
     switch (column->kind) {
     case VIEW_TEXT:
         *(const char **)at = field->value;
@@ -193,6 +198,9 @@ bool view_set(const struct view *view, void *row, const struct view_field *field
     case VIEW_FLAG:
         *(bool *)at = strcmp(field->value, "true") == 0;
         return *(bool *)at || strcmp(field->value, "false") == 0;
+    case VIEW_DOUBLE:
+        *(double *)at = strtod(field->value, &rest);
+        return rest != field->value && *rest == '\0';
     default:
         return number_set(column, at, field->value);
     }

@@ -13,9 +13,10 @@
 enum view_kind {
     VIEW_U32,
     VIEW_U64,
-    VIEW_TEXT, /* const char *: no byte of it needs an escape in JSON */
-    VIEW_ADDR, /* struct leat_addr */
-    VIEW_FLAG, /* bool */
+    VIEW_DOUBLE, /* with as many decimals as the column has */
+    VIEW_TEXT,   /* const char *: no byte of it needs an escape in JSON */
+    VIEW_ADDR,   /* struct leat_addr */
+    VIEW_FLAG,   /* bool */
 };
 
 struct view_column {
@@ -24,7 +25,7 @@ struct view_column {
     int width;         /* negative: flush left */
     enum view_kind kind;
     size_t offset;     /* in the row */
-    unsigned decimals; /* of a number when it is shown: 3 shows 1500 as 1.500 */
+    unsigned decimals; /* of a whole number when it is shown: 3 shows 1500 as 1.500 */
     const char *doc;   /* what it is, in one line */
 };
 

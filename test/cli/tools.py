@@ -147,10 +147,17 @@ class Columns(Tools):
     def test_each_key_is_explained_without_a_program(self):
         code, out, err = self.tool("ss", "--columns")
         self.assertEqual((code, err), (0, ""))
-        for line in ("state            state    as in RFC 9293 3.3.2",
-                     "rtt_us           rtt ms   smoothed round trip; 0: not measured",
-                     "held                      bytes delivered and kept by the application"):
-            self.assertIn(line + "\n", out)
+        for line in (r"state +state +as in RFC 9293 3.3.2", r"rtt_us +rtt ms +smoothed round trip",
+                     r"held +bytes delivered and kept by the application"):
+            self.assertRegex(out, f"(?m)^{line}")
+        code, out, err = self.tool("top", "--columns")
+        self.assertEqual((code, err), (0, ""))
+        self.assertRegex(out, r"(?m)^busy_percent +busy % +of the time between readings$")
+
+    def test_top_shows_them_all(self):
+        keys = {line.split()[0] for line in self.tool("top", "--columns")[1].splitlines()}
+        with serve("--hello", "--cores", "1", env=self.env):
+            self.assertEqual(set(self.top()["cores"][0]), keys | {"counters"})
 
     def test_no_standard_output(self):
         """What is opened must not take its place."""

@@ -16,6 +16,7 @@ struct row {
     const char *name;
     struct leat_addr from;
     bool is_set;
+    double share;
 };
 
 static const struct view_column columns[] = {
@@ -23,13 +24,18 @@ static const struct view_column columns[] = {
     {"count", "ms", 7, VIEW_U32, offsetof(struct row, count), 3, "a count"},
     {"total", NULL, 0, VIEW_U64, offsetof(struct row, total), 0, "not shown"},
     {"from", "from", -10, VIEW_ADDR, offsetof(struct row, from), 0, "an address"},
+    {"share", "share", 6, VIEW_DOUBLE, offsetof(struct row, share), 2, "a share"},
     {"is_set", NULL, 0, VIEW_FLAG, offsetof(struct row, is_set), 0, "a flag"},
 };
-static const struct view view = {columns, 5};
+static const struct view view = {columns, 6};
 
 static struct row row_make(void)
 {
-    struct row row = {.count = 1005, .total = UINT64_MAX, .name = "ann", .is_set = true};
+    struct row row = {.count = 1005,
+                      .total = UINT64_MAX,
+                      .name = "ann",
+                      .is_set = true,
+                      .share = 0.125};
     assert_int_equal(leat_addr_parse(&row.from, "[fe80::1%3]:80", 0, NULL), 0);
     return row;
 }
@@ -56,13 +62,13 @@ static void writes_json_and_reads_it_back(void **state)
     struct row row = row_make(), back;
     char text[256];
     const char *wanted = "{\"name\": \"ann\", \"count\": 1005, \"total\": 18446744073709551615, "
-                         "\"from\": \"[fe80::1%3]:80\", \"is_set\": true}";
+                         "\"from\": \"[fe80::1%3]:80\", \"share\": 0.12, \"is_set\": true}";
     assert_int_equal(view_json(&view, &row, text, sizeof(text)), strlen(wanted));
     assert_string_equal(text, wanted);
     assert_int_equal(row_read(&back, text), VIEW_END);
     assert_string_equal(back.name, "read");
     assert_int_equal(back.count, row.count);
-    assert_true(back.total == row.total && back.is_set);
+    assert_true(back.total == row.total && back.is_set && back.share == 0.12);
     assert_true(leat_addr_equal(&back.from, &row.from));
     for (size_t size = 1; size <= strlen(wanted); size++)
         assert_int_equal(view_json(&view, &row, text, size), 0);
@@ -72,8 +78,9 @@ static void shows_titles_above_values(void **state)
 {
     struct row row = row_make();
     char text[256];
-    assert_string_equal(view_header(&view, text, sizeof(text)), "who         ms from      ");
-    assert_string_equal(view_row(&view, &row, text, sizeof(text)), "ann      1.005 [fe80::1%3]:80");
+    assert_string_equal(view_header(&view, text, sizeof(text)), "who         ms from        share");
+    assert_string_equal(view_row(&view, &row, text, sizeof(text)),
+                        "ann      1.005 [fe80::1%3]:80   0.12");
     assert_string_equal(view_row(&view, &row, text, 5), "ann ");
 }
 
@@ -101,7 +108,7 @@ static void refuses_what_is_malformed(void **state)
         "{\"count\": }",   "{\"count\": \"1",  "{\"count\": {}}",   "{\"count\": []}",
         "{\"count\": -1}", "{\"count\": 1.5}", "{\"count\": true}", "{\"count\": 4294967296}",
         "{\"total\": x}",  "{\"is_set\": 1}",  "{\"from\": \"x\"}", "{\"name\": \"a\\\"b\"}",
-        "{\"na\\me\": 1}", "{\"count\": 1 2}",
+        "{\"na\\me\": 1}", "{\"count\": 1 2}", "{\"share\": x}",    "{\"share\": 1e}",
     };
     struct row row;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
