@@ -212,6 +212,8 @@ static void conn_on_close(leat_conn handle, void *user, enum leat_close_reason r
     conn->flags |= HTTP_CONN_CLOSING;
     if (req) {
         req->phase = HTTP_PHASE_CLOSED;
+        if (req->x.is_open && http->options.access_log)
+            http_access_cut(req);
         if (req->x.is_open && !req->x.ended) {
             http_count_error(req, LEAT_HTTP_ERROR_CLIENT_GONE);
             http_exchange_abort(req);
@@ -219,6 +221,8 @@ static void conn_on_close(leat_conn handle, void *user, enum leat_close_reason r
         http_exchange_fini(req);
         request_drop(req);
     }
+    if (unlikely(conn->flags & HTTP_CONN_LOGS))
+        http_access_close(conn);
     http_conn_give(http->core, conn);
     http->calls--;
     http_server_settle(http);
@@ -303,6 +307,8 @@ int http_conn_detach(struct http_conn *conn, const struct leat_conn_ops *ops, vo
 
     if (result < 0)
         return result;
+    if (conn->http->options.access_log)
+        http_access_log(req);
     conn->request = NULL;
     http_conn_give(conn->http->core, conn);
     req->conn = NULL;

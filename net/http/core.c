@@ -120,6 +120,7 @@ struct http_core *http_core_get(struct leat_loop *loop)
     core->free_slot = NO_SLOT;
     core->ready_last = &core->ready_first;
     core->wall_ns = wall_clock;
+    http_access_init(core);
     leat_hook_init(&core->ready_hook, loop, LEAT_PHASE_IDLE, ready_run, core);
     home->http = core;
     counters_add(counters_here(), &http_counters, core);
@@ -144,6 +145,7 @@ void http_core_put(struct http_core *core)
         return;
     DCHECK(core->stats.requests_now_count == 0);
     leat_hook_stop(&core->ready_hook);
+    http_access_fini(core);
     leat_buf_unref(core->shared);
     while (core->free_requests) {
         struct leat_request *req = core->free_requests;

@@ -61,7 +61,7 @@ static void exchange_init(struct leat_request *req, const uint8_t *bytes, size_t
     req->match.route = NULL;
     req->match.param_count = 0;
     if (unlikely(req->http->options.access_log))
-        req->x.began_ns = leat_loop_clock(req->http->loop);
+        http_access_begin(req);
 }
 
 /* A request that cannot be understood, or did not come: answered, then the connection closes. */

@@ -120,7 +120,8 @@ struct leat_http_options {
     uint32_t write_bytes_min; /* [1024] */
 
     const char *server_name; /* the Server header ["leat"]; "" for none; copied, at most 64 bytes */
-    bool access_log;         /* one line per response, to the core's log */
+    bool access_log;         /* one line per response, when it has gone out: to the core's log; with
+                                a mark, "left", where the client went before it had it all */
     bool json_log;           /* the access log as JSON, one object a line */
     struct leat_listen_options listen; /* of every listener; linger_ns is taken from above */
 };

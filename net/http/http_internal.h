@@ -35,6 +35,7 @@
 #define HTTP_FILE_BYTES_MAX     8192  /* and so is a file up to this that is in memory */
 #define HTTP_BULK_BYTES         65536 /* a response this large is watched for progress */
 #define HTTP_TRAILER_AREA_BYTES 4096
+#define HTTP_ACCESS_WAITING_MAX 1024
 #define HTTP_REQUESTS_KEPT_MAX  256 /* unused request objects that a core keeps */
 #define HTTP_CONNS_PER_SLAB     63  /* and what links slabs: 4 KiB, a size class of the heap */
 #define HTTP_EXPIRED_PER_TURN   256
@@ -61,6 +62,7 @@ enum http_queue_number {
 #define HTTP_CONN_CLOSING 2  /* leat_conn_close or abort was called */
 #define HTTP_CONN_ENDED   4  /* the peer has half-closed */
 #define HTTP_CONN_ABORTED 8  /* leat_conn_abort was called: on_close comes in this turn */
+#define HTTP_CONN_LOGS    32 /* lines of the access log wait for what it sends */
 #define HTTP_CONN_LAST    16 /* the client has sent its last request, whole, and said so */
 
 struct http_conn {
@@ -217,6 +219,12 @@ struct http_core {
     char date[HTTP_DATE_BYTES];
     uint64_t (*wall_ns)(void); /* seam: nanoseconds since 1970 */
     struct leat_http_stats stats;
+    struct { /* access.c: answers on their way, each a line to be */
+        struct http_access *first, **last;
+        unsigned count; /* at most HTTP_ACCESS_WAITING_MAX */
+        uint64_t youngest_ns;
+        struct leat_timer timer;
+    } access;
     uint64_t short_look_ns;
     bool is_short;
 };
@@ -298,7 +306,7 @@ struct http_exchange {
     bool bad_header, has_type, has_upgrade; /* of the extra headers */
     uint64_t left_bytes;                    /* promised by Content-Length, not written yet */
     uint64_t sent_bytes;                    /* of the body */
-    uint64_t began_ns;
+    uint64_t began_ns, accepted_bytes;      /* access log: when it began, what stood before it */
 };
 
 struct http_backlog { /* read, not consumed: [begin, end) of buf */
@@ -447,8 +455,13 @@ static inline void http_exchange_fini(struct leat_request *req)
         http_exchange_drop_extras(req);
 }
 
-/* access.c */
+/* access.c: with options.access_log only. */
+void http_access_begin(struct leat_request *req);
 void http_access_log(const struct leat_request *req);
+void http_access_cut(const struct leat_request *req); /* its connection closed before that */
+void http_access_close(struct http_conn *conn);       /* it has HTTP_CONN_LOGS, and closes */
+void http_access_init(struct http_core *core);
+void http_access_fini(struct http_core *core);
 
 /* exchange.c: it was answered, and its body read. */
 static inline void http_exchange_finish(struct leat_request *req)
@@ -477,6 +490,7 @@ void http_out_push(struct leat_request *req, struct leat_buf buf); /* takes the 
 void http_out_push_file(struct leat_request *req, struct leat_file *file, uint64_t offset_bytes,
                         uint64_t length_bytes);
 void http_out_flush(struct leat_request *req);
+uint64_t http_out_bytes(const struct leat_request *req); /* that the transport has not accepted */
 void http_out_drop(struct leat_request *req);
 static inline bool http_out_is_empty(const struct leat_request *req)
 {

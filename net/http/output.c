@@ -183,3 +183,13 @@ void http_out_flush(struct leat_request *req)
     }
     http_conn_abort(req->conn);
 }
+
+uint64_t http_out_bytes(const struct leat_request *req)
+{
+    uint64_t bytes = req->tail.data != NULL ? req->tail.length_bytes : 0;
+
+    for (unsigned i = 0; i < req->out_count; i++)
+        bytes +=
+            req->out[i].data != NULL ? req->out[i].length_bytes : req->out_files[i].length_bytes;
+    return bytes;
+}

@@ -477,6 +477,39 @@ class End(unittest.TestCase):
             self.assertEqual(program.end(TERM), 0, program.text)
             self.assertRegex(program.text["stdout"] + program.text["stderr"], r"GET /seen\b.*200")
 
+    def test_access_log_says_what_went_out_and_how_long_it_took(self):
+        with tempfile.TemporaryDirectory() as folder:
+            size = 64 << 20
+            with open(folder + "/large", "wb") as out:
+                out.truncate(size)
+            with serve(folder, "--access-log", "--json-log", "--cores", "1") as program:
+                request = b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+                def client(bytes_max, pause_s):
+                    """Reads so much, waits, and goes on to the end, or leaves."""
+                    with socket.socket() as peer:
+                        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+                        peer.settimeout(30)
+                        peer.connect(program.address)
+                        peer.sendall(request)
+                        got = 0
+                        while got < bytes_max:
+                            got += len(peer.recv(65536))
+                        time.sleep(pause_s)
+                        while bytes_max > 1 << 20 and peer.recv(1 << 20):
+                            pass
+                client(2 << 20, 0.3)
+                client(1 << 20, 0)
+                program.until(r'"left":true')
+                self.assertEqual(program.end(TERM), 0, program.text)
+                lines = [json.loads(line) for line in program.text["stdout"].splitlines()
+                         if '"status":200' in line]
+            self.assertEqual([line.get("left", False) for line in lines], [False, True])
+            self.assertEqual(lines[0]["body_bytes"], size)
+            self.assertGreaterEqual(lines[0]["duration_us"], 300000)
+            self.assertGreaterEqual(lines[1]["body_bytes"], 1 << 20)
+            self.assertLess(lines[1]["body_bytes"], size // 2)
+
     def test_access_log_of_hostile_bytes(self):
         hostile = [b'GET /"quo\\te HTTP/1.1\r\nHost: a\r\n\r\n', b"\0\x01\x7f\xff\r\n\r\n",
                    b"B'EW /" + b"x" * 5000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
