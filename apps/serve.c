@@ -23,7 +23,9 @@
 
 struct serve { /* set up before the cores start, read by all of them */
     bool hello, access_log, list_directories, profile;
-    const char *directory;                  /* NULL: none was given */
+    const char *directory;     /* NULL: none was given */
+    const char *symlinks_text; /* of --symlinks; NULL: the default */
+    enum leat_symlinks symlinks;
     uint64_t connections_max, keepalive_ns; /* 0: the default */
     uint64_t header_count_max, head_bytes_max;
     uint64_t port;                        /* of --port, or SERVE_PORT_NONE */
@@ -60,7 +62,8 @@ static void free_files(void *files)
 static int mount_directory(struct leat_loop *loop, struct leat_http *http,
                            const struct serve *serve)
 {
-    const struct leat_files_options options = {.list_directories = serve->list_directories};
+    const struct leat_files_options options = {.list_directories = serve->list_directories,
+                                               .symlinks = serve->symlinks};
     struct leat_files *files = leat_files_new(loop, serve->directory, &options);
     if (files == NULL)
         return leat_loop_error(loop)->code;
@@ -146,6 +149,26 @@ static int port_set(struct serve *serve, const struct leat_run_options *options)
     return 0;
 }
 
+/* 0, or the exit code. */
+static int symlinks_set(struct serve *serve)
+{
+    static const char *const names[] = {[LEAT_SYMLINKS_INSIDE] = "inside",
+                                        [LEAT_SYMLINKS_NONE] = "none",
+                                        [LEAT_SYMLINKS_ALL] = "all"};
+
+    if (serve->symlinks_text == NULL)
+        return 0;
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(serve->symlinks_text, names[i]) == 0) {
+            serve->symlinks = (enum leat_symlinks)i;
+            return 0;
+        }
+    }
+    fprintf(stderr, "leat serve: --symlinks is inside, none or all, not %s\n",
+            serve->symlinks_text);
+    return 2;
+}
+
 static int check(const struct leat_command_line *line, const struct leat_run_options *options,
                  void *user)
 {
@@ -163,6 +186,9 @@ static int check(const struct leat_command_line *line, const struct leat_run_opt
         fprintf(stderr, "leat serve: --list-directories needs a DIR to list: leat serve .\n");
         return 2;
     }
+    int result = symlinks_set(serve);
+    if (result != 0)
+        return result;
     return serve->directory != NULL ? check_directory(serve->directory) : 0;
 }
 
@@ -178,6 +204,10 @@ int serve_main(int argc, char **argv)
          "a line on standard output for each response", 0, 0},
         {"list-directories", LEAT_OPTION_FLAG, &serve.list_directories, NULL,
          "list folders that have no index.html", 0, 0},
+        {"symlinks", LEAT_OPTION_TEXT, &serve.symlinks_text, "WHICH",
+         "followed in DIR: inside (relative ones that stay in it; the default),\n"
+         "none, or all (wherever they lead, absolute ones too)",
+         0, 0},
         {"max-connections", LEAT_OPTION_COUNT, &serve.connections_max, "N",
          "per core; one more gets a 503 (default: 100000)", 1, SERVE_CONNECTIONS_MAX},
         {"max-headers", LEAT_OPTION_COUNT, &serve.header_count_max, "N",

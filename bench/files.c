@@ -41,7 +41,7 @@ static void files_teardown(void *state)
     struct files_bench *bench = state;
     files_table_fini(&bench->table);
     unlinkat(bench->root.fd, NAME, 0);
-    close(bench->root.fd);
+    files_root_close(&bench->root);
     rmdir(bench->folder);
     leat_loop_free(bench->loop);
     free(bench);

@@ -1,5 +1,6 @@
 /* Whose turn it is with a request: middleware, the route, and what answers when there is none. */
 #include "net/http/http_internal.h"
+#include "net/http/message/path.h"
 #include "net/http/message/url.h"
 #include "runtime/loop/profile.h"
 
@@ -93,17 +94,35 @@ static void reply_add_allow(struct leat_request *req, uint32_t methods)
     (void)leat_response_header_view(req, leat_view_of("Allow"), (struct leat_view){allow, length});
 }
 
-/* To the same path with its last slash toggled. A path that begins with two slashes would name
- * another host (RFC 3986 4.2). */
+/* Writes "?" and the query, if there was one, and redirects. to has room for it. */
+static void redirect_with_query(struct leat_request *req, char *location, char *to)
+{
+    struct leat_view query = leat_request_query(req);
+
+    if (req->head.has_query) {
+        *to++ = '?';
+        memcpy(to, query.data, query.length_bytes);
+        to += query.length_bytes;
+    }
+    *to = '\0';
+    (void)leat_respond_redirect(req, 308, location);
+}
+
+static struct leat_buf location_alloc(const struct leat_request *req, size_t path_bytes)
+{
+    return leat_buf_alloc_unsafe(path_bytes + leat_request_query(req).length_bytes + 3);
+}
+
+/* To the same path with its last slash toggled. A path that begins with a backslash behind its
+ * slash would name another host to some clients. */
 static bool redirect_slash(struct leat_request *req)
 {
     struct leat_view path = http_path(&req->head, req->x.head_bytes);
-    struct leat_view query = leat_request_query(req);
-    size_t size = path.length_bytes + query.length_bytes + 3, length = path.length_bytes;
+    size_t length = path.length_bytes;
 
-    if (length > 1 && (path.data[1] == '/' || path.data[1] == '\\'))
+    if (length > 1 && path.data[1] == '\\')
         return false;
-    struct leat_buf location = leat_buf_alloc_unsafe(size);
+    struct leat_buf location = location_alloc(req, length);
     if (!location.data)
         return false;
     char *to = (char *)location.data;
@@ -112,15 +131,28 @@ static bool redirect_slash(struct leat_request *req)
         length--;
     else
         to[length++] = '/';
-    if (req->head.has_query) {
-        to[length++] = '?';
-        memcpy(to + length, query.data, query.length_bytes);
-        length += query.length_bytes;
-    }
-    to[length] = '\0';
-    (void)leat_respond_redirect(req, 308, to);
+    redirect_with_query(req, to, to + length);
     leat_buf_unref(location);
     return true;
+}
+
+/* Nothing is served under another spelling of its path, so that middleware, routes and files cannot
+ * take one path for two. */
+static __attribute__((noinline, cold)) void redirect_normal(struct leat_request *req)
+{
+    struct leat_view path = http_path(&req->head, req->x.head_bytes);
+    struct leat_buf location = location_alloc(req, 3 * path.length_bytes);
+    ptrdiff_t length = -1;
+
+    if (location.data != NULL)
+        length = http_path_normal_form(path, (char *)location.data);
+    if (length > 0)
+        redirect_with_query(req, (char *)location.data, (char *)location.data + length);
+    else if (location.data != NULL)
+        http_fail(req, 404, "the path leads out of the root");
+    else
+        http_fail(req, 503, leat_http_error_sentence(LEAT_HTTP_ERROR_NO_MEMORY));
+    leat_buf_unref(location);
 }
 
 static __attribute__((noinline, cold)) void run_no_route(struct leat_request *req)
@@ -134,6 +166,8 @@ static __attribute__((noinline, cold)) void run_no_route(struct leat_request *re
         req->x.close |= req->head.method == LEAT_METHOD_CONNECT;
         http_count_error(req, LEAT_HTTP_ERROR_NOT_IMPLEMENTED);
         http_fail(req, 501, leat_http_error_sentence(LEAT_HTTP_ERROR_NOT_IMPLEMENTED));
+    } else if (req->match.is_odd) {
+        redirect_normal(req);
     } else if (is_options && req->head.target_form == HTTP_TARGET_ASTERISK) {
         reply_add_allow(req, http->router.methods & ~1u);
         (void)leat_respond_empty(req, 204);
@@ -263,7 +297,11 @@ void http_run_handlers(struct leat_request *req)
         path_broken(req, status);
         return;
     }
-    chain_next(req);
+    if (unlikely(req->http->middleware_count > 0) &&
+        !http_path_is_normal(http_path(&req->head, req->x.head_bytes)))
+        redirect_normal(req);
+    else
+        chain_next(req);
     leat_loop_gate(loop);
     http_check_charge(req);
 }

@@ -144,6 +144,9 @@ LEAT_API struct leat_loop *leat_http_loop(const struct leat_http *http);
  * registration does not matter. Matching is on the percent-decoded path, but a decoded slash never
  * separates segments. A slash at the end counts: "/a" and "/a/" are two paths; where only the other
  * one is registered for the method, GET and HEAD are redirected to it (308), others get 404.
+ * A path with an empty segment, "." or ".." in it ("//a", "/./a", "/a/../b", "%2e" spells it too)
+ * is never served: before middleware and routes see it, the client is redirected to its normal form
+ * (308), or gets a 404 where that leaves the root.
  * At most LEAT_ROUTE_PARAMS_MAX parameters. GET routes answer HEAD too, unless HEAD has its own.
  * A path that exists for other methods only gives 405 with Allow, OPTIONS there 204 with Allow,
  * unless the application has its own. */

@@ -134,6 +134,7 @@ struct http_wanted {
 struct http_match {
     const struct http_route *route; /* NULL: none */
     uint32_t allowed;               /* bit per method that the path exists for; 0: it does not */
+    bool is_odd;                    /* not in its normal form (path.h): it was not looked for */
     bool other_slash;               /* the path with its last slash toggled has a route */
     unsigned param_count;
     struct leat_view params[LEAT_ROUTE_PARAMS_MAX];

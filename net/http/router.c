@@ -1,6 +1,7 @@
 /* A tree of path segments. Each node of a depth is visited at most once for a path, so a search
  * costs at most the number of nodes whose depth the path reaches, whatever the path is. */
 #include "net/http/http_internal.h"
+#include "net/http/message/path.h"
 
 #define SEGMENTS_MAX 64
 
@@ -450,6 +451,9 @@ static __attribute__((noinline)) void search_tree(const struct http_router *rout
 
     if (raw.length_bytes == 0 || raw.data[0] != '/')
         return;
+    match->is_odd = !http_path_is_normal(raw);
+    if (match->is_odd)
+        return;
     if (likely(node_walk(&router->root, &search, raw.data + 1, text.data + 1)))
         return;
     if (match->allowed == 0 &&
@@ -463,7 +467,7 @@ void http_router_find(const struct http_router *router, const struct http_wanted
     const struct http_node *node = NULL;
 
     match->allowed = 0;
-    match->other_slash = false;
+    match->other_slash = match->is_odd = false;
     match->param_count = 0;
     if (likely(wanted->raw.data == wanted->text.data && router->exact))
         node = exact_find(router, wanted->raw);

@@ -150,6 +150,41 @@ class Pages(unittest.TestCase):
                 self.assertEqual(status, 200)
                 self.assertIn(b"a.txt", body)
 
+    def test_a_link_that_is_switched(self):
+        """What a deployment does: the folder that is served is a link, and leads elsewhere now."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("old", "new"):
+                pathlib.Path(folder, name).mkdir()
+                pathlib.Path(folder, name, "index.html").write_text(name)
+            pathlib.Path(folder, "new", "only").write_text("there")
+            link = pathlib.Path(folder, "current")
+            link.symlink_to("old")
+            with serve(str(link), "--cores", "1") as program:
+                self.assertEqual(get(program.address)[2], b"old")
+                link.unlink()  # as ln -sfn does; for a moment nothing is there
+                self.assertEqual(get(program.address)[2], b"old")
+                link.symlink_to("new")
+                end = time.monotonic() + 30
+                while get(program.address)[2] != b"new" and time.monotonic() < end:
+                    time.sleep(0.01)
+                self.assertEqual(get(program.address, "/only")[2], b"there")
+                self.assertEqual(get(program.address)[2], b"new")
+
+    def test_symlinks_says_which_are_followed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pathlib.Path(folder, "file").write_text("text")
+            pathlib.Path(folder, "relative").symlink_to("file")
+            pathlib.Path(folder, "absolute").symlink_to(folder + "/file")
+            for which, relative, absolute in ((None, 200, 404), ("inside", 200, 404),
+                                              ("none", 404, 404), ("all", 200, 200)):
+                flags = () if which is None else ("--symlinks", which)
+                with self.subTest(which=which), serve(folder, *flags) as program:
+                    self.assertEqual(get(program.address, "/relative")[0], relative)
+                    self.assertEqual(get(program.address, "/absolute")[0], absolute)
+            code, _, err = finish(LEAT, "serve", folder, "--symlinks", "some")
+            self.assertEqual(code, 2)
+            self.assertIn("inside, none or all", err)
+
     def test_net_chooses_the_transport(self):
         with serve("--net", "epoll") as program:
             self.assertEqual(json.loads(get(program.address, "/leat/status")[2])["transport"],

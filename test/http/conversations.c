@@ -365,8 +365,45 @@ const struct conversation conversations[] = {
      .request = "GET //evil.example/user HTTP/1.1\r\n"
                 "Host: a\r\n"
                 "\r\n",
-     .outcome = "404 Not Found",
+     .outcome = "308",
+     .has = "Location: /evil.example/user\r\n"},
+    {.name = "nor by a backslash",
+     .request = "GET //\\evil.example/user HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "308",
+     .has = "Location: /%5Cevil.example/user\r\n"},
+    {.name = "another spelling is redirected, whatever the method, with its query",
+     .request = "POST /user/./x/%2E%2e/3?a=/../b HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Content-Length: 2\r\n"
+                "\r\n"
+                "ab"
+                "GET http://a//user/3/ HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "308 | 308",
+     .has = "Location: /user/3?a=/../b\r\n"},
+    {.name = "what leads out of the root is not there",
+     .request = "GET /user/../../user/3 HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n"
+                "GET /%2e%2e HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "404 Not Found | 404 Not Found",
      .lacks = "Location"},
+    {.name = "names that begin with dots are names",
+     .request = "GET /user/... HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n"
+                "GET /user/.a HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n"
+                "GET /user/..a HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "200 ... | 200 .a | 200 ..a"},
     {.name = "a broken escape",
      .request = "GET /user/%zz HTTP/1.1\r\n"
                 "Host: a\r\n"

@@ -373,12 +373,12 @@ static int open_in_tree(enum leat_symlinks symlinks, bool walk, const char *name
     if (walk) {
         root.has_openat2 = false;
     } else if (!root.has_openat2) {
-        close(root.fd);
+        files_root_close(&root);
         print_message("skip: the kernel or a sandbox refuses openat2\n");
         skip();
     }
     int fd = files_open(&root, name, 0);
-    close(root.fd);
+    files_root_close(&root);
     if (fd >= 0) {
         close(fd);
         return 0;

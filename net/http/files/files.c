@@ -4,9 +4,9 @@
 #include "runtime/base/core.h"
 
 #include <errno.h>
+#include <leat/loop.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define RANGES_DEFAULT 16
 
@@ -67,7 +67,7 @@ void leat_files_free(struct leat_files *files)
 {
     if (files != NULL) {
         files_table_fini(&files->table);
-        close(files->root.fd);
+        files_root_close(&files->root);
         leat_heap_free(files);
     }
 }
@@ -111,5 +111,6 @@ void leat_files_serve(struct leat_files *files, struct leat_request *req)
         return;
     }
     answer.path_bytes = (size_t)length;
+    files_root_refresh(&files->root, leat_loop_now(leat_request_loop(req)));
     files_answer(&answer);
 }

@@ -4,13 +4,17 @@
  *     leat_files_mount(files, http);                              before leat_http_listen
  *
  * What a client can reach. The request's path is decoded once, segment by segment, and opened
- * beneath the directory, which is held open from the start (openat2 with RESOLVE_BENEATH; where the
+ * beneath the directory, which is held open (openat2 with RESOLVE_BENEATH; where the
  * kernel or a sandbox refuses that, a walk that opens each segment by itself). There is no file,
  * and so a 404, for a path with a segment that is empty, "." or "..", or that holds an encoded
  * slash or NUL; a backslash is a byte like others. Names that begin with a dot are not there
  * either, except
  * ".well-known" at the top. Regular files only: opening a FIFO or socket does not block, and gets a
  * 404.
+ *
+ * The directory is what its name leads to: it is looked at again when a request comes and 100 ms
+ * have passed, and a link that was switched, or a directory that took its place, is served from
+ * then on.
  *
  * What a client gets. "dir" is redirected to "dir/" (301), and that is "dir/index.html". ETag
  * (strong, of size, time and inode), Last-Modified, Accept-Ranges; If-Match, If-Unmodified-Since,

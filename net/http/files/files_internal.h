@@ -23,6 +23,8 @@
 #define FILES_LINKS_MAX  40
 #define FILES_DEPTH_MAX  64
 
+#define FILES_ROOT_LOOK_NS (100 * LEAT_NS_PER_MS)
+
 #define FILES_PREFIX_BYTES_MAX  256
 #define FILES_INDEX_BYTES_MAX   64
 #define FILES_CONTROL_BYTES_MAX 256
@@ -41,14 +43,24 @@ size_t files_path_encode(const char *text, char *to, size_t size_bytes);
 
 /* ---- open.c ---- */
 
+/* A served folder: whatever its name leads to. fd is what it led to when it was looked at last. */
 struct files_root {
     int fd;
     enum leat_symlinks symlinks;
     bool has_openat2;
+    char *directory; /* its name, on the heap */
+    dev_t device;
+    ino_t inode;
+    uint64_t looked_ns;
 };
 
 int files_root_open(struct files_root *root, const char *directory, enum leat_symlinks symlinks,
                     struct leat_error *error);
+void files_root_close(struct files_root *root);
+/* Looks at the folder's name when FILES_ROOT_LOOK_NS have passed since the last time, and opens
+ * what it leads to now if that is another: deployments switch a link. Where the name leads nowhere
+ * the folder of before is kept. now_ns: of the loop. */
+void files_root_refresh(struct files_root *root, uint64_t now_ns);
 /* name is relative, without "." and ".." segments; flags are added to O_RDONLY | O_NONBLOCK |
  * O_CLOEXEC | O_NOCTTY. Returns a descriptor or -errno. */
 int files_open(const struct files_root *root, const char *name, int flags);

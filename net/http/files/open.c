@@ -1,4 +1,5 @@
 /* Opening a name beneath a directory, never beside it. */
+#include "buffers/heap.h"
 #include "net/http/files/files_internal.h"
 
 #include <errno.h>
@@ -131,22 +132,54 @@ int files_open(const struct files_root *root, const char *name, int flags)
     return open_walking(root, name, flags);
 }
 
+static int root_fail(const char *directory, int code, struct leat_error *error)
+{
+    const char *remedy = code == -ENOENT    ? "there is no such directory"
+                         : code == -ENOTDIR ? "it is not a directory"
+                         : code == -EACCES  ? "this user may not enter it"
+                                            : strerror(-code);
+
+    return leat_fail(error, code, "cannot serve files from %s: %s", directory, remedy);
+}
+
+/* Takes the place of fd when name leads to another directory now. */
+static int root_enter(struct files_root *root)
+{
+    struct stat status;
+    int fd = open(root->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &status) < 0) {
+        close(fd);
+        return -errno;
+    }
+    if (root->fd >= 0)
+        close(root->fd);
+    root->fd = fd;
+    root->device = status.st_dev;
+    root->inode = status.st_ino;
+    return 0;
+}
+
 int files_root_open(struct files_root *root, const char *directory, enum leat_symlinks symlinks,
                     struct leat_error *error)
 {
-    *root = (struct files_root){.symlinks = symlinks};
-    root->fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (root->fd < 0) {
-        int code = -errno;
-        const char *remedy = code == -ENOENT    ? "there is no such directory"
-                             : code == -ENOTDIR ? "it is not a directory"
-                             : code == -EACCES  ? "this user may not enter it"
-                                                : strerror(errno);
-        return leat_fail(error, code, "cannot serve files from %s: %s", directory, remedy);
+    size_t bytes = strlen(directory) + 1;
+
+    *root = (struct files_root){.fd = -1, .symlinks = symlinks};
+    root->directory = leat_heap_alloc(bytes);
+    if (root->directory == NULL)
+        return leat_fail(error, -ENOMEM, "no memory for the file handler");
+    memcpy(root->directory, directory, bytes);
+    int code = root_enter(root);
+    if (code < 0) {
+        files_root_close(root);
+        return root_fail(directory, code, error);
     }
     int fd = open_resolved(root, ".", O_DIRECTORY);
     if (fd == -EACCES) {
-        close(root->fd);
+        files_root_close(root);
         return leat_fail(error, fd, "cannot serve files from %s: this user may not read it",
                          directory);
     }
@@ -154,4 +187,25 @@ int files_root_open(struct files_root *root, const char *directory, enum leat_sy
     if (fd >= 0)
         close(fd);
     return 0;
+}
+
+void files_root_close(struct files_root *root)
+{
+    if (root->fd >= 0)
+        close(root->fd);
+    root->fd = -1;
+    leat_heap_free(root->directory);
+    root->directory = NULL;
+}
+
+void files_root_refresh(struct files_root *root, uint64_t now_ns)
+{
+    struct stat status;
+
+    if (now_ns - root->looked_ns < FILES_ROOT_LOOK_NS)
+        return;
+    root->looked_ns = now_ns;
+    if (stat(root->directory, &status) == 0 &&
+        (status.st_ino != root->inode || status.st_dev != root->device))
+        (void)root_enter(root);
 }
