@@ -1,3 +1,4 @@
+/* The arena: one reservation of address space, handed out to pools in units and taken back. */
 #include "buffers/arena_internal.h"
 
 #include "buffers/heap.h"

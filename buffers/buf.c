@@ -1,3 +1,4 @@
+/* A leat_buf: made, shared, resized, sliced, given back. */
 #include "buffers/pools_internal.h"
 
 #include <string.h>

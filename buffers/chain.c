@@ -1,3 +1,4 @@
+/* A chain of buffers, read as one run of bytes. */
 #include "buffers/heap.h"
 
 #include <leat/buf.h>

@@ -1,3 +1,4 @@
+/* A core's heap on mimalloc, and what is allocated on it by whom. */
 #include "buffers/heap.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Where pages come from: hugetlb, transparent huge pages or plain ones. */
 #include "buffers/pages.h"
 
 #include <errno.h>

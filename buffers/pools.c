@@ -1,3 +1,4 @@
+/* A core's pools of blocks by size class, and buffers that come home from other cores. */
 #include "buffers/heap.h"
 #include "buffers/pools_internal.h"
 

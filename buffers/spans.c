@@ -1,3 +1,4 @@
+/* Spans: runs of units that are cut into blocks of one size. */
 #include "buffers/heap.h"
 #include "buffers/pools_internal.h"
 

@@ -1,3 +1,4 @@
+/* The smallest server: one route, one answer. */
 #include <leat/leat.h>
 
 static void hello(struct leat_request *req)

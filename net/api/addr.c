@@ -1,3 +1,4 @@
+/* Addresses as people write them, and back. */
 #include <leat/addr.h>
 
 #include <arpa/inet.h>

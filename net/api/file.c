@@ -1,3 +1,4 @@
+/* An open file that several connections send: one descriptor, counted. */
 #include <leat/conn.h>
 
 #include "buffers/heap.h"

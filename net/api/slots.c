@@ -1,3 +1,4 @@
+/* Slot tables: places for connections, handles with generations. */
 #include "net/api/slots.h"
 #include "buffers/heap.h"
 

@@ -1,3 +1,4 @@
+/* A port that loses, delays, doubles and damages the packets of another. */
 #include "net/port/faults.h"
 
 #include <errno.h>
@@ -51,7 +52,7 @@ static struct faults_port *faults_of(struct leat_port *port)
 
 /* ---- what happens to a packet ---- */
 
-static enum fate draw(const struct faults_options *o, struct direction *d, bool is_simple)
+static enum fate chance_draw(const struct faults_options *o, struct direction *d, bool is_simple)
 {
     uint64_t loss = rng_below(&d->rng, MILLION), duplicate = rng_below(&d->rng, MILLION);
     uint64_t reorder = rng_below(&d->rng, MILLION);
@@ -62,7 +63,7 @@ static enum fate draw(const struct faults_options *o, struct direction *d, bool 
     return is_simple && reorder < o->reorder && d->held_count < FAULTS_HELD_MAX ? IS_HELD : PASSES;
 }
 
-static unsigned hold(struct direction *d)
+static unsigned packet_hold(struct direction *d)
 {
     unsigned at = d->held_count++;
     d->until_count[at] = d->passed_count + 1 + rng_below(&d->rng, FAULTS_BEHIND_MAX);
@@ -71,7 +72,7 @@ static unsigned hold(struct direction *d)
 }
 
 /* The first that is held and should not be any more; held_count: there is none. */
-static unsigned due(const struct direction *d, uint64_t now_ns)
+static unsigned packet_due(const struct direction *d, uint64_t now_ns)
 {
     unsigned at = 0;
     while (at < d->held_count && d->until_count[at] > d->passed_count && d->until_ns[at] > now_ns)
@@ -79,7 +80,7 @@ static unsigned due(const struct direction *d, uint64_t now_ns)
     return at;
 }
 
-static void forget(struct direction *d, unsigned at)
+static void packet_forget(struct direction *d, unsigned at)
 {
     unsigned rest = --d->held_count - at;
     memmove(&d->until_count[at], &d->until_count[at + 1], rest * sizeof(d->until_count[0]));
@@ -112,9 +113,9 @@ static unsigned give_due(struct faults_queue *q, struct leat_frame *frames, unsi
     if (q->rx.held_count == 0)
         return 0;
     uint64_t now_ns = clock_monotonic();
-    while (given < count && (at = due(&q->rx, now_ns)) < q->rx.held_count) {
+    while (given < count && (at = packet_due(&q->rx, now_ns)) < q->rx.held_count) {
         frames[given++] = q->frames[at];
-        forget(&q->rx, at);
+        packet_forget(&q->rx, at);
         memmove(&q->frames[at], &q->frames[at + 1], (q->rx.held_count - at) * sizeof(q->frames[0]));
     }
     return given;
@@ -128,8 +129,8 @@ static unsigned treat_frame(struct faults_port *p, unsigned queue, const struct 
     bool continues = q->is_in_chain, is_simple = !continues && !(frame->flags & LEAT_FRAME_MORE);
     void *handle = frame->handle;
     q->is_in_chain = (frame->flags & LEAT_FRAME_MORE) != 0;
-    enum fate fate =
-        continues ? (q->is_lossy_chain ? IS_LOST : PASSES) : draw(&p->options, &q->rx, is_simple);
+    enum fate fate = continues ? (q->is_lossy_chain ? IS_LOST : PASSES)
+                               : chance_draw(&p->options, &q->rx, is_simple);
     q->is_lossy_chain = fate == IS_LOST;
     switch (fate) {
     case IS_LOST:
@@ -137,7 +138,7 @@ static unsigned treat_frame(struct faults_port *p, unsigned queue, const struct 
         p->inner->ops->release(p->inner, queue, &handle, 1);
         return 0;
     case IS_HELD:
-        q->frames[hold(&q->rx)] = *frame;
+        q->frames[packet_hold(&q->rx)] = *frame;
         return 0;
     default:
         q->rx.passed_count++;
@@ -219,10 +220,10 @@ static void send_due(struct faults_port *p, unsigned queue)
     if (q->tx.held_count == 0)
         return;
     uint64_t now_ns = clock_monotonic();
-    while ((at = due(&q->tx, now_ns)) < q->tx.held_count) {
+    while ((at = packet_due(&q->tx, now_ns)) < q->tx.held_count) {
         if (p->inner->ops->transmit(p->inner, queue, &q->packets[at], 1) == 0)
             return;
-        forget(&q->tx, at);
+        packet_forget(&q->tx, at);
         memmove(&q->packets[at], &q->packets[at + 1],
                 (q->tx.held_count - at) * sizeof(q->packets[0]));
     }
@@ -233,7 +234,7 @@ static bool treat_packet(struct faults_port *p, unsigned queue, struct leat_pack
 {
     struct faults_queue *q = &p->queues[queue];
     if (!q->has_fate)
-        q->fate = draw(&p->options, &q->tx, true);
+        q->fate = chance_draw(&p->options, &q->tx, true);
     q->has_fate = true;
     switch (q->fate) {
     case IS_LOST:
@@ -241,7 +242,7 @@ static bool treat_packet(struct faults_port *p, unsigned queue, struct leat_pack
         lose_packet(p, queue, packet);
         break;
     case IS_HELD:
-        q->packets[hold(&q->tx)] = *packet;
+        q->packets[packet_hold(&q->tx)] = *packet;
         break;
     case IS_DOUBLED:
         send_copy(p, queue, packet);

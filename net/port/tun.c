@@ -1,3 +1,4 @@
+/* A TAP device as a port: frames in and out by read and write. */
 #include "net/port/tun_internal.h"
 
 #include <errno.h>

@@ -5,7 +5,7 @@
 
 #define NEAREST_BYTES_MAX 64 /* words longer than this are near to nothing */
 
-static unsigned least(unsigned a, unsigned b)
+static unsigned least_of(unsigned a, unsigned b)
 {
     return a < b ? a : b;
 }
@@ -26,9 +26,10 @@ static unsigned edits_between(const char *a, const char *b)
         row = free_row;
         row[0] = i;
         for (unsigned j = 1; j <= length; j++) {
-            row[j] = least(last[j - 1] + (a[i - 1] != b[j - 1]), least(last[j], row[j - 1]) + 1);
+            row[j] =
+                least_of(last[j - 1] + (a[i - 1] != b[j - 1]), least_of(last[j], row[j - 1]) + 1);
             if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                row[j] = least(row[j], before[j - 2] + 1);
+                row[j] = least_of(row[j], before[j - 2] + 1);
         }
     }
     return row[length];

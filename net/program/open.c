@@ -1,3 +1,4 @@
+/* The transports that a --net means, opened on a loop and closed. */
 #include "net/program/open.h"
 
 #include <errno.h>

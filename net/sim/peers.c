@@ -1,3 +1,4 @@
+/* The visitors of --net sim: clients that fetch pages and check that nothing changed. */
 #include "net/sim/peers.h"
 
 #include <stdio.h>

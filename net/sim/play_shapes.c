@@ -1,3 +1,4 @@
+/* The scenarios that a seed chooses among, and the mixture of faults on top. */
 #include "net/sim/play_internal.h"
 
 #define SPICE_PPM 120000 /* of each further kind of faults, on top of a scenario's own */

@@ -1,3 +1,4 @@
+/* Playing many seeds in several processes, and telling how it went. */
 #include "net/sim/runner.h"
 
 #include <errno.h>

@@ -146,7 +146,7 @@ static void take_request(struct control_client *client)
 }
 
 /* False: the client is gone. */
-static bool hear(struct control_client *client)
+static bool client_read(struct control_client *client)
 {
     size_t room = sizeof(client->request) - 1 - client->request_bytes;
     ssize_t got = room > 0 ? read(client->fd, client->request + client->request_bytes, room) : 0;
@@ -161,7 +161,7 @@ static bool hear(struct control_client *client)
     return true;
 }
 
-static bool speak(struct control_client *client, uint64_t now_ns)
+static bool client_write(struct control_client *client, uint64_t now_ns)
 {
     ssize_t sent = send(client->fd, client->out + client->out_at,
                         client->out_bytes - client->out_at, MSG_NOSIGNAL);
@@ -174,15 +174,15 @@ static bool speak(struct control_client *client, uint64_t now_ns)
     return true;
 }
 
-static bool serve(struct control *c, struct control_client *client, uint64_t now_ns)
+static bool client_serve(struct control *c, struct control_client *client, uint64_t now_ns)
 {
     bool goes_on = true;
     if (!client->is_listing && !client->is_ending)
-        goes_on = hear(client);
+        goes_on = client_read(client);
     if (goes_on && client->is_listing && client->out_bytes == 0)
         control_list(c, client, now_ns);
     if (goes_on && client->out_bytes > 0)
-        goes_on = speak(client, now_ns);
+        goes_on = client_write(client, now_ns);
     if (goes_on && client->is_listing && client->out_bytes == 0)
         control_list(c, client, now_ns); /* the next piece is asked for at once */
     if (client->is_ending && client->out_bytes == 0)
@@ -197,6 +197,6 @@ void control_turn(struct control *c, uint64_t now_ns)
         return;
     accept_clients(c, now_ns);
     for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
-        if (c->clients[i].fd >= 0 && !serve(c, &c->clients[i], now_ns))
+        if (c->clients[i].fd >= 0 && !client_serve(c, &c->clients[i], now_ns))
             client_end(c, &c->clients[i]);
 }

@@ -6,7 +6,7 @@
 #include "net/watch/connections.h"
 
 /* On the core: a piece of its list. */
-static void answer(void *arg)
+static void chunk_answer(void *arg)
 {
     struct control_chunk *chunk = arg;
     struct stack_tcp *t = tcp_of(NULL);
@@ -19,11 +19,11 @@ static void answer(void *arg)
     chunk->host->wake(chunk->host->arg);
 }
 
-static bool ask(struct control_chunk *chunk)
+static bool chunk_ask(struct control_chunk *chunk)
 {
     const struct control_host *host = chunk->host;
     atomic_store_explicit(&chunk->state, CHUNK_ASKED, memory_order_relaxed);
-    bool was_posted = host->post(host->arg, chunk->core, answer, chunk);
+    bool was_posted = host->post(host->arg, chunk->core, chunk_answer, chunk);
     if (!was_posted)
         atomic_store_explicit(&chunk->state, CHUNK_IDLE, memory_order_relaxed);
     return was_posted;
@@ -85,7 +85,7 @@ void control_list(struct control *c, struct control_client *client, uint64_t now
         if (!client->has_begun)
             chunk->cursor = (struct tcp_cursor){0};
         client->has_begun = true;
-        client->has_asked = ask(chunk);
+        client->has_asked = chunk_ask(chunk);
     }
     if (now_ns < client->silence_ns)
         return;

@@ -126,7 +126,7 @@ void counters_free(struct counters *c)
 
 /* ---- one core ---- */
 
-static void publish(struct counters_core *core)
+static void counters_publish(struct counters_core *core)
 {
     for (unsigned i = 0; i < core->block_count; i++)
         core->blocks[i].block->collect(core->blocks[i].arg, core->values + core->blocks[i].first);
@@ -146,11 +146,11 @@ static void flush_counters(struct leat_source *source)
     core->values[COUNTERS_TURN] = now_ns;
     if (core->is_due) {
         core->is_due = false;
-        publish(core);
+        counters_publish(core);
     } else if (leat_loop_has_worked(core->loop) && !leat_timer_is_started(&core->timer)) {
         uint64_t due_ns = core->values[COUNTERS_PUBLISHED] + COUNTERS_PUBLISH_NS;
         if (now_ns >= due_ns)
-            publish(core);
+            counters_publish(core);
         else
             leat_timer_start_at(&core->timer, due_ns);
     }

@@ -52,7 +52,7 @@ static int fail_which(const struct counters_program *programs, unsigned count,
 }
 
 /* The only one that listens, else the only one. */
-static int choose(int *pid, struct leat_error *error)
+static int program_choose(int *pid, struct leat_error *error)
 {
     struct counters_program *programs = calloc(COUNTERS_PROGRAMS_MAX, sizeof(*programs));
     unsigned denied = 0, listening = 0, result = 0;
@@ -80,7 +80,7 @@ static int choose(int *pid, struct leat_error *error)
 
 int counters_view_open(struct counters_view *view, int pid, struct leat_error *error)
 {
-    int result = pid == 0 ? choose(&pid, error) : 0;
+    int result = pid == 0 ? program_choose(&pid, error) : 0;
     if (result < 0)
         return result;
     *view = (struct counters_view){.fd = -1};

@@ -1,3 +1,4 @@
+/* Limits that a control group sets. */
 #include "runtime/base/topology_internal.h"
 
 #include <stdio.h>

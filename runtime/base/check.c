@@ -1,3 +1,4 @@
+/* The end of a program that is wrong: its sentence, then the crash report. */
 #include "runtime/base/crash.h"
 
 #include <signal.h>

@@ -1,3 +1,4 @@
+/* The machine's clock, read from the time-stamp counter where that can be trusted. */
 #include "runtime/base/clock.h"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* The report of a crash: signal, core, phase, backtrace; written by one thread. */
 #include "runtime/base/crash.h"
 
 #include "runtime/base/logger.h"
@@ -25,8 +26,8 @@ struct line {
 };
 
 /* Only %s, %d, %u, %x and %p: glibc formats these without allocating. What finds no room is cut. */
-static void say(struct line *line, const char *format, ...) LEAT_PRINTF(2, 3);
-static void say(struct line *line, const char *format, ...)
+static void crash_say(struct line *line, const char *format, ...) LEAT_PRINTF(2, 3);
+static void crash_say(struct line *line, const char *format, ...)
 {
     size_t room = sizeof(line->text) - line->length;
     va_list args;
@@ -39,7 +40,7 @@ static void say(struct line *line, const char *format, ...)
 
 static void line_end(struct line *line, int fd)
 {
-    say(line, "\n");
+    crash_say(line, "\n");
     ssize_t written = write(fd, line->text, line->length);
     (void)written;
 }
@@ -59,7 +60,7 @@ static void bound_time(int thread, int signal_number)
         syscall(SYS_timer_settime, timer, 0, &when, NULL);
 }
 
-static void unblock(int signal_number)
+static void signals_unblock(int signal_number)
 {
     sigset_t set;
     sigemptyset(&set);
@@ -67,11 +68,11 @@ static void unblock(int signal_number)
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-static _Noreturn void die(int signal_number)
+static _Noreturn void crash_die(int signal_number)
 {
     struct sigaction action = {.sa_handler = SIG_DFL};
     sigaction(signal_number, &action, NULL);
-    unblock(signal_number);
+    signals_unblock(signal_number);
     raise(signal_number);
     _exit(128 + signal_number);
 }
@@ -85,7 +86,7 @@ static _Noreturn void wait_for_report(int signal_number)
     pthread_sigmask(SIG_BLOCK, &all, NULL);
     while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
         continue;
-    die(signal_number);
+    crash_die(signal_number);
 }
 
 void leat_crash_begin(int signal_number)
@@ -94,18 +95,18 @@ void leat_crash_begin(int signal_number)
     if (!atomic_compare_exchange_strong(&crash_reporter, &reporter, self)) {
         if (reporter != self)
             wait_for_report(signal_number);
-        die(signal_number);
+        crash_die(signal_number);
     }
-    unblock(signal_number);
+    signals_unblock(signal_number);
     bound_time(self, signal_number);
 }
 
 static void backtrace_from(int fd, void *const *frames, unsigned count)
 {
     struct line line = {.length = 0};
-    say(&line, "leat: addresses:");
+    crash_say(&line, "leat: addresses:");
     for (unsigned i = 0; i < count; i++)
-        say(&line, " %p", frames[i]);
+        crash_say(&line, " %p", frames[i]);
     line_end(&line, fd);
     leat_crash_symbols(fd, frames, count);
 }
@@ -151,20 +152,20 @@ static void on_crash(int signal_number, siginfo_t *info, void *context)
     leat_crash_begin(signal_number);
     if (core != NULL)
         leat_log_flush(core->log); /* the last lines before the crash */
-    say(&line, "leat: SIG%s", sigabbrev_np(signal_number));
+    crash_say(&line, "leat: SIG%s", sigabbrev_np(signal_number));
     if (info->si_code > 0 && signal_number != SIGABRT)
-        say(&line, " at address %p", info->si_addr);
+        crash_say(&line, " at address %p", info->si_addr);
     if (core != NULL)
-        say(&line, " on core %u in phase %s", core->index,
-            core->phase != NULL ? core->phase : "none");
+        crash_say(&line, " on core %u in phase %s", core->index,
+                  core->phase != NULL ? core->phase : "none");
     else
-        say(&line, " outside of any core");
+        crash_say(&line, " outside of any core");
     line_end(&line, fd);
     void *frames[LEAT_CRASH_FRAMES_MAX];
     int count = backtrace(frames, LEAT_CRASH_FRAMES_MAX);
     int first = frame_find(frames, count, interrupted_at(context)); /* a jump to nowhere has none */
     backtrace_from(fd, frames + first, (unsigned)(count - first));
-    die(signal_number);
+    crash_die(signal_number);
 }
 
 int leat_crash_install(void)

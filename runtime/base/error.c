@@ -1,3 +1,4 @@
+/* Error codes by name, and sentences that fit their place. */
 #include <leat/error.h>
 
 #include <stdarg.h>

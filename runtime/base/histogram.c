@@ -1,3 +1,4 @@
+/* Log-linear histograms. */
 #include "runtime/base/histogram.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* A core's log: lines into its ring, counted where there is no room. */
 #include "runtime/base/log_internal.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* A log line as text or as JSON. */
 #include "runtime/base/logger.h"
 
 #include <stdio.h>
@@ -8,7 +9,7 @@ struct out {
     char *at, *end;
 };
 
-static void put(struct out *out, const char *text, size_t bytes)
+static void out_put(struct out *out, const char *text, size_t bytes)
 {
     if ((size_t)(out->end - out->at) >= bytes) {
         memcpy(out->at, text, bytes);
@@ -18,7 +19,7 @@ static void put(struct out *out, const char *text, size_t bytes)
 
 static void put_string(struct out *out, const char *text)
 {
-    put(out, text, strlen(text));
+    out_put(out, text, strlen(text));
 }
 
 /* The bytes of the well-formed UTF-8 character at text (Unicode 15, table 3-7), 0 when it is none.
@@ -50,9 +51,9 @@ static void put_escaped(struct out *out, const char *text, size_t bytes, bool js
             snprintf(escape, sizeof(escape), json ? "\\u%04x" : "\\x%02x", c);
             put_string(out, escape);
         } else if (json && (c == '"' || c == '\\')) {
-            put(out, (const char[2]){'\\', (char)c}, 2);
+            out_put(out, (const char[2]){'\\', (char)c}, 2);
         } else {
-            put(out, text + i, n);
+            out_put(out, text + i, n);
         }
         i += n == 0 ? 1 : n;
     }

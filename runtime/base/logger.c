@@ -1,3 +1,4 @@
+/* The thread that writes what the cores' rings hold. */
 #include "runtime/base/log_internal.h"
 
 #include <errno.h>

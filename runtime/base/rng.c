@@ -1,3 +1,4 @@
+/* Random numbers: seeds, and secrets from the kernel. */
 #include "runtime/base/rng.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SipHash-2-4. */
 #include "runtime/base/siphash.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* Function, file and line of an address, where libdw is there to tell. */
 #include "runtime/base/crash.h"
 
 #include <leat_config.h>

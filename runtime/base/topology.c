@@ -1,3 +1,4 @@
+/* The CPUs that may be used, by hwloc, and which of them loops get. */
 #include "runtime/base/topology_internal.h"
 
 #include <errno.h>

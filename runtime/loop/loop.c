@@ -1,3 +1,4 @@
+/* A loop: made, turned, run, stopped, freed. */
 #include "runtime/loop/loop_internal.h"
 
 #include <errno.h>

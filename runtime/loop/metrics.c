@@ -1,3 +1,4 @@
+/* What a loop did: work and sleep, delays, microtasks that starve I/O. */
 #include <leat/log.h>
 
 #include <dlfcn.h>

@@ -1,3 +1,4 @@
+/* Queues of callbacks that grow. */
 #include "runtime/loop/loop_internal.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Timers on the wheel of a loop: started, fired, repeated. */
 #include "runtime/loop/loop_internal.h"
 
 #include "buffers/heap.h"

@@ -1,3 +1,4 @@
+/* The timer wheel (wheel.h has its invariants). */
 #include "runtime/loop/wheel.h"
 
 #include "runtime/base/bits.h"

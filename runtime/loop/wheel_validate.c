@@ -1,3 +1,4 @@
+/* The wheel's invariants W1 to W5, checked. */
 #include "runtime/loop/wheel.h"
 
 #define REQUIRE(condition)                                                                         \

@@ -1,3 +1,4 @@
+/* Who listens on a port of this machine. */
 #include "runtime/os/holder.h"
 
 #include <ctype.h>

@@ -1,3 +1,4 @@
+/* The thread that reads files for a loop. */
 #include "runtime/os/reader.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Signals as callbacks of a loop. */
 #include <leat/signals.h>
 
 #include <errno.h>

@@ -136,6 +136,12 @@ class Style(Sample):
         self.write("a.h", "/* a placeholder */\n/* 501 Not Implemented */\n")
         self.expect(style.check(self.root), "says nothing", "'TODO'", "'placeholder'")
 
+    def test_sentences_and_nouns(self):
+        self.write("net/a.c", "static int find(void)\n{\n}\n")
+        self.write("net/b.c", "/* What it is. */\nstatic int thing_find(void)\n{\n}\n")
+        self.write("apps/c.c", "/* What it is. */\nstatic int start(void)\n{\n}\n")
+        self.expect(style.check(self.root), "net/a.c:1: does not begin", "net/a.c:1: find has no")
+
 
 class Docs(Sample):
     def test_what_is_named_must_exist(self):

@@ -8,6 +8,10 @@ LINE_COLUMNS_MAX = 100
 FUNCTION_LINES_MAX = 70
 BANNED_NAMES = re.compile(r"^(utils?|helpers?|misc|common|manager|handle_data|stuff)\.[a-z]+$")
 LEFTOVERS = re.compile(r"\b(TODO|FIXME|XXX|HACK|[Pp]laceholder|not yet implemented)\b")
+# In these folders every .c begins with a sentence, and a static function's name has a noun: tools
+# show it to users. Applications' start, check and the like are named after what leat_run calls.
+NAMED = ("net/", "runtime/", "buffers/")
+LONE_WORD = re.compile(r"^static [\w *]*?\b([a-z]+)\(", re.M)
 SELF = ("test/check/style.py", "test/check/selftest.py")
 CODE = (".c", ".h", ".inc", ".cpp", ".py", "dev")
 
@@ -52,10 +56,22 @@ def check_text(path, text, problems):
                             f"{FUNCTION_LINES_MAX} at most")
 
 
+def check_names(path, text, problems):
+    if not path.endswith(".c") or not path.startswith((*NAMED, "apps/")):
+        return
+    if not text.startswith("/*"):
+        problems.append(f"{path}:1: does not begin with a sentence about what is in it")
+    for found in LONE_WORD.finditer(text) if path.startswith(NAMED) else ():
+        line = text.count("\n", 0, found.start()) + 1
+        problems.append(f"{path}:{line}: {found[1]} has no noun")
+
+
 def check(root):
     problems = []
     for path in files.walk(root, *CODE):
         if BANNED_NAMES.match(path.rsplit("/", 1)[-1]):
             problems.append(f"{path}:1: a name that says nothing")
-        check_text(path, files.read(root, path), problems)
+        text = files.read(root, path)
+        check_text(path, text, problems)
+        check_names(path, text, problems)
     return problems

@@ -51,7 +51,7 @@ static enum http_read reader_fail(struct http_reader *reader, uint8_t reason)
 
 /* The digest is a sum over the body's words, each multiplied with a number of its own place. The
  * terms do not depend on each other, so that the processor computes several at once. */
-static uint64_t term(uint64_t word, uint64_t place)
+static uint64_t digest_term(uint64_t word, uint64_t place)
 {
     unsigned __int128 product = (unsigned __int128)(word ^ UINT64_C(0x9e3779b97f4a7c15)) *
                                 ((place * UINT64_C(0xd6e8feb86659fd93)) | 1);
@@ -69,14 +69,14 @@ static void body_add(struct http_reader *reader, const struct http_reader_core *
     for (; i < length && (at & 7) != 0; i++, at++) {
         reader->word |= (uint64_t)bytes[i] << (8 * (at & 7));
         if ((at & 7) == 7) {
-            sum += term(reader->word, at / 8);
+            sum += digest_term(reader->word, at / 8);
             reader->word = 0;
         }
     }
     for (; length - i >= 8; i += 8, at += 8) {
         uint64_t word;
         memcpy(&word, bytes + i, 8);
-        sum += term(word, at / 8);
+        sum += digest_term(word, at / 8);
     }
     for (; i < length; i++, at++)
         reader->word |= (uint64_t)bytes[i] << (8 * (at & 7));
@@ -85,8 +85,8 @@ static void body_add(struct http_reader *reader, const struct http_reader_core *
 
 uint64_t http_reader_digest(const struct http_reader *reader)
 {
-    return reader->sum + term(reader->word, reader->body_bytes / 8) +
-           term(reader->body_bytes, UINT64_MAX);
+    return reader->sum + digest_term(reader->word, reader->body_bytes / 8) +
+           digest_term(reader->body_bytes, UINT64_MAX);
 }
 
 static enum http_read chunks_begin(struct http_reader *reader, const struct http_reader_core *core)

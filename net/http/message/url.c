@@ -1,3 +1,4 @@
+/* Percent-encoding, and the pairs of queries and cookies. */
 #include "net/http/message/url.h"
 
 static int hex_digit(char digit)
@@ -9,7 +10,7 @@ static int hex_digit(char digit)
 }
 
 /* The byte that the two digits at at stand for, or -1. */
-static int escaped(const char *at, const char *end)
+static int escape_read(const char *at, const char *end)
 {
     int high, low;
 
@@ -28,7 +29,7 @@ ptrdiff_t http_url_decode(struct leat_view from, char *to)
     while (at < end) {
         char byte = *at++;
         if (byte == '%') {
-            int code = escaped(at, end);
+            int code = escape_read(at, end);
             if (code < 0)
                 return -1;
             byte = (char)code;
@@ -51,7 +52,7 @@ ptrdiff_t http_form_decode(struct leat_view from, char *to)
         if (byte == '+') {
             byte = ' ';
         } else if (byte == '%') {
-            int code = escaped(at, end);
+            int code = escape_read(at, end);
             if (code >= 0) {
                 byte = (char)code;
                 at += 2;
@@ -73,7 +74,7 @@ static int path_byte(const char **at, const char *end)
         return 0;
     byte = (unsigned char)*(*at)++;
     if (byte == '%') {
-        byte = escaped(*at, end);
+        byte = escape_read(*at, end);
         if (byte < 0 || byte == '/')
             return -1;
         *at += 2;
@@ -129,7 +130,7 @@ ptrdiff_t http_path_normalize(struct leat_view path, char *to)
 }
 
 /* Cuts rest at the first separator: what is before it, and rest behind it. */
-static struct leat_view cut(struct leat_view *rest, char separator)
+static struct leat_view view_cut(struct leat_view *rest, char separator)
 {
     struct leat_view first = *rest;
     const char *at = memchr(first.data, separator, first.length_bytes);
@@ -143,7 +144,7 @@ static struct leat_view cut(struct leat_view *rest, char separator)
 }
 
 /* Splits pair at the first "=": value.data is NULL without one. */
-static void split(struct leat_view pair, struct leat_view *name, struct leat_view *value)
+static void pair_split(struct leat_view pair, struct leat_view *name, struct leat_view *value)
 {
     const char *equals = memchr(pair.data, '=', pair.length_bytes);
 
@@ -159,16 +160,16 @@ static void split(struct leat_view pair, struct leat_view *name, struct leat_vie
 bool http_query_next(struct leat_view *rest, struct leat_view *name, struct leat_view *value)
 {
     while (rest->length_bytes) {
-        struct leat_view pair = cut(rest, '&');
+        struct leat_view pair = view_cut(rest, '&');
         if (pair.length_bytes == 0)
             continue;
-        split(pair, name, value);
+        pair_split(pair, name, value);
         return true;
     }
     return false;
 }
 
-static struct leat_view trim(struct leat_view view)
+static struct leat_view view_trim(struct leat_view view)
 {
     while (view.length_bytes && (*view.data == ' ' || *view.data == '\t')) {
         view.data++;
@@ -183,11 +184,11 @@ static struct leat_view trim(struct leat_view view)
 bool http_cookie_next(struct leat_view *rest, struct leat_view *name, struct leat_view *value)
 {
     while (rest->length_bytes) {
-        split(cut(rest, ';'), name, value);
+        pair_split(view_cut(rest, ';'), name, value);
         if (!value->data)
             continue;
-        *name = trim(*name);
-        *value = trim(*value);
+        *name = view_trim(*name);
+        *value = view_trim(*value);
         if (name->length_bytes == 0)
             continue;
         if (value->length_bytes >= 2 && value->data[0] == '"' &&

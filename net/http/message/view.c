@@ -1,7 +1,7 @@
 /* Comparing and copying views. */
 #include <leat/view.h>
 
-static unsigned char lower(char c)
+static unsigned char letter_lower(char c)
 {
     unsigned char byte = (unsigned char)c;
     return (unsigned char)(byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte);
@@ -12,7 +12,7 @@ bool leat_view_equal_nocase(struct leat_view view, const char *string)
     if (!view.data)
         return false;
     for (size_t i = 0; i < view.length_bytes; i++)
-        if (!string[i] || lower(view.data[i]) != lower(string[i]))
+        if (!string[i] || letter_lower(view.data[i]) != letter_lower(string[i]))
             return false;
     return string[view.length_bytes] == '\0';
 }

@@ -208,7 +208,7 @@ static struct rte_mbuf *wrap_slice(struct dpdk_queue *q, struct leat_buf buf)
 }
 
 /* Takes a packet apart that the driver did not take; its references are the caller's again. */
-static void unbuild(struct dpdk_queue *q, struct rte_mbuf *head)
+static void frame_unbuild(struct dpdk_queue *q, struct rte_mbuf *head)
 {
     struct rte_mbuf *m = head->next;
     while (m != NULL) {
@@ -232,7 +232,7 @@ static bool attach_slices(struct dpdk_queue *q, struct rte_mbuf *head, const str
     for (unsigned i = 0; i < p->slice_count; i++) {
         struct rte_mbuf *m = wrap_slice(q, p->slices[i]);
         if (unlikely(m == NULL)) {
-            unbuild(q, head);
+            frame_unbuild(q, head);
             return false;
         }
         last->next = m;
@@ -269,7 +269,7 @@ static uint64_t offload_flags(const struct leat_packet *p)
      LEAT_PACKET_TSO)
 
 /* False: buffers for the slices ran out, or the packet cannot be sent at all (*is_wrong). */
-static bool build(struct dpdk_queue *q, const struct leat_packet *p, bool *is_wrong)
+static bool frame_build(struct dpdk_queue *q, const struct leat_packet *p, bool *is_wrong)
 {
     struct rte_mbuf *m = p->handle;
     m->data_len = p->head_bytes;
@@ -299,9 +299,10 @@ static void slices_unref(struct dpdk_port *port, const struct leat_packet *p)
 }
 
 /* One packet that will never be sent, taken and dropped with its references. */
-static void drop(struct dpdk_queue *q, const struct leat_packet *p, enum leat_port_drop reason)
+static void packet_drop(struct dpdk_queue *q, const struct leat_packet *p,
+                        enum leat_port_drop reason)
 {
-    unbuild(q, p->handle);
+    frame_unbuild(q, p->handle);
     slices_unref(q->port, p);
     rte_mbuf_raw_free(p->handle);
     q->stats.drops[reason]++;
@@ -314,8 +315,8 @@ static bool link_is_down(const struct dpdk_port *port)
 }
 
 /* Offers what was built to the driver; returns how many of them are gone, sent or dropped. */
-static unsigned offer(struct dpdk_queue *q, unsigned queue, struct leat_packet *packets,
-                      struct rte_mbuf **mbufs, unsigned count, bool is_offloaded)
+static unsigned mbufs_offer(struct dpdk_queue *q, unsigned queue, struct leat_packet *packets,
+                            struct rte_mbuf **mbufs, unsigned count, bool is_offloaded)
 {
     struct dpdk_port *port = q->port;
     unsigned ready = count;
@@ -329,12 +330,12 @@ static unsigned offer(struct dpdk_queue *q, unsigned queue, struct leat_packet *
     }
     q->stats.tx_count += sent;
     if (unlikely(sent == ready && ready < count)) /* the driver cannot send this one */
-        drop(q, &packets[sent++], LEAT_PORT_DROP_TX_ERROR);
+        packet_drop(q, &packets[sent++], LEAT_PORT_DROP_TX_ERROR);
     else if (unlikely(sent == 0 && link_is_down(port)))
         for (; sent < count; sent++)
-            drop(q, &packets[sent], LEAT_PORT_DROP_TX_LINK_DOWN);
+            packet_drop(q, &packets[sent], LEAT_PORT_DROP_TX_LINK_DOWN);
     for (unsigned i = sent; i < count; i++)
-        unbuild(q, mbufs[i]);
+        frame_unbuild(q, mbufs[i]);
     return sent;
 }
 
@@ -342,7 +343,7 @@ static unsigned offer(struct dpdk_queue *q, unsigned queue, struct leat_packet *
 static unsigned drop_all(struct dpdk_queue *q, struct leat_packet *packets, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
-        drop(q, &packets[i], LEAT_PORT_DROP_TX_LINK_DOWN);
+        packet_drop(q, &packets[i], LEAT_PORT_DROP_TX_LINK_DOWN);
     q->heads_out -= count;
     return count;
 }
@@ -359,14 +360,14 @@ static unsigned dpdk_transmit(struct leat_port *leat_port, unsigned queue,
     if (unlikely(!dpdk_gate_is_open(q)))
         return drop_all(q, packets, count);
     for (; built < count; built++) {
-        if (unlikely(!build(q, &packets[built], &is_wrong)))
+        if (unlikely(!frame_build(q, &packets[built], &is_wrong)))
             break;
         mbufs[built] = packets[built].handle;
         is_offloaded = is_offloaded || (packets[built].flags & ASKS_OFFLOAD) != 0;
     }
-    unsigned taken = built > 0 ? offer(q, queue, packets, mbufs, built, is_offloaded) : 0;
+    unsigned taken = built > 0 ? mbufs_offer(q, queue, packets, mbufs, built, is_offloaded) : 0;
     if (unlikely(is_wrong && taken == built))
-        drop(q, &packets[taken++], LEAT_PORT_DROP_TX_ERROR);
+        packet_drop(q, &packets[taken++], LEAT_PORT_DROP_TX_ERROR);
     q->heads_out -= taken;
     return taken;
 }

@@ -170,7 +170,7 @@ struct arguments {
     size_t length;
 };
 
-static void add(struct arguments *a, const char *word)
+static void argument_add(struct arguments *a, const char *word)
 {
     size_t bytes = strlen(word) + 1;
     if (a->count == ARGS_MAX - 1 || a->length + bytes > sizeof(a->text))
@@ -187,37 +187,37 @@ static void add_lcore(struct arguments *a, const cpu_set_t *allowed)
     while (cpu < CPU_SETSIZE - 1 && !CPU_ISSET(cpu, allowed))
         cpu++;
     snprintf(text, sizeof(text), "0@%zu", cpu);
-    add(a, "--lcores");
-    add(a, text);
+    argument_add(a, "--lcores");
+    argument_add(a, text);
 }
 
 static void arguments_of(struct arguments *a, const struct dpdk_device *device,
                          uint64_t wanted_bytes, const cpu_set_t *allowed)
 {
     char text[96];
-    add(a, "leat");
+    argument_add(a, "leat");
     add_lcore(a, allowed);
-    add(a, "--no-telemetry");
+    argument_add(a, "--no-telemetry");
     snprintf(text, sizeof(text), "--file-prefix=leat-%d", (int)getpid());
-    add(a, text);
+    argument_add(a, text);
     if (device->is_pci) {
-        add(a, "-a");
-        add(a, device->name);
+        argument_add(a, "-a");
+        argument_add(a, device->name);
     } else {
-        add(a, "--no-pci");
-        add(a, "--iova-mode=va");
+        argument_add(a, "--no-pci");
+        argument_add(a, "--iova-mode=va");
     }
     if (device->is_pci || huge_can_be_had(wanted_bytes)) {
-        add(a, "--in-memory"); /* needs no hugetlbfs mount, leaves no files */
+        argument_add(a, "--in-memory"); /* needs no hugetlbfs mount, leaves no files */
     } else {
-        add(a, "--no-huge");
-        add(a, "--no-shconf");
+        argument_add(a, "--no-huge");
+        argument_add(a, "--no-shconf");
         snprintf(text, sizeof(text), "%llu",
                  (unsigned long long)(NO_HUGE_MIB + 2 * (wanted_bytes >> 20)));
-        add(a, "-m");
-        add(a, text);
+        argument_add(a, "-m");
+        argument_add(a, text);
     }
-    add(a, "--single-file-segments"); /* memif and vhost hand memory on by descriptor */
+    argument_add(a, "--single-file-segments"); /* memif and vhost hand memory on by descriptor */
     a->items[a->count] = NULL;
 }
 

@@ -44,7 +44,7 @@ struct dpdk_relay {
 
 /* ---- the gate ---- */
 
-static void nap(void)
+static void relay_nap(void)
 {
     usleep(200);
 }
@@ -71,7 +71,7 @@ static void gate_shut(struct dpdk_relay *r)
     if (!(turn & 1))
         atomic_store_explicit(&r->port->gate_turn, ++turn, memory_order_release);
     while (!all_have_seen(r->port, turn) && !is_told_to_end(r, 0))
-        nap();
+        relay_nap();
 }
 
 static void gate_open(struct dpdk_relay *r)
@@ -224,7 +224,7 @@ static bool link_is_up(const struct dpdk_relay *r)
 static void open_when_up(struct dpdk_relay *r)
 {
     for (unsigned i = 0; i < DRIVER_MS * 5 && !link_is_up(r); i++)
-        nap();
+        relay_nap();
     if (link_is_up(r))
         gate_open(r);
 }
@@ -297,7 +297,7 @@ static void session_run(struct dpdk_relay *r)
 
 /* ---- the thread ---- */
 
-static void serve(struct dpdk_relay *r)
+static void relay_serve(struct dpdk_relay *r)
 {
     struct pollfd fds[] = {{.fd = r->listen_fd, .events = POLLIN},
                            {.fd = r->stop_fd, .events = POLLIN}};
@@ -324,7 +324,7 @@ static bool driver_restart(struct dpdk_relay *r)
 }
 
 /* The first connection was made by dpdk_relay_new. */
-static void ask(struct dpdk_relay *r)
+static void relay_ask(struct dpdk_relay *r)
 {
     struct pollfd fds[] = {{.fd = r->listen_fd, .events = POLLIN},
                            {.fd = r->stop_fd, .events = POLLIN}};
@@ -344,9 +344,9 @@ static void *relay_main(void *arg)
 {
     struct dpdk_relay *r = arg;
     if (r->is_server)
-        serve(r);
+        relay_serve(r);
     else
-        ask(r);
+        relay_ask(r);
     return NULL;
 }
 
@@ -415,7 +415,7 @@ void dpdk_relay_await(const struct dpdk_port *port)
 {
     const struct dpdk_relay *r = port->relay;
     for (unsigned i = 0; r != NULL && !r->is_server && !gate_is_open(r) && i < DRIVER_MS * 5; i++)
-        nap();
+        relay_nap();
 }
 
 void dpdk_relay_end(struct dpdk_port *port)

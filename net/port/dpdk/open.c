@@ -189,7 +189,7 @@ static void interrupts_find(struct opening *o)
     }
 }
 
-static int describe(struct opening *o)
+static int port_describe(struct opening *o)
 {
     struct dpdk_port *port = o->port;
     struct leat_port_info *info = &port->port.info;
@@ -269,7 +269,7 @@ static int device_start(struct opening *o)
     if (o->device.is_pci)
         dpdk_unplug_watch(o->port);
     result = mac_set(o);
-    return result < 0 ? result : describe(o);
+    return result < 0 ? result : port_describe(o);
 }
 
 /* ---- open, close ---- */

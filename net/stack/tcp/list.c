@@ -1,3 +1,4 @@
+/* The rows of leat ss: listeners, handshakes and connections, a piece at a time. */
 #include "net/stack/tcp/list.h"
 
 #include "net/stack/tcp/tcp.h"

@@ -1,3 +1,4 @@
+/* The table of flows: buckets of eight, a chain where one overflows, resized in steps. */
 #include "net/stack/tcp/table.h"
 
 #include <errno.h>
