@@ -66,8 +66,8 @@
  *
  *  U16  A broadcast address needs options.broadcast (-EACCES without). leat_udp_join receives what
  *       is sent to a group; datagrams for a group or broadcast address go to every socket that
- *       listens to them. The stack does not announce its groups to routers (no IGMP, MLD), so a
- *       group reaches it on the link only, and it does not hear what it sends to one.
+ *       listens to them. The stack announces its groups (IGMP, MLD) on Ethernet, and does not hear
+ *       what it sends to one.
  *
  *  U17  A wildcard IPv6 address ("[::]:53", ":53") receives IPv4 too, unless options.ipv6_only;
  *       IPv4 peers have IPv4 addresses.

@@ -117,6 +117,11 @@ static int addr_add(struct stack *s, const struct stack_addr *a, enum addr_use u
         addr_due(s, to, a->valid_until_ns);
         return 0;
     }
+    if (!ip_addr_is_v4(&a->ip)) { /* RFC 4862 5.4.2: joined before it is probed for */
+        struct ip_addr group = group_solicited(&a->ip);
+        if (group_join(s, &group) < 0) /* sockets have joined them all: it serves all the same */
+            stack_drop(s, STACK_DROP_ND_LIMIT);
+    }
     to->probes_left = (uint8_t)(probe ? addr_probe_count(a) : 0);
     to->announces_left = s->link_kind == LEAT_LINK_ETHERNET ? 2 : 0;
     /* RFC 5227 2.1.1, RFC 4862 5.4.2: the first probe at a random time within a second. */
@@ -239,6 +244,10 @@ int stack_remove_address(struct stack *s, const struct ip_addr *ip)
     *a = s->addrs[--s->addr_count];
     addrs_reindex(s);
     addr_net_remove(s, &gone);
+    if (s->core == 0 && !ip_addr_is_v4(&gone.ip)) {
+        struct ip_addr group = group_solicited(&gone.ip);
+        group_leave(s, &group);
+    }
     neighbour_drop_parked_from(s, &gone.ip);
     tcp_address_gone(s, &gone.ip);
     udp_address_gone(s, &gone.ip);
@@ -339,6 +348,8 @@ static void addr_step(struct stack *s, struct stack_addr *a)
     if (a->state == ADDR_TENTATIVE) {
         a->state = ADDR_VALID;
         addr_tell(s, a, ADDR_VALID);
+        if (ip_addr_is_link_local(&a->ip)) /* RFC 3590 4: until now there was no source address */
+            group_announce_all(s, false);
         if (a->is_leased)
             dhcp_address_changed(s);
     }

@@ -38,6 +38,8 @@
     X(ND_MALFORMED, "nd_malformed", "the neighbour discovery message is malformed")                \
     X(ND_HOP_LIMIT, "nd_hop_limit", "the neighbour discovery message came through a router")       \
     X(ND_CONFLICT, "nd_conflict", "another host uses our address")                                 \
+    X(GROUP_MALFORMED, "group_malformed",                                                          \
+      "the IGMP or MLD message is malformed or not of the link")                                   \
     X(ND_LIMIT, "nd_limit", "more routers, prefixes or addresses are advertised than are kept")    \
     X(NEIGHBOUR_QUEUE, "neighbour_queue", "too many packets wait for a neighbour's address")       \
     X(NEIGHBOUR_FAILED, "neighbour_failed", "the neighbour does not answer")                       \

@@ -148,6 +148,10 @@ void icmpv6_input(struct stack *s, struct rx_packet *p)
     case ICMPV6_ECHO:
         echo_reply(s, p, ICMPV6_ECHO_REPLY);
         break;
+    case MLD_QUERY:
+    case MLD_REPORT:
+        mld_input(s, p);
+        break;
     case ND_ROUTER_SOLICIT:
     case ND_ROUTER_ADVERT:
     case ND_SOLICIT:

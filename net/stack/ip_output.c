@@ -36,6 +36,8 @@ void ip_deliver(struct stack *s, struct rx_packet *p)
     p->protocol = 0;
     if (protocol == IP_UDP) {
         udp_input(s, p);
+    } else if (protocol == IP_IGMP && v4) {
+        igmp_input(s, p);
     } else if (protocol == IP_ICMP && v4) {
         icmp_input(s, p);
     } else if (protocol == IP_ICMPV6 && !v4) {

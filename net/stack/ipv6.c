@@ -74,6 +74,8 @@ static bool options_allowed(struct stack *s, struct rx_packet *p, const uint8_t 
             return false;
         }
         bool known = at[0] == 1 || at[0] == 5; /* PadN, router alert */
+        if (at[0] == 5)
+            p->flags |= RX_ROUTER_ALERT;
         uint8_t action = known ? 0 : at[0] >> 6;
         if (action != 0) {
             if (action == 2 || (action == 3 && !(p->flags & RX_MULTICAST)))

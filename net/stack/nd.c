@@ -79,19 +79,12 @@ static void nd_send(struct stack *s, struct path *path, const void *body, size_t
     ip_output(s, packet, path, IP_ICMPV6, offsetof(struct icmp_header, checksum));
 }
 
-static struct ip_addr solicited_group(const struct ip_addr *target)
-{
-    struct ip_addr group = {{0xff, 0x02, [11] = 1, [12] = 0xff}};
-    memcpy(group.b + 13, target->b + 13, 3);
-    return group;
-}
-
 void nd_solicit(struct stack *s, const struct ip_addr *target, const struct ip_addr *sender,
                 const struct mac_addr *unicast)
 {
     struct nd_neighbour ns = {.icmp = {.type = ND_SOLICIT}, .target = *target};
     struct path path = {.src = *sender};
-    path.dst = unicast != NULL ? *target : solicited_group(target);
+    path.dst = unicast != NULL ? *target : group_solicited(target);
     path.hop = path.dst;
     /* RFC 4861 4.3: no source address, no source link-layer option */
     nd_send(s, &path, &ns, sizeof(ns), ip_addr_is_any(sender) ? 0 : ND_OPTION_SOURCE_MAC);

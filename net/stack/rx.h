@@ -11,11 +11,12 @@ enum rx_flags {
     RX_LINK_MULTICAST = 1u << 0, /* the frame was broadcast or multicast on the link */
     RX_MULTICAST = 1u << 1,      /* the IP destination is a broadcast or multicast address */
     RX_HEAP = 1u << 2,           /* handle is heap memory, not the port's */
-    RX_KEPT = 1u << 3,     /* somebody keeps the buffer: not released at the end of the burst */
-    RX_FOREIGN = 1u << 4,  /* the buffer belongs to another core's queue: queue is that core */
-    RX_HASHED = 1u << 5,   /* hash is the card's */
-    RX_STEERED = 1u << 6,  /* another core has found that this one handles it */
-    RX_FRAGMENT = 1u << 7, /* ... from its IP header on */
+    RX_KEPT = 1u << 3,         /* somebody keeps the buffer: not released at the end of the burst */
+    RX_FOREIGN = 1u << 4,      /* the buffer belongs to another core's queue: queue is that core */
+    RX_HASHED = 1u << 5,       /* hash is the card's */
+    RX_STEERED = 1u << 6,      /* another core has found that this one handles it */
+    RX_FRAGMENT = 1u << 7,     /* ... from its IP header on */
+    RX_ROUTER_ALERT = 1u << 8, /* IPv6: the option of RFC 2711 */
 };
 
 /* A packet on its way up. data and length_bytes shrink from layer to layer. */

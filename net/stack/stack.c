@@ -83,6 +83,7 @@ int stack_init(struct stack *s, const struct stack_options *o, uint64_t now_ns,
     s->slow_next_ns = now_ns;
     s->icmp_bucket = (struct token_bucket){now_ns, 50, 50, 1000};
     neighbour_init(s);
+    group_init(s);
     return 0;
 }
 
@@ -131,6 +132,8 @@ static uint64_t link_tick(struct stack *s)
         dhcp_link_up(s);
         nd_routers_ask(s);
         addr_announce_all(s);
+        group_announce_all(s, true);
+        group_announce_all(s, false);
     }
     s->is_link_down = !link.up;
     s->link_next_ns = s->now_ns + LINK_LOOK_NS;
@@ -145,6 +148,7 @@ void stack_timers(struct stack *s, uint64_t now_ns)
     s->slow_next_ns = STACK_NEVER;
     uint64_t next = earlier_ns(link_tick(s), addr_tick(s));
     next = earlier_ns(next, route_tick(s));
+    next = earlier_ns(next, group_tick(s));
     next = earlier_ns(next, neighbour_tick(s));
     next = earlier_ns(next, reasm_tick(s));
     next = earlier_ns(next, nd_router_tick(s));

@@ -16,6 +16,7 @@
 #include "net/port/port.h"
 #include "net/stack/addr.h"
 #include "net/stack/counters.h"
+#include "net/stack/group.h"
 #include "net/stack/ip_output.h"
 #include "net/stack/link.h"
 #include "net/stack/neighbour.h"
@@ -94,6 +95,7 @@ struct stack {
     struct neighbour_table neighbours;
     struct reasm_table reasm;
     struct pmtu_entry pmtu[PMTU_MAX];
+    struct group_table groups;
 
     struct stack_addr addrs[STACK_ADDRS_MAX];
     uint16_t addr_index[2 * STACK_ADDRS_MAX]; /* open addressing, index + 1 */

@@ -81,6 +81,8 @@ static void socket_finish(struct udp_socket *k, enum leat_close_reason reason)
     k->flags = (uint16_t)((k->flags | UDP_FINISHED) & ~(UDP_ON_BURST | UDP_ON_READY));
     k->reason = (uint8_t)reason;
     k->burst_first = k->burst_last = 0;
+    for (unsigned i = 0; i < k->group_count; i++)
+        group_leave(u->stack, &k->groups[i]);
     u->group_count -= k->group_count;
     if ((k->flags & UDP_HAS_PORT) != 0)
         steer_give_port(u->stack, k->local_port);
@@ -351,10 +353,13 @@ static int udp_join(struct leat_udp_transport *transport, leat_udp udp,
         return joins ? -EEXIST : -ENOENT;
     if (joins && k->group_count == LEAT_UDP_GROUPS_MAX)
         return -ENOSPC;
+    if (joins && group_join(udp_of(transport)->stack, &ip) < 0)
+        return -ENOSPC;
     if (joins) {
         k->groups[k->group_count++] = ip;
         udp_of(transport)->group_count++;
     } else {
+        group_leave(udp_of(transport)->stack, &ip);
         k->groups[at] = k->groups[--k->group_count];
         udp_of(transport)->group_count--;
     }

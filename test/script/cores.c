@@ -584,6 +584,42 @@ static void a_connected_socket_finds_a_port_of_its_core(void **state)
     end(&w);
 }
 
+/* The query comes in on one core; the sockets are on all of them. */
+static void a_group_query_reaches_every_core_rfc3376_5_2(void **state)
+{
+    static const struct leat_udp_ops ops = {0};
+    struct world w = begin(SIM_RSS_NONE, false);
+    struct leat_addr any = {.family = LEAT_FAMILY_IPV4, .port = 5353};
+    uint8_t query[12] = {0x11, 10, [8] = 2};
+    struct frame f;
+    struct sim_frame got;
+    unsigned heard = 0;
+    (void)state;
+    for (uint32_t i = 0; i < CORES; i++) {
+        struct sim_host *core = sim_core(w.host, i);
+        struct leat_addr group = {.family = LEAT_FAMILY_IPV4, .ip = {239, 0, 0, (uint8_t)i}};
+        leat_udp udp;
+        sim_enter(core);
+        assert_int_equal(leat_udp_bind(sim_loop(core), &any, NULL, &ops, NULL, &udp), 0);
+        assert_int_equal(leat_udp_join(udp, &group), 0);
+        sim_leave(core);
+    }
+    sim_run_for(w.sim, 5 * LEAT_NS_PER_S);
+    forget(&w);
+    struct ends e = w.v4;
+    e.host = ip_addr_v4(be32_put(UINT32_C(0xe0000001)));
+    icmp_sum(query, sizeof(query), &e);
+    frame_ip(&f, &e, IP_IGMP, query, sizeof(query));
+    memcpy(f.bytes, (const uint8_t[]){1, 0, 0x5e, 0, 0, 1}, 6);
+    say(&w, &f);
+    sim_run_for(w.sim, 2 * LEAT_NS_PER_S);
+    while (sim_take(w.peer, &got))
+        if (is_type(&got, ETHERTYPE_IPV4) && ip4_of(&got)->protocol == IP_IGMP)
+            heard |= 1u << got.bytes[14 + 24 + 8 + 7];
+    assert_int_equal(heard, (1u << CORES) - 1);
+    end(&w);
+}
+
 /* ---- what the card says ---- */
 
 static enum steer_rss judged(enum sim_rss rss, uint64_t *passed)
@@ -644,6 +680,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(peers_of_a_core_that_has_not_bound_are_refused_u05),
         cmocka_unit_test(a_port_of_its_own_is_found_behind_thousands_of_others_rfc6056_3_3_3),
         cmocka_unit_test(a_connected_socket_finds_a_port_of_its_core),
+        cmocka_unit_test(a_group_query_reaches_every_core_rfc3376_5_2),
         cmocka_unit_test(a_card_that_hashes_right_is_found_out),
         cmocka_unit_test(a_card_that_lies_is_found_out),
     };
