@@ -346,15 +346,23 @@ static void loops_meet(struct bypass *b)
     pthread_mutex_unlock(&b->lock);
 }
 
-void bypass_close(struct bypass *b, struct leat_loop *loop)
+void bypass_shut(struct bypass *b)
 {
     uint32_t index = leat_core_now->index;
-    (void)loop;
     if (index >= LEAT_PORT_QUEUES_MAX || b->sources[index] == NULL)
         return;
     if (index == 0)
         bypass_link_unwatch(&b->link);
     bypass_lease_close(&b->lease, index);
+    stack_source_shut(b->sources[index]);
+}
+
+void bypass_close(struct bypass *b)
+{
+    uint32_t index = leat_core_now->index;
+    if (index >= LEAT_PORT_QUEUES_MAX || b->sources[index] == NULL)
+        return;
+    bypass_shut(b);
     if (b->steer != NULL) {
         stack_source_end(b->sources[index]);
         loops_meet(b);

@@ -19,7 +19,8 @@ struct bypass *bypass_new(const struct leat_net_options *options, struct leat_er
 void bypass_free(struct bypass *bypass);
 
 int bypass_open(struct bypass *bypass, struct leat_loop *loop, struct leat_error *error);
-void bypass_close(struct bypass *bypass, struct leat_loop *loop);
+void bypass_shut(struct bypass *bypass);
+void bypass_close(struct bypass *bypass);
 
 /* The port's driver takes hugetlb pages, and others should not. */
 bool bypass_spares_hugepages(const struct bypass *bypass);

@@ -93,10 +93,17 @@ int leat_net_open(struct leat_net *net, struct leat_loop *loop, struct leat_erro
     return result < 0 || net->bypass == NULL ? result : bypass_open(net->bypass, loop, error);
 }
 
+void leat_net_shut(struct leat_net *net, struct leat_loop *loop)
+{
+    if (net->bypass != NULL)
+        bypass_shut(net->bypass);
+    leat_sockets_shut(loop);
+}
+
 void leat_net_close(struct leat_net *net, struct leat_loop *loop)
 {
     if (net->bypass != NULL)
-        bypass_close(net->bypass, loop);
+        bypass_close(net->bypass);
     leat_sockets_close(loop);
 }
 

@@ -32,7 +32,10 @@ uint32_t leat_net_cores_default(const char *name);
 
 /* On each loop's own thread. 0 or -errno with a sentence. */
 int leat_net_open(struct leat_net *net, struct leat_loop *loop, struct leat_error *error);
-/* Closes listeners and connections; without leat_net_open it does nothing. */
+/* Closes connections and datagram sockets, their on_close included; listeners stay for their owners
+ * to close, and nothing new can be opened. Without leat_net_open it does nothing. */
+void leat_net_shut(struct leat_net *net, struct leat_loop *loop);
+/* leat_net_shut, and frees listeners and transports. */
 void leat_net_close(struct leat_net *net, struct leat_loop *loop);
 /* What the loops' clock must be; NULL: the machine's. */
 const struct leat_clock *leat_net_clock(const struct leat_net *net);

@@ -117,9 +117,15 @@ LEAT_API const char *leat_run_listen_at(const struct leat_loop *loop, unsigned i
 LEAT_API void leat_run_listening(struct leat_loop *loop, const char *scheme,
                                  const struct leat_addr *addr);
 
-/* Hooks of this core. on_end runs when its loop has stopped, before the transports close their
- * connections (each with LEAT_CLOSE_SHUTDOWN): what was made for the loop is freed there. Return 0
- * or -ENOSPC. */
+/* Hooks of this core; each kind runs in the reverse of the order in which it was added. The end of a
+ * core, when its loop has stopped:
+ *   1. connections and datagram sockets that are left close, with LEAT_CLOSE_SHUTDOWN, and their
+ *      on_close runs; from here on nothing can be opened;
+ *   2. what on_close put off (ticks, immediates, the close phase) runs;
+ *   3. the on_end hooks run: nothing uses what was made for connections any more, and it is freed
+ *      there. Listeners are still there, and closed by whoever opened them;
+ *   4. listeners that are left are closed, and the loop is freed.
+ * Return 0 or -ENOSPC. */
 LEAT_API int leat_run_on_drain(struct leat_loop *loop, leat_callback *fn, void *arg);
 LEAT_API int leat_run_on_reload(struct leat_loop *loop, leat_callback *fn, void *arg);
 LEAT_API int leat_run_on_end(struct leat_loop *loop, leat_callback *fn, void *arg);

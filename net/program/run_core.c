@@ -106,11 +106,12 @@ static void core_end(struct leat_run_core *core)
     } else {
         if (core->run->options->stats)
             run_core_stats(core);
-        run_hooks_run(core, RUN_HOOK_END);
         counters_close(&core->counters);
+        leat_net_shut(core->run->net, loop);
+        leat_loop_turn(loop, 0); /* what on_close put off, before the hooks free what it uses */
+        run_hooks_run(core, RUN_HOOK_END);
         leat_net_close(core->run->net, loop);
-        /* What they put off to the close phase runs before the memory goes. */
-        leat_loop_turn(loop, 0);
+        leat_loop_turn(loop, 0); /* what the hooks put off, before the memory goes */
         leat_source_remove(&core->log_source);
         leat_log_flush(leat_core_now->log);
         core_wait_for_all(core->run);

@@ -176,7 +176,7 @@ static void retry_fired(struct leat_timer *timer, void *arg)
 void sock_listener_pause(struct leat_listener *base, bool paused)
 {
     struct sock_listener *l = container_of(base, struct sock_listener, base);
-    if (l->closed || l->paused == paused)
+    if (l->closed || l->paused == paused || l->transport->is_shut)
         return;
     l->paused = paused;
     if (paused) {

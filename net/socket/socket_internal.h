@@ -196,7 +196,7 @@ struct sock_transport {
     uint32_t receive_block_bytes;
     struct leat_buf block; /* what a call receives into next (block.c) */
     bool close_is_due;     /* leat_loop_close_later was asked */
-    bool is_shut;          /* leat_sockets_close has begun */
+    bool is_shut;          /* leat_sockets_shut has begun */
     uint64_t exhausted_log_ns;
     struct leat_sockets_shared *shared;
     struct leat_sockets_shared *own_shared; /* made here, freed here */

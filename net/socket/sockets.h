@@ -41,9 +41,12 @@ struct leat_sockets_options {
 int leat_sockets_open(struct leat_loop *loop, const struct leat_sockets_options *options,
                       struct leat_error *error) LEAT_MUST_CHECK;
 
-/* Closes and frees all listeners, whose pointers are invalid afterwards, and all connections with
- * LEAT_CLOSE_SHUTDOWN (on_close is called before this returns, so not inside a callback). Without
- * leat_sockets_open it does nothing. */
+/* Closes all connections and datagram sockets with LEAT_CLOSE_SHUTDOWN; on_close is called before
+ * this returns, so not inside a callback. Listeners stay, deaf, for their owners to close; nothing
+ * new can be opened. Without leat_sockets_open it does nothing; twice is once. */
+void leat_sockets_shut(struct leat_loop *loop);
+/* leat_sockets_shut, and frees all listeners, whose pointers are invalid afterwards, and the
+ * transport. */
 void leat_sockets_close(struct leat_loop *loop);
 
 /* "uring" or "epoll"; NULL when there is none. */

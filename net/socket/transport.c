@@ -398,21 +398,39 @@ static void free_caches(struct sock_transport *t)
         sock_settings_unref(t->settings);
 }
 
+/* Turns the loop until the kernel has let go of all connections and of listeners that are closed.
+ */
+static void transport_settle(struct sock_transport *t)
+{
+    for (unsigned turn = 0; turn < SHUT_TURNS_MAX; turn++) {
+        if (sock_udp_shut(t->udp) && t->slots.live_count == 0 && !t->close_is_due &&
+            t->dead_listeners == NULL && t->dirty == NULL)
+            return;
+        leat_loop_turn(t->loop, turn < 2 ? 0 : LEAT_NS_PER_MS);
+    }
+}
+
+void leat_sockets_shut(struct leat_loop *loop)
+{
+    struct sock_transport *t = transport_now(loop);
+    if (t == NULL || t->is_shut)
+        return;
+    for (struct sock_listener *l = t->listeners; l != NULL; l = l->next)
+        sock_listener_pause(&l->base, true);
+    t->is_shut = true;
+    finish_all(t);
+    transport_settle(t);
+}
+
 void leat_sockets_close(struct leat_loop *loop)
 {
     struct sock_transport *t = transport_now(loop);
     if (t == NULL)
         return;
-    t->is_shut = true;
+    leat_sockets_shut(loop);
     while (t->listeners != NULL)
         sock_listener_close(&t->listeners->base);
-    finish_all(t);
-    for (unsigned turn = 0; turn < SHUT_TURNS_MAX; turn++) {
-        if (sock_udp_shut(t->udp) && t->slots.live_count == 0 && !t->close_is_due &&
-            t->dead_listeners == NULL && t->dirty == NULL)
-            break;
-        leat_loop_turn(loop, turn < 2 ? 0 : LEAT_NS_PER_MS);
-    }
+    transport_settle(t);
     if (t->slots.live_count != 0 || t->close_is_due) {
         LEAT_LOG_WARN("the kernel did not finish with %u connections: their memory is lost",
                       t->slots.live_count);

@@ -16,7 +16,7 @@ struct stack_source {
     struct leat_source source; /* first */
     struct leat_loop *loop;
     struct leat_timer timer; /* addresses, neighbours, reassembly */
-    bool remains, has_ended;
+    bool remains, is_shut, has_ended;
     struct stack stack;
 };
 
@@ -142,13 +142,24 @@ free_source:
     return NULL;
 }
 
+void stack_source_shut(struct stack_source *ss)
+{
+    if (ss->is_shut)
+        return;
+    ss->is_shut = true;
+    leat_timer_stop(&ss->timer);
+    leat_source_remove(&ss->source);
+    ss->stack.tcp->is_shut = ss->stack.udp->is_shut = true; /* before either's callbacks */
+    udp_shut(&ss->stack);
+    tcp_shut(&ss->stack);
+}
+
 void stack_source_end(struct stack_source *ss)
 {
     if (ss->has_ended)
         return;
     ss->has_ended = true;
-    leat_timer_stop(&ss->timer);
-    leat_source_remove(&ss->source);
+    stack_source_shut(ss);
     udp_fini(&ss->stack);
     tcp_fini(&ss->stack);
     stack_end(&ss->stack);

@@ -76,11 +76,13 @@ struct stack_udp {
     uint32_t any_count; /* binds to port 0 that are shared between cores */
     uint32_t group_count;
     bool is_pended, is_close_pended;
+    bool is_shut; /* udp_shut has begun */
 };
 
 int udp_init(struct stack *s, struct leat_loop *loop, struct leat_error *error) LEAT_MUST_CHECK;
-/* Ends all sockets with LEAT_CLOSE_SHUTDOWN. */
-void udp_fini(struct stack *s);
+/* Ends all sockets with LEAT_CLOSE_SHUTDOWN, on_close included; none can be opened any more. */
+void udp_shut(struct stack *s);
+void udp_fini(struct stack *s); /* udp_shut, and frees all */
 /* The end of a burst: what came in is delivered. */
 void udp_deliver(struct stack *s);
 /* After output: whoever was refused may send again. */

@@ -263,6 +263,9 @@ static int udp_open(struct leat_udp_transport *transport, const struct leat_addr
 {
     struct stack_udp *u = udp_of(transport);
     const struct leat_udp_options options = udp_options_of(given);
+    if (u->is_shut)
+        return leat_fail(&leat_core_now->error, -ESHUTDOWN,
+                         "the loop is ending: nothing can be opened on it now");
     struct udp_socket *k = slots_take(&u->sockets);
     if (k == NULL)
         return leat_fail(&leat_core_now->error, -ENOMEM, "no room for another UDP socket");
@@ -439,9 +442,10 @@ int udp_init(struct stack *s, struct leat_loop *loop, struct leat_error *error)
     return 0;
 }
 
-void udp_fini(struct stack *s)
+void udp_shut(struct stack *s)
 {
     struct stack_udp *u = s->udp;
+    u->is_shut = true;
     u->is_pended = u->is_close_pended = true; /* nothing is put off any more */
     for (uint32_t i = 0; i < u->sockets.capacity_count; i++) {
         struct udp_socket *k = slots_at(&u->sockets, i);
@@ -449,6 +453,12 @@ void udp_fini(struct stack *s)
             socket_finish(k, LEAT_CLOSE_SHUTDOWN);
     }
     closing_run(u);
+}
+
+void udp_fini(struct stack *s)
+{
+    struct stack_udp *u = s->udp;
+    udp_shut(s);
     leat_core_now->udp_stack = NULL;
     slots_fini(&u->sockets);
     s->udp = NULL;

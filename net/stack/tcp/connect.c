@@ -96,6 +96,9 @@ int tcp_connect(struct leat_transport *transport, const struct leat_addr *to,
     struct stack_tcp *t = tcp_of_transport(transport);
     struct tcp_flow flow = {0};
     uint32_t hash = 0;
+    if (t->is_shut)
+        return leat_fail(&leat_core_now->error, -ESHUTDOWN,
+                         "the loop is ending: nothing can connect on it now");
     /* Read now: a callback may have run for long, or the loop slept. */
     uint64_t now_ns = leat_loop_clock(t->loop);
     tcp_set_now(t);

@@ -67,9 +67,10 @@ no_memory:
     return leat_fail(error, -ENOMEM, "no memory for TCP");
 }
 
-void tcp_fini(struct stack *s)
+void tcp_shut(struct stack *s)
 {
     struct stack_tcp *t = s->tcp;
+    t->is_shut = true;
     t->pended = t->close_pended = true; /* nothing is put off any more */
     for (uint32_t i = 0; i < t->conns.capacity_count; i++) {
         struct tcp_conn *c = slots_at(&t->conns, i);
@@ -81,6 +82,12 @@ void tcp_fini(struct stack *s)
     }
     tcp_run_closed(t);
     tcp_flush(t);
+}
+
+void tcp_fini(struct stack *s)
+{
+    struct stack_tcp *t = s->tcp;
+    tcp_shut(s);
     reader_free(t->reader);
     while (t->listener_count > 0)
         tcp_transport_ops.listener_close(&t->listeners[0]->listener);

@@ -160,6 +160,7 @@ struct stack_tcp {
     struct tcp_work *dirty_first, **dirty_last;
     struct tcp_work *deliver_first, **deliver_last; /* those that want it: all are dirty, too */
     bool in_burst, pended, close_pended;
+    bool is_shut; /* tcp_shut has begun */
     bool has_more; /* after tcp_flush: what the port would take, and the next turn sends */
     uint64_t turn_end_bytes;                  /* of all that was ever sent */
     uint32_t closed_first, closed_last;       /* index + 1, linked by hash: wait for on_close */
@@ -218,7 +219,10 @@ static inline uint32_t tcp_segment_span(const struct tcp_segment *g)
 
 /* tcp.c: life of the module */
 int tcp_init(struct stack *s, struct leat_loop *loop, struct leat_error *error) LEAT_MUST_CHECK;
-void tcp_fini(struct stack *s);
+/* Resets and closes all connections with LEAT_CLOSE_SHUTDOWN, on_close included; none can be opened
+ * any more. Listeners stay. Twice is once. */
+void tcp_shut(struct stack *s);
+void tcp_fini(struct stack *s); /* tcp_shut, and frees all */
 /* The timer of embryos and TIME_WAIT has work at at_ns. */
 void tcp_slow_due(struct stack_tcp *t, uint64_t at_ns);
 
