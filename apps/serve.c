@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -37,6 +38,17 @@ static void hello(struct leat_request *req)
     leat_respond_text(req, 200, "Hello, World!");
 }
 
+static void report(const char *format, ...) LEAT_PRINTF(1, 2);
+static void report(const char *format, ...)
+{
+    char line[LEAT_LOG_LINE_BYTES_MAX];
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    (void)leat_log_report(line, length > 0 ? (size_t)length : 0);
+}
+
 /* At the end, once a core: where the cycles of each request went. */
 static void say_profile(void *http)
 {
@@ -46,12 +58,11 @@ static void say_profile(void *http)
     leat_loop_metrics(loop, &metrics);
     leat_http_stats(http, &stats);
     double requests = stats.requests_count > 0 ? (double)stats.requests_count : 1;
-    fprintf(stderr, "core %u: %llu requests, cycles for each by layer\n", leat_loop_index(loop),
-            (unsigned long long)stats.requests_count);
+    report("core %u: %llu requests, cycles for each by layer", leat_loop_index(loop),
+           (unsigned long long)stats.requests_count);
     for (unsigned i = 0; i < LEAT_LAYER_COUNT; i++)
-        fprintf(stderr, "  %-12s%10.1f\n", leat_layer_name(i),
-                (double)metrics.layer_cycles[i] / requests);
-    fprintf(stderr, "  %-12s%10.1f\n", "all", (double)metrics.work_cycles / requests);
+        report("  %-12s%10.1f", leat_layer_name(i), (double)metrics.layer_cycles[i] / requests);
+    report("  %-12s%10.1f", "all", (double)metrics.work_cycles / requests);
 }
 
 static void free_files(void *files)

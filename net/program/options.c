@@ -2,8 +2,10 @@
 #include <leat/options.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "net/program/values.h"
 
@@ -182,7 +184,7 @@ int leat_command_line_parse(struct leat_command_line *line, int argc, char **arg
     return LEAT_PARSED_RUN;
 }
 
-static void help_option(int fd, const char *name, const char *operand, const char *help)
+static void help_option(FILE *out, const char *name, const char *operand, const char *help)
 {
     char left[128];
     char letter[] = "-c, ";
@@ -192,33 +194,45 @@ static void help_option(int fd, const char *name, const char *operand, const cha
                      has_letter ? name + 2 : name, operand != NULL ? " " : "",
                      operand != NULL ? operand : "");
     if (n >= HELP_COLUMN) {
-        dprintf(fd, "%s\n", left);
+        fprintf(out, "%s\n", left);
         left[0] = '\0';
     }
     while (help != NULL) {
         size_t length = strcspn(help, "\n");
-        dprintf(fd, "%-*s%.*s\n", HELP_COLUMN, left, (int)length, help);
+        fprintf(out, "%-*s%.*s\n", HELP_COLUMN, left, (int)length, help);
         left[0] = '\0';
         help = help[length] == '\n' ? help + length + 1 : NULL;
     }
 }
 
-void leat_command_line_help(const struct leat_command_line *line, int fd)
+int leat_command_line_help(const struct leat_command_line *line, int fd)
 {
-    dprintf(fd, "usage: %s%s%s [flags]\n", line->name, line->operands != NULL ? " " : "",
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    FILE *out = copy >= 0 ? fdopen(copy, "w") : NULL;
+    if (out == NULL) {
+        int result = -errno;
+        if (copy >= 0)
+            close(copy);
+        return result;
+    }
+    fprintf(out, "usage: %s%s%s [flags]\n", line->name, line->operands != NULL ? " " : "",
             line->operands != NULL ? line->operands : "");
     if (line->summary != NULL)
-        dprintf(fd, "%s\n", line->summary);
-    dprintf(fd, "\n");
+        fprintf(out, "%s\n", line->summary);
+    fprintf(out, "\n");
     for (unsigned t = 0; t < sizeof(line->tables) / sizeof(line->tables[0]); t++) {
         for (unsigned i = 0; i < line->table_counts[t]; i++) {
             const struct leat_option *option = &line->tables[t][i];
             if (option->kind == LEAT_OPTION_GROUP)
-                dprintf(fd, "\n%s:\n", option->name);
+                fprintf(out, "\n%s:\n", option->name);
             else
-                help_option(fd, option->name, option->operand, option->help);
+                help_option(out, option->name, option->operand, option->help);
         }
     }
-    help_option(fd, "help", NULL, "this text");
-    help_option(fd, "version", NULL, "the version");
+    help_option(out, "help", NULL, "this text");
+    help_option(out, "version", NULL, "the version");
+    bool has_failed = ferror(out) != 0;
+    if (fclose(out) != 0)
+        return -errno;
+    return has_failed ? -EIO : 0;
 }

@@ -65,8 +65,8 @@ LEAT_API int leat_command_line_parse(struct leat_command_line *line, int argc, c
 LEAT_API int leat_command_line_answer(struct leat_command_line *line, int argc,
                                       char **argv) LEAT_MUST_CHECK;
 
-/* Writes the help text to a descriptor. */
-LEAT_API void leat_command_line_help(const struct leat_command_line *line, int fd);
+/* Writes the help text to a descriptor. Returns 0 or -errno. */
+LEAT_API int leat_command_line_help(const struct leat_command_line *line, int fd);
 
 /* The candidate nearest to word, or NULL when none is near enough to be meant. */
 LEAT_API const char *leat_nearest(const char *word, const char *const *candidates, unsigned count);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "net/program/listen_names.h"
+#include "runtime/base/output.h"
 
 #define COUNT_OF(table) ((unsigned)(sizeof(table) / sizeof((table)[0])))
 
@@ -15,12 +16,16 @@ int leat_command_line_answer(struct leat_command_line *line, int argc, char **ar
 {
     struct leat_error error = {0};
     switch (leat_command_line_parse(line, argc, argv, &error)) {
-    case LEAT_PARSED_HELP:
-        leat_command_line_help(line, STDOUT_FILENO);
-        return 0;
+    case LEAT_PARSED_HELP: {
+        int result = leat_command_line_help(line, STDOUT_FILENO);
+        if (result < 0)
+            fprintf(stderr, "%s: cannot write to standard output: %s\n", line->name,
+                    strerror(-result));
+        return result < 0 ? 1 : 0;
+    }
     case LEAT_PARSED_VERSION:
         printf("leat %s\n%s\n", leat_version(), leat_version_build());
-        return 0;
+        return leat_output_end(line->name, 0);
     case LEAT_PARSED_RUN:
         return -1;
     default:
@@ -52,6 +57,12 @@ static int program_go(const struct leat_program *program, struct leat_run_option
     if (code < 0)
         code = listens_prepare(options, &names);
     return code < 0 ? leat_run(options) : code;
+}
+
+static const char *name_typed(int argc, char **argv)
+{
+    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+    return slash != NULL ? slash + 1 : argc > 0 ? argv[0] : "leat";
 }
 
 int leat_program_main(const struct leat_program *program, int argc, char **argv)
@@ -100,6 +111,9 @@ int leat_program_main(const struct leat_program *program, int argc, char **argv)
          "bound of each core's buffer memory: 256M", UINT64_C(1) << 20, 0},
         {"drain-timeout", LEAT_OPTION_DURATION, &options.drain_timeout_ns, "TIME",
          "how long SIGTERM lets requests finish (default: 10s)", LEAT_NS_PER_MS, 0},
+        {"log-buffer", LEAT_OPTION_BYTES, &options.log_buffer_bytes, "SIZE",
+         "of each core's log lines that are not written yet (default: 128k)", 4096,
+         UINT64_C(1) << 30},
         {"log-level", LEAT_OPTION_TEXT, &options.log_level, "LEVEL",
          "error, warn, info or debug (default: info)", 0, 0},
         {"json-log", LEAT_OPTION_FLAG, &options.json_log, NULL, "log lines are JSON objects", 0, 0},
@@ -109,10 +123,8 @@ int leat_program_main(const struct leat_program *program, int argc, char **argv)
          0, 0},
     };
     unsigned skipped = program->is_client ? 1 : 0; /* --listen */
-    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
-    const char *typed = slash != NULL ? slash + 1 : argc > 0 ? argv[0] : "leat";
     struct leat_command_line line = {
-        .name = program->name != NULL ? program->name : typed,
+        .name = program->name != NULL ? program->name : name_typed(argc, argv),
         .summary = program->summary,
         .operands = program->operands,
         .operand_count_max = program->operand_count_max,

@@ -4,22 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "net/watch/control.h"
 #include "runtime/base/crash.h"
-#include "runtime/os/signals.h"
-
-const char *run_name(const struct leat_run_options *options)
-{
-    return options->name != NULL ? options->name : "leat";
-}
 
 void run_tell(struct leat_run *run)
 {
@@ -28,10 +20,9 @@ void run_tell(struct leat_run *run)
     (void)n; /* a full counter is readable too */
 }
 
-static int error_say(const struct leat_run_options *options, const struct leat_error *error,
-                     int exit_code)
+static int error_say(const struct leat_run *run, const struct leat_error *error, int exit_code)
 {
-    fprintf(stderr, "%s: %s\n", run_name(options), error->sentence);
+    run_complain(run, "%s", error->sentence);
     return exit_code;
 }
 
@@ -63,21 +54,10 @@ static void threads_join(struct leat_run *run)
 
 static int descriptors_open(struct leat_run *run, struct leat_error *error)
 {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    if (run->options->stats) /* else a program may want it for itself */
-        sigaddset(&set, SIGUSR1);
-    int result = leat_signals_block(error);
-    if (result < 0)
-        return result;
     run->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    run->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (run->event_fd < 0 || run->signal_fd < 0)
-        return leat_fail(error, -errno, "cannot wait for signals: %s", strerror(errno));
-    return 0;
+    if (run->event_fd < 0)
+        return leat_fail(error, -errno, "cannot wait for the cores: %s", strerror(errno));
+    return run_signals_open(run, error);
 }
 
 /* A program may be started with standard descriptors closed. The next files it opens would get
@@ -153,8 +133,7 @@ static void watch_open(struct leat_run *run)
     if (run->counters != NULL)
         run->control = control_new(&host, &error);
     if (run->control == NULL)
-        fprintf(stderr, "%s: leat top and leat ss will not see this program: %s\n", run_name(o),
-                error.sentence);
+        run_complain(run, "leat top and leat ss will not see this program: %s", error.sentence);
 }
 
 static int run_prepare(struct leat_run *run, struct leat_error *error)
@@ -191,10 +170,12 @@ static int run_prepare(struct leat_run *run, struct leat_error *error)
         .json = run->options->json_log,
         .error_fd = STDERR_FILENO,
         .output_fd = STDOUT_FILENO,
+        .ring_bytes = run->options->log_buffer_bytes,
     };
     run->logger = leat_logger_new(&log_options, run->cores_count, error);
     if (run->logger == NULL)
         return error->code;
+    run->log = leat_logger_open(run->logger, LEAT_LOG_NO_CORE);
     watch_open(run);
     return 0;
 }
@@ -208,8 +189,7 @@ static void run_free(struct leat_run *run)
     leat_net_free(run->net);
     if (run->event_fd >= 0)
         close(run->event_fd);
-    if (run->signal_fd >= 0)
-        close(run->signal_fd);
+    run_signals_close(run);
     pthread_cond_destroy(&run->changed);
     pthread_mutex_destroy(&run->lock);
     free(run->cores);
@@ -232,8 +212,9 @@ int leat_run(const struct leat_run_options *options)
     standard_descriptors_hold();
     struct leat_run *run = calloc(1, sizeof(*run));
     if (run == NULL) {
+        const struct leat_run none = {.options = options};
         leat_fail(&error, -ENOMEM, "cannot start: out of memory");
-        return error_say(options, &error, EXIT_FAILED);
+        return error_say(&none, &error, EXIT_FAILED);
     }
     run->options = options;
     run->event_fd = run->signal_fd = -1;
@@ -246,16 +227,16 @@ int leat_run(const struct leat_run_options *options)
     if (signal_number != 0) {
         code = EXIT_SIGNAL + signal_number;
     } else if (result < 0) {
-        code = error_say(options, &error, result == -EINVAL ? EXIT_USAGE : EXIT_FAILED);
+        code = error_say(run, &error, result == -EINVAL ? EXIT_USAGE : EXIT_FAILED);
     } else if (threads_start(run, &error) < 0) {
         run_stage_set(run, RUN_FAILED);
         threads_join(run);
-        code = error_say(options, &error, EXIT_FAILED);
+        code = error_say(run, &error, EXIT_FAILED);
     } else {
         code = run_wait(run, &error);
         threads_join(run);
         if (code < 0)
-            code = error_say(options, &error, EXIT_FAILED);
+            code = error_say(run, &error, EXIT_FAILED);
         else if (code == EXIT_OK && !leat_net_is_sound(run->net))
             code = EXIT_FAILED;
     }

@@ -14,15 +14,24 @@
  * the order of leat_run_on_drain; they stop accepting, and keep the program alive (leat_run_ref)
  * while something is in flight. When every core's references are given back, or drain_timeout_ns
  * has passed, the loops stop. The exit code is then 0. A second signal ends the process at once
- * with 128 + its number. SIGHUP runs the reload hooks; without any it is like SIGTERM. A program
- * whose loops run dry ends with 0.
+ * with 128 + its number. A program whose loops run dry ends with 0. Before all cores have started
+ * there is nothing to drain: those that have started end, one that does not come back from its start
+ * within a second is left behind, and the exit code is 128 + the signal.
+ *
+ * SIGHUP opens again, by their names, the files that standard output and error are (logs that were
+ * renamed), and runs the reload hooks. It ends nothing while the terminal that the program was
+ * started with is there, or when there was none; when it is gone SIGHUP is like SIGTERM. Signals
+ * that are ignored at the start stay ignored (nohup).
  *
  * Exit codes: 0 success, 1 it could not start or go on, 2 the command line was wrong, 128 + n
  * signal n.
  *
- * leat_run blocks SIGHUP, SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 in every thread, ignores SIGPIPE
- * and SIGXFSZ, opens /dev/null on those of the descriptors 0, 1 and 2 that are closed, and waits
- * for the first three on the thread that called it. The other two are free for leat/signals.h. */
+ * leat_run blocks SIGHUP, SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 in every thread, and gives them back
+ * when it returns; ignores SIGPIPE and SIGXFSZ; opens /dev/null on those of the descriptors 0, 1
+ * and 2 that are closed; and waits for the first three on the thread that called it. The other two
+ * are free for leat/signals.h, SIGUSR1 unless stats is set. What it writes on standard output and
+ * error goes through the log's writer (leat/log.h): a reader that does not read keeps neither a
+ * core nor the end waiting. */
 #ifndef LEAT_RUN_H
 #define LEAT_RUN_H
 
@@ -61,9 +70,12 @@ struct leat_run_options {
     bool json_log;
     bool stats; /* at the end and on SIGUSR1, what each loop did: a line of JSON a core on standard
                    error */
-    const char *log_level;        /* a name of enum leat_level ["info"] */
-    uint64_t drain_timeout_ns;    /* [LEAT_DRAIN_TIMEOUT_NS] */
-    uint64_t buffer_bytes_max;    /* bound of each core's buffer pools [leat_loop_options] */
+    bool ready_on_stderr; /* what a port's banner and ready lines go to: standard output is for data
+                           */
+    uint64_t log_buffer_bytes; /* of each core's log, up to a power of two [LEAT_LOG_RING_BYTES] */
+    const char *log_level;     /* a name of enum leat_level ["info"] */
+    uint64_t drain_timeout_ns; /* [LEAT_DRAIN_TIMEOUT_NS] */
+    uint64_t buffer_bytes_max; /* bound of each core's buffer pools [leat_loop_options] */
     void (*on_ready)(void *user); /* on the calling thread, when every core has started */
 };
 
@@ -117,8 +129,8 @@ LEAT_API const char *leat_run_listen_at(const struct leat_loop *loop, unsigned i
 LEAT_API void leat_run_listening(struct leat_loop *loop, const char *scheme,
                                  const struct leat_addr *addr);
 
-/* Hooks of this core; each kind runs in the reverse of the order in which it was added. The end of a
- * core, when its loop has stopped:
+/* Hooks of this core; each kind runs in the reverse of the order in which it was added. The end of
+ * a core, when its loop has stopped:
  *   1. connections and datagram sockets that are left close, with LEAT_CLOSE_SHUTDOWN, and their
  *      on_close runs; from here on nothing can be opened;
  *   2. what on_close put off (ticks, immediates, the close phase) runs;

@@ -40,12 +40,6 @@ int leat_run_on_drain(struct leat_loop *loop, leat_callback *fn, void *arg)
 
 int leat_run_on_reload(struct leat_loop *loop, leat_callback *fn, void *arg)
 {
-    struct leat_run_core *core = run_core_of(loop);
-    if (core != NULL) {
-        pthread_mutex_lock(&core->run->lock);
-        core->run->has_reload_hooks = true;
-        pthread_mutex_unlock(&core->run->lock);
-    }
     return hook_add(loop, RUN_HOOK_RELOAD, fn, arg);
 }
 

@@ -15,6 +15,7 @@
 #include <leat/io.h>
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 #include "net/watch/counters.h"
@@ -68,6 +69,7 @@ struct leat_run {
     struct leat_topology topology;
     bool is_quota_cut;
     struct leat_logger *logger;
+    struct leat_log *log; /* the waiting thread's */
     struct leat_net *net;
     struct leat_mesh *mesh;
     struct counters *counters; /* NULL: there is no place for them */
@@ -75,6 +77,8 @@ struct leat_run {
     uint32_t cores_count;
     struct leat_run_core *cores;
     int event_fd, signal_fd;
+    sigset_t signals_before; /* blocked when leat_run was called */
+    bool had_terminal;       /* a controlling one, at the start */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -83,7 +87,6 @@ struct leat_run {
     uint32_t stopped_count;
     struct run_line lines[LEAT_RUN_LISTENING_MAX];
     unsigned lines_count;
-    bool has_reload_hooks;
     bool has_told_memory; /* whose turn it is to start, touches it */
 
     _Atomic bool is_exit_asked;
@@ -93,11 +96,20 @@ struct leat_run {
 
 /* run.c */
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_SIGNAL = 128 };
-const char *run_name(const struct leat_run_options *options);
 void run_tell(struct leat_run *run); /* wakes the waiting thread */
 
 /* On a core that starts: nobody wants the program any more. */
 bool run_is_end_asked(void);
+/* run_signals.c */
+int run_signals_open(struct leat_run *run, struct leat_error *error);
+void run_signals_close(struct leat_run *run);
+bool run_has_terminal(void);
+
+/* run_say.c: a line, without its newline; the waiting thread's. run_complain: on standard error,
+ * behind the program's name. */
+const char *run_name(const struct leat_run_options *options);
+void run_say(const struct leat_run *run, int fd, const char *format, ...) LEAT_PRINTF(3, 4);
+void run_complain(const struct leat_run *run, const char *format, ...) LEAT_PRINTF(2, 3);
 
 /* run_wait.c: the waiting thread's. */
 void run_stage_set(struct leat_run *run, enum run_stage stage);

@@ -2,6 +2,7 @@
 #include "net/program/run_internal.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 void leat_run_listening(struct leat_loop *loop, const char *scheme, const struct leat_addr *addr)
 {
@@ -30,33 +31,36 @@ static void unreached_say(const struct leat_run *run)
         if (leat_net_reaches(run->net, &run->lines[i].addr))
             return;
     if (run->lines_count > 0)
-        fprintf(stderr,
-                "%s: warning: nothing listens on the addresses of --ip, only on %s of the kernel: "
-                "add --listen :%u\n",
-                run_name(run->options), leat_addr_format(&first->addr, text),
-                first->addr.family == LEAT_FAMILY_UNIX ? 8080U : first->addr.port);
+        run_complain(run,
+                     "warning: nothing listens on the addresses of --ip, only on %s of the kernel: "
+                     "add --listen :%u",
+                     leat_addr_format(&first->addr, text),
+                     first->addr.family == LEAT_FAMILY_UNIX ? 8080U : first->addr.port);
+}
+
+static void line_say(const struct leat_run *run, int fd, const struct run_line *line)
+{
+    char text[LEAT_ADDR_TEXT_BYTES_MAX];
+    if (line->addr.family == LEAT_FAMILY_UNIX) {
+        run_say(run, fd, "listening on %s", leat_addr_format(&line->addr, text));
+    } else if (leat_addr_is_wildcard(&line->addr)) {
+        run_say(run, fd, "listening on %s://%s:%u (every address)", line->scheme,
+                leat_net_reaches(run->net, &line->addr)
+                    ? leat_net_host(run->net, text, sizeof(text))
+                    : "localhost",
+                line->addr.port);
+    } else {
+        run_say(run, fd, "listening on %s://%s", line->scheme, leat_addr_format(&line->addr, text));
+    }
 }
 
 void run_ready_say(struct leat_run *run)
 {
-    char banner[1024];
+    int fd = run->options->ready_on_stderr ? STDERR_FILENO : STDOUT_FILENO;
+    char banner[LEAT_LOG_LINE_BYTES_MAX];
     if (leat_net_banner(run->net, banner, sizeof(banner)) != NULL)
-        printf("%s\n", banner);
-    for (unsigned i = 0; i < run->lines_count; i++) {
-        const struct run_line *line = &run->lines[i];
-        char text[LEAT_ADDR_TEXT_BYTES_MAX];
-        if (line->addr.family == LEAT_FAMILY_UNIX) {
-            printf("listening on %s\n", leat_addr_format(&line->addr, text));
-        } else if (leat_addr_is_wildcard(&line->addr)) {
-            printf("listening on %s://%s:%u (every address)\n", line->scheme,
-                   leat_net_reaches(run->net, &line->addr)
-                       ? leat_net_host(run->net, text, sizeof(text))
-                       : "localhost",
-                   line->addr.port);
-        } else {
-            printf("listening on %s://%s\n", line->scheme, leat_addr_format(&line->addr, text));
-        }
-    }
-    fflush(stdout);
+        run_say(run, fd, "%s", banner);
+    for (unsigned i = 0; i < run->lines_count; i++)
+        line_say(run, fd, &run->lines[i]);
     unreached_say(run);
 }

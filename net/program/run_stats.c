@@ -25,8 +25,8 @@ static void stats_say(struct leat_loop *loop)
     for (unsigned i = 0; i < LEAT_LAYER_COUNT; i++)
         length += snprintf(line + length, sizeof(line) - (size_t)length, "%s\"%s\":%" PRIu64,
                            i > 0 ? "," : "", leat_layer_name(i), m.layer_cycles[i]);
-    snprintf(line + length, sizeof(line) - (size_t)length, "}}\n");
-    fputs(line, stderr);
+    length += snprintf(line + length, sizeof(line) - (size_t)length, "}}");
+    (void)leat_log_report(line, (size_t)length);
 }
 
 void run_core_stats(void *run_core)

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -16,8 +15,12 @@
 
 /* How long after the drain's limit a core may take to stop before the process ends without it. */
 #define RUN_STOP_GRACE_NS (2 * LEAT_NS_PER_S)
-#define RUN_RETRY_MS      1
-#define RUN_CONTROL_MS    100 /* between looks at tools that are served */
+/* A core that starts when the end is asked for may take as long to come back. */
+#define RUN_START_GRACE_NS (500 * LEAT_NS_PER_MS)
+#define RUN_TERMINAL_NS    (100 * LEAT_NS_PER_MS) /* from a SIGHUP to the second look */
+#define RUN_LAST_WORDS_MS  100
+#define RUN_RETRY_MS       1
+#define RUN_CONTROL_MS     100 /* between looks at tools that are served */
 /* timeout(1) and others send their signal to the process and to its group: that is one signal. */
 #define RUN_SAME_SIGNAL_NS (20 * LEAT_NS_PER_MS)
 
@@ -66,8 +69,10 @@ struct wait {
     int signal_number;  /* the first that asked for the end, 0: none did */
     uint64_t signal_ns; /* when it came */
     bool is_end_asked;
+    bool is_cancelled;    /* the end was asked for before all cores had started */
+    bool is_stopping;     /* the drain's limit has passed, or there is nothing to drain */
     uint64_t deadline_ns; /* of the drain, then of the stop; UINT64_MAX: none */
-    bool is_stopping;     /* the drain's limit has passed */
+    uint64_t terminal_ns; /* when to look again whether it is there; UINT64_MAX: never */
 };
 
 static void wait_drain(struct wait *wait)
@@ -80,50 +85,86 @@ static void wait_drain(struct wait *wait)
         run->cores[i].owes_drain = true;
 }
 
-static void wait_reload(struct wait *wait)
+/* Nothing is in flight yet: cores that have started end, those whose turn it is not do not start.
+ */
+static void wait_cancel(struct wait *wait)
 {
-    for (uint32_t i = 0; i < wait->run->cores_count; i++)
-        wait->run->cores[i].owes_reload = true;
+    wait->is_cancelled = wait->is_stopping = true;
+    wait->deadline_ns = clock_monotonic() + RUN_START_GRACE_NS;
+    run_stage_set(wait->run, RUN_FAILED);
+    loops_stop(wait->run);
 }
 
-static void on_signal(struct wait *wait, int number)
+/* Ends the process as it is: a core may be anywhere. */
+static _Noreturn void wait_exit(const struct wait *wait, int code)
 {
     struct leat_run *run = wait->run;
-    if (number == SIGUSR1) {
-        for (uint32_t i = 0; i < run->cores_count; i++)
-            run->cores[i].owes_stats = true;
-        return;
-    }
-    pthread_mutex_lock(&run->lock);
-    bool is_reload = number == SIGHUP && run->has_reload_hooks;
-    pthread_mutex_unlock(&run->lock);
-    if (is_reload) {
-        wait_reload(wait);
-        return;
-    }
+    counters_unlink(run->counters);
+    control_unlink(run->control);
+    (void)leat_logger_stop(run->logger, RUN_LAST_WORDS_MS);
+    _exit(code);
+}
+
+static void on_end_signal(struct wait *wait, int number)
+{
     uint64_t now_ns = clock_monotonic();
     if (number == wait->signal_number && now_ns - wait->signal_ns < RUN_SAME_SIGNAL_NS)
         return;
     if (wait->is_end_asked) {
-        fprintf(stderr, "%s: SIG%s again: ending at once, requests in flight are cut off\n",
-                run_name(run->options), sigabbrev_np(number));
-        _exit(EXIT_SIGNAL + number);
+        run_complain(wait->run, "SIG%s again: ending at once, requests in flight are cut off",
+                     sigabbrev_np(number));
+        wait_exit(wait, EXIT_SIGNAL + number);
     }
     wait->signal_number = number;
     wait->signal_ns = now_ns;
     wait->is_end_asked = true;
-    atomic_store(&run->is_end_asked, true);
+    atomic_store(&wait->run->is_end_asked, true);
+}
+
+/* A terminal that hangs up may still be there when its signal comes: it is looked for again. */
+static void on_hang_up(struct wait *wait)
+{
+    struct leat_run *run = wait->run;
+    if (run->had_terminal && !run_has_terminal()) {
+        on_end_signal(wait, SIGHUP);
+        return;
+    }
+    if (run->had_terminal)
+        wait->terminal_ns = clock_monotonic() + RUN_TERMINAL_NS;
+    run_complain(run, "SIGHUP: log files are opened again and reload hooks run; SIGTERM ends it");
+    leat_logger_reopen(run->logger);
+    for (uint32_t i = 0; i < run->cores_count; i++)
+        run->cores[i].owes_reload = true;
+}
+
+static void on_terminal_due(struct wait *wait)
+{
+    wait->terminal_ns = UINT64_MAX;
+    if (!run_has_terminal() && !wait->is_end_asked)
+        on_end_signal(wait, SIGHUP);
+}
+
+static void on_signal(struct wait *wait, int number)
+{
+    if (number == SIGHUP)
+        on_hang_up(wait);
+    else if (number == SIGUSR1)
+        for (uint32_t i = 0; i < wait->run->cores_count; i++)
+            wait->run->cores[i].owes_stats = true;
+    else
+        on_end_signal(wait, number);
 }
 
 static void on_deadline(struct wait *wait)
 {
     if (wait->is_stopping) {
-        fprintf(stderr, "%s: a core does not stop: ending without it\n",
-                run_name(wait->run->options));
-        _exit(EXIT_FAILED);
+        run_complain(wait->run, "a core does not %s: ending without it",
+                     wait->is_cancelled ? "come back from its start" : "stop");
+        wait_exit(wait, wait->signal_number != 0 && wait->is_cancelled
+                            ? EXIT_SIGNAL + wait->signal_number
+                            : EXIT_FAILED);
     }
-    fprintf(stderr, "%s: the drain took longer than --drain-timeout: cutting off what is left\n",
-            run_name(wait->run->options));
+    run_complain(wait->run, "the drain took longer than --drain-timeout: cutting off what is left");
     wait->is_stopping = true;
     wait->deadline_ns = clock_monotonic() + RUN_STOP_GRACE_NS;
     loops_stop(wait->run);
@@ -173,12 +214,13 @@ static void wait_for_news(struct wait *wait, int timeout_ms)
 static int wait_timeout_ms(const struct wait *wait, bool must_retry)
 {
     bool is_busy = control_is_busy(wait->run->control);
+    uint64_t due_ns = wait->deadline_ns < wait->terminal_ns ? wait->deadline_ns : wait->terminal_ns;
     if (must_retry)
         return RUN_RETRY_MS;
-    if (wait->deadline_ns == UINT64_MAX)
+    if (due_ns == UINT64_MAX)
         return is_busy ? RUN_CONTROL_MS : -1;
     uint64_t now = clock_monotonic();
-    uint64_t left_ms = now < wait->deadline_ns ? (wait->deadline_ns - now) / LEAT_NS_PER_MS + 1 : 0;
+    uint64_t left_ms = now < due_ns ? (due_ns - now) / LEAT_NS_PER_MS + 1 : 0;
     uint64_t most_ms = is_busy ? RUN_CONTROL_MS : 60000;
     return (int)(left_ms > most_ms ? most_ms : left_ms);
 }
@@ -189,39 +231,56 @@ bool run_is_end_asked(void)
     return core != NULL && atomic_load(&core->run->is_end_asked);
 }
 
-static int exit_code(const struct wait *wait, const struct leat_error *error)
+static int exit_code(const struct wait *wait)
 {
     if (wait->run->stage != RUN_FAILED)
         return atomic_load(&wait->run->exit_code);
-    return wait->signal_number != 0 && error->code == -ECANCELED ? EXIT_SIGNAL + wait->signal_number
-                                                                 : -1;
+    return wait->is_cancelled ? EXIT_SIGNAL + wait->signal_number : -1;
+}
+
+/* Everything has started: tells so. */
+static void wait_ready(struct wait *wait)
+{
+    struct leat_run *run = wait->run;
+    run_stage_set(run, RUN_RUNNING);
+    if (run->lines_count > 0)
+        counters_set_listening(run->counters);
+    run_ready_say(run);
+    if (run->options->on_ready != NULL)
+        run->options->on_ready(run->options->user);
+}
+
+/* What is due now that the cores are as census says. */
+static void wait_step(struct wait *wait, const struct census *census, struct leat_error *error)
+{
+    struct leat_run *run = wait->run;
+    if (run->stage == RUN_STARTING && wait->signal_number != 0) {
+        wait_cancel(wait);
+    } else if (run->stage == RUN_STARTING && census->failed > 0) {
+        *error = *census->error;
+        run_stage_set(run, RUN_FAILED);
+        wait->deadline_ns = clock_monotonic() + LEAT_DRAIN_TIMEOUT_NS;
+    } else if (run->stage == RUN_STARTING && census->started == run->cores_count) {
+        wait_ready(wait);
+    }
+    if (wait->is_end_asked && run->stage == RUN_RUNNING)
+        wait_drain(wait);
+    if (run->stage == RUN_DRAINING && census->drained == run->cores_count)
+        loops_stop(run);
 }
 
 int run_wait(struct leat_run *run, struct leat_error *error)
 {
-    struct wait wait = {.run = run, .deadline_ns = UINT64_MAX};
+    struct wait wait = {.run = run, .deadline_ns = UINT64_MAX, .terminal_ns = UINT64_MAX};
     for (;;) {
         struct census census = census_count(run);
-        if (run->stage == RUN_STARTING && census.failed > 0) {
-            *error = *census.error;
-            run_stage_set(run, RUN_FAILED);
-            wait.deadline_ns = clock_monotonic() + LEAT_DRAIN_TIMEOUT_NS;
-        } else if (run->stage == RUN_STARTING && census.started == run->cores_count) {
-            run_stage_set(run, RUN_RUNNING);
-            if (run->lines_count > 0)
-                counters_set_listening(run->counters);
-            run_ready_say(run);
-            if (run->options->on_ready != NULL)
-                run->options->on_ready(run->options->user);
-        }
-        if (wait.is_end_asked && run->stage == RUN_RUNNING)
-            wait_drain(&wait);
-        if (run->stage == RUN_DRAINING && census.drained == run->cores_count)
-            loops_stop(run);
+        wait_step(&wait, &census, error);
         if (census.ended == run->cores_count)
-            return exit_code(&wait, error);
+            return exit_code(&wait);
         if (wait.deadline_ns != UINT64_MAX && clock_monotonic() >= wait.deadline_ns)
             on_deadline(&wait);
+        if (wait.terminal_ns != UINT64_MAX && clock_monotonic() >= wait.terminal_ns)
+            on_terminal_due(&wait);
         wait_for_news(&wait, wait_timeout_ms(&wait, posts_send(run)));
     }
 }

@@ -70,6 +70,12 @@ static void client_end(struct control *c, struct control_client *client)
     client->fd = -1;
 }
 
+void control_unlink(struct control *c)
+{
+    if (c != NULL)
+        unlink(c->path);
+}
+
 void control_free(struct control *c)
 {
     if (c == NULL)

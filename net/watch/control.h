@@ -41,6 +41,8 @@ struct control_host {
 
 /* NULL with error filled: run without. */
 struct control *control_new(const struct control_host *host, struct leat_error *error);
+/* Removes the socket's name, while cores still answer. NULL: no effect. */
+void control_unlink(struct control *control);
 /* After all cores have ended. NULL: no effect. */
 void control_free(struct control *control);
 

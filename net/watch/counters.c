@@ -113,11 +113,17 @@ void counters_set_listening(struct counters *c)
         c->file->is_listening = 1;
 }
 
+void counters_unlink(struct counters *c)
+{
+    if (c != NULL)
+        unlink(c->path);
+}
+
 void counters_free(struct counters *c)
 {
     if (c == NULL)
         return;
-    unlink(c->path);
+    counters_unlink(c);
     munmap(c->file, c->bytes);
     close(c->fd);
     pthread_mutex_destroy(&c->lock);

@@ -49,6 +49,8 @@ struct counters *counters_new(const char *program, const char *net, uint32_t cor
                               struct leat_error *error);
 /* It serves something: tools that are not told which program they are to look at choose it. */
 void counters_set_listening(struct counters *counters);
+/* Removes the file's name, while cores still count. NULL: no effect. */
+void counters_unlink(struct counters *counters);
 /* After all cores have closed: removes the file. NULL: no effect. */
 void counters_free(struct counters *counters);
 

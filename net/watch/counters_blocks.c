@@ -8,6 +8,7 @@
 #include "net/api/transport.h"
 #include "net/stack/steer.h"
 #include "net/stack/tcp/tcp.h"
+#include "runtime/base/logger.h"
 
 #define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
 
@@ -42,6 +43,17 @@ static void collect_loop(void *arg, uint64_t *values)
     };
     _Static_assert(COUNT_OF(now) == COUNT_OF(loop_names), "a name for each value");
     memcpy(values, now, sizeof(now));
+}
+
+/* ---- the log ---- */
+
+static const struct counters_name log_names[] = {{"log.lost_full", COUNTERS_TOTAL},
+                                                 {"log.lost_write", COUNTERS_TOTAL}};
+
+static void collect_log(void *arg, uint64_t *values)
+{
+    values[0] = leat_log_lost_full_count(arg);
+    values[1] = leat_log_lost_write_count(arg);
 }
 
 /* ---- the stack ---- */
@@ -170,7 +182,10 @@ void counters_add_common(struct counters_core *core)
         {offload_names, COUNT_OF(offload_names), collect_offloads},
         {wake_names, COUNT_OF(wake_names), collect_wake},
     };
+    static const struct counters_block log = {log_names, COUNT_OF(log_names), collect_log};
     counters_add(core, &loop, core->loop);
+    if (leat_core_now->log != NULL)
+        counters_add(core, &log, leat_core_now->log);
     const struct stack_tcp *t =
         (const struct stack_tcp *)leat_core_now->transports[LEAT_TRANSPORT_STACK];
     for (unsigned i = 0; t != NULL && i < COUNT_OF(of_stack); i++)

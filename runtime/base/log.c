@@ -1,4 +1,4 @@
-/* A core's log: lines into its ring, counted where there is no room. */
+/* A core's side of the log: its ring, rates by place in the source, and lines written at once. */
 #include "runtime/base/log_internal.h"
 
 #include <errno.h>
@@ -10,7 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-_Static_assert((LEAT_LOG_RING_BYTES & (LEAT_LOG_RING_BYTES - 1)) == 0, "positions wrap by a mask");
+#include "runtime/base/output.h"
+
 _Static_assert((LEAT_LOG_SITES_MAX & (LEAT_LOG_SITES_MAX - 1)) == 0, "sites are found by a mask");
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
@@ -66,8 +67,8 @@ static uint64_t log_clock(void)
 
 static void ring_copy(struct leat_log *log, uint64_t position, const void *from, size_t bytes)
 {
-    size_t at = position & (LEAT_LOG_RING_BYTES - 1);
-    size_t first = LEAT_LOG_RING_BYTES - at < bytes ? LEAT_LOG_RING_BYTES - at : bytes;
+    size_t at = position & (log->ring_bytes - 1);
+    size_t first = log->ring_bytes - at < bytes ? log->ring_bytes - at : bytes;
     memcpy(log->ring + at, from, first);
     memcpy(log->ring, (const char *)from + first, bytes - first);
 }
@@ -77,9 +78,9 @@ static bool log_push(struct leat_log *log, const struct log_header *header, cons
     uint64_t head = atomic_load_explicit(&log->head, memory_order_relaxed);
     uint64_t used = head - atomic_load_explicit(&log->tail, memory_order_acquire);
     uint64_t need = sizeof(*header) + header->text_bytes;
-    if (need > LEAT_LOG_RING_BYTES - used) {
-        uint64_t dropped = atomic_load_explicit(&log->dropped_count, memory_order_relaxed);
-        atomic_store_explicit(&log->dropped_count, dropped + 1, memory_order_relaxed);
+    if (need > log->ring_bytes - used) {
+        uint64_t lost = atomic_load_explicit(&log->lost_full_count, memory_order_relaxed);
+        atomic_store_explicit(&log->lost_full_count, lost + 1, memory_order_relaxed);
         return false;
     }
     ring_copy(log, head, header, sizeof(*header));
@@ -102,9 +103,14 @@ void leat_log_flush(struct leat_log *log)
         syscall(SYS_futex, &logger->is_sleeping, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
-uint64_t leat_log_dropped_count(const struct leat_log *log)
+uint64_t leat_log_lost_full_count(const struct leat_log *log)
 {
-    return atomic_load_explicit(&log->dropped_count, memory_order_relaxed);
+    return atomic_load_explicit(&log->lost_full_count, memory_order_relaxed);
+}
+
+uint64_t leat_log_lost_write_count(const struct leat_log *log)
+{
+    return atomic_load_explicit(&log->lost_write_count, memory_order_relaxed);
 }
 
 /* Whether site may write now; if so, *left_out is how many lines it could not write before. */
@@ -134,19 +140,6 @@ static bool rate_allows(struct leat_log *log, const struct leat_log_site *site, 
     return true;
 }
 
-static void write_all(int fd, const char *bytes, size_t length)
-{
-    while (length > 0) {
-        ssize_t n = write(fd, bytes, length);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return;
-        bytes += n;
-        length -= (size_t)n;
-    }
-}
-
 static void log_direct(const struct leat_log_site *site, const char *text, size_t length)
 {
     struct leat_log_record record = {
@@ -157,7 +150,8 @@ static void log_direct(const struct leat_log_site *site, const char *text, size_
         .core = leat_core_now != NULL ? (int)leat_core_now->index : -1,
     };
     char line[LEAT_LOG_FORMATTED_BYTES_MAX];
-    write_all(STDERR_FILENO, line, leat_log_format(&record, false, line));
+    size_t bytes = leat_log_format(&record, false, line);
+    (void)leat_output_write(STDERR_FILENO, line, bytes, LEAT_LOG_DIRECT_MS);
 }
 
 void leat_log_write(const struct leat_log_site *site, const char *format, ...)
@@ -183,19 +177,39 @@ void leat_log_write(const struct leat_log_site *site, const char *format, ...)
         log_direct(site, text, length);
         return;
     }
-    log_push(log, &(struct log_header){site, now_ns, length}, text);
+    const struct log_header header = {site, now_ns, (uint32_t)length, LOG_ERROR};
+    (void)log_push(log, &header, text);
+}
+
+bool leat_log_say(struct leat_log *log, int fd, const char *line, size_t length_bytes)
+{
+    const struct log_header header = {
+        .text_bytes = (uint32_t)(length_bytes < LEAT_LOG_LINE_BYTES_MAX ? length_bytes
+                                                                        : LEAT_LOG_LINE_BYTES_MAX),
+        .stream = fd == log->logger->options.output_fd ? LOG_OUTPUT : LOG_ERROR,
+    };
+    return log_push(log, &header, line);
+}
+
+static bool line_write(int fd, const char *line, size_t length_bytes)
+{
+    char text[LEAT_LOG_LINE_BYTES_MAX + 1];
+    size_t bytes = length_bytes < LEAT_LOG_LINE_BYTES_MAX ? length_bytes : LEAT_LOG_LINE_BYTES_MAX;
+    memcpy(text, line, bytes);
+    text[bytes] = '\n';
+    return leat_output_write(fd, text, bytes + 1, LEAT_LOG_DIRECT_MS) == 0;
 }
 
 bool leat_log_output(const char *line, size_t length_bytes)
 {
-    if (length_bytes > LEAT_LOG_LINE_BYTES_MAX)
-        length_bytes = LEAT_LOG_LINE_BYTES_MAX;
     struct leat_log *log = log_now();
-    if (log != NULL)
-        return log_push(log, &(struct log_header){NULL, 0, length_bytes}, line);
-    char text[LEAT_LOG_LINE_BYTES_MAX + 1];
-    memcpy(text, line, length_bytes);
-    text[length_bytes] = '\n';
-    write_all(STDOUT_FILENO, text, length_bytes + 1);
-    return true;
+    return log != NULL ? leat_log_say(log, log->logger->options.output_fd, line, length_bytes)
+                       : line_write(STDOUT_FILENO, line, length_bytes);
+}
+
+bool leat_log_report(const char *line, size_t length_bytes)
+{
+    struct leat_log *log = log_now();
+    return log != NULL ? leat_log_say(log, log->logger->options.error_fd, line, length_bytes)
+                       : line_write(STDERR_FILENO, line, length_bytes);
 }

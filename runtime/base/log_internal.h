@@ -7,11 +7,14 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+enum log_stream { LOG_OUTPUT, LOG_ERROR, LOG_STREAMS };
+
 /* What stands before each line in a ring. */
 struct log_header {
-    const struct leat_log_site *site; /* NULL: a line of leat_log_output */
+    const struct leat_log_site *site; /* NULL: written as it is; of a site: to LOG_ERROR */
     uint64_t time_ns;
-    uint64_t text_bytes;
+    uint32_t text_bytes;
+    uint32_t stream; /* enum log_stream */
 };
 
 /* Lines written by one place in the source during the second that began at second_ns. */
@@ -22,20 +25,40 @@ struct log_rate {
     uint32_t left_out_count;
 };
 
-/* head - tail <= LEAT_LOG_RING_BYTES; the core moves head, the writer tail. */
+/* head - tail <= ring_bytes, a power of two; the core moves head, the writer tail. Each of the
+ * counts has one writer too: the core that of lines which found no room, the writer that of lines
+ * which the descriptor did not take. */
 struct leat_log {
     struct leat_logger *logger;
     char *ring;
+    size_t ring_bytes;
     enum leat_level level;
     bool json;
     bool is_pending; /* written since the last flush */
     uint32_t index;
     struct log_rate rates[LEAT_LOG_SITES_MAX];
     _Alignas(64) _Atomic uint64_t head;
-    _Atomic uint64_t dropped_count;
+    _Atomic uint64_t lost_full_count;
     _Alignas(64) _Atomic uint64_t tail;
-    uint64_t dropped_told_count; /* the writer's: of dropped_count, already logged */
+    _Atomic uint64_t lost_write_count;
+    uint64_t full_told_count; /* the writer's: of lost_full_count, already logged */
 };
+
+/* log_files.c: a file that a descriptor was opened on, to be opened again by its name. */
+struct log_file {
+    int fd;
+    char *path; /* NULL: it is no file that has a name */
+    uint64_t device, inode;
+};
+void log_file_init(struct log_file *file, int fd);
+void log_file_fini(struct log_file *file);
+/* Opens the file of that name, made where it is gone, in place of the descriptor. Returns 1, 0 when
+ * it is the same file still, or -errno: the old one is written on. */
+int log_file_reopen(struct log_file *file);
+
+/* log_writer.c: the writer's thread; it is a struct leat_logger that it gets. */
+#define LOGGER_POLL_MS 100 /* how long it waits for a reader before it looks at the end */
+void *log_writer_main(void *logger);
 
 struct leat_logger {
     struct leat_logger_options options;
@@ -43,7 +66,11 @@ struct leat_logger {
     pthread_t writer;
     _Atomic uint32_t is_sleeping; /* the futex */
     _Atomic bool is_stopping;
-    uint64_t give_up_ns; /* the writer's: when a stopping logger stops waiting for its reader */
+    _Atomic bool is_reopen_asked;
+    _Atomic uint64_t give_up_ns; /* when a stopping logger stops waiting for its reader */
+    bool is_joined;
+    size_t ring_bytes;
+    struct log_file files[LOG_STREAMS]; /* the writer's */
     struct leat_log *_Atomic *logs;
 };
 

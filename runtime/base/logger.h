@@ -14,19 +14,30 @@ struct leat_logger;
 struct leat_logger_options {
     enum leat_level level;
     bool json;
-    int error_fd;  /* where log lines go */
-    int output_fd; /* where leat_log_output goes */
+    int error_fd;        /* where log lines go */
+    int output_fd;       /* where leat_log_output goes */
+    uint64_t ring_bytes; /* of each log; rounded up to a power of two [LEAT_LOG_RING_BYTES] */
 };
 
 /* Starts the writer thread; cores_count logs may be opened. NULL with error filled. */
 struct leat_logger *leat_logger_new(const struct leat_logger_options *options, uint32_t cores_count,
                                     struct leat_error *error);
-/* Writes out what the rings hold, waiting at most LEAT_LOGGER_DRAIN_MS for a reader that does not
- * read, and frees all. No core may log any more. */
+/* Writes out what the rings hold and ends the writer, waiting at most limit_ms for a reader that
+ * does not read. What is logged later is lost. Returns 0, or -ETIMEDOUT: a write does not return.
+ */
+int leat_logger_stop(struct leat_logger *logger, unsigned limit_ms);
+/* leat_logger_stop, and frees all but what a write that does not return still uses. No core may log
+ * any more. */
 #define LEAT_LOGGER_DRAIN_MS 1000
 void leat_logger_free(struct leat_logger *logger);
 
-/* The log of core index; NULL when memory is out. Freed with the logger. */
+/* The writer opens again, by their names, the files that standard output and error are; it logs
+ * what fails. Any thread. */
+void leat_logger_reopen(struct leat_logger *logger);
+
+/* The log of core index, or of the one thread that is none; NULL when memory is out. Freed with the
+ * logger. */
+#define LEAT_LOG_NO_CORE UINT32_MAX
 struct leat_log *leat_logger_open(struct leat_logger *logger, uint32_t index);
 
 /* Wakes the writer when the core has logged since the last flush and the writer sleeps. Once per
@@ -36,7 +47,13 @@ void leat_log_flush(struct leat_log *log);
 /* For a core without a log, whose lines are written at once: from now on only errors are. */
 void leat_log_only_errors(void);
 
-uint64_t leat_log_dropped_count(const struct leat_log *log);
+/* A line as it is, without its newline, from the thread that log belongs to: fd is one of the
+ * logger's. At most LEAT_LOG_LINE_BYTES_MAX bytes. False: the ring is full. */
+bool leat_log_say(struct leat_log *log, int fd, const char *line, size_t length_bytes);
+
+/* Lines that found no room in the ring, and lines that the descriptor did not take. */
+uint64_t leat_log_lost_full_count(const struct leat_log *log);
+uint64_t leat_log_lost_write_count(const struct leat_log *log);
 
 /* Formats one line with its newline into to; returns its bytes. core < 0: no core. */
 struct leat_log_record {

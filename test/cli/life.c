@@ -9,7 +9,7 @@
 struct life {
     uint64_t fail_on; /* the core whose start fails; UINT64_MAX: none */
     uint64_t crash_on;
-    bool hold, hang, stall, dry, reload, post, silent, exit_with_3;
+    bool hold, hang, slow_start, stall, dry, reload, post, silent, exit_with_3;
 };
 
 struct core_life {
@@ -112,6 +112,8 @@ static int start(struct leat_loop *loop)
     if (life->hang && index == 0)
         for (;;)
             pause();
+    if (life->slow_start)
+        usleep(300 * 1000);
     leat_set_interval(loop, on_tick, NULL, 1000);
     if (index == life->crash_on)
         leat_set_timeout(loop, crash, NULL, 1);
@@ -132,6 +134,7 @@ int main(int argc, char **argv)
         {"crash-on", LEAT_OPTION_COUNT, &life.crash_on, "CORE", "SIGSEGV there", 0, 0},
         {"hold", LEAT_OPTION_FLAG, &life.hold, NULL, "the drain takes 300 ms", 0, 0},
         {"hang", LEAT_OPTION_FLAG, &life.hang, NULL, "core 0 never returns", 0, 0},
+        {"slow-start", LEAT_OPTION_FLAG, &life.slow_start, NULL, "takes 300 ms a core", 0, 0},
         {"stall", LEAT_OPTION_FLAG, &life.stall, NULL, "... from a timer", 0, 0},
         {"dry", LEAT_OPTION_FLAG, &life.dry, NULL, "nothing keeps the loops alive", 0, 0},
         {"reload", LEAT_OPTION_FLAG, &life.reload, NULL, "has a reload hook", 0, 0},

@@ -108,7 +108,7 @@ class End(unittest.TestCase):
         self.assertEqual(finish(LIFE, "--exit-with-3")[0], 3)
 
     def test_signals_drain_every_core_and_end_hooks_run(self):
-        for number in (TERM, INT, HUP):
+        for number in (TERM, INT):
             with Program(LIFE, "--hold") as program:
                 program.until(READY)
                 self.assertEqual(program.end(number), 0)
@@ -134,10 +134,29 @@ class End(unittest.TestCase):
             self.assertEqual(lines(program.text["stderr"], "released$"), CORES)
 
     def test_a_core_that_hangs_cannot_keep_a_second_signal_off(self):
-        with Program(LIFE, "--hang") as program:
-            program.until("start of", "stderr")
+        with Program(LIFE, "--stall") as program:
+            program.until(READY)
             program.send_taken(TERM)
             self.assertEqual(program.end(TERM), 143)
+
+    def test_a_signal_ends_what_has_not_all_started(self):
+        for number, code in ((TERM, 143), (INT, 130)):
+            with Program(LIFE, "--hang") as program:
+                program.until("start of", "stderr")
+                before = time.monotonic()
+                self.assertEqual(program.end(number), code)
+                self.assertLess(time.monotonic() - before, 10)  # the drain's limit
+                self.assertIn("does not come back from its start", program.text["stderr"])
+
+    def test_a_signal_before_all_have_started_ends_those_that_have(self):
+        if CORES < 2:
+            self.skipTest("one core is all of them")
+        with Program(LIFE, "--slow-start", "--cores", "2", "--log-level", "info") as program:
+            program.until("start of", "stderr")
+            self.assertEqual(program.end(TERM), 0)
+            self.assertEqual(lines(program.text["stderr"], "start of"), 1)
+            self.assertEqual(lines(program.text["stderr"], "end$"), 1)
+            self.assertEqual(program.text["stdout"], "")
 
     def test_the_drain_has_a_limit(self):
         with Program(LIFE, "--hold", "--drain-timeout", "20ms") as program:
