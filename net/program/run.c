@@ -196,16 +196,6 @@ static void run_free(struct leat_run *run)
     free(run);
 }
 
-/* SIGINT or SIGTERM that came while something was prepared, which has given up then; 0: none. */
-static int signal_pending(const struct leat_run *run)
-{
-    struct signalfd_siginfo info;
-    while (run->signal_fd >= 0 && read(run->signal_fd, &info, sizeof(info)) == sizeof(info))
-        if (info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM)
-            return (int)info.ssi_signo;
-    return 0;
-}
-
 int leat_run(const struct leat_run_options *options)
 {
     struct leat_error error = {0};
@@ -223,7 +213,7 @@ int leat_run(const struct leat_run_options *options)
     void *crash_stack = leat_crash_stack_new();
     int code;
     int result = run_prepare(run, &error);
-    int signal_number = result < 0 ? signal_pending(run) : 0;
+    int signal_number = result < 0 ? run_signals_pending(run) : 0;
     if (signal_number != 0) {
         code = EXIT_SIGNAL + signal_number;
     } else if (result < 0) {

@@ -102,6 +102,7 @@ void run_tell(struct leat_run *run); /* wakes the waiting thread */
 bool run_is_end_asked(void);
 /* run_signals.c */
 int run_signals_open(struct leat_run *run, struct leat_error *error);
+int run_signals_pending(const struct leat_run *run);
 void run_signals_close(struct leat_run *run);
 bool run_has_terminal(void);
 

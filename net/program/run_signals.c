@@ -48,6 +48,16 @@ int run_signals_open(struct leat_run *run, struct leat_error *error)
     return 0;
 }
 
+/* SIGINT or SIGTERM that came while something was prepared, which has given up then; 0: none. */
+int run_signals_pending(const struct leat_run *run)
+{
+    struct signalfd_siginfo info;
+    while (run->signal_fd >= 0 && read(run->signal_fd, &info, sizeof(info)) == sizeof(info))
+        if (info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM)
+            return (int)info.ssi_signo;
+    return 0;
+}
+
 /* What came for this run has been for it: it is not to end what the program does next. */
 void run_signals_close(struct leat_run *run)
 {

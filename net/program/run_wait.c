@@ -16,7 +16,7 @@
 /* How long after the drain's limit a core may take to stop before the process ends without it. */
 #define RUN_STOP_GRACE_NS (2 * LEAT_NS_PER_S)
 /* A core that starts when the end is asked for may take as long to come back. */
-#define RUN_START_GRACE_NS (500 * LEAT_NS_PER_MS)
+#define RUN_START_GRACE_NS LEAT_NS_PER_S
 #define RUN_TERMINAL_NS    (100 * LEAT_NS_PER_MS) /* from a SIGHUP to the second look */
 #define RUN_LAST_WORDS_MS  100
 #define RUN_RETRY_MS       1

@@ -87,6 +87,15 @@ static void post_first(struct leat_timer *timer, void *arg)
     on_post(NULL);
 }
 
+static void wait_for_user_signal(void)
+{
+    sigset_t set;
+    int number;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    sigwait(&set, &number);
+}
+
 static int start(struct leat_loop *loop)
 {
     const struct life *life = leat_run_user(loop);
@@ -113,7 +122,7 @@ static int start(struct leat_loop *loop)
         for (;;)
             pause();
     if (life->slow_start)
-        usleep(300 * 1000);
+        wait_for_user_signal();
     leat_set_interval(loop, on_tick, NULL, 1000);
     if (index == life->crash_on)
         leat_set_timeout(loop, crash, NULL, 1);
@@ -134,7 +143,8 @@ int main(int argc, char **argv)
         {"crash-on", LEAT_OPTION_COUNT, &life.crash_on, "CORE", "SIGSEGV there", 0, 0},
         {"hold", LEAT_OPTION_FLAG, &life.hold, NULL, "the drain takes 300 ms", 0, 0},
         {"hang", LEAT_OPTION_FLAG, &life.hang, NULL, "core 0 never returns", 0, 0},
-        {"slow-start", LEAT_OPTION_FLAG, &life.slow_start, NULL, "takes 300 ms a core", 0, 0},
+        {"slow-start", LEAT_OPTION_FLAG, &life.slow_start, NULL, "each core waits for SIGUSR2", 0,
+         0},
         {"stall", LEAT_OPTION_FLAG, &life.stall, NULL, "... from a timer", 0, 0},
         {"dry", LEAT_OPTION_FLAG, &life.dry, NULL, "nothing keeps the loops alive", 0, 0},
         {"reload", LEAT_OPTION_FLAG, &life.reload, NULL, "has a reload hook", 0, 0},

@@ -1,8 +1,11 @@
 """How programs take signals, terminals that go away, and output that nobody reads."""
+import http.client
+import json
 import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -40,12 +43,16 @@ def text_of(path):
         return file.read()
 
 
-def takes_signals(process):
-    """It waits for them: SIGTERM is blocked, and somebody reads it."""
-    status = text_of(f"/proc/{process.pid}/status")
-    has_fd = any("signalfd" in os.readlink(f"/proc/{process.pid}/fd/{fd}")
-                 for fd in os.listdir(f"/proc/{process.pid}/fd"))
-    return has_fd and int(re.search(r"SigBlk:\s*(\w+)", status)[1], 16) >> (TERM - 1) & 1
+IS_LISTENING = 40  # struct counters_header of net/watch/counters_file.h
+
+
+def is_ready(process, folder):
+    """Every core has started: what it says next is that it listens, then it takes signals."""
+    try:
+        with open(os.path.join(folder, f"leat.{process.pid}"), "rb") as file:
+            return file.read(IS_LISTENING + 4)[IS_LISTENING:] == (1).to_bytes(4, sys.byteorder)
+    except FileNotFoundError:
+        return False
 
 
 def ignoring(*numbers):
@@ -192,15 +199,21 @@ class Terminal(unittest.TestCase):
 class Unread(unittest.TestCase):
     """Standard output and error that nobody reads, or that take nothing."""
 
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        self.env = dict(os.environ, LEAT_RUN_DIR=folder.name)
+
     def check(self, out, error, *flags, signals=(TERM,), code=0):
         process = subprocess.Popen([str(LIFE), "--stats", *flags], stdin=subprocess.DEVNULL,
-                                   stdout=out, stderr=error)
+                                   stdout=out, stderr=error, env=self.env)
         try:
-            until(lambda: takes_signals(process), "it does not start")
-            time.sleep(0.2)  # the cores have started by now, or are told while they do
+            if signals:
+                until(lambda: is_ready(process, self.folder), "it does not start")
             for number in signals:
                 process.send_signal(number)
-                time.sleep(0.1)
+                time.sleep(0.1)  # two within 20 ms are one
             self.assertEqual(wait(process, 30), code)
         finally:
             process.kill()
@@ -228,7 +241,6 @@ class Unread(unittest.TestCase):
         os.close(writer)
 
     def test_a_full_socket(self):
-        import socket
         ours, theirs = socket.socketpair()
         with ours, theirs:
             theirs.setblocking(False)
@@ -252,8 +264,8 @@ class Unread(unittest.TestCase):
     def test_a_pipe_that_only_one_of_them_is(self):
         reader, writer = full_pipe()
         process = subprocess.Popen([str(LIFE), "--stats", "--cores", "1"], stdout=writer,
-                                   stderr=subprocess.PIPE, text=True)
-        until(lambda: takes_signals(process), "it does not start")
+                                   stderr=subprocess.PIPE, text=True, env=self.env)
+        until(lambda: is_ready(process, self.folder), "it does not start")
         process.send_signal(TERM)
         self.assertEqual(wait(process), 0)
         self.assertIn("lines were lost on standard output: nobody reads it", process.stderr.read())
@@ -310,8 +322,6 @@ class Rotation(unittest.TestCase):
 
 class Lost(unittest.TestCase):
     def test_lines_that_a_disk_does_not_take_are_counted_and_said(self):
-        import http.client
-        import json
         with tempfile.TemporaryDirectory() as folder, open("/dev/full", "wb") as full:
             env = dict(os.environ, LEAT_RUN_DIR=folder)
             process = subprocess.Popen([str(LEAT), "serve", "--hello", "--cores", "1",
@@ -319,7 +329,6 @@ class Lost(unittest.TestCase):
                                        stdout=full, stderr=subprocess.PIPE, env=env, text=True)
             try:
                 until(lambda: os.path.exists(f"{folder}/socket"), "it does not listen")
-                import socket
                 for _ in range(3):
                     client = http.client.HTTPConnection("x", timeout=30)
                     client.sock = socket.socket(socket.AF_UNIX)

@@ -160,7 +160,7 @@ struct stack_tcp {
     struct tcp_work *dirty_first, **dirty_last;
     struct tcp_work *deliver_first, **deliver_last; /* those that want it: all are dirty, too */
     bool in_burst, pended, close_pended;
-    bool is_shut; /* tcp_shut has begun */
+    bool is_shut;  /* tcp_shut has begun */
     bool has_more; /* after tcp_flush: what the port would take, and the next turn sends */
     uint64_t turn_end_bytes;                  /* of all that was ever sent */
     uint32_t closed_first, closed_last;       /* index + 1, linked by hash: wait for on_close */
