@@ -259,7 +259,7 @@ struct leat_conn_info {
     uint64_t sent_bytes;     /* C30 */
     uint64_t queued_bytes;   /* C30: accepted, and not sent */
     uint64_t held_bytes;
-    const char *transport; /* "uring", "epoll", "stack", "tls" */
+    const char *transport; /* "uring", "epoll", "stack" */
 };
 LEAT_API int leat_conn_info(leat_conn conn, struct leat_conn_info *info);
 

@@ -293,12 +293,11 @@ LEAT_API void leat_request_on_abort(struct leat_request *req, leat_handler *on_a
 
 /* ---- Responses ------------------------------------------------------------------------------ */
 
-/* All return 0, or
- *   -EALREADY  it was answered (or begun) before;
- *   -EINVAL    status not in 200..599, or an extra header was refused, or a type with control
- * bytes; -ENOMEM    buffers are out: the client gets the ready-made 503, or is aborted when bytes
- * of the response have gone out; -EPIPE     the client has gone. No result need be checked:
- * whatever it is, the request is done with. A body is not sent for HEAD, 204 and 304. text, type
+/* All return 0; -EALREADY when it was answered (or begun) before; -EINVAL when the status is not in
+ * 200..599, an extra header was refused, or the type has control bytes; -ENOMEM when buffers are
+ * out: the client gets the ready-made 503, or is aborted when bytes of the response have gone out;
+ * or -EPIPE when the client has gone. No result need be checked: whatever it is, the request is
+ * done with. A body is not sent for HEAD, 204 and 304. text, type
  * and the like are copied. Date, Server, Content-Length or Transfer-Encoding, and Connection are
  * the server's own. */
 LEAT_API int leat_respond_text(struct leat_request *req, int status, const char *text);

@@ -106,8 +106,11 @@ def check_words(root):
     listed = set(re.findall(r"^  (\w+)", bash(root, "help")[1], re.M))
     cases = re.findall(r"^([a-z]+)(?: \|[^)]*)?\)", (root / "dev").read_text().split("\ncase ")[1],
                        re.M)
-    return problems + [f"./dev {name}: not in both, its help and its commands"
-                       for name in sorted(listed ^ set(cases))]
+    problems += [f"./dev {name}: not in both, its help and its commands"
+                 for name in sorted(listed ^ set(cases))]
+    told = set(re.findall(r"^\| `\./dev (\w+)", (root / "README.md").read_text(), re.M))
+    return problems + [f"./dev {name}: not in both, README.md's table and its help"
+                       for name in sorted(listed ^ told)]
 
 
 def check(root):
