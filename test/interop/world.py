@@ -52,10 +52,14 @@ def enter(*commands, with_hugepages=False):
     ip("link", "set", "lo", "up")
 
 
-def ip(*words):
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=10)
-    assert done.returncode == 0, f"ip {' '.join(words)}: {done.stderr}"
+def run(*words):
+    done = subprocess.run(words, capture_output=True, text=True, timeout=10)
+    assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
     return done.stdout
+
+
+def ip(*words):
+    return run("ip", *words)
 
 
 def serve(net, *flags, what="--hello"):

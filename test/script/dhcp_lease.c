@@ -126,6 +126,20 @@ static void ask_for_it(struct world *w)
     sim_transmit(w->peer, f.bytes, f.length);
 }
 
+/* The beginning of a handshake, which is never finished. */
+static void connect_to_it(struct world *w)
+{
+    uint8_t syn[20] = {4, 0, 0, 80, 0, 0, 0, 1, [12] = 0x50, 2, 0x20};
+    struct frame f;
+    struct ends e = w->ends;
+    e.host = v4(OFFERED);
+    csum sum = csum_pseudo(&e.peer, &e.host, IP_TCP, sizeof(syn));
+    be16 checksum = csum_finish(csum_add(sum, syn, sizeof(syn)));
+    memcpy(syn + 16, &checksum, sizeof(checksum));
+    frame_ip(&f, &e, IP_TCP, syn, sizeof(syn));
+    sim_transmit(w->peer, f.bytes, f.length);
+}
+
 /* How many frames name the leased address as their sender's. */
 static unsigned frames_from_it(struct world *w)
 {
@@ -177,6 +191,32 @@ static void rfc2131_4_4_5_a_lease_that_ran_out_in_a_pause_is_not_used(void **sta
 }
 
 /* A pause that is shorter than the lease costs nothing. */
+/* A handshake and its retransmissions end with the address. */
+static void what_has_begun_with_a_lost_address_is_not_repeated(void **state)
+{
+    static const struct leat_conn_ops ops = {0};
+    struct leat_addr any = {.family = LEAT_FAMILY_IPV4, .port = 80};
+    struct leat_listener *listener;
+    struct world *w = begin();
+    give_static(w); /* else there is no route either */
+    obtain(w);
+    sim_enter(w->host);
+    assert_int_equal(leat_listen(sim_loop(w->host), &any, NULL, &ops, NULL, &listener), 0);
+    sim_leave(w->host);
+    frames_from_it(w);
+    connect_to_it(w);
+    pass(w, 1);
+    assert_int_equal(frames_from_it(w), 1);
+    arp(w, ARP_REPLY, OFFERED, 0); /* another uses it, and goes on */
+    pass(w, 500);
+    arp(w, ARP_REPLY, OFFERED, 0);
+    assert_false(has_address(w));
+    frames_from_it(w);
+    pass(w, 60 * 1000);
+    assert_int_equal(frames_from_it(w), 0);
+    end(w);
+}
+
 static void rfc2131_4_4_5_a_lease_that_outlives_a_pause_is_renewed(void **state)
 {
     struct world *w = begin();
@@ -272,6 +312,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(rfc2132_5_1_an_mtu_that_cannot_be_is_passed_over),
         cmocka_unit_test(a_router_outside_of_a_lone_address_is_used),
         cmocka_unit_test(rfc2131_4_4_5_a_lease_that_ran_out_in_a_pause_is_not_used),
+        cmocka_unit_test(what_has_begun_with_a_lost_address_is_not_repeated),
         cmocka_unit_test(rfc2131_4_4_5_a_lease_that_outlives_a_pause_is_renewed),
         cmocka_unit_test(rfc2131_4_4_2_the_address_is_verified_when_the_link_comes_back),
         cmocka_unit_test(rfc2131_3_2_another_network_refuses_the_address),
