@@ -86,13 +86,29 @@ static uint64_t idle_ns(const struct top *top, const struct reading *r, unsigned
     return value_of(top, r, core, "loop.idle_ns") + more;
 }
 
+/* What the loop's thread used of its CPU: with io_uring the kernel works for it while it sleeps.
+ * It is published now and then, and counts for the time between. */
+static double cpu_share(const struct top *top, const struct reading *before,
+                        const struct reading *now, unsigned core)
+{
+    unsigned at = core * COUNTERS_NAMES_MAX + COUNTERS_PUBLISHED;
+    uint64_t time_ns = now->at_ns - before->at_ns;
+    uint64_t published_ns = now->values[at] - before->values[at];
+    uint64_t cpu_ns =
+        value_of(top, now, core, "loop.cpu_ns") - value_of(top, before, core, "loop.cpu_ns");
+    time_ns = published_ns > time_ns ? published_ns : time_ns;
+    double share = time_ns > 0 ? (double)cpu_ns / (double)time_ns : 0;
+    return share < 1 ? share : 1;
+}
+
 static double utilisation(const struct top *top, const struct reading *before,
                           const struct reading *now, unsigned core)
 {
     uint64_t time_ns = now->at_ns - before->at_ns;
     uint64_t idle = idle_ns(top, now, core), was = idle_ns(top, before, core);
     double share = idle > was && time_ns > 0 ? (double)(idle - was) / (double)time_ns : 0;
-    return share < 1 ? 1 - share : 0;
+    double busy = share < 1 ? 1 - share : 0, cpu = cpu_share(top, before, now, core);
+    return cpu > busy ? cpu : busy;
 }
 
 static const char *state_of(const struct reading *r, unsigned core)
@@ -197,7 +213,7 @@ static void say_drops(const struct top *top, const struct reading *before,
     for (unsigned i = 0, shown = 0; i < now->name_count && shown < DROPS_MAX; i++) {
         const char *name = counters_view_name(&top->view, i)->text;
         uint64_t total = 0, change = 0;
-        if (strncmp(name, "drop.", 5) != 0)
+        if (strncmp(name, "drop.", 5) != 0 && strncmp(name, "log.lost_", 9) != 0)
             continue;
         for (unsigned core = 0; core < top->view.header->core_count; core++) {
             unsigned at = core * COUNTERS_NAMES_MAX + i;
@@ -207,8 +223,8 @@ static void say_drops(const struct top *top, const struct reading *before,
         if (total == 0)
             continue;
         double seconds = (double)(now->at_ns - before->at_ns) / 1e9;
-        printf("%-24.*s %12" PRIu64 " %12.0f\n", (int)NAME_BYTES - 5, name + 5, total,
-               seconds > 0 ? (double)change / seconds : 0);
+        printf("%-24.*s %12" PRIu64 " %12.0f\n", (int)NAME_BYTES - 5,
+               name[0] == 'd' ? name + 5 : name, total, seconds > 0 ? (double)change / seconds : 0);
         shown++;
     }
 }

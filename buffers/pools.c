@@ -7,12 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/base/topology.h"
+
 #define BYTES_MAX_DEFAULT (UINT64_C(1) << 30)
-#define BYTES_MAX_LEAST   (UINT64_C(64) << 20)
+#define BYTES_MAX_LEAST   (UINT64_C(4) << 20)
 
 static uint64_t bytes_max_default(void)
 {
-    uint64_t quarter = (uint64_t)sysconf(_SC_PHYS_PAGES) / 4 * (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t quarter = leat_memory_bytes("") / 4;
     return quarter > BYTES_MAX_DEFAULT ? BYTES_MAX_DEFAULT
            : quarter < BYTES_MAX_LEAST ? BYTES_MAX_LEAST
                                        : quarter;

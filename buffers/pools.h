@@ -22,7 +22,8 @@
 #define LEAT_BUF_CLASS_WRAP  (LEAT_BUF_CLASSES + 1)
 #define POOLS_TRIM_TURNS     1024
 
-/* bytes_max: bound of all memory of the pools; 0: a quarter of the machine's, at most 1 GiB. Sets
+/* bytes_max: bound of all memory of the pools; 0: a quarter of what this process may
+ * use (leat_memory_bytes), at most 1 GiB. Sets
  * core->pools. Returns 0, or -ENOMEM with a sentence. */
 int leat_pools_init(struct leat_core *core, uint64_t bytes_max,
                     struct leat_error *error) LEAT_MUST_CHECK;

@@ -100,6 +100,7 @@ int echo_main(int argc, char **argv)
         .option_count = sizeof(options) / sizeof(options[0]),
         .check = check,
         .start = start,
+        .is_data = &echo.is_json,
         .user = &echo,
         .cores = "1",
     };

@@ -162,6 +162,7 @@ int load_main(int argc, char **argv)
         .user = &load,
         .cores = "1",
         .is_client = true,
+        .is_data = &load.is_json,
     };
     int code = leat_program_main(&program, argc, argv);
     if (load.cores != NULL && load.cores[load.cores_count - 1] != NULL)

@@ -54,6 +54,7 @@ static int program_go(const struct leat_program *program, struct leat_run_option
         code = program->check(line, options, program->user);
         code = code == 0 ? -1 : code;
     }
+    options->ready_on_stderr = program->is_data != NULL && *program->is_data;
     if (code < 0)
         code = listens_prepare(options, &names);
     return code < 0 ? leat_run(options) : code;

@@ -133,7 +133,10 @@ static void watch_open(struct leat_run *run)
     if (run->counters != NULL)
         run->control = control_new(&host, &error);
     if (run->control == NULL)
-        run_complain(run, "leat top and leat ss will not see this program: %s", error.sentence);
+        run_complain(run,
+                     "leat top and leat ss will not see this program: %s; LEAT_RUN_DIR names "
+                     "another folder",
+                     error.sentence);
 }
 
 static int run_prepare(struct leat_run *run, struct leat_error *error)
@@ -200,6 +203,7 @@ int leat_run(const struct leat_run_options *options)
 {
     struct leat_error error = {0};
     standard_descriptors_hold();
+    run_descriptors_raise();
     struct leat_run *run = calloc(1, sizeof(*run));
     if (run == NULL) {
         const struct leat_run none = {.options = options};

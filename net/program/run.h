@@ -26,12 +26,12 @@
  * Exit codes: 0 success, 1 it could not start or go on, 2 the command line was wrong, 128 + n
  * signal n.
  *
- * leat_run blocks SIGHUP, SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 in every thread, and gives them back
- * when it returns; ignores SIGPIPE and SIGXFSZ; opens /dev/null on those of the descriptors 0, 1
- * and 2 that are closed; and waits for the first three on the thread that called it. The other two
- * are free for leat/signals.h, SIGUSR1 unless stats is set. What it writes on standard output and
- * error goes through the log's writer (leat/log.h): a reader that does not read keeps neither a
- * core nor the end waiting. */
+ * leat_run raises its soft limit of descriptors to the hard one; blocks SIGHUP, SIGINT, SIGTERM,
+ * SIGUSR1 and SIGUSR2 in every thread, and gives them back when it returns; ignores SIGPIPE and
+ * SIGXFSZ; opens /dev/null on those of the descriptors 0, 1 and 2 that are closed; and waits for
+ * the first three on the thread that called it. The other two are free for leat/signals.h, SIGUSR1
+ * unless stats is set. What it writes on standard output and error goes through the log's writer
+ * (leat/log.h): a reader that does not read keeps neither a core nor the end waiting. */
 #ifndef LEAT_RUN_H
 #define LEAT_RUN_H
 
@@ -75,7 +75,9 @@ struct leat_run_options {
     uint64_t log_buffer_bytes; /* of each core's log, up to a power of two [LEAT_LOG_RING_BYTES] */
     const char *log_level;     /* a name of enum leat_level ["info"] */
     uint64_t drain_timeout_ns; /* [LEAT_DRAIN_TIMEOUT_NS] */
-    uint64_t buffer_bytes_max; /* bound of each core's buffer pools [leat_loop_options] */
+    uint64_t buffer_bytes_max; /* bound of each core's buffer pools [half of the memory that the
+                                  program may use, by its cgroups too, shared by the cores; at
+                                  most 1 GiB] */
     void (*on_ready)(void *user); /* on the calling thread, when every core has started */
 };
 
@@ -98,8 +100,10 @@ struct leat_program {
                  void *user);
     leat_start_fn *start;
     void *user;
-    const char *cores; /* what --cores is when it is not given [as in leat_run_options] */
-    bool is_client;    /* has no --listen */
+    const char *cores;   /* what --cores is when it is not given [as in leat_run_options] */
+    bool is_client;      /* has no --listen */
+    const bool *is_data; /* a flag's value: then standard output is for data alone, and what says
+                            that the program is ready goes to standard error; may be NULL */
 };
 LEAT_API int leat_program_main(const struct leat_program *program, int argc, char **argv);
 

@@ -32,6 +32,12 @@ static void log_refusals(struct leat_run_core *core)
     struct leat_buf_stats buffers;
     if (core->index == 0 && run->is_quota_cut)
         log_quota(run);
+    if (core->index == 0 &&
+        run->options->buffer_bytes_max > leat_memory_bytes("") / run->cores_count) {
+        LEAT_LOG_WARN("--buffers for each of %u loops is more than the %llu MiB of memory that "
+                      "there are: the kernel may end the program before they are full",
+                      run->cores_count, (unsigned long long)(leat_memory_bytes("") >> 20));
+    }
     leat_buf_stats(&buffers);
     if (core->index == 0 && strcmp(buffers.pages, "plain") == 0) {
         LEAT_LOG_INFO("buffers use plain pages: this system offers no transparent huge pages "
@@ -52,7 +58,7 @@ static int core_start(struct leat_run_core *core, struct leat_error *error)
         .index = core->index,
         .busy_poll = run->options->busy_poll,
         .clock = leat_net_clock(run->net),
-        .buffer_bytes_max = run->options->buffer_bytes_max,
+        .buffer_bytes_max = run_buffer_bytes(run),
         .mesh = run->mesh,
         .hugepages = run->options->hugepages && !leat_net_spares_hugepages(run->net),
     };

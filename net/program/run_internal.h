@@ -100,6 +100,11 @@ void run_tell(struct leat_run *run); /* wakes the waiting thread */
 
 /* On a core that starts: nobody wants the program any more. */
 bool run_is_end_asked(void);
+/* run_limits.c: bytes for the buffers of each loop; the soft limit of descriptors becomes the hard.
+ */
+uint64_t run_buffer_bytes(const struct leat_run *run);
+void run_descriptors_raise(void);
+
 /* run_signals.c */
 int run_signals_open(struct leat_run *run, struct leat_error *error);
 int run_signals_pending(const struct leat_run *run);

@@ -14,14 +14,15 @@ static void stats_say(struct leat_loop *loop)
     leat_loop_metrics(loop, &m);
     leat_heap_stats(leat_core_now, &heap);
     char line[1024];
-    int length = snprintf(line, sizeof(line),
-                          "{\"core\":%u,\"busy_ns\":%" PRIu64 ",\"idle_ns\":%" PRIu64
-                          ",\"work_ns\":%" PRIu64 ",\"work_cycles\":%" PRIu64 ",\"turns\":%" PRIu64
-                          ",\"work_turns\":%" PRIu64 ",\"events\":%" PRIu64 ",\"timers\":%" PRIu64
-                          ",\"sleeps\":%" PRIu64 ",\"heap_bytes\":%" PRIu64 ",\"layer_cycles\":{",
-                          leat_loop_index(loop), m.busy_ns, m.idle_ns, m.work_ns, m.work_cycles,
-                          m.turn_count, m.work_turn_count, m.event_count, m.timer_count,
-                          m.sleep_count, heap.allocated_bytes - heap.freed_bytes);
+    int length =
+        snprintf(line, sizeof(line),
+                 "{\"core\":%u,\"busy_ns\":%" PRIu64 ",\"idle_ns\":%" PRIu64 ",\"cpu_ns\":%" PRIu64
+                 ",\"work_ns\":%" PRIu64 ",\"work_cycles\":%" PRIu64 ",\"turns\":%" PRIu64
+                 ",\"work_turns\":%" PRIu64 ",\"events\":%" PRIu64 ",\"timers\":%" PRIu64
+                 ",\"sleeps\":%" PRIu64 ",\"heap_bytes\":%" PRIu64 ",\"layer_cycles\":{",
+                 leat_loop_index(loop), m.busy_ns, m.idle_ns, m.cpu_ns, m.work_ns, m.work_cycles,
+                 m.turn_count, m.work_turn_count, m.event_count, m.timer_count, m.sleep_count,
+                 heap.allocated_bytes - heap.freed_bytes);
     for (unsigned i = 0; i < LEAT_LAYER_COUNT; i++)
         length += snprintf(line + length, sizeof(line) - (size_t)length, "%s\"%s\":%" PRIu64,
                            i > 0 ? "," : "", leat_layer_name(i), m.layer_cycles[i]);

@@ -72,8 +72,19 @@ static void deliver_waiting(struct sock_listener *l)
         sock_conn_ready(container_of(link, struct sock_conn, link));
 }
 
+/* The kernel gives the lowest free number: the last ones are kept for files and for the program. */
+static bool fd_is_kept(const struct sock_transport *t, int fd)
+{
+    return (uint32_t)fd >= t->fd_limit;
+}
+
 static void conn_accepted(struct sock_listener *l, int fd, bool at_once)
 {
+    if (unlikely(fd_is_kept(l->transport, fd))) {
+        close(fd);
+        sock_accept_failed(l, EMFILE);
+        return;
+    }
     struct sock_conn *c = sock_conn_new(l->transport, fd, l->settings, l->ops, l->user);
     if (c == NULL) {
         close(fd);

@@ -198,6 +198,7 @@ struct sock_transport {
     bool close_is_due;     /* leat_loop_close_later was asked */
     bool is_shut;          /* leat_sockets_shut has begun */
     uint64_t exhausted_log_ns;
+    uint32_t fd_limit; /* descriptors from here on are not for connections that are accepted */
     struct leat_sockets_shared *shared;
     struct leat_sockets_shared *own_shared; /* made here, freed here */
     struct uring *uring;

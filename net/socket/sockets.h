@@ -34,6 +34,11 @@ struct leat_sockets_options {
 
 #define SOCK_CONNECTIONS_DEFAULT (UINT32_C(1) << 20)
 
+/* Descriptors that accepted connections leave to files, logs and tools, or a quarter of the limit
+ * (RLIMIT_NOFILE) where that is less. A listener that meets them closes what it accepted, pauses,
+ * and counts it (exhausted_count), as when there are none left. */
+#define LEAT_SOCKETS_KEPT_FDS 64
+
 /* Makes the transport of the current loop. options may be NULL. SIGPIPE, where it has its default
  * action, is ignored from now on in the whole process: sendfile(2) has no flag against it. Returns
  * 0, or -errno with a sentence; a kernel that refuses io_uring is an error only for

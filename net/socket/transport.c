@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <leat/log.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define SHUT_TURNS_MAX 1000 /* that leat_sockets_close waits for the kernel, of 1 ms each */
@@ -324,6 +325,16 @@ static struct sock_transport *transport_new(struct leat_loop *loop)
     return t;
 }
 
+/* Of few descriptors a quarter is kept. */
+static uint32_t fd_limit_of_connections(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > INT32_MAX)
+        return INT32_MAX;
+    uint32_t count = (uint32_t)limit.rlim_cur, kept = count / 4;
+    return count - (kept < LEAT_SOCKETS_KEPT_FDS ? kept : LEAT_SOCKETS_KEPT_FDS);
+}
+
 int leat_sockets_open(struct leat_loop *loop, const struct leat_sockets_options *options,
                       struct leat_error *error)
 {
@@ -338,6 +349,7 @@ int leat_sockets_open(struct leat_loop *loop, const struct leat_sockets_options 
     struct sock_transport *t = transport_new(loop);
     if (t == NULL)
         goto no_transport;
+    t->fd_limit = fd_limit_of_connections();
     t->own_shared = options->shared == NULL ? leat_sockets_shared_new() : NULL;
     t->shared = options->shared != NULL ? options->shared : t->own_shared;
     if (t->shared == NULL)

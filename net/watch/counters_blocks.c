@@ -15,14 +15,15 @@
 /* ---- loop and memory ---- */
 
 static const struct counters_name loop_names[] = {
-    {"loop.busy_ns", COUNTERS_TOTAL},        {"loop.idle_ns", COUNTERS_TOTAL},
-    {"loop.work_ns", COUNTERS_TOTAL},        {"loop.turns", COUNTERS_TOTAL},
-    {"loop.work_turns", COUNTERS_TOTAL},     {"loop.events", COUNTERS_TOTAL},
-    {"loop.timers", COUNTERS_TOTAL},         {"loop.posts", COUNTERS_TOTAL},
-    {"loop.sleeps", COUNTERS_TOTAL},         {"loop.slow_turns", COUNTERS_TOTAL},
-    {"buffers.live", COUNTERS_GAUGE},        {"buffers.live_bytes", COUNTERS_GAUGE},
-    {"buffers.arena_bytes", COUNTERS_GAUGE}, {"buffers.refused", COUNTERS_TOTAL},
-    {"heap.bytes", COUNTERS_GAUGE},          {"heap.refused", COUNTERS_TOTAL},
+    {"loop.busy_ns", COUNTERS_TOTAL},       {"loop.idle_ns", COUNTERS_TOTAL},
+    {"loop.cpu_ns", COUNTERS_TOTAL},        {"loop.work_ns", COUNTERS_TOTAL},
+    {"loop.turns", COUNTERS_TOTAL},         {"loop.work_turns", COUNTERS_TOTAL},
+    {"loop.events", COUNTERS_TOTAL},        {"loop.timers", COUNTERS_TOTAL},
+    {"loop.posts", COUNTERS_TOTAL},         {"loop.sleeps", COUNTERS_TOTAL},
+    {"loop.slow_turns", COUNTERS_TOTAL},    {"buffers.live", COUNTERS_GAUGE},
+    {"buffers.live_bytes", COUNTERS_GAUGE}, {"buffers.arena_bytes", COUNTERS_GAUGE},
+    {"buffers.refused", COUNTERS_TOTAL},    {"heap.bytes", COUNTERS_GAUGE},
+    {"heap.refused", COUNTERS_TOTAL},
 };
 
 static void collect_loop(void *arg, uint64_t *values)
@@ -34,11 +35,10 @@ static void collect_loop(void *arg, uint64_t *values)
     leat_buf_stats(&b);
     leat_heap_stats(leat_core_now, &h);
     const uint64_t now[] = {
-        m.busy_ns,         m.idle_ns,         m.work_ns,
-        m.turn_count,      m.work_turn_count, m.event_count,
-        m.timer_count,     m.post_count,      m.sleep_count,
-        m.slow_turn_count, b.live_count,      b.live_bytes,
-        b.arena_bytes,     b.exhausted_count, h.allocated_bytes - h.freed_bytes,
+        m.busy_ns,       m.idle_ns,         m.cpu_ns,          m.work_ns,
+        m.turn_count,    m.work_turn_count, m.event_count,     m.timer_count,
+        m.post_count,    m.sleep_count,     m.slow_turn_count, b.live_count,
+        b.live_bytes,    b.arena_bytes,     b.exhausted_count, h.allocated_bytes - h.freed_bytes,
         h.refused_count,
     };
     _Static_assert(COUNT_OF(now) == COUNT_OF(loop_names), "a name for each value");

@@ -51,6 +51,20 @@ static int fail_which(const struct counters_program *programs, unsigned count,
     return leat_fail(error, -ENOTUNIQ, "which one? Name a process: %s", list);
 }
 
+/* 0, or why no program can be found by its file. */
+static int folder_check(struct leat_error *error)
+{
+    DIR *folder = opendir(counters_folder());
+    if (folder != NULL) {
+        closedir(folder);
+        return 0;
+    }
+    return leat_fail(error, -errno,
+                     "cannot look into %s, where running programs are found: %s; set LEAT_RUN_DIR "
+                     "to another folder, for them and for this tool",
+                     counters_folder(), strerror(errno));
+}
+
 /* The only one that listens, else the only one. */
 static int program_choose(int *pid, struct leat_error *error)
 {
@@ -58,12 +72,14 @@ static int program_choose(int *pid, struct leat_error *error)
     unsigned denied = 0, listening = 0, result = 0;
     if (programs == NULL)
         return leat_fail(error, -ENOMEM, "out of memory");
-    unsigned count = counters_programs(programs, &denied);
+    int code = folder_check(error);
+    unsigned count = code == 0 ? counters_programs(programs, &denied) : 0;
     for (unsigned i = 0; i < count; i++) {
         listening += programs[i].is_listening;
         result = programs[i].is_listening ? i : result;
     }
-    int code = 0;
+    if (code < 0)
+        goto free_programs;
     if (count == 0 && denied > 0)
         code = leat_fail(error, -EACCES,
                          "the running Leat programs are another user's: sudo, or run this as that "
@@ -74,6 +90,7 @@ static int program_choose(int *pid, struct leat_error *error)
         *pid = programs[result].pid;
     else
         code = fail_which(programs, count, error);
+free_programs:
     free(programs);
     return code;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PATH_BYTES_MAX 4096
 
@@ -116,6 +117,29 @@ uint64_t leat_cgroup_quota_milli(const char *root)
     uint64_t least_milli = 0;
     each_group(root, "cpu", visit_quota, &least_milli);
     return least_milli;
+}
+
+/* No limit is "max" in v2 and the largest number of whole pages in v1. Past memory.high a group is
+ * slowed down until it hardly runs: that is as good as a limit. */
+static void visit_memory(const char *directory, void *arg)
+{
+    static const char *const names[] = {"memory.max", "memory.high", "memory.limit_in_bytes"};
+    uint64_t *least_bytes = arg;
+    char line[128];
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (!read_in(directory, names[i], line, sizeof(line)) || line[0] < '0' || line[0] > '9')
+            continue;
+        uint64_t bytes = strtoull(line, NULL, 10);
+        if (bytes < *least_bytes)
+            *least_bytes = bytes;
+    }
+}
+
+uint64_t leat_memory_bytes(const char *root)
+{
+    uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    each_group(root, "memory", visit_memory, &bytes);
+    return bytes;
 }
 
 static void visit_cpuset(const char *directory, void *arg)

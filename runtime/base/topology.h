@@ -59,5 +59,8 @@ int leat_topology_pin(const struct leat_topology *topology, const struct leat_cp
 
 /* The quota that applies to this process by its cgroup files, in thousandths of a CPU; 0: none. */
 uint64_t leat_cgroup_quota_milli(const char *root);
+/* Bytes of memory that this process may use: the machine's, or the least limit of its cgroups and
+ * of those that these are in. */
+uint64_t leat_memory_bytes(const char *root);
 
 #endif

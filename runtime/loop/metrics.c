@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "runtime/loop/loop_internal.h"
 
@@ -124,24 +125,35 @@ static void layers_estimate(const struct profile *p, struct leat_loop_metrics *m
         m->layer_cycles[i] = (uint64_t)((unsigned __int128)m->work_cycles * p->cycles[i] / sum);
 }
 
+static uint64_t thread_cpu_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * LEAT_NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
 void leat_loop_metrics(struct leat_loop *loop, struct leat_loop_metrics *metrics)
 {
     *metrics = loop->metrics;
     metrics->work_cycles =
         loop->clock == NULL ? clock_machine_counts(&loop->machine_clock, metrics->work_ns) : 0;
     layers_estimate(&loop->profile, metrics);
+    metrics->cpu_ns = loop->clock == NULL ? thread_cpu_ns() : 0;
     metrics->busy_ns = loop_clock(loop) - loop->started_ns - metrics->idle_ns;
 }
 
 double leat_loop_utilization(const struct leat_loop_metrics *before,
                              const struct leat_loop_metrics *after)
 {
-    uint64_t busy_ns = after->busy_ns, idle_ns = after->idle_ns;
+    uint64_t busy_ns = after->busy_ns, idle_ns = after->idle_ns, cpu_ns = 0;
     if (before != NULL) {
         busy_ns -= before->busy_ns;
         idle_ns -= before->idle_ns;
+        cpu_ns = after->cpu_ns - before->cpu_ns;
     }
-    return busy_ns + idle_ns == 0 ? 0 : (double)busy_ns / (double)(busy_ns + idle_ns);
+    uint64_t age_ns = busy_ns + idle_ns;
+    busy_ns = cpu_ns > busy_ns ? cpu_ns : busy_ns; /* the kernel worked while the loop slept */
+    return age_ns == 0 ? 0 : busy_ns > age_ns ? 1 : (double)busy_ns / (double)age_ns;
 }
 
 const struct histogram *loop_delays(const struct leat_loop *loop)

@@ -33,6 +33,9 @@ enum leat_layer {
 };
 
 struct leat_loop_metrics {
+    /* Of the loop's thread, in callbacks and in the kernel: with io_uring it also works while the
+     * loop counts as idle. 0 where the clock is not the machine's. */
+    uint64_t cpu_ns;
     uint64_t busy_ns, idle_ns; /* idle: asleep for want of work; their sum is the loop's age */
     /* Of busy_ns, what turns took that did work: their poll, a callback or a flush handled
      * something. The rest was polling in vain. Counted when a turn has ended, in the loop's time
@@ -58,8 +61,9 @@ LEAT_API const char *leat_layer_name(enum leat_layer layer);
 
 LEAT_API void leat_loop_metrics(struct leat_loop *loop, struct leat_loop_metrics *metrics);
 
-/* Node's eventLoopUtilization: the busy share, 0 .. 1, of the time between two readings; before may
- * be NULL for the time since the loop was made. */
+/* Node's eventLoopUtilization: the busy share, 0 .. 1, of the time between two readings, or what
+ * the thread used of the CPU where that is more; before may be NULL for the time since the loop was
+ * made. */
 LEAT_API double leat_loop_utilization(const struct leat_loop_metrics *before,
                                       const struct leat_loop_metrics *after);
 

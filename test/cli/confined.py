@@ -1,16 +1,18 @@
 """`leat serve` where a container or a sandbox refuses what it would like to have: it serves all the
 same, and says so in one line. confined.c refuses system calls."""
+import concurrent.futures
 import http.client
 import os
 import pathlib
 import re
 import resource
+import socket
 import subprocess
 import sys
 import tempfile
 import unittest
 
-from process import BUILD, TERM, Program, finish
+from process import BUILD, TERM, Program, finish, serve
 
 CONFINED = BUILD / "test" / "cli" / "confined"
 LEAT = BUILD / "leat"
@@ -107,6 +109,94 @@ class Confined(unittest.TestCase):
                 program.until(r"^listening on http://")
                 program.until("1 loop will run; choose otherwise with --cores", "stderr")
                 self.assertEqual(program.end(TERM), 0, program.text)
+
+
+class Memory(unittest.TestCase):
+    """A real control group of 64 MiB; it goes with the test."""
+
+    ROOTS = (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max"))
+
+    def group(self):
+        for root, name in self.ROOTS:
+            path = f"{root}/leat-test-{os.getpid()}"
+            try:
+                os.mkdir(path)
+                self.addCleanup(os.rmdir, path)
+                pathlib.Path(path, name).write_text(str(64 << 20))
+                return path
+            except OSError:
+                continue
+        return self.skipTest("this user may not make a control group with a memory limit")
+
+    @staticmethod
+    def upload(address, size):
+        """The status of the answer, which may come before all is sent."""
+        with socket.create_connection(address, timeout=60) as client:
+            try:
+                client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
+                for _ in range(size >> 16):
+                    client.sendall(bytes(1 << 16))
+            except OSError:
+                pass
+            try:
+                return client.recv(12)[9:12]
+            except OSError:
+                return b"reset"
+
+    def test_uploads_that_do_not_fit_are_refused(self):
+        group = self.group()
+
+        def enter():
+            pathlib.Path(group, "cgroup.procs").write_text(str(os.getpid()))
+        with Program(ECHO, "--listen", "127.0.0.1:0", *TWO_LOOPS, preexec_fn=enter) as program:
+            match = program.until(r"^listening on http://(\S+):(\d+)")
+            address = (match[1], int(match[2]))
+            with concurrent.futures.ThreadPoolExecutor(8) as pool:
+                answers = list(pool.map(self.upload, [address] * 8, [14 << 20] * 8))
+            self.assertIsNone(program.process.poll(), "it was killed")
+            self.assertIn(b"503", answers)
+            self.assertEqual(set(answers) - {b"200", b"503"}, set(), answers)
+            self.assertEqual(self.upload(address, 1 << 20), b"200")  # and it goes on
+            self.assertEqual(program.end(TERM), 0)
+
+
+class Descriptors(unittest.TestCase):
+    @staticmethod
+    def limits_of(pid):
+        line = re.search(r"Max open files\s+(\d+)\s+(\d+)",
+                         pathlib.Path(f"/proc/{pid}/limits").read_text())
+        return int(line[1]), int(line[2])
+
+    def test_the_soft_limit_is_raised(self):
+        def lower():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (64, 512))
+        with serve("--hello", *TWO_LOOPS, preexec_fn=lower) as program:
+            self.assertEqual(self.limits_of(program.process.pid), (512, 512))
+            self.assertEqual(program.end(TERM), 0)
+
+    def test_connections_leave_some_for_files(self):
+        def lower():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (96, 96))
+        for net in ("epoll", "auto"):
+            with self.subTest(net=net), tempfile.TemporaryDirectory() as folder:
+                pathlib.Path(folder, "file").write_bytes(bytes(1 << 20))
+                pathlib.Path(folder, "other").write_bytes(b"other")
+                with serve("--net", net, "--cores", "1", folder, preexec_fn=lower) as program:
+                    first = http.client.HTTPConnection(*program.address, timeout=30)
+                    first.connect()
+                    others = [socket.create_connection(program.address, timeout=30)
+                              for _ in range(150)]
+                    program.until("accepts nothing for now", "stderr")
+                    for name, size in (("file", 1 << 20), ("other", 5)):
+                        first.request("GET", f"/{name}")
+                        response = first.getresponse()
+                        self.assertEqual((response.status, len(response.read())), (200, size))
+                    used = len(os.listdir(f"/proc/{program.process.pid}/fd"))
+                    self.assertLessEqual(used, 96 - 96 // 4 + 4)
+                    for other in others:
+                        other.close()
+                    first.close()
+                    self.assertEqual(program.end(TERM), 0)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,25 @@ class Top(Tools):
             time.sleep(0.5)  # a reader does not wake it, and neither do the counters
             self.assertEqual(self.top()["cores"][0]["counters"]["loop.turn_ns"], turns)
 
+    def test_a_busy_core_is_as_busy_as_its_thread(self):
+        """With io_uring the kernel works for the loop while that sleeps."""
+        with serve("--hello", "--cores", "1", env=self.env) as program:
+            pid, (host, port) = program.process.pid, program.address
+            task = next(path for path in pathlib.Path(f"/proc/{pid}/task").iterdir()
+                        if (path / "comm").read_text() == "leat-0\n")
+            with Program(LEAT, "load", "-c", "8", "--rate", "20000", "--duration", "20s",
+                         "--cores", "1", f"http://{host}:{port}/", env=self.env) as load:
+                self.until(lambda s: s["cores"][0]["requests_per_second"] > 100, str(pid))
+                before, began = int((task / "schedstat").read_text().split()[0]), time.monotonic()
+                code, out, _ = self.tool("top", "--once", "--json", "--interval", "2s", str(pid))
+                used = int((task / "schedstat").read_text().split()[0]) - before
+                share = used / 1e9 / (time.monotonic() - began)
+                load.end(TERM)
+            self.assertEqual(code, 0)
+            core = json.loads(out)["cores"][0]
+            self.assertGreater(core["utilisation"], share - 0.1 * share - 0.02)
+            self.assertEqual(program.end(TERM), 0)
+
     def test_a_core_that_hangs_is_called_stuck(self):
         with Program(LIFE, "--stall", "--cores", "2", env=self.env) as program:
             program.until("^listening on")
@@ -103,6 +122,15 @@ class Choice(Tools):
             self.assertEqual((code, out), (1, ""))
             self.assertEqual(err, f"leat {tool}: no Leat program is running here: leat serve "
                              "starts one\n")
+
+    def test_without_a_folder_to_look_into(self):
+        self.env["LEAT_RUN_DIR"] = str(self.folder / "absent")
+        for tool in ("top", "ss"):
+            code, out, err = self.tool(tool)
+            self.assertEqual((code, out), (1, ""))
+            self.assertEqual(err.count("\n"), 1)
+            self.assertIn("absent, where running programs are found: No such file or directory; "
+                          "set LEAT_RUN_DIR to another folder", err)
 
     def test_which(self):
         with serve("--hello", env=self.env) as one, serve("--hello", env=self.env) as other:

@@ -244,6 +244,34 @@ static void ignores_a_quota_that_does_not_bind(void **state)
     assert_int_equal(leat_cgroup_quota_milli(NOWHERE), 0);
 }
 
+static void heeds_the_memory_of_v2(void **state)
+{
+    put("/proc/self/cgroup", "0::/a/b");
+    uint64_t machine = leat_memory_bytes(NOWHERE);
+    assert_true(machine > 1 << 20);
+    put("/sys/fs/cgroup/a/b/memory.max", "max");
+    assert_true(leat_memory_bytes(root) == machine);
+    put("/sys/fs/cgroup/a/memory.max", "67108864"); /* the parent's binds */
+    assert_int_equal(leat_memory_bytes(root), 64 << 20);
+    put("/sys/fs/cgroup/a/b/memory.high", "33554432");
+    assert_int_equal(leat_memory_bytes(root), 32 << 20);
+    put("/sys/fs/cgroup/a/b/memory.max", "16777216");
+    assert_int_equal(leat_memory_bytes(root), 16 << 20);
+    put("/sys/fs/cgroup/a/b/memory.max", "garbage");
+    assert_int_equal(leat_memory_bytes(root), 32 << 20);
+}
+
+static void heeds_the_memory_of_v1(void **state)
+{
+    put("/proc/self/cgroup", "4:memory:/docker/x\n0::/");
+    put("/sys/fs/cgroup/memory/docker/x/memory.limit_in_bytes", "9223372036854771712");
+    assert_true(leat_memory_bytes(root) == leat_memory_bytes(NOWHERE));
+    put("/sys/fs/cgroup/memory/docker/memory.limit_in_bytes", "67108864");
+    assert_int_equal(leat_memory_bytes(root), 64 << 20);
+    put("/sys/fs/cgroup/memory/docker/x/memory.limit_in_bytes", "33554432");
+    assert_int_equal(leat_memory_bytes(root), 32 << 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +285,8 @@ int main(void)
         cmocka_unit_test(chooses_by_number_and_by_list),
         cmocka_unit_test_setup_teardown(heeds_quota_and_cpuset_of_v2, root_new, root_free),
         cmocka_unit_test_setup_teardown(heeds_quota_and_cpuset_of_v1, root_new, root_free),
+        cmocka_unit_test_setup_teardown(heeds_the_memory_of_v2, root_new, root_free),
+        cmocka_unit_test_setup_teardown(heeds_the_memory_of_v1, root_new, root_free),
         cmocka_unit_test_setup_teardown(ignores_a_quota_that_does_not_bind, root_new, root_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
