@@ -16,11 +16,12 @@ enum { IP4_ROUTER_ALERT = 0x94, IP6_ROUTER_ALERT = 5, IP6_PAD_N = 1 };
 
 static struct ip_addr read_ip(const uint8_t *at, bool is_v4)
 {
+    static const struct ip_addr none;
     struct ip_addr ip;
     be32 v4;
     memcpy(&v4, at, sizeof(v4));
     if (is_v4)
-        return v4.raw != 0 ? ip_addr_v4(v4) : (struct ip_addr){{0}};
+        return v4.raw != 0 ? ip_addr_v4(v4) : none;
     memcpy(ip.b, at, sizeof(ip.b));
     return ip;
 }
@@ -141,7 +142,7 @@ static void message_send(struct stack *s, const struct ip_addr *to, uint8_t *mes
     bool is_v4 = ip_addr_is_v4(to);
     struct leat_packet *packet = tx_reserve(s, TX_CONTROL);
     struct path path = {.dst = *to, .hop = *to};
-    struct ip_addr from = is_v4 ? (struct ip_addr){{0}} : link_local_source(s);
+    struct ip_addr from = link_local_source(s); /* of IPv6 */
     if (packet == NULL)
         return; /* it is said again */
     csum sum = is_v4 ? CSUM_ZERO : csum_pseudo(&from, to, IP_ICMPV6, length);
