@@ -248,11 +248,27 @@ static bool is_early(const struct side *s, enum leat_close_reason reason)
            sim_now(p->sim) - s->began_ns < p->options.connect_timeout_ns;
 }
 
+/* What asks for a neighbour may be lost three times, and whoever meant the connection tries again;
+ * where both ends connect, the other may be refused meanwhile. */
+static bool is_to_try_again(const struct side *s, enum leat_close_reason reason)
+{
+    const struct flow *f = s->flow;
+    bool is_refused = reason == LEAT_CLOSE_REFUSED && f->is_simultaneous && f->was_unreachable;
+    return !s->is_open && !f->may_die && (reason == LEAT_CLOSE_UNREACHABLE || is_refused);
+}
+
+static void connect_again(struct sim *sim, void *side);
+
 static void on_close(leat_conn conn, void *user, enum leat_close_reason reason)
 {
     struct side *s = user;
     struct flow *f = s->flow;
     struct play *p = f->play;
+    if (is_to_try_again(s, reason)) {
+        f->was_unreachable = true;
+        sim_at(p->sim, sim_now(p->sim) + LEAT_NS_PER_S, connect_again, s);
+        return;
+    }
     if (s->is_closed)
         side_violation(s, "closed twice", 0, 0);
     s->is_closed = true;
@@ -323,14 +339,15 @@ static uint16_t port_of(const struct flow *f)
     return f->play->shape.reuse ? (uint16_t)(REUSED_FIRST + f->number % REUSED_MAX) : 0;
 }
 
-void flow_start(struct sim *sim, void *flow)
+/* The client's part. True: the server may connect, too. */
+static bool client_connect(struct flow *f, struct leat_addr *server)
 {
-    struct flow *f = flow;
     struct play *p = f->play;
     struct leat_addr to = play_addr(p, play_door(f)), from = sim_addr(p->client, p->v6, port_of(f)),
                      local;
     if (f->is_simultaneous)
         to.port = from.port;
+    *server = to;
     f->port = from.port;
     sim_enter(f->client.host);
     f->client.began_ns = leat_loop_now(sim_loop(f->client.host));
@@ -343,11 +360,32 @@ void flow_start(struct sim *sim, void *flow)
     }
     sim_leave(f->client.host);
     if (result == -EADDRINUSE && p->shape.reuse) /* TIME_WAIT */
-        sim_at(sim, sim_now(sim) + LEAT_NS_PER_S, flow_start, f);
+        sim_at(p->sim, sim_now(p->sim) + LEAT_NS_PER_S, flow_start, f);
     else if (result != 0)
         side_violation(&f->client, "connecting gave an error", (uint64_t)-result, 0);
-    else if (f->is_simultaneous)
-        connect_server(f, &to);
+    return result == 0;
+}
+
+void flow_start(struct sim *sim, void *flow)
+{
+    struct flow *f = flow;
+    struct leat_addr server;
+    (void)sim;
+    if (client_connect(f, &server) && f->is_simultaneous)
+        connect_server(f, &server);
+}
+
+static void connect_again(struct sim *sim, void *side)
+{
+    struct side *s = side;
+    struct flow *f = s->flow;
+    struct leat_addr server = play_addr(f->play, play_door(f));
+    (void)sim;
+    server.port = f->port;
+    if (s == &f->client)
+        (void)client_connect(f, &server);
+    else
+        connect_server(f, &server);
 }
 
 /* ---- drawing ---- */

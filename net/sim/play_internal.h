@@ -51,7 +51,8 @@ struct flow {
     bool is_simultaneous; /* both ends connect */
     bool uses_extra;      /* the server's second address */
     bool is_slow_reader;
-    bool is_looped; /* the client's host is the server's too */
+    bool was_unreachable; /* an attempt ended so, and its side tries again */
+    bool is_looped;       /* the client's host is the server's too */
     uint32_t pause_ppm, hold_ppm, chunk_max, pattern;
     uint64_t pause_ns, think_ns;
     struct flow *next; /* of a chain that uses one port: begins when this one has closed */

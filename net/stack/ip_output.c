@@ -192,7 +192,10 @@ void ip_output(struct stack *s, struct leat_packet *packet, struct path *path, u
                unsigned checksum_at)
 {
     checksum_settle(s, packet, path, protocol, checksum_at);
-    ip_header_write(s, packet, path, protocol, IPV4_DF);
+    /* no message makes a datagram smaller than this: a narrower path may cut it (RFC 1191 3) */
+    uint16_t df = path->mtu_bytes > PMTU_IPV4_MIN ? IPV4_DF : 0;
+    s->ip_id += df == 0;
+    ip_header_write(s, packet, path, protocol, df);
     packet_send(s, packet, path);
 }
 

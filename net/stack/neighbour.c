@@ -1,6 +1,7 @@
 /* Neighbours: which MAC belongs to an address on the link, for ARP and ND alike, with the states of
  * RFC 4861 7.3.2. Packets wait for resolution, bounded, oldest dropped first. */
 #include "net/stack/steer.h"
+#include "net/stack/tcp/tcp.h"
 
 #define REACHABLE_NS (30 * LEAT_NS_PER_S)
 #define DELAY_NS     (5 * LEAT_NS_PER_S)
@@ -411,6 +412,7 @@ static void entry_expire(struct stack *s, struct neighbour *n)
 {
     if (n->probes >= PROBES_MAX) {
         route_suspect(s, &n->ip);
+        tcp_neighbour_gone(s, &n->ip);
         entry_unlink(s, n);
         return;
     }

@@ -13,7 +13,7 @@ uint16_t pmtu_of(const struct stack *s, const struct ip_addr *dst)
 /* RFC 1191 6.3 and RFC 8201 4: never grows by a message, is forgotten after ten minutes. */
 void pmtu_learn(struct stack *s, const struct ip_addr *dst, uint32_t mtu_bytes)
 {
-    uint32_t floor = ip_addr_is_v4(dst) ? 552 : 1280;
+    uint32_t floor = ip_addr_is_v4(dst) ? PMTU_IPV4_MIN : 1280;
     uint32_t mtu = mtu_bytes < floor ? floor : mtu_bytes;
     if (mtu >= pmtu_of(s, dst))
         return;

@@ -13,6 +13,7 @@
 #define ROUTE_ROUTERS_MAX  8  /* default routers that advertise themselves; ... */
 #define ROUTE_SUSPECT_NS   (30 * LEAT_NS_PER_S) /* a gateway that did not answer comes last */
 #define PMTU_MAX           64                   /* narrow paths; the oldest is forgotten */
+#define PMTU_IPV4_MIN      552 /* less is not believed; datagrams that small have no DF */
 
 struct stack;
 

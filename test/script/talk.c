@@ -189,6 +189,7 @@ void talk_end(struct talk *t)
 static void keep_neighbour(struct talk *t)
 {
     sim_enter_quietly(t->host);
+    sim_stack(t->host)->now_ns = sim_now(t->sim); /* the host may sleep since long ago */
     neighbour_learn(sim_stack(t->host), &t->ends.peer, &t->ends.peer_mac, NEIGHBOUR_MAKE);
     neighbour_answer(sim_stack(t->host), &t->ends.peer, &t->ends.peer_mac,
                      NEIGHBOUR_SOLICITED | NEIGHBOUR_OVERRIDE);

@@ -61,6 +61,57 @@ static void an_absurd_mtu_does_not_crush_segments_rfc1191_3(void **state)
     talk_end(t);
 }
 
+/* No ICMP makes segments smaller than 552 with their headers: narrower paths may cut them. */
+static void what_is_as_small_as_can_be_may_be_fragmented_rfc1191_3(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    struct sim_frame f;
+    app_send(t, 1, 500);
+    assert_true(sim_take(t->peer, &f));
+    assert_int_equal(be16_get(ip4_of(&f)->fragment), IPV4_DF);
+    say_icmp(t, ICMP_UNREACHABLE, 4, 296, 1);
+    for (unsigned i = 0; i < 2; i++) { /* ids differ, for they are put together by them */
+        static uint16_t id;
+        pass(t, 1000);
+        while (!sim_take(t->peer, &f))
+            pass(t, 1000);
+        assert_int_equal(be16_get(ip4_of(&f)->length), 552);
+        assert_int_equal(be16_get(ip4_of(&f)->fragment), 0);
+        assert_true(i == 0 || be16_get(ip4_of(&f)->id) != id);
+        id = be16_get(ip4_of(&f)->id);
+    }
+    forget(t);
+    talk_end(t);
+}
+
+/* Its neighbour is asked for three times, a second apart. */
+static void a_missing_neighbour_ends_an_attempt_3_9_2_2(void **state)
+{
+    struct talk *t = talk_connect(NULL);
+    hear(t, "S", 0, 0, 0);
+    sim_enter_quietly(t->host);
+    neighbour_forget(sim_stack(t->host), t->ends.peer);
+    sim_leave_quietly(t->host);
+    sim_run_for(t->sim, 3900 * LEAT_NS_PER_MS); /* the SYN comes again after a second */
+    assert_int_equal(t->closes, 0);
+    sim_run_for(t->sim, 200 * LEAT_NS_PER_MS);
+    assert_int_equal(t->closes, 1);
+    assert_int_equal(t->reason, LEAT_CLOSE_UNREACHABLE);
+    talk_end(t);
+}
+
+static void an_open_connection_outlives_its_neighbour_3_9_2_2(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    sim_enter_quietly(t->host);
+    neighbour_forget(sim_stack(t->host), t->ends.peer);
+    sim_leave_quietly(t->host);
+    app_send(t, 1, 100);
+    sim_run_for(t->sim, 20 * LEAT_NS_PER_S);
+    assert_int_equal(t->closes, 0);
+    talk_end(t);
+}
+
 static void too_big_that_is_not_smaller_changes_nothing_rfc8201_4(void **state)
 {
     struct talk *t = talk_open(NULL);
@@ -204,6 +255,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(no_ipv6_path_is_narrower_than_1280_rfc8201_4),
         cmocka_unit_test(a_router_that_tells_no_mtu_is_helped_rfc1191_5),
         cmocka_unit_test(an_absurd_mtu_does_not_crush_segments_rfc1191_3),
+        cmocka_unit_test(what_is_as_small_as_can_be_may_be_fragmented_rfc1191_3),
+        cmocka_unit_test(a_missing_neighbour_ends_an_attempt_3_9_2_2),
+        cmocka_unit_test(an_open_connection_outlives_its_neighbour_3_9_2_2),
         cmocka_unit_test(too_big_that_is_not_smaller_changes_nothing_rfc8201_4),
         cmocka_unit_test(what_is_not_in_flight_is_not_believed_rfc5927_4_1),
         cmocka_unit_test(the_path_is_remembered_for_ten_minutes_rfc8201_5_3),

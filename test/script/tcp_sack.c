@@ -40,6 +40,128 @@ static void data_that_came_before_is_told_of_rfc2883(void **state)
     talk_end(t);
 }
 
+static void assert_blocks(struct talk *t, struct heard *x, unsigned count, const uint32_t *edges)
+{
+    assert_int_equal(x->options.sack_count, count);
+    for (unsigned i = 0; i < 2 * count; i++)
+        assert_int_equal(x->options.sack[i / 2][i % 2].n - t->peer_iss, edges[i]);
+}
+
+/* Whichever ACK is lost, two others tell the same. */
+static void each_range_is_told_of_in_three_acks_the_latest_first_rfc2018_4(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    static const uint32_t at[] = {901, 101, 701, 301, 501};
+    const uint32_t edges[][6] = {{901, 1001},
+                                 {101, 201, 901, 1001},
+                                 {701, 801, 101, 201, 901, 1001},
+                                 {301, 401, 701, 801, 101, 201},
+                                 {501, 601, 301, 401, 701, 801}};
+    for (unsigned i = 0; i < 5; i++) {
+        say(t, "A", at[i], 1, 100);
+        assert_blocks(t, hear(t, "A", 1, 1, 0), i < 3 ? i + 1 : 3, edges[i]);
+    }
+    say(t, "A", 201, 1, 50); /* it grows: so it is the latest again */
+    const uint32_t grown[] = {101, 251, 501, 601, 301, 401};
+    assert_blocks(t, hear(t, "A", 1, 1, 0), 3, grown);
+    talk_end(t);
+}
+
+/* SHLD-31 of RFC 9293: what is new is kept, wherever it lies. */
+static void the_new_parts_of_an_overlap_out_of_order_are_kept_3_10_7_4(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    say(t, "A", 201, 1, 100);
+    say(t, "A", 401, 1, 100);
+    forget(t);
+    say(t, "A", 151, 1, 500); /* 50 before, 100 between, 150 behind */
+    const uint32_t edges[] = {201, 301, 151, 651};
+    assert_blocks(t, hear(t, "A", 1, 1, 0), 2, edges);
+    say(t, "A", 1, 1, 150);
+    hear(t, "A", 1, 651, 0);
+    assert_int_equal(t->received, 650);
+    assert_false(t->bytes_wrong);
+    talk_end(t);
+}
+
+static void an_overlap_of_neighbours_out_of_order_adds_nothing_3_10_7_4(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    say(t, "A", 1101, 1, 1100); /* large enough to stay where they lie: two ranges */
+    say(t, "A", 2201, 1, 1100);
+    say(t, "A", 1801, 1, 1448);
+    assert_int_equal(conn_of(t)->work->rare.ooo_count, 2);
+    say(t, "A", 1901, 1, 1448); /* 49 behind */
+    forget(t);
+    say(t, "A", 1, 1, 1100);
+    hear(t, "A", 1, 3349, 0);
+    assert_int_equal(t->received, 3348);
+    assert_false(t->bytes_wrong);
+    talk_end(t);
+}
+
+static void a_part_that_came_before_is_told_of_rfc2883_4_1(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    say(t, "A", 1, 1, 100);
+    say(t, "A", 51, 1, 100); /* in order, and half of it old */
+    const uint32_t old[] = {51, 101};
+    assert_blocks(t, hear(t, "A", 1, 151, 0), 1, old);
+    say(t, "A", 251, 1, 100);
+    forget(t);
+    say(t, "A", 201, 1, 100); /* out of order, and half of it there */
+    const uint32_t there[] = {251, 301, 201, 351};
+    assert_blocks(t, hear(t, "A", 1, 151, 0), 2, there);
+    say(t, "A", 151, 1, 100); /* fills the gap, and more */
+    const uint32_t more[] = {201, 251};
+    assert_blocks(t, hear(t, "A", 1, 351, 0), 1, more);
+    assert_int_equal(t->received, 350);
+    talk_end(t);
+}
+
+/* A peer without SACK recovers by three duplicates, also if our burst took all of them at once. */
+static void each_segment_out_of_order_draws_a_duplicate_ack_rfc5681_4_2(void **state)
+{
+    struct talk *t = talk_open(&(struct talk_options){.no_sack = true});
+    t->holds = true;
+    for (uint32_t i = 1; i <= 6; i++)
+        say(t, "A", 1 + i * 1448, 1, 1448);
+    pass(t, 1);
+    for (unsigned i = 0; i < 3; i++)
+        hear(t, "A", 1, 1, 0);
+    quiet(t);
+    for (uint32_t i = 7; i <= 8; i++) /* the next burst draws its own */
+        say(t, "A", 1 + i * 1448, 1, 1448);
+    pass(t, 1);
+    hear(t, "A", 1, 1, 0);
+    hear(t, "A", 1, 1, 0);
+    quiet(t);
+    t->holds = false;
+    say(t, "A", 1, 1, 1448);
+    hear(t, "A", 1, 1 + 9 * 1448, 0);
+    t->holds = true;
+    for (uint32_t i = 9; i < 13; i++) /* in order: one */
+        say(t, "A", 1 + i * 1448, 1, 1448);
+    pass(t, 1);
+    hear(t, "A", 1, 1 + 13 * 1448, 0);
+    quiet(t);
+    talk_end(t);
+}
+
+/* What SACK would have told of is forgotten where there is none. */
+static void without_sack_a_duplicate_is_acknowledged_once_3_8_6_3(void **state)
+{
+    struct talk *t = talk_open(&(struct talk_options){.no_sack = true});
+    say(t, "A", 1, 1, 100);
+    say(t, "A", 1, 1, 100);
+    assert_int_equal(hear(t, "A", 1, 101, 0)->options.sack_count, 0);
+    say(t, "A", 101, 1, 100);
+    quiet(t); /* delayed as ever */
+    pass(t, 10);
+    hear(t, "A", 1, 201, 0);
+    talk_end(t);
+}
+
 /* ---- sending ---- */
 
 static void three_duplicates_resend_without_sack_rfc6582(void **state)
@@ -184,6 +306,12 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(data_before_its_turn_waits_and_is_sacked_rfc2018_4),
         cmocka_unit_test(data_that_came_before_is_told_of_rfc2883),
+        cmocka_unit_test(each_range_is_told_of_in_three_acks_the_latest_first_rfc2018_4),
+        cmocka_unit_test(the_new_parts_of_an_overlap_out_of_order_are_kept_3_10_7_4),
+        cmocka_unit_test(an_overlap_of_neighbours_out_of_order_adds_nothing_3_10_7_4),
+        cmocka_unit_test(a_part_that_came_before_is_told_of_rfc2883_4_1),
+        cmocka_unit_test(each_segment_out_of_order_draws_a_duplicate_ack_rfc5681_4_2),
+        cmocka_unit_test(without_sack_a_duplicate_is_acknowledged_once_3_8_6_3),
         cmocka_unit_test(three_duplicates_resend_without_sack_rfc6582),
         cmocka_unit_test(sack_resends_the_hole_only_rfc8985),
         cmocka_unit_test(a_lost_tail_is_probed_rfc8985_7),

@@ -25,6 +25,25 @@ static void a_segment_without_the_agreed_timestamp_is_dropped_rfc7323_3_2(void *
     talk_end(t);
 }
 
+/* A path that takes the option away does not make the peer mute for ever. */
+static void three_segments_without_the_timestamp_are_dropped_rfc7323_3_2(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    t->uses_ts = false;
+    for (unsigned i = 0; i < 3; i++) {
+        say(t, "PA", 1, 1, 50);
+        quiet(t);
+    }
+    assert_int_equal(dropped(t, STACK_DROP_TCP_NO_TIMESTAMP), 3);
+    say(t, "PA", 1, 1, 50);
+    assert_int_equal(t->received, 50);
+    app_send(t, 1, 100);
+    hear(t, "A", 1, 51, 100);
+    say(t, "A", 51, 101, 0);
+    assert_int_equal(conn_of(t)->snd_una.n, conn_of(t)->snd_nxt.n);
+    talk_end(t);
+}
+
 static void the_timestamp_comes_back_rfc7323_4(void **state)
 {
     struct talk *t = talk_open(NULL);
@@ -145,6 +164,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_old_timestamp_is_dropped_rfc7323_5),
         cmocka_unit_test(a_segment_without_the_agreed_timestamp_is_dropped_rfc7323_3_2),
+        cmocka_unit_test(three_segments_without_the_timestamp_are_dropped_rfc7323_3_2),
         cmocka_unit_test(the_timestamp_comes_back_rfc7323_4),
         cmocka_unit_test(a_stranger_cannot_move_the_timestamp_rfc7323_5_3),
         cmocka_unit_test(the_echo_is_of_the_latest_syn_rfc7323_4_3),

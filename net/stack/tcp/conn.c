@@ -126,6 +126,8 @@ void tcp_conn_close(struct stack_tcp *t, struct tcp_conn *c, enum leat_close_rea
 {
     if (c->state == TCP_CLOSED)
         return;
+    if (c->state < TCP_ESTABLISHED)
+        tcp_connecting_remove(t, c); /* accepted ones are embryos until then */
     c->state = TCP_CLOSED;
     c->close_reason = (uint8_t)reason;
     if (c->flags & TCP_PASSIVE)

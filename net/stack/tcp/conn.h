@@ -90,7 +90,8 @@ struct tcp_conn {
     uint16_t mtu_bytes;
     uint16_t peer_mss;
     uint8_t hop_limit, tos;
-    bool is_local;
+    bool is_local : 1;
+    uint8_t no_ts_count : 7; /* segments without the agreed timestamp, up to their limit */
     uint8_t challenges;
     uint32_t srtt_us, rttvar_us, rto_us; /* srtt 0: no sample */
     uint32_t hash;

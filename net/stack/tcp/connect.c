@@ -89,6 +89,43 @@ static int choose_flow(struct stack_tcp *t, const struct leat_addr *to,
                            text);
 }
 
+/* ---- attempts under way ---- */
+
+static void connecting_add(struct stack_tcp *t, struct tcp_work *w)
+{
+    struct tcp_rare *rare = tcp_rare(w);
+    rare->connecting_next = t->connecting_first;
+    if (t->connecting_first != NULL)
+        t->connecting_first->rare.connecting_prev = w;
+    t->connecting_first = w;
+}
+
+void tcp_connecting_remove(struct stack_tcp *t, struct tcp_conn *c)
+{
+    struct tcp_work *w = c->work;
+    struct tcp_rare *rare = &w->rare;
+    if (rare->connecting_prev != NULL)
+        rare->connecting_prev->rare.connecting_next = rare->connecting_next;
+    else
+        t->connecting_first = rare->connecting_next;
+    if (rare->connecting_next != NULL)
+        rare->connecting_next->rare.connecting_prev = rare->connecting_prev;
+    rare->connecting_next = rare->connecting_prev = NULL;
+}
+
+/* RFC 9293 3.9.2.2: a host that is unreachable ends an attempt, and no connection that is open. */
+void tcp_neighbour_gone(struct stack *s, const struct ip_addr *hop)
+{
+    struct stack_tcp *t = s->tcp;
+    struct tcp_work *w = t != NULL ? t->connecting_first : NULL;
+    while (w != NULL) {
+        struct tcp_conn *c = w->conn;
+        w = w->rare.connecting_next;
+        if (c->state == TCP_SYN_SENT && ip_addr_equal(&c->hop, hop))
+            tcp_conn_close(t, c, LEAT_CLOSE_UNREACHABLE);
+    }
+}
+
 int tcp_connect(struct leat_transport *transport, const struct leat_addr *to,
                 const struct leat_addr *from, const struct leat_conn_options *options,
                 const struct leat_conn_ops *ops, void *user, leat_conn *conn)
@@ -124,6 +161,7 @@ int tcp_connect(struct leat_transport *transport, const struct leat_addr *to,
     w->send_end = seq_add(c->iss, 1);
     uint64_t timeout_ns = options->connect_timeout_ns;
     tcp_rare(w)->end_ns = now_ns + (timeout_ns != 0 ? timeout_ns : 30 * LEAT_NS_PER_S);
+    connecting_add(t, w);
     tcp_arm_user(t, c);
     *conn = (leat_conn){c->id};
     return 0;

@@ -222,6 +222,7 @@ void tcp_input_burst(struct stack *s)
     unsigned count = 0;
     t->now_ms = (uint32_t)(s->now_ns / LEAT_NS_PER_MS);
     t->in_burst = true;
+    t->burst++;
     tcp_pressure_look(t);
     for (uint32_t i = 0; i < s->rx_count; i++) {
         struct rx_packet *p = &s->rx[i];

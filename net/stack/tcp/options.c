@@ -103,32 +103,59 @@ static uint8_t *put_block(uint8_t *at, seq32 from, seq32 to)
     return write_u32(write_u32(at, from.n), to.n);
 }
 
-/* RFC 2018 4 and RFC 2883: the duplicate first, then the range that grew last, then others. */
-static uint8_t *put_sack(const struct tcp_work *w, uint8_t *at, unsigned blocks_max)
+struct block {
+    seq32 from, to;
+};
+
+/* Contiguous ranges from *rx on, as one; *rx: what follows them. */
+static struct block read_block(const struct tcp_rx **rx)
 {
-    uint8_t *length = at + 3;
-    unsigned count = 0;
-    at[0] = at[1] = KIND_NOP;
-    at[2] = KIND_SACK;
-    at += 4;
-    if (w->has_dsack) {
-        at = put_block(at, w->rare.dsack_from, w->rare.dsack_to);
-        count++;
-    }
-    for (unsigned pass = 0; pass < 2; pass++) {
-        const struct tcp_rx *rx = w->ooo_first;
-        while (rx != NULL && count < blocks_max) {
-            seq32 from = rx->seq, to = seq_add(rx->seq, rx->length_bytes);
-            for (rx = rx->next; rx != NULL && seq_eq(rx->seq, to); rx = rx->next)
-                to = seq_add(to, rx->length_bytes);
-            bool is_last = seq_le(from, w->rare.last_ooo) && seq_lt(w->rare.last_ooo, to);
-            if (is_last == (pass == 0)) {
-                at = put_block(at, from, to);
-                count++;
-            }
+    struct block b = {(*rx)->seq, seq_add((*rx)->seq, (*rx)->length_bytes)};
+    while ((*rx = (*rx)->next) != NULL && seq_eq((*rx)->seq, b.to))
+        b.to = seq_add(b.to, (*rx)->length_bytes);
+    return b;
+}
+
+/* Whether a block that has at is known; it is added to those that are there. */
+static bool block_add(const struct tcp_work *w, seq32 at, struct block *blocks, unsigned *count)
+{
+    for (unsigned i = 0; i < *count; i++)
+        if (seq_le(blocks[i].from, at) && seq_lt(at, blocks[i].to))
+            return false;
+    for (const struct tcp_rx *rx = w->ooo_first; rx != NULL && seq_le(rx->seq, at);) {
+        struct block b = read_block(&rx);
+        if (seq_lt(at, b.to)) {
+            blocks[(*count)++] = b;
+            return true;
         }
     }
-    *length = (uint8_t)(2 + 8 * count);
+    return false;
+}
+
+/* RFC 2018 4 and RFC 2883: the duplicate first, then the ranges that grew last, each in as many
+ * ACKs as there is room for blocks, then others. */
+static uint8_t *put_sack(struct tcp_work *w, uint8_t *at, unsigned blocks_max)
+{
+    struct tcp_rare *rare = &w->rare;
+    struct block blocks[4];
+    unsigned count = 0, kept = 0, most = blocks_max - w->has_dsack;
+    for (unsigned i = 0; i < rare->grown_count; i++) /* those that have gone are forgotten */
+        if (count == most || block_add(w, rare->grown[i], blocks, &count))
+            rare->grown[kept++] = rare->grown[i];
+    for (const struct tcp_rx *rx = w->ooo_first; rx != NULL && count < most;) {
+        seq32 first = rx->seq;
+        (void)read_block(&rx);
+        (void)block_add(w, first, blocks, &count);
+    }
+    rare->grown_count = (uint8_t)kept;
+    at[0] = at[1] = KIND_NOP;
+    at[2] = KIND_SACK;
+    at[3] = (uint8_t)(2 + 8 * (count + w->has_dsack));
+    at += 4;
+    if (w->has_dsack)
+        at = put_block(at, rare->dsack_from, rare->dsack_to);
+    for (unsigned i = 0; i < count; i++)
+        at = put_block(at, blocks[i].from, blocks[i].to);
     return at;
 }
 
@@ -147,9 +174,9 @@ unsigned tcp_write_options(const struct stack_tcp *t, struct tcp_conn *c, uint8_
     if (c->flags & TCP_USES_TS)
         at += tcp_write_ts(at, t->now_ms + c->ts_offset, c->ts_recent);
     struct tcp_work *w = c->work;
-    if (unlikely(w != NULL && (w->ooo_first != NULL || w->has_dsack)) &&
-        (c->flags & TCP_USES_SACK)) {
-        at = put_sack(w, at, c->flags & TCP_USES_TS ? 3 : 4);
+    if (unlikely(w != NULL && (w->ooo_first != NULL || w->has_dsack))) {
+        if (c->flags & TCP_USES_SACK)
+            at = put_sack(w, at, c->flags & TCP_USES_TS ? 3 : 4);
         w->has_dsack = false;
     }
     return (unsigned)(at - to);

@@ -111,7 +111,13 @@ void tcp_receive(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segme
         return;
     }
     if (g.length > 0) {
-        bool had_hole = w->ooo_first != NULL;
+        const struct tcp_rx *next = w->ooo_first;
+        bool had_hole = next != NULL;
+        seq32 end = seq_add(g.seq, g.length);
+        if (had_hole && seq_lt(next->seq, end)) {
+            seq32 have = seq_add(next->seq, next->length_bytes);
+            tcp_set_dsack(w, next->seq, seq_lt(have, end) ? have : end);
+        }
         if (!text_keep(t, c, &g))
             return;
         if (had_hole) {

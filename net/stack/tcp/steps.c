@@ -1,6 +1,7 @@
 /* The steps of RFC 9293 3.10.7.3 and 3.10.7.4 for a segment of a connection, one function each. */
 #include "net/stack/tcp/tcp.h"
 
+#define NO_TS_MAX    3 /* segments without a timestamp are dropped, further ones are not */
 #define PAWS_IDLE_MS (24u * 24 * 3600 * 1000) /* RFC 7323 5.5: after 24 days nothing is too old */
 
 /* ---- third and fourth step: RST and SYN, RFC 5961 ---- */
@@ -40,16 +41,20 @@ static void on_reset(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_s
 
 /* ---- first step: sequence number and timestamp ---- */
 
-/* RFC 7323 5.3, R1. */
+/* RFC 7323 5.3, R1. What has lost its timestamp is dropped (3.2), but not for ever: some paths take
+ * the option away from then on, and the connection would be mute. */
 static LEAT_MUST_CHECK enum tcp_step check_timestamp(struct stack_tcp *t, struct tcp_conn *c,
                                                      const struct tcp_segment *g)
 {
     if (!(c->flags & TCP_USES_TS) || (g->flags & TCP_RST))
         return TCP_STEP_NEXT;
-    if (!g->has_ts) {
+    if (!g->has_ts && c->no_ts_count < NO_TS_MAX) {
+        c->no_ts_count++;
         stack_drop(t->stack, STACK_DROP_TCP_NO_TIMESTAMP);
         return TCP_STEP_DROPPED;
     }
+    if (!g->has_ts)
+        return TCP_STEP_NEXT;
     bool is_old = (int32_t)(g->ts_value - c->ts_recent) < 0;
     if (is_old && t->now_ms - c->ts_recent_ms < PAWS_IDLE_MS) {
         stack_drop(t->stack, STACK_DROP_TCP_PAWS);
@@ -103,12 +108,8 @@ static LEAT_MUST_CHECK enum tcp_step on_old(struct stack_tcp *t, struct tcp_conn
         return is_recent ? TCP_STEP_NEXT : TCP_STEP_DROPPED;
     }
     struct tcp_work *w = tcp_work_of(c);
-    if (w != NULL && g->length > 0) {
-        struct tcp_rare *rare = tcp_rare(w);
-        w->has_dsack = true;
-        rare->dsack_from = g->seq;
-        rare->dsack_to = seq_add(g->seq, g->length);
-    }
+    if (w != NULL && g->length > 0)
+        tcp_set_dsack(w, g->seq, seq_add(g->seq, g->length));
     c->flags |= TCP_ACK_NOW;
     tcp_dirty(c);
     g->flags &= (uint8_t)~TCP_FIN;
@@ -133,7 +134,10 @@ static LEAT_MUST_CHECK enum tcp_step check_sequence(struct stack_tcp *t, struct 
     }
     if (seq_lt(g->seq, c->rcv_nxt) && g->length > 0) { /* bug 10: the new part of an overlap */
         uint32_t old = seq_span(g->seq, c->rcv_nxt);
-        drop_front(g, old < g->length ? old : g->length);
+        old = old < g->length ? old : g->length;
+        if (tcp_work_of(c) != NULL)
+            tcp_set_dsack(c->work, g->seq, seq_add(g->seq, old)); /* RFC 2883 4.1 */
+        drop_front(g, old);
     }
     if (seq_gt(end, c->rcv_edge)) {
         cut_back(c, g);
@@ -162,6 +166,8 @@ static void on_syn_options(struct tcp_conn *c, const struct tcp_segment *g)
 
 void tcp_established(struct stack_tcp *t, struct tcp_conn *c)
 {
+    if (!(c->flags & TCP_PASSIVE))
+        tcp_connecting_remove(t, c);
     c->state = TCP_ESTABLISHED;
     c->idle_since_ms = t->now_ms;
     if (c->work != NULL) {

@@ -160,13 +160,15 @@ struct stack_tcp {
     struct tcp_work *dirty_first, **dirty_last;
     struct tcp_work *deliver_first, **deliver_last; /* those that want it: all are dirty, too */
     bool in_burst, pended, close_pended;
-    bool is_shut;  /* tcp_shut has begun */
-    bool has_more; /* after tcp_flush: what the port would take, and the next turn sends */
+    bool is_shut;   /* tcp_shut has begun */
+    uint32_t burst; /* its number */
+    bool has_more;  /* after tcp_flush: what the port would take, and the next turn sends */
     uint64_t turn_end_bytes;                  /* of all that was ever sent */
     uint32_t closed_first, closed_last;       /* index + 1, linked by hash: wait for on_close */
     struct tcp_rx *delivered[TCP_SLICES_MAX]; /* of the on_data that runs */
     unsigned delivered_count;
 
+    struct tcp_work *connecting_first; /* outgoing ones that are not established */
     struct tcp_listener *listeners[TCP_LISTENERS_MAX];
     uint32_t listener_count;
     struct tcp_embryo *embryos;
@@ -355,7 +357,8 @@ void tcp_reset_segment(struct stack_tcp *t, const struct tcp_segment *g);
 void tcp_receive(struct stack_tcp *t, struct tcp_conn *c, const struct tcp_segment *from);
 bool tcp_text_waits(const struct tcp_conn *c); /* for the application */
 
-/* ooo.c: what came out of order */
+/* ooo.c: what came out of order. The next ACK reports [from, to) as a duplicate: RFC 2883. */
+void tcp_set_dsack(struct tcp_work *w, seq32 from, seq32 to);
 void tcp_ooo_insert(struct stack_tcp *t, struct tcp_conn *c, struct tcp_segment *g);
 /* Moves what became contiguous to the receive queue. */
 void tcp_ooo_pull(struct tcp_conn *c);
@@ -453,6 +456,10 @@ uint32_t tcp_ts_offset(struct stack_tcp *t, const struct tcp_flow *flow);
 int tcp_connect(struct leat_transport *transport, const struct leat_addr *to,
                 const struct leat_addr *from, const struct leat_conn_options *options,
                 const struct leat_conn_ops *ops, void *user, leat_conn *conn);
+
+void tcp_connecting_remove(struct stack_tcp *t, struct tcp_conn *c);
+/* Attempts to connect by way of hop end: nobody answers there. */
+void tcp_neighbour_gone(struct stack *s, const struct ip_addr *hop);
 
 /* transport.c */
 extern const struct leat_transport_ops tcp_transport_ops;

@@ -12,6 +12,7 @@ struct stack;
 struct tcp_conn;
 
 #define TCP_OOO_RANGES_MAX  256  /* of one connection; further segments are dropped */
+#define TCP_SACK_GROWN      4    /* ranges are told of again in as many ACKs as have room */
 #define TCP_SENT_RANGES_MAX 2048 /* of one connection; nothing new is sent meanwhile */
 
 enum tcp_xmit_timer { XMIT_NONE, XMIT_RTO, XMIT_PROBE, XMIT_REORDER, XMIT_PERSIST };
@@ -120,7 +121,14 @@ struct tcp_rare {
     struct tcp_rx *ooo_hint;
     uint32_t ooo_count, ooo_bytes;
     seq32 fin_seq;
-    seq32 last_ooo, dsack_from, dsack_to; /* what the next SACK option reports first */
+    seq32 dsack_from, dsack_to; /* what the next SACK option reports first */
+    /* a number in each of the ranges that grew last, the latest first: RFC 2018 4 */
+    seq32 grown[TCP_SACK_GROWN];
+    seq32 grown_end; /* where the latest segment ended */
+    uint8_t grown_count;
+    uint8_t dup_acks_owed; /* by dup_acks_burst so far, those sent included */
+    uint32_t dup_acks_burst;
+    struct tcp_work *connecting_next, *connecting_prev; /* while it connects */
 };
 
 /* The first five lines are what each request and each ACK reads and writes. */
