@@ -242,6 +242,21 @@ int leat_conn_set_timeout(leat_conn conn, uint64_t timeout_ns)
     DISPATCH(conn, set_timeout, timeout_ns);
 }
 
+int leat_conn_set_nagle(leat_conn conn, bool is_on)
+{
+    DISPATCH(conn, set_option, LEAT_TRANSPORT_NAGLE, is_on);
+}
+
+int leat_conn_set_keepalive(leat_conn conn, uint64_t keepalive_ns)
+{
+    DISPATCH(conn, set_option, LEAT_TRANSPORT_KEEPALIVE, keepalive_ns);
+}
+
+int leat_conn_set_user_timeout(leat_conn conn, uint64_t user_timeout_ns)
+{
+    DISPATCH(conn, set_option, LEAT_TRANSPORT_USER_TIMEOUT, user_timeout_ns);
+}
+
 int leat_conn_local(leat_conn conn, struct leat_addr *addr)
 {
     DISPATCH(conn, address, false, addr);

@@ -93,6 +93,12 @@
  *       acknowledged (the stack), what the layer below counts (filters): it grows while the peer
  *       takes bytes, and stands still while it does not, so that progress can be judged by it.
  *
+ *  C31  Nagle's algorithm, keepalive and the user timeout (C27) of an established connection may be
+ *       changed at any time, and count from then on: small segments that wait for an ACK go when
+ *       nagle is switched off, and what is unacknowledged already is waited for no longer than a
+ *       new user timeout from when it was first sent, or from the next try. Before on_open and in
+ *       on_close they give -ENOTCONN; over unix sockets they do nothing.
+ *
  * Ends
  *
  *  C20  Reasons are a closed set with a name and a sentence each. A peer's reset is
@@ -250,6 +256,10 @@ LEAT_API void leat_conn_release(leat_conn conn, struct leat_buf held);
 /* Changes whom the callbacks go to, from the next one on. ops NULL leaves them. */
 LEAT_API int leat_conn_set(leat_conn conn, const struct leat_conn_ops *ops, void *user);
 LEAT_API int leat_conn_set_timeout(leat_conn conn, uint64_t timeout_ns); /* C21 */
+/* C31. As in leat_conn_options; 0 or -ENOTCONN. */
+LEAT_API int leat_conn_set_nagle(leat_conn conn, bool is_on);
+LEAT_API int leat_conn_set_keepalive(leat_conn conn, uint64_t keepalive_ns);
+LEAT_API int leat_conn_set_user_timeout(leat_conn conn, uint64_t user_timeout_ns);
 /* -ENOTCONN when the connection has ended (in on_close). */
 LEAT_API int leat_conn_local(leat_conn conn, struct leat_addr *addr);
 LEAT_API int leat_conn_peer(leat_conn conn, struct leat_addr *addr);

@@ -20,6 +20,13 @@ enum leat_transport_number {
     LEAT_TRANSPORT_UDP_STACK,
 };
 
+/* C31 */
+enum leat_transport_option {
+    LEAT_TRANSPORT_NAGLE, /* 0 or 1 */
+    LEAT_TRANSPORT_KEEPALIVE,
+    LEAT_TRANSPORT_USER_TIMEOUT, /* ns */
+};
+
 struct leat_transport_ops {
     const char *name;
     int (*listen)(struct leat_transport *, const struct leat_addr *,
@@ -42,6 +49,8 @@ struct leat_transport_ops {
     void (*release)(struct leat_transport *, leat_conn, struct leat_buf held);
     int (*set)(struct leat_transport *, leat_conn, const struct leat_conn_ops *, void *user);
     int (*set_timeout)(struct leat_transport *, leat_conn, uint64_t timeout_ns);
+    int (*set_option)(struct leat_transport *, leat_conn, enum leat_transport_option,
+                      uint64_t value);
     int (*address)(struct leat_transport *, leat_conn, bool peer, struct leat_addr *);
     int (*info)(struct leat_transport *, leat_conn, struct leat_conn_info *);
 };

@@ -299,6 +299,7 @@ int bypass_open(struct bypass *b, struct leat_loop *loop, struct leat_error *err
         .core = index,
         .queue = index,
         .mtu_bytes = b->flags.mtu_bytes,
+        .mss_bytes_max = b->flags.mss_bytes,
         .vlan = b->flags.vlan,
         .mac = b->flags.mac,
         .probe_addresses = b->flags.is_slaac, /* RFC 4862 5.4: before an address is used */

@@ -218,6 +218,7 @@ int bypass_flags_parse(struct bypass_flags *flags, const struct leat_net_options
                        struct leat_error *error)
 {
     *flags = (struct bypass_flags){.mtu_bytes = (unsigned)options->mtu_bytes,
+                                   .mss_bytes = (uint16_t)options->mss_bytes,
                                    .vlan = (uint16_t)options->vlan};
     if (options->ips.count == 0)
         return leat_fail(error, -EINVAL, "--net %s needs an address of its own, " IP_EXAMPLE,

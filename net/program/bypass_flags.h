@@ -1,4 +1,4 @@
-/* What --ip, --gateway, --mac, --mtu and --vlan say, checked. Values; no memory is owned. */
+/* What --ip, --gateway, --mac, --mtu, --mss and --vlan say, checked. Values; no memory is owned. */
 #ifndef LEAT_BYPASS_FLAGS_H
 #define LEAT_BYPASS_FLAGS_H
 
@@ -21,6 +21,7 @@ struct bypass_flags {
     unsigned gateway_count;
     struct mac_addr mac; /* all zero: not given */
     unsigned mtu_bytes;  /* 0: not given */
+    uint16_t mss_bytes;  /* 0: not given */
     uint16_t vlan;       /* 0: none */
     bool is_dhcp;        /* --ip dhcp */
     bool is_slaac;       /* --ip slaac */

@@ -35,6 +35,7 @@ static int check_unused(const struct leat_net_options *o, struct leat_error *err
                        : o->gateways.count > 0 ? "gateway"
                        : o->mac != NULL        ? "mac"
                        : o->mtu_bytes != 0     ? "mtu"
+                       : o->mss_bytes != 0     ? "mss"
                        : o->vlan != 0          ? "vlan"
                        : o->queue_count != 0   ? "queues"
                        : o->faults != NULL     ? "net-faults"

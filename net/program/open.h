@@ -17,7 +17,7 @@ struct leat_net_options {
     const char *net; /* "auto", "uring", "epoll", or a port: "tun:leat0" */
     struct leat_option_list ips, gateways;
     const char *mac;
-    uint64_t mtu_bytes, vlan, queue_count;
+    uint64_t mtu_bytes, mss_bytes, vlan, queue_count;
     const char *faults;   /* as --net-faults gives it; NULL: none */
     uint32_t cores_count; /* loops that will open it */
 };

@@ -96,6 +96,8 @@ int leat_program_main(const struct leat_program *program, int argc, char **argv)
          "link address of the port (default: the device's, or a random one)", 0, 0},
         {"mtu", LEAT_OPTION_COUNT, &options.mtu_bytes, "BYTES",
          "largest packet of the port (default: the device's, at most 1500)", 576, 65517},
+        {"mss", LEAT_OPTION_COUNT, &options.mss_bytes, "BYTES",
+         "largest TCP segment (default: what the MTU allows)", 88, 65477},
         {"vlan", LEAT_OPTION_COUNT, &options.vlan, "ID", "tag frames with this VLAN", 1, 4094},
         {"queues", LEAT_OPTION_COUNT, &options.queue_count, "N",
          "queues of the port (default: one for each core)", 1, 64},

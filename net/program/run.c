@@ -155,6 +155,7 @@ static int run_prepare(struct leat_run *run, struct leat_error *error)
         .gateways = o->gateways,
         .mac = o->mac,
         .mtu_bytes = o->mtu_bytes,
+        .mss_bytes = o->mss_bytes,
         .vlan = o->vlan,
         .queue_count = o->queue_count,
         .faults = o->net_faults,

@@ -62,6 +62,7 @@ struct leat_run_options {
     struct leat_option_list gateways;
     const char *mac;        /* of the port ["the device's"] */
     uint64_t mtu_bytes;     /* [the device's, at most 1500] */
+    uint64_t mss_bytes;     /* [what the MTU has room for] largest TCP segment */
     uint64_t vlan;          /* tag of all frames [none] */
     uint64_t queue_count;   /* of the port [one for each core] */
     const char *net_faults; /* what the port does wrong on purpose: "loss=1%" [nothing] */

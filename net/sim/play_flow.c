@@ -266,7 +266,7 @@ static void on_close(leat_conn conn, void *user, enum leat_close_reason reason)
     struct play *p = f->play;
     if (is_to_try_again(s, reason)) {
         f->was_unreachable = true;
-        sim_at(p->sim, sim_now(p->sim) + LEAT_NS_PER_S, connect_again, s);
+        sim_at(p->sim, sim_now(p->sim) + below(p, LEAT_NS_PER_S), connect_again, s);
         return;
     }
     if (s->is_closed)

@@ -44,34 +44,55 @@ void sock_settings_unref(struct sock_settings *settings)
         leat_heap_free(settings);
 }
 
+/* C31: as leat_conn_options has the value. Returns 0 or -errno. */
+static int keepalive_set(int fd, uint64_t keepalive_ns)
+{
+    uint64_t idle_s = (keepalive_ns + LEAT_NS_PER_S - 1) / LEAT_NS_PER_S;
+    int idle = idle_s > 32767 ? 32767 : (int)idle_s; /* Linux: MAX_TCP_KEEPIDLE */
+    int on = keepalive_ns != 0;
+    bool is_set = setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) == 0 &&
+                  (!on || setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle)) == 0);
+    return is_set ? 0 : -errno;
+}
+
+int sock_option_set(int fd, enum leat_transport_option option, uint64_t value)
+{
+    uint64_t wait_s = (value + LEAT_NS_PER_S - 1) / LEAT_NS_PER_S;
+    unsigned wait_ms = 1000 * (wait_s < UINT16_MAX ? (unsigned)wait_s : UINT16_MAX);
+    int no_delay = value == 0;
+    switch (option) {
+    case LEAT_TRANSPORT_NAGLE:
+        return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, sizeof(no_delay)) < 0 ? -errno
+                                                                                         : 0;
+    case LEAT_TRANSPORT_KEEPALIVE:
+        return keepalive_set(fd, value);
+    case LEAT_TRANSPORT_USER_TIMEOUT:
+        return setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &wait_ms, sizeof(wait_ms)) < 0 ? -errno
+                                                                                            : 0;
+    }
+    return -EINVAL;
+}
+
 int sock_settings_apply(int fd, uint8_t family, const struct leat_conn_options *options)
 {
-    int on = 1;
+    int on = 1, result = 0;
     if (family == LEAT_FAMILY_UNIX)
         return 0;
     if (setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on)) < 0) /* RFC 6093 */
         return -errno;
-    if (!options->nagle && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
-        return -errno;
-    if (options->keepalive_ns != 0) {
-        uint64_t idle_s = (options->keepalive_ns + LEAT_NS_PER_S - 1) / LEAT_NS_PER_S;
-        int idle = idle_s > 32767 ? 32767 : (int)idle_s; /* Linux: MAX_TCP_KEEPIDLE */
-        if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) < 0 ||
-            setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle)) < 0)
-            return -errno;
-    }
-    return 0;
+    if (!options->nagle)
+        result = sock_option_set(fd, LEAT_TRANSPORT_NAGLE, 0);
+    if (result == 0 && options->keepalive_ns != 0)
+        result = sock_option_set(fd, LEAT_TRANSPORT_KEEPALIVE, options->keepalive_ns);
+    return result;
 }
 
 /* C27. Not before: while connecting, it would cut connect_timeout_ns short. */
 int sock_settings_apply_open(int fd, uint8_t family, const struct leat_conn_options *options)
 {
-    uint64_t wait_s = (options->user_timeout_ns + LEAT_NS_PER_S - 1) / LEAT_NS_PER_S;
-    unsigned wait_ms = 1000 * (wait_s < UINT16_MAX ? (unsigned)wait_s : UINT16_MAX);
-    if (wait_ms == 0 || family == LEAT_FAMILY_UNIX)
+    if (options->user_timeout_ns == 0 || family == LEAT_FAMILY_UNIX)
         return 0;
-    return setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &wait_ms, sizeof(wait_ms)) < 0 ? -errno
-                                                                                        : 0;
+    return sock_option_set(fd, LEAT_TRANSPORT_USER_TIMEOUT, options->user_timeout_ns);
 }
 
 /* Connections with the options of the last one share its settings. */

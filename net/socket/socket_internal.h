@@ -336,6 +336,7 @@ int sock_connect(struct leat_transport *, const struct leat_addr *to, const stru
 struct sock_settings *sock_settings_new(const struct leat_conn_options *options);
 void sock_settings_unref(struct sock_settings *settings);
 int sock_settings_apply(int fd, uint8_t family, const struct leat_conn_options *options);
+int sock_option_set(int fd, enum leat_transport_option option, uint64_t value); /* C31 */
 int sock_settings_apply_open(int fd, uint8_t family, const struct leat_conn_options *options);
 
 /* sockaddr.c */

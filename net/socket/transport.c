@@ -188,6 +188,21 @@ static int sock_set_timeout(struct leat_transport *base, leat_conn conn, uint64_
     return (c->flags & SOCK_FINISHED) != 0 ? 0 : sock_deadline_set_timeout(c, timeout_ns);
 }
 
+static int sock_set_option(struct leat_transport *base, leat_conn conn,
+                           enum leat_transport_option option, uint64_t value)
+{
+    struct sock_conn *c = conn_of(base, conn);
+    struct sockaddr_storage storage = {0};
+    socklen_t length = sizeof(storage);
+    if (c == NULL)
+        return -ESTALE;
+    if ((c->flags & (SOCK_CONNECTING | SOCK_FINISHED)) != 0)
+        return -ENOTCONN;
+    if (getsockname(c->fd, (struct sockaddr *)&storage, &length) < 0)
+        return -errno;
+    return storage.ss_family == AF_UNIX ? 0 : sock_option_set(c->fd, option, value);
+}
+
 static int sock_address(struct leat_transport *base, leat_conn conn, bool peer,
                         struct leat_addr *addr)
 {
@@ -238,6 +253,7 @@ static const struct leat_transport_ops transport_ops = {
     .release = sock_release,
     .set = sock_set,
     .set_timeout = sock_set_timeout,
+    .set_option = sock_set_option,
     .address = sock_address,
     .info = sock_info,
 };

@@ -59,6 +59,7 @@ int stack_init(struct stack *s, const struct stack_options *o, uint64_t now_ns,
     s->core = o->core;
     s->link_kind = info->link_kind;
     s->vlan = o->vlan;
+    s->mss_bytes_max = o->mss_bytes_max;
     s->hop_limit = s->hop_limit_v6 = 64;
     s->l2_bytes = info->link_kind == LEAT_LINK_ETHERNET ? (o->vlan != 0 ? 18 : 14) : 0;
     s->mtu_link_bytes = (uint16_t)(o->mtu_bytes != 0            ? o->mtu_bytes

@@ -50,13 +50,14 @@ struct stack_options {
     struct steer *steer; /* NULL: the only core of its port; else port is what steer_join gave */
     uint32_t core;       /* in steer */
     uint32_t queue;
-    uint32_t mtu_bytes;   /* 0: the port's, at most 1500 unless said */
-    uint16_t vlan;        /* 0: untagged */
-    struct mac_addr mac;  /* all zero: the port's */
-    uint64_t seed[4];     /* secret and random; the simulator's are not */
-    bool probe_addresses; /* RFC 5227 probing and RFC 4862 duplicate detection before use */
-    bool autoconfigure;   /* accept router advertisements */
-    bool reads_inline;    /* files are read where they are asked for: a simulator's */
+    uint32_t mtu_bytes;     /* 0: the port's, at most 1500 unless said */
+    uint16_t mss_bytes_max; /* of TCP's segments, told and sent; 0: the MTU's */
+    uint16_t vlan;          /* 0: untagged */
+    struct mac_addr mac;    /* all zero: the port's */
+    uint64_t seed[4];       /* secret and random; the simulator's are not */
+    bool probe_addresses;   /* RFC 5227 probing and RFC 4862 duplicate detection before use */
+    bool autoconfigure;     /* accept router advertisements */
+    bool reads_inline;      /* files are read where they are asked for: a simulator's */
     enum stack_ecn ecn;
 };
 
@@ -73,6 +74,7 @@ struct stack {
     uint8_t link_kind;
     uint16_t mtu_bytes; /* the least of the next three: stack_mtu_update */
     uint16_t mtu_link_bytes, mtu_leased_bytes, mtu_advertised_bytes; /* 0: not said */
+    uint16_t mss_bytes_max;                                          /* 0: the MTU's */
     uint16_t inline_bytes_max; /* payload up to this is copied behind the headers */
     uint16_t vlan;
     uint8_t hop_limit, hop_limit_v6; /* the second may be raised by a router */

@@ -199,6 +199,7 @@ typedef void contract_test(struct world *w);
     X(c21_silence_closes)                                                                          \
     X(c21_a_pause_loses_nothing)                                                                   \
     X(c21_connecting_has_its_limit)                                                                \
+    X(c31_options_change_while_it_is_open)                                                         \
     X(c27_a_peer_that_takes_nothing_is_gone)                                                       \
     X(c22_a_closed_listener_leaves_its_connections)                                                \
     X(c23_a_paused_listener_accepts_nothing)                                                       \

@@ -173,6 +173,31 @@ void c21_connecting_has_its_limit(struct world *w)
     assert_int_equal(r.reason, LEAT_CLOSE_CONNECT_TIMEOUT);
 }
 
+void c31_options_change_while_it_is_open(struct world *w)
+{
+    struct pair p = pair_open(w, NULL);
+    assert_int_equal(leat_conn_set_nagle(p.r->conn, true), 0);
+    assert_int_equal(leat_conn_set_nagle(p.r->conn, false), 0);
+    assert_int_equal(leat_conn_set_keepalive(p.r->conn, LEAT_NS_PER_S), 0);
+    assert_int_equal(leat_conn_set_keepalive(p.r->conn, 0), 0);
+    assert_int_equal(leat_conn_set_user_timeout(p.r->conn, LEAT_NS_PER_S), 0);
+    uint64_t start_ns = leat_loop_clock(w->loop);
+    set_sending(w, &p);
+    UNTIL(w, p.r->closes == 1);
+    assert_true(leat_loop_clock(w->loop) - start_ns >= LEAT_NS_PER_S);
+    assert_int_equal(p.r->reason, LEAT_CLOSE_PEER_GONE);
+    pair_free(&p);
+
+    struct leat_addr addr;
+    struct record r = {.w = w};
+    if (!w->transport->black_hole(w, &addr))
+        return;
+    struct leat_conn_options options = {.connect_timeout_ns = 60 * LEAT_NS_PER_MS};
+    assert_int_equal(leat_connect(w->loop, &addr, NULL, &options, &record_ops, &r, &r.conn), 0);
+    assert_int_equal(leat_conn_set_nagle(r.conn, true), -ENOTCONN);
+    UNTIL(w, r.closes == 1);
+}
+
 void c27_a_peer_that_takes_nothing_is_gone(struct world *w)
 {
     struct leat_conn_options options = {.user_timeout_ns = LEAT_NS_PER_S / 2}; /* a second */

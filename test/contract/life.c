@@ -30,6 +30,7 @@ void c01_a_stale_or_invented_handle_is_refused(struct world *w)
     assert_int_equal(leat_conn_info(live, &info), -ESTALE);
     assert_int_equal(leat_conn_set(live, NULL, NULL), -ESTALE);
     assert_int_equal(leat_conn_set_timeout(live, 1), -ESTALE);
+    assert_int_equal(leat_conn_set_nagle(live, true), -ESTALE);
     assert_null(leat_conn_hold(live, text).data);
     /* A later connection in the same place has another handle. */
     struct peer *second = peer_connect(w, &p.s->addr);
@@ -59,6 +60,9 @@ static void call_all(struct record *r)
     assert_int_equal(leat_conn_pause(r->conn), 0);
     assert_int_equal(leat_conn_resume(r->conn), 0);
     assert_int_equal(leat_conn_set_timeout(r->conn, 0), 0);
+    assert_int_equal(leat_conn_set_nagle(r->conn, true), is_over ? -ENOTCONN : 0);
+    assert_int_equal(leat_conn_set_keepalive(r->conn, 0), is_over ? -ENOTCONN : 0);
+    assert_int_equal(leat_conn_set_user_timeout(r->conn, 0), is_over ? -ENOTCONN : 0);
     assert_int_equal(leat_conn_set(r->conn, NULL, r), 0);
     assert_int_equal(leat_conn_send_bytes(r->conn, "x", 1), is_over ? -EPIPE : 0);
     assert_int_equal(leat_conn_want_writable(r->conn), is_over ? -EPIPE : 0);

@@ -64,6 +64,22 @@ static void a_user_timeout_option_is_passed_over_rfc5482_2(void **state)
     talk_end(t);
 }
 
+/* --mss: for what lies between and drops longer ones in silence. */
+static void a_smaller_mss_is_told_and_kept_3_7_1(void **state)
+{
+    for (unsigned v6 = 0; v6 < 2; v6++) {
+        struct talk *t = talk_listen(&(struct talk_options){.v6 = v6 != 0});
+        sim_stack(t->host)->mss_bytes_max = 1000;
+        say(t, "S", 0, 0, 0);
+        assert_int_equal(hear(t, "SA", 0, 1, 0)->options.mss, 1000);
+        say(t, "A", 1, 1, 0);
+        app_send(t, 1, 1500);
+        hear(t, "A", 1, 1, 988); /* options are part of it, RFC 6691 */
+        hear(t, "A", 989, 1, 512);
+        talk_end(t);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -71,6 +87,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_data_offset_beyond_the_segment_is_dropped_3_1),
         cmocka_unit_test(an_option_of_length_zero_is_dropped_3_1),
         cmocka_unit_test(a_user_timeout_option_is_passed_over_rfc5482_2),
+        cmocka_unit_test(a_smaller_mss_is_told_and_kept_3_7_1),
     };
     return run_scripts(tests, argc, argv);
 }

@@ -63,6 +63,61 @@ static void nagle_waits_for_the_ack_3_7_4(void **state)
     talk_end(t);
 }
 
+static void nagle_may_be_switched_while_it_is_open_c31(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    sim_enter(t->host);
+    assert_int_equal(leat_conn_set_nagle(t->conn, true), 0);
+    sim_leave(t->host);
+    app_send(t, 1, 100);
+    hear(t, "A", 1, 1, 100);
+    app_send(t, 101, 100);
+    quiet(t);
+    sim_enter(t->host);
+    assert_int_equal(leat_conn_set_nagle(t->conn, false), 0);
+    sim_leave(t->host);
+    pass(t, 1);
+    hear(t, "A", 101, 1, 100); /* it waits for nothing any more */
+    talk_end(t);
+}
+
+static void keepalive_may_be_switched_while_it_is_open_c31(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    pass(t, 20000);
+    sim_enter(t->host);
+    assert_int_equal(leat_conn_set_keepalive(t->conn, 30 * LEAT_NS_PER_S), 0);
+    sim_leave(t->host);
+    pass(t, 9000);
+    quiet(t);
+    pass(t, 1100);
+    hear(t, "A", 0, 1, 0); /* idle for 30 s, the 20 before count */
+    sim_enter(t->host);
+    assert_int_equal(leat_conn_set_keepalive(t->conn, 0), 0);
+    sim_leave(t->host);
+    pass(t, 100000);
+    quiet(t);
+    assert_int_equal(t->closes, 0);
+    talk_end(t);
+}
+
+/* What is tried again already is waited for from when it was sent. */
+static void a_user_timeout_may_be_set_while_it_is_open_c31(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    app_send(t, 1, 100);
+    pass(t, 5000);
+    sim_enter(t->host);
+    assert_int_equal(leat_conn_set_user_timeout(t->conn, 8 * LEAT_NS_PER_S), 0);
+    sim_leave(t->host);
+    pass(t, 2900);
+    assert_int_equal(t->closes, 0);
+    pass(t, 200);
+    assert_int_equal(t->closes, 1);
+    assert_int_equal(t->reason, LEAT_CLOSE_PEER_GONE);
+    talk_end(t);
+}
+
 static void without_nagle_small_segments_go_at_once_3_7_4(void **state)
 {
     struct talk *t = talk_open(NULL);
@@ -468,6 +523,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_initial_window_is_ten_segments_rfc6928),
         cmocka_unit_test(nothing_is_sent_beyond_the_peers_window_3_8_6),
         cmocka_unit_test(nagle_waits_for_the_ack_3_7_4),
+        cmocka_unit_test(nagle_may_be_switched_while_it_is_open_c31),
+        cmocka_unit_test(keepalive_may_be_switched_while_it_is_open_c31),
+        cmocka_unit_test(a_user_timeout_may_be_set_while_it_is_open_c31),
         cmocka_unit_test(without_nagle_small_segments_go_at_once_3_7_4),
         cmocka_unit_test(an_ack_inside_a_segment_counts_3_10_7_4),
         cmocka_unit_test(what_is_acknowledged_leaves_no_timer_rfc6298_5_2),

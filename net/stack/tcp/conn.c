@@ -7,7 +7,7 @@ uint32_t tcp_to_ms(uint64_t ns, uint64_t fallback_ns)
     return ms > INT32_MAX ? INT32_MAX : ns != 0 && ms == 0 ? 1 : (uint32_t)ms;
 }
 
-static uint16_t to_seconds(uint64_t ns)
+uint16_t tcp_to_seconds(uint64_t ns)
 {
     uint64_t s = (ns + LEAT_NS_PER_S - 1) / LEAT_NS_PER_S;
     return s < UINT16_MAX ? (uint16_t)s : UINT16_MAX;
@@ -21,7 +21,7 @@ static void options_set(struct tcp_conn *c, const struct leat_conn_options *o)
     c->timeout_ms = tcp_to_ms(o->timeout_ns, 0);
     c->linger_ms = tcp_to_ms(o->linger_ns, 2 * LEAT_NS_PER_S);
     c->keepalive_ms = tcp_to_ms(o->keepalive_ns, 0);
-    c->user_timeout_s = to_seconds(o->user_timeout_ns);
+    c->user_timeout_s = tcp_to_seconds(o->user_timeout_ns);
     c->rcv_scale = tcp_scale_for(c->receive_max);
     c->flags |= o->nagle ? TCP_NAGLE : 0;
 }

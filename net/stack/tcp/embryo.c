@@ -3,11 +3,6 @@
 
 /* ---- SYN-ACK ---- */
 
-static uint16_t our_mss(const struct stack_tcp *t, const struct ip_addr *remote)
-{
-    return (uint16_t)(t->stack->mtu_bytes - ip_header_bytes(remote) - sizeof(struct tcp_header));
-}
-
 static uint32_t receive_max_of(const struct tcp_listener *l)
 {
     uint32_t max = l->options.conn.receive_bytes_max;
@@ -20,9 +15,10 @@ void tcp_send_syn_ack(struct stack_tcp *t, const struct tcp_embryo *e, uint32_t 
     uint32_t max = receive_max_of(e->listener);
     int scale = e->snd_scale == 255 ? -1 : (int)tcp_scale_for(max);
     uint8_t flags = TCP_SYN | TCP_ACK | (e->ecn & ECN_ON ? TCP_ECE : 0);
-    unsigned bytes = tcp_write_syn_options(options, our_mss(t, &e->remote), scale,
-                                           (e->flags & TCP_USES_SACK) != 0,
-                                           (e->flags & TCP_USES_TS) != 0, ts_value, e->ts_recent);
+    unsigned bytes =
+        tcp_write_syn_options(options, tcp_our_mss(t->stack, ip_addr_is_v4(&e->remote)), scale,
+                              (e->flags & TCP_USES_SACK) != 0, (e->flags & TCP_USES_TS) != 0,
+                              ts_value, e->ts_recent);
     tcp_send_reply(t, &(struct tcp_reply){.src = &e->local,
                                           .dst = &e->remote,
                                           .src_port = e->local_port,

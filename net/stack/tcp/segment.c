@@ -90,13 +90,17 @@ static void on_ack_sent(struct tcp_conn *c)
     }
 }
 
+uint16_t tcp_our_mss(const struct stack *s, bool is_v4)
+{
+    uint32_t mss = s->mtu_bytes - (is_v4 ? 20u : 40u) - (uint32_t)sizeof(struct tcp_header);
+    return (uint16_t)(s->mss_bytes_max != 0 && s->mss_bytes_max < mss ? s->mss_bytes_max : mss);
+}
+
 static unsigned syn_options(const struct stack_tcp *t, struct tcp_conn *c, uint8_t *to)
 {
-    unsigned ip = c->flags & TCP_IPV4 ? 20 : 40;
     bool answers = c->state == TCP_SYN_RCVD;
     bool scales = !answers || c->rcv_scale != 0 || c->snd_scale != 0;
-    return tcp_write_syn_options(to,
-                                 (uint16_t)(t->stack->mtu_bytes - ip - sizeof(struct tcp_header)),
+    return tcp_write_syn_options(to, tcp_our_mss(t->stack, (c->flags & TCP_IPV4) != 0),
                                  scales ? (int)tcp_scale_for(c->receive_max) : -1,
                                  !answers || (c->flags & TCP_USES_SACK),
                                  !answers || (c->flags & TCP_USES_TS), t->now_ms + c->ts_offset,
@@ -199,6 +203,8 @@ void tcp_update_mss(struct tcp_conn *c)
     uint32_t headers = (c->flags & TCP_IPV4 ? 20u : 40u) + (uint32_t)sizeof(struct tcp_header);
     uint32_t mss = c->mtu_bytes - headers;
     mss = c->peer_mss < mss ? c->peer_mss : mss;
+    uint32_t ours = tcp_of(c)->stack->mss_bytes_max;
+    mss = ours != 0 && ours < mss ? ours : mss;
     uint32_t options = c->flags & TCP_USES_TS ? 12 : 0; /* RFC 6691: they come out of the segment */
     c->mss = (uint16_t)(mss < TCP_MSS_FLOOR + options ? TCP_MSS_FLOOR : mss - options);
 }

@@ -333,6 +333,8 @@ void tcp_send_probe(struct stack_tcp *t, struct tcp_conn *c); /* keepalive, zero
 void tcp_send_reset(struct stack_tcp *t, struct tcp_conn *c);
 void tcp_path(const struct tcp_conn *c, struct path *path);
 void tcp_update_mss(struct tcp_conn *c);
+/* What a SYN of ours says: what the link has room for, or less if --mss does. */
+uint16_t tcp_our_mss(const struct stack *s, bool is_v4);
 /* The chunk that has seq, or NULL. */
 struct tcp_chunk *tcp_chunk_of(const struct tcp_work *w, seq32 seq);
 uint8_t tcp_syn_flags(const struct tcp_conn *c); /* of a SYN or SYN-ACK, ECN's with them */
@@ -394,6 +396,7 @@ void tcp_arm_probe_again(struct stack_tcp *t, struct tcp_conn *c); /* new data w
 void tcp_rtt_sample(struct tcp_conn *c, uint32_t rtt_us);
 void tcp_rto_compute(struct tcp_conn *c);
 void tcp_arm_user(struct stack_tcp *t, struct tcp_conn *c);
+void tcp_user_timeout_changed(struct tcp_conn *c);
 
 /* ecn.c: RFC 3168 */
 bool tcp_ecn_is_asked(const struct stack_tcp *t, const struct tcp_segment *g); /* by a SYN */
@@ -477,6 +480,7 @@ void tcp_settle(struct stack_tcp *t, struct tcp_conn *c);
 void tcp_run_closed(struct stack_tcp *t);
 struct leat_addr tcp_to_addr(const struct ip_addr *ip, be16 port);
 struct ip_addr tcp_to_ip(const struct leat_addr *addr);
+uint16_t tcp_to_seconds(uint64_t ns);                  /* rounded up, 18 hours at most */
 uint32_t tcp_to_ms(uint64_t ns, uint64_t fallback_ns); /* fallback: where ns is 0 */
 
 /* pressure.c */

@@ -150,10 +150,10 @@ static bool has_user_timeout(const struct tcp_conn *c)
 static bool user_timeout_is_over(const struct stack_tcp *t, struct tcp_conn *c, uint64_t since_ns)
 {
     struct tcp_work *w = c->work;
+    if (w->backoff == 0 && !w->probe_out)
+        tcp_rare(w)->stuck_ns = since_ns; /* also for a timeout that is set only later */
     if (!has_user_timeout(c))
         return false;
-    if (w->backoff == 0 && !w->probe_out)
-        tcp_rare(w)->stuck_ns = since_ns;
     return t->stack->now_ns >= w->rare.stuck_ns + c->user_timeout_s * LEAT_NS_PER_S;
 }
 
@@ -166,13 +166,22 @@ static void wait_for_user_timeout(struct tcp_conn *c)
         w->xmit_ns = end_ns;
 }
 
+/* C31. Where nothing was tried again yet, the next try looks at it. */
+void tcp_user_timeout_changed(struct tcp_conn *c)
+{
+    const struct tcp_work *w = c->work;
+    if (w->xmit_ns != STACK_NEVER && (w->backoff > 0 || w->probe_out))
+        wait_for_user_timeout(c);
+}
+
 /* RFC 9293 3.8.3: for how long a SYN is sent again the application says, and end_ns ends it; three
  * minutes must be possible. */
 static bool has_tried_enough(const struct stack_tcp *t, struct tcp_conn *c)
 {
     struct tcp_work *w = c->work;
+    bool is_over = user_timeout_is_over(t, c, w->sent_first->sent_ns);
     if (has_user_timeout(c))
-        return user_timeout_is_over(t, c, w->sent_first->sent_ns);
+        return is_over;
     return c->state >= TCP_ESTABLISHED && w->backoff >= TCP_RETRIES_MAX;
 }
 

@@ -253,6 +253,43 @@ static int tcp_set_timeout(struct leat_transport *transport, leat_conn conn, uin
     return 0;
 }
 
+/* Probes that are under way belong to the keepalive before. */
+static void keepalive_set(struct stack_tcp *t, struct tcp_conn *c, uint64_t keepalive_ns)
+{
+    c->keepalive_ms = tcp_to_ms(keepalive_ns, 0);
+    if (c->work != NULL && c->work->xmit_timer != XMIT_PERSIST)
+        c->work->probes = 0;
+    tcp_arm_user(t, c);
+}
+
+static int tcp_set_option(struct leat_transport *transport, leat_conn conn,
+                          enum leat_transport_option option, uint64_t value)
+{
+    struct stack_tcp *t = tcp_of_transport(transport);
+    struct tcp_conn *c = conn_find(transport, conn);
+    if (c == NULL)
+        return -ESTALE;
+    if (c->state < TCP_ESTABLISHED)
+        return -ENOTCONN;
+    tcp_set_now(t);
+    switch (option) {
+    case LEAT_TRANSPORT_NAGLE:
+        c->flags = (uint16_t)((c->flags & ~TCP_NAGLE) | (value != 0 ? TCP_NAGLE : 0));
+        break;
+    case LEAT_TRANSPORT_KEEPALIVE:
+        keepalive_set(t, c, value);
+        break;
+    case LEAT_TRANSPORT_USER_TIMEOUT:
+        c->user_timeout_s = tcp_to_seconds(value);
+        if (c->work != NULL)
+            tcp_user_timeout_changed(c);
+        break;
+    }
+    if (c->work != NULL) /* what waits may go, and deadlines have moved */
+        tcp_dirty(c);
+    return 0;
+}
+
 static int tcp_address(struct leat_transport *transport, leat_conn conn, bool peer,
                        struct leat_addr *addr)
 {
@@ -293,6 +330,7 @@ const struct leat_transport_ops tcp_transport_ops = {
     .release = tcp_release,
     .set = tcp_set,
     .set_timeout = tcp_set_timeout,
+    .set_option = tcp_set_option,
     .address = tcp_address,
     .info = tcp_info,
 };
