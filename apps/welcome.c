@@ -71,8 +71,8 @@ static bool may_see_status(const struct leat_request *req, struct leat_addr *pee
 
 /* ---- What is said ---- */
 
-/* As the cores have published it (at most COUNTERS_PUBLISH_NS ago); of this core where the program
- * has no counters that can be read. */
+/* Of this core as it stands, of the others as they have published it (in counters.h, how late); of
+ * this core alone where the program has no counters that can be read. */
 static struct totals totals_read(struct leat_loop *loop, const struct leat_http_stats *own)
 {
     struct totals totals = {own->requests_count, own->connections_now_count};
@@ -82,6 +82,11 @@ static struct totals totals_read(struct leat_loop *loop, const struct leat_http_
         return totals;
     totals = (struct totals){0};
     for (unsigned core = 0; core < view.header->core_count; core++) {
+        if (core == leat_loop_index(loop)) {
+            totals.requests += own->requests_count;
+            totals.connections += own->connections_now_count;
+            continue;
+        }
         totals.requests += counters_view_get(&view, core, "http.requests");
         totals.connections += counters_view_get(&view, core, "http.connections");
     }

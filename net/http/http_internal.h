@@ -19,6 +19,7 @@
 #include <leat/loop.h>
 #include <leat/timer.h>
 #include "buffers/heap.h"
+#include "net/http/exchange_internal.h"
 #include "net/http/handler.h"
 #include "net/http/message/parser.h"
 #include "runtime/base/core.h"
@@ -34,7 +35,6 @@
 #define HTTP_COPY_BYTES_MAX     2048  /* a body up to this is copied behind its head, */
 #define HTTP_FILE_BYTES_MAX     8192  /* and so is a file up to this that is in memory */
 #define HTTP_BULK_BYTES         65536 /* a response this large is watched for progress */
-#define HTTP_TRAILER_AREA_BYTES 4096
 #define HTTP_ACCESS_WAITING_MAX 1024
 #define HTTP_REQUESTS_KEPT_MAX  256 /* unused request objects that a core keeps */
 #define HTTP_CONNS_PER_SLAB     63  /* and what links slabs: 4 KiB, a size class of the heap */
@@ -58,12 +58,22 @@ enum http_queue_number {
     HTTP_QUEUE_COUNT
 };
 
-#define HTTP_CONN_BULK    1  /* sent a large response: may still have bytes queued */
-#define HTTP_CONN_CLOSING 2  /* leat_conn_close or abort was called */
-#define HTTP_CONN_ENDED   4  /* the peer has half-closed */
-#define HTTP_CONN_ABORTED 8  /* leat_conn_abort was called: on_close comes in this turn */
-#define HTTP_CONN_LOGS    32 /* lines of the access log wait for what it sends */
-#define HTTP_CONN_LAST    16 /* the client has sent its last request, whole, and said so */
+/* Bits of a connection. None is cleared again but BULK.
+ *
+ *  bit      set by                      cleared by    never together with
+ *  BULK     http_out_flush              expire_write
+ *  CLOSING  http_conn_close, _abort,
+ *           conn_on_close
+ *  ENDED    conn_on_end
+ *  ABORTED  http_conn_abort                           not CLOSING; a phase up to EXCHANGE
+ *  LAST     exchange_step                             neither CLOSING nor a phase behind EXCHANGE
+ *  LOGS     access_wait */
+#define HTTP_CONN_BULK    (1u << 0) /* sent a large response: may still have bytes queued */
+#define HTTP_CONN_CLOSING (1u << 1) /* leat_conn_close or abort was called */
+#define HTTP_CONN_ENDED   (1u << 2) /* the peer has half-closed */
+#define HTTP_CONN_ABORTED (1u << 3) /* leat_conn_abort was called: on_close comes in this turn */
+#define HTTP_CONN_LAST    (1u << 4) /* the client has sent its last request, whole, and said so */
+#define HTTP_CONN_LOGS    (1u << 5) /* lines of the access log wait for what it sends */
 
 struct http_conn {
     leat_conn conn;
@@ -252,64 +262,6 @@ void http_queue_remove(struct http_conn *conn);
 
 /* ---- Request ---- */
 
-enum http_phase {
-    HTTP_PHASE_HEAD,     /* between requests, or a head is incomplete */
-    HTTP_PHASE_EXCHANGE, /* a request is in progress */
-    HTTP_PHASE_CLOSING,  /* what was written goes out first */
-    HTTP_PHASE_CLOSED,   /* nothing more is read or sent; the transport closes */
-    HTTP_PHASE_GONE,     /* the connection is closed, or not ours any more */
-};
-
-enum http_reader { HTTP_READER_NONE, HTTP_READER_COLLECT, HTTP_READER_STREAM, HTTP_READER_DISCARD };
-
-struct http_chunk_state {
-    struct http_chunked chunked;
-    struct http_head trailers;
-    uint8_t area[HTTP_TRAILER_AREA_BYTES];
-};
-
-/* What is zeroed between requests. */
-struct http_exchange {
-    /* Request. */
-    const uint8_t *head_bytes; /* base of head's spans: input, partial, or head_kept */
-    uint32_t head_length;
-    struct leat_view path; /* decoded */
-    unsigned chain_index;
-    void *user;
-    void *state;
-    void (*on_free)(void *state);
-    struct http_attachment *attachment; /* of a handler of the library's; or NULL */
-    leat_handler *on_abort, *on_writable;
-    bool is_open;    /* from exchange_init to exchange_fini */
-    bool is_broken;  /* its head could not be parsed */
-    bool is_failing; /* the error handler runs */
-    bool has_bufs;   /* something in kept is set */
-    bool has_handle; /* a leat_deferred names it */
-    bool deferred;   /* the application has taken charge */
-    bool paused;
-
-    /* Body. */
-    uint8_t framing; /* enum http_framing */
-    uint8_t reader;  /* enum http_reader */
-    bool body_done, body_began, had_reader;
-    uint64_t body_left_bytes; /* HTTP_BODY_LENGTH */
-    uint64_t body_seen_bytes;
-    uint64_t body_limit_bytes;
-    uint64_t discarded_bytes;
-    const uint8_t *body; /* collected */
-    size_t body_bytes, body_capacity;
-    leat_body_fn *on_body;
-    leat_handler *on_body_end;
-
-    /* Response. */
-    uint16_t status;
-    bool begun, ended, close, chunked, no_body, want_writable, has_length;
-    bool bad_header, has_type, has_upgrade; /* of the extra headers */
-    uint64_t left_bytes;                    /* promised by Content-Length, not written yet */
-    uint64_t sent_bytes;                    /* of the body */
-    uint64_t began_ns, accepted_bytes;      /* access log: when it began, what stood before it */
-};
-
 struct http_backlog { /* read, not consumed: [begin, end) of buf */
     struct leat_buf buf;
     size_t begin, end, capacity;
@@ -383,6 +335,10 @@ enum http_queue_number http_conn_queue_for(const struct http_conn *conn);
 uint64_t http_conn_sent_bytes(const struct http_conn *conn, uint64_t *queued_bytes);
 int http_conn_detach(struct http_conn *conn, const struct leat_conn_ops *ops, void *user);
 void http_send_overload(leat_conn handle); /* the ready-made 503 */
+
+/* validate.c: the first rule that does not hold, as text; NULL: all do. Between two events. */
+const char *http_conn_validate(const struct http_conn *conn);
+const char *http_server_validate(const struct leat_http *http);
 
 /* deadline.c */
 void http_conn_expire(struct http_conn *conn, uint64_t now_ns);

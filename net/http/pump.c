@@ -152,9 +152,11 @@ static void pump_end(struct leat_request *req)
     req->in_pump = false;
     if (req->phase == HTTP_PHASE_CLOSING)
         http_conn_close(req->conn);
-    if (likely(req->phase != HTTP_PHASE_GONE))
-        http_conn_settle(req->conn);
-    else if (!req->is_ready)
+    if (likely(req->phase != HTTP_PHASE_GONE)) {
+        struct http_conn *conn = req->conn;
+        http_conn_settle(conn);
+        DCHECK(http_conn_validate(conn) == NULL);
+    } else if (!req->is_ready)
         http_request_give(req);
     http->calls--;
     if (unlikely(http->freeing || http->draining))

@@ -66,6 +66,9 @@ void bench_send(struct bench *bench, struct wire_conn *conn, const char *text)
 {
     wire_feed(bench->wire, conn, text, strlen(text));
     wire_settle(bench->wire);
+    const char *broken = http_server_validate(bench->http);
+    if (broken != NULL)
+        fail_msg("%s", broken);
 }
 
 struct leat_http_stats bench_stats(const struct bench *bench)

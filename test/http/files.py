@@ -589,10 +589,27 @@ class Options(unittest.TestCase):
         page = got.body.decode()
         self.assertIn('<a href="./x%3Cy%3E%26.html">x&lt;y&gt;&amp;.html</a>', page)
         self.assertIn('<a href="./dir/">dir/</a>', page)
+        self.assertIn(">text.txt</a></td><td>104 B</td><td>2023-11-14 22:13</td>", page)
+        self.assertIn(">big.bin</a></td><td>5.0 GiB</td>", page)
+        self.assertIn(">outside-link</a></td><td></td><td></td>", page)
+        self.assertIn('<a href="../">../</a>', page)
         self.assertIn(".hidden", page)
         self.assertNotIn("fifo", page)
         self.assertEqual(ask("/open/dir")["Location"], "/open/dir/")
         self.assertIn("file.txt", ask("/open/dir/").body.decode())
+
+    def test_a_listing_is_sorted_before_it_is_cut(self):
+        for number in range(2100):  # in an order that no directory keeps
+            number = number * 997 % 2100
+            with open(TREE + "/root/dir/n%04d" % number, "wb"):
+                pass
+        page = ask("/open/dir/").body.decode()
+        names = re.findall(r'<a href="\./([^"]*)">', page)
+        self.assertEqual(names, ["file.txt"] + ["n%04d" % n for n in range(1999)])
+        self.assertIn("the first 2000 of 2101 names", page)
+        for number in range(2100):
+            os.remove(TREE + "/root/dir/n%04d" % number)
+        self.assertNotIn("names.", ask("/open/dir/").body.decode())
 
     def test_others(self):
         got = ask("/open/.hidden")

@@ -703,6 +703,55 @@ static void a_connection_is_handed_over_later(void **state)
 
 /* ---- Set-up, text ---- */
 
+#define CORRUPT(field, value)                                                                      \
+    do {                                                                                           \
+        __typeof__(field) kept_ = (field);                                                         \
+        (field) = (value);                                                                         \
+        assert_non_null(http_server_validate(bench.http));                                         \
+        (field) = kept_;                                                                           \
+        assert_null(http_server_validate(bench.http));                                             \
+    } while (0)
+
+static void a_state_that_cannot_be_is_found(void **state)
+{
+    begin((struct leat_http_options){0});
+    struct wire_conn *idle = bench_connect(&bench);
+    bench_send(&bench, bench_connect(&bench), GET("/forever"));
+    struct http_conn *conn = bench.http->queues[HTTP_QUEUE_BUSY].first;
+    struct leat_request *req = conn->request;
+    assert_null(http_server_validate(bench.http));
+    CORRUPT(req->x.ended, true);
+    CORRUPT(req->x.chunked, true);
+    CORRUPT(req->x.no_body, true);
+    CORRUPT(req->x.want_writable, true);
+    CORRUPT(req->x.is_broken, true);
+    CORRUPT(req->x.is_failing, true);
+    CORRUPT(req->x.reader, HTTP_READER_STREAM);
+    CORRUPT(req->x.has_type, true);
+    CORRUPT(req->x.has_bufs, false);
+    CORRUPT(req->x.is_open, false);
+    CORRUPT(req->phase, HTTP_PHASE_HEAD);
+    CORRUPT(req->phase, HTTP_PHASE_GONE);
+    CORRUPT(req->in_pump, true);
+    CORRUPT(req->is_blocked, true);
+    CORRUPT(req->more_count, 1);
+    CORRUPT(req->conn, NULL);
+    CORRUPT(conn->flags, HTTP_CONN_ABORTED);
+    CORRUPT(conn->flags, HTTP_CONN_ABORTED | HTTP_CONN_CLOSING);
+    CORRUPT(conn->flags, HTTP_CONN_LAST);
+    CORRUPT(conn->request, NULL);
+    CORRUPT(conn->queue, HTTP_QUEUE_KEEPALIVE);
+    CORRUPT(conn->prev, conn);
+    CORRUPT(bench.http->queues[HTTP_QUEUE_BUSY].count, 2);
+    CORRUPT(bench.http->connections_now, 1);
+    req->x.begun = req->x.chunked = true;
+    CORRUPT(req->x.has_length, true);
+    CORRUPT(req->x.ended, true); /* it has a handle */
+    req->x.begun = req->x.chunked = false;
+    assert_outcome(idle, "");
+    end();
+}
+
 static void set_up_errors_stick(void **state)
 {
     struct wire *wire = wire_new();
@@ -797,6 +846,7 @@ int main(void)
         cmocka_unit_test(freeing_aborts_everything),
         cmocka_unit_test(a_connection_is_handed_over),
         cmocka_unit_test(a_connection_is_handed_over_later),
+        cmocka_unit_test(a_state_that_cannot_be_is_found),
         cmocka_unit_test(set_up_errors_stick),
         cmocka_unit_test(dates_are_written),
         cmocka_unit_test(numbers_are_written),

@@ -33,7 +33,8 @@
  *
  * Bounds: LEAT_FILES_PATH_BYTES_MAX for a decoded path (404), ranges_max for the ranges of a
  * request (above it they are ignored, and all of the file is sent; ranges that overlap or touch are
- * joined, so that no byte is sent twice), LEAT_FILES_LIST_MAX for the names of a listing,
+ * joined, so that no byte is sent twice), LEAT_FILES_LIST_MAX for the names of a listing
+ * (the first in order are shown, and that there are more is said),
  * the first four fields of a list that comes as several, and 256 files that are kept open, each for
  * 20 s at most after it was last asked for.
  *
