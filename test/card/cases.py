@@ -134,6 +134,14 @@ def doctor(guest, card):
     assert code == 0 and re.search(r"^ok +dpdk", said, re.M), said
 
 
+def refused_unmapped(guest, card):
+    """Without interrupt remapping: refused with the remedy, which is one."""
+    allow = "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts"
+    code, said = guest.run(f"leat serve --hello {' '.join(flags_of(card))}")
+    assert code == 1 and allow in said and said.count("\n") == 0, said
+    guest.check(f"echo 1 >{allow}")
+
+
 def bind(guest, address):
     folder = f"/sys/bus/pci/devices/{address}"
     guest.run(f"echo {address} >{folder}/driver/unbind")

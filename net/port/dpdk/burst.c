@@ -461,6 +461,7 @@ static void dpdk_link(struct leat_port *leat_port, struct leat_link *link)
         .speed_mbps = now.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : now.link_speed,
     };
     dpdk_interface_look(port, link);
+    dpdk_card_look(port, link);
 }
 
 /* The driver counts for all queues together: its drops stand with the first. */

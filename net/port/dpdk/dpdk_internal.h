@@ -57,7 +57,7 @@ struct dpdk_port {
     struct dpdk_relay *relay; /* memif's control channel, or NULL */
     /* Set before gate_turn becomes odd for good: no core calls the driver after it has seen that.
      */
-    _Atomic bool is_gone, is_closing;
+    _Atomic bool is_gone, is_closing, is_pulled;
     bool is_unplug_watched, has_remover;
     pthread_t remover;
     unsigned interface_index; /* of the kernel's; 0: there is none */
@@ -155,6 +155,7 @@ void dpdk_interface_watch(struct dpdk_port *port, const char *interface);
 void dpdk_interface_look(struct dpdk_port *port, struct leat_link *link);
 /* A card that is pulled is given back when no core uses it any more. */
 void dpdk_unplug_watch(struct dpdk_port *port);
+void dpdk_card_look(struct dpdk_port *port, struct leat_link *link);
 void dpdk_unplug_end(struct dpdk_port *port);
 /* open.c: stops and closes the device, once; buffers stay. */
 void dpdk_device_close(struct dpdk_port *port);

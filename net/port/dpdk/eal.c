@@ -95,6 +95,10 @@ static const struct {
     {"not viable",
      "other devices of its IOMMU group are still the kernel's: bind them to vfio-pci as well "
      "(dpdk-devbind.py --status shows them)"},
+    {"failed to select IOMMU type",
+     "the IOMMU does not remap interrupts: switch that on in the firmware, or, if the card may be "
+     "trusted to raise any interrupt of this machine: echo 1 | sudo tee "
+     "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts"},
     {"VFIO support could not be initialized",
      "the kernel offers no VFIO: sudo modprobe vfio-pci, and start the machine with an IOMMU "
      "(intel_iommu=on or amd_iommu=on)"},

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -85,14 +86,31 @@ static void *card_give_back(void *arg)
     return NULL;
 }
 
-static void on_device_event(const char *device, enum rte_dev_event_type type, void *arg)
+/* Whoever hears of it first: DPDK's interrupt thread or core 0. */
+static void card_pulled(struct dpdk_port *port)
 {
-    struct dpdk_port *port = arg;
-    if (type != RTE_DEV_EVENT_REMOVE || strcmp(device, port->device) != 0 ||
-        atomic_load(&port->is_gone))
+    if (atomic_exchange(&port->is_pulled, true))
         return;
     gate_shut(port);
     port->has_remover = pthread_create(&port->remover, NULL, card_give_back, port) == 0;
+}
+
+static void on_device_event(const char *device, enum rte_dev_event_type type, void *arg)
+{
+    struct dpdk_port *port = arg;
+    if (type == RTE_DEV_EVENT_REMOVE && strcmp(device, port->device) == 0)
+        card_pulled(port);
+}
+
+/* Not every driver of the kernel's asks before it lets a card go. */
+void dpdk_card_look(struct dpdk_port *port, struct leat_link *link)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", port->device);
+    if (!port->is_unplug_watched || access(path, F_OK) == 0 || errno != ENOENT)
+        return;
+    card_pulled(port);
+    *link = (struct leat_link){.is_gone = true};
 }
 
 void dpdk_unplug_watch(struct dpdk_port *port)

@@ -68,8 +68,8 @@ static int device_add(struct opening *o)
     snprintf(port->bus, sizeof(port->bus), "%s", d->is_pci ? "pci" : "vdev");
     snprintf(port->device, sizeof(port->device), "%s", d->name);
     snprintf(what, sizeof(what), "cannot open %s:%s", o->options->kind, o->options->where);
-    dpdk_log_clear();
-    if (!d->is_pci) {
+    if (!d->is_pci) { /* cards were looked for when DPDK started, and the log has why not */
+        dpdk_log_clear();
         int result = rte_eal_hotplug_add(port->bus, d->name, d->args);
         if (result < 0 && strstr(dpdk_log_text(), "failed to parse device") != NULL)
             return fail_no_driver(o);
