@@ -86,10 +86,13 @@ void sim_heal(struct sim *sim)
         o->link = (struct sim_link){.delay_ns = o->link.delay_ns,
                                     .bits_per_second = o->link.bits_per_second,
                                     .queue_bytes_max = o->link.queue_bytes_max};
-        o->port = (struct sim_port_options){.can = o->port.can,
-                                            .completion_ns = o->port.completion_ns,
-                                            .queue_count = o->port.queue_count,
-                                            .rss = o->port.rss};
+        o->port =
+            (struct sim_port_options){.can = o->port.can,
+                                      .completion_ns = o->port.completion_ns,
+                                      .queue_count = o->port.queue_count,
+                                      .wake = o->port.wake == SIM_WAKE_POLLED ? SIM_WAKE_POLLED
+                                                                              : SIM_WAKE_TRUE,
+                                      .rss = o->port.rss};
     }
 }
 

@@ -82,6 +82,16 @@ enum sim_rss {
     SIM_RSS_OTHER_QUEUE, /* ... and puts each frame into any queue */
 };
 
+/* What the port's receive interrupt does. */
+enum sim_wake {
+    SIM_WAKE_POLLED, /* none is claimed, and the core never sleeps: it has a turn for each frame */
+    SIM_WAKE_TRUE,
+    SIM_WAKE_NEVER,       /* it is claimed, and does not come */
+    SIM_WAKE_LATE,        /* ... comes wake_late_ns after the frame */
+    SIM_WAKE_FIRST_QUEUE, /* ... comes for queue 0 only */
+    SIM_WAKE_HALF,        /* ... comes for one sleep in two, by chance */
+};
+
 struct sim_port_options {
     uint32_t can;              /* enum leat_port_can, honoured but for lies */
     uint32_t lies;             /* enum sim_lie */
@@ -92,6 +102,8 @@ struct sim_port_options {
     uint64_t completion_ns;    /* how long the hardware keeps references */
     uint32_t queue_count;      /* of a host with several cores; 0: one for each */
     enum sim_rss rss;
+    enum sim_wake wake;
+    uint64_t wake_late_ns;
 };
 
 struct sim_host_options {

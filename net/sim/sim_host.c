@@ -38,6 +38,7 @@ static void port_init(struct sim_host *host)
         .tx_queue_count = SIM_QUEUES,
         .rx_buffers_count = host->options.port.rx_buffers_max,
         .link_kind = LEAT_LINK_ETHERNET,
+        .wake = host->options.port.wake != SIM_WAKE_POLLED ? LEAT_WAKE_INTERRUPT : LEAT_WAKE_NAP,
     };
     struct mac_addr mac = sim_mac(host);
     memcpy(host->port.info.mac, &mac, sizeof(mac));

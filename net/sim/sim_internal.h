@@ -64,6 +64,9 @@ struct sim_host {
     bool is_kicked;            /* somebody called in: a turn must follow */
     uint64_t stalled_until_ns; /* it has no turn before; 0: it runs */
     uint64_t retry_ns;         /* when output that was refused is tried again */
+    /* Of a core that sleeps, where the port claims an interrupt: */
+    bool is_armed, has_fired, has_lost_interrupt, is_asleep;
+    uint64_t interrupt_ns, nap_until_ns; /* UINT64_MAX: never */
     uint64_t wire_free_ns, last_arrival_ns, burst_until_ns;
     uint32_t sent_count, burst_left;
     uint8_t *taken; /* the puppet's last frame */

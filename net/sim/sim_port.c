@@ -17,6 +17,20 @@ static struct sim_host *host_of(struct leat_port *port, unsigned queue)
 
 /* ---- receiving ---- */
 
+/* A frame has come to a queue that waits for one. */
+static void interrupt_raise(struct sim_host *host)
+{
+    const struct sim_port_options *o = &host->leader->options.port;
+    if (!host->is_armed || host->interrupt_ns != UINT64_MAX || host->has_lost_interrupt)
+        return;
+    bool comes = o->wake == SIM_WAKE_TRUE || o->wake == SIM_WAKE_LATE ||
+                 (o->wake == SIM_WAKE_FIRST_QUEUE && host->core_index == 0) ||
+                 (o->wake == SIM_WAKE_HALF && sim_chance(host->sim, 500000));
+    host->has_lost_interrupt = !comes;
+    if (comes)
+        host->interrupt_ns = host->sim->now_ns + (o->wake == SIM_WAKE_LATE ? o->wake_late_ns : 0);
+}
+
 void sim_port_deliver(struct sim_host *host, const uint8_t *bytes, uint32_t length)
 {
     const struct sim_port_options *o = &host->options.port;
@@ -37,6 +51,7 @@ void sim_port_deliver(struct sim_host *host, const uint8_t *bytes, uint32_t leng
     *host->arrived_last = a;
     host->arrived_last = &a->next;
     host->arrived_count++;
+    interrupt_raise(host);
 }
 
 static struct sim_arrived *arrived_pull(struct sim_host *host)
@@ -435,6 +450,8 @@ static unsigned sim_transmit_burst(struct leat_port *port, unsigned queue,
 uint64_t sim_port_next(const struct sim_host *host)
 {
     uint64_t next = host->arrived != NULL ? 0 : UINT64_MAX;
+    if (host->is_asleep) /* and does not see what has come */
+        next = host->interrupt_ns < host->nap_until_ns ? host->interrupt_ns : host->nap_until_ns;
     if (host->flights != NULL && host->flights->done_ns < next)
         next = host->flights->done_ns;
     return host->retry_ns < next ? host->retry_ns : next;
@@ -444,13 +461,19 @@ static void sim_arm(struct leat_port *port, unsigned queue, struct leat_port_nap
 {
     struct sim_host *host = host_of(port, queue);
     check_queue(host, queue);
-    *nap = (struct leat_port_nap){host->arrived != NULL, -1, UINT64_MAX, false};
+    bool is_claimed = port->info.wake == LEAT_WAKE_INTERRUPT;
+    host->is_armed = is_claimed;
+    host->has_fired = host->has_lost_interrupt = false;
+    host->interrupt_ns = UINT64_MAX;
+    *nap = (struct leat_port_nap){host->arrived != NULL, -1, UINT64_MAX, is_claimed};
 }
 
 static bool sim_disarm(struct leat_port *port, unsigned queue)
 {
-    check_queue(host_of(port, queue), queue);
-    return false;
+    struct sim_host *host = host_of(port, queue);
+    check_queue(host, queue);
+    host->is_armed = false;
+    return host->has_fired;
 }
 
 static void sim_get_link(struct leat_port *port, struct leat_link *link)

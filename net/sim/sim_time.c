@@ -104,11 +104,43 @@ static void note_relay(struct sim_host *host)
         host->retry_ns = host->sim->now_ns + SIM_RETRY_NS;
 }
 
+/* A core that rests sleeps as its source says, until the interrupt or the end of a nap. */
+static void host_sleep(struct sim_host *host)
+{
+    struct leat_source *source = (struct leat_source *)host->source;
+    struct leat_nap nap = {.fd = -1, .nap_ns_max = UINT64_MAX};
+    if (host->options.kind != SIM_STACK || host->options.port.wake == SIM_WAKE_POLLED ||
+        host->is_asleep)
+        return;
+    host->interrupt_ns = UINT64_MAX; /* also of a core without a queue */
+    sim_enter_quietly(host);
+    source->ops->arm(source, &nap);
+    if (nap.has_work)
+        source->ops->disarm(source);
+    sim_leave_quietly(host);
+    host->is_asleep = !nap.has_work;
+    host->nap_until_ns =
+        nap.nap_ns_max == UINT64_MAX ? UINT64_MAX : host->sim->now_ns + nap.nap_ns_max;
+}
+
+static void host_wake(struct sim_host *host)
+{
+    struct leat_source *source = (struct leat_source *)host->source;
+    if (!host->is_asleep)
+        return;
+    host->has_fired = host->interrupt_ns <= host->sim->now_ns;
+    host->is_asleep = false;
+    sim_enter_quietly(host);
+    source->ops->disarm(source);
+    sim_leave_quietly(host);
+}
+
 static bool run_host(struct sim_host *host)
 {
     struct sim *sim = host->sim;
     unsigned turns = 0;
     while (host_next(host) <= sim->now_ns) {
+        host_wake(host);
         if (host->retry_ns <= sim->now_ns)
             host->retry_ns = UINT64_MAX;
         host->is_kicked = false;
@@ -119,6 +151,7 @@ static bool run_host(struct sim_host *host)
             return false;
         }
     }
+    host_sleep(host);
     return turns > 0;
 }
 

@@ -19,11 +19,10 @@ bool wake_armed(struct wake *w, struct leat_port_nap *nap, uint64_t now_ns)
         return false;
     w->is_asleep = !nap->has_work;
     w->armed_ns = now_ns;
-    if (w->state == WAKE_BELIEVED)
-        return false;
-    if (nap->nap_ns_max > WAKE_NAP_NS)
-        nap->nap_ns_max = WAKE_NAP_NS;
-    return true;
+    uint64_t most_ns = w->state == WAKE_BELIEVED ? WAKE_LOOK_NS : WAKE_NAP_NS;
+    if (nap->nap_ns_max > most_ns)
+        nap->nap_ns_max = most_ns;
+    return w->state != WAKE_BELIEVED;
 }
 
 void wake_disarmed(struct wake *w, bool has_fired, uint64_t now_ns)

@@ -6,6 +6,9 @@
  * the belief: WAKE_PROOFS_MAX bounds how many interrupts in a row it then takes, twice as many each
  * time, so that a port that wakes now and then is soon a port that naps.
  *
+ * A believed interrupt that fails is found out when the loop wakes of its own accord, which it does
+ * every WAKE_LOOK_NS.
+ *
  * A sleep shorter than WAKE_SLEEP_NS proves nothing against: its frames may have come when it was
  * ending anyway. */
 #ifndef LEAT_WAKE_H
@@ -14,6 +17,7 @@
 #include "net/port/port.h"
 
 #define WAKE_NAP_NS     LEAT_NS_PER_MS
+#define WAKE_LOOK_NS    LEAT_NS_PER_S
 #define WAKE_SLEEP_NS   (200 * LEAT_NS_PER_US)
 #define WAKE_PROOFS_MAX 64
 #define WAKE_DEAF       16 /* misses in a row until the log says so */
