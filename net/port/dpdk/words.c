@@ -135,8 +135,11 @@ static void last_words_say(void)
         dup2(words.out, STDOUT_FILENO);
     if (words.err >= 0)
         dup2(words.err, STDERR_FILENO);
-    text_say("leat: the process ends inside DPDK or while DPDK is in use; DPDK said last:\n",
-             text_end(dpdk_log_unflushed()));
+    const char *log = text_end(dpdk_log_unflushed());
+    if (log[0] != '\0')
+        text_say("leat: the process ends while DPDK is in use; DPDK said last:\n", log);
+    else if (was_quiet)
+        text_say("", "leat: the process ends inside DPDK, which said nothing of it");
     if (was_quiet)
         aside_say();
 }
