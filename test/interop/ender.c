@@ -1,13 +1,16 @@
 /* Preloaded, it ends the process as a driver of DPDK's may: LEAT_ENDER says where ("setup",
  * "running") and how ("panic", "exit", "abort", "fault"). */
+#include <errno.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <rte_debug.h>
-#include <rte_eal.h>
-#include <rte_ethdev.h>
+/* Of DPDK, whose headers stay in net/port/dpdk/. */
+_Noreturn void __rte_panic(const char *function, const char *format, ...);
+_Noreturn void rte_exit(int code, const char *format, ...);
+int rte_eth_dev_configure(uint16_t port, uint16_t rx_queues, uint16_t tx_queues, const void *conf);
 
 static void process_end(const char *where)
 {
@@ -17,7 +20,7 @@ static void process_end(const char *where)
         return;
     fprintf(stderr, "words of a library below\n");
     if (strcmp(how, ":panic") == 0)
-        rte_panic("the driver has lost %s\n", "its ring");
+        __rte_panic(__func__, "the driver has lost %s\n", "its ring");
     if (strcmp(how, ":exit") == 0)
         rte_exit(EXIT_FAILURE, "the driver wants no more of it\n");
     if (strcmp(how, ":fault") == 0)
@@ -28,7 +31,7 @@ static void process_end(const char *where)
 /* Instead of DPDK's: a program of a wider scope is asked first. */
 __attribute__((visibility("default"))) int rte_eth_dev_configure(uint16_t port, uint16_t rx_queues,
                                                                  uint16_t tx_queues,
-                                                                 const struct rte_eth_conf *conf)
+                                                                 const void *conf)
 {
     (void)port, (void)rx_queues, (void)tx_queues, (void)conf;
     process_end("setup");

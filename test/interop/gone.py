@@ -1,5 +1,5 @@
-"""A device that goes away, or whose link does: said once, shown in `leat top`, and no reason to spin
-or to forget the sockets beside it."""
+"""A device that goes away, or whose link does: said once, shown in `leat top`, and no reason to
+spin or to forget the sockets beside it."""
 import http.client
 import os
 import pathlib

@@ -13,8 +13,9 @@
 #define ASKED    200
 #define PAUSE_NS (50 * LEAT_NS_PER_MS)
 #define DELAY_NS (100 * LEAT_NS_PER_US)
-#define QUICK_NS (2 * DELAY_NS + 2 * WAKE_NAP_NS) /* there and back, with a nap and what it costs  \
-                                                   */
+#define QUICK_NS                                                                                   \
+    (2 * DELAY_NS + 2 * WAKE_NAP_NS) /* there and back, with a nap and what it costs               \
+                                      */
 #define CLIENTS 8
 
 struct client {
