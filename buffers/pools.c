@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/base/log.h"
+#include "runtime/base/output.h"
 #include "runtime/base/topology.h"
 
 #define BYTES_MAX_DEFAULT (UINT64_C(1) << 30)
@@ -224,7 +226,8 @@ static void report_leaks(const struct leat_pools *pools, uint64_t live_count)
                              (unsigned long)count, of);
         }
     }
-    dprintf(STDERR_FILENO, "%.*s\n", used - 1, text);
+    text[used - 1] = '\n'; /* for the last semicolon */
+    (void)leat_output_write(STDERR_FILENO, text, (size_t)used, LEAT_LOG_DIRECT_MS);
 }
 
 uint64_t leat_pools_fini(struct leat_core *core)

@@ -58,7 +58,7 @@ int log_file_reopen(struct log_file *file);
 
 /* log_writer.c: the writer's thread; it is a struct leat_logger that it gets. */
 #define LOGGER_POLL_MS 100 /* how long it waits for a reader before it looks at the end */
-void *log_writer_main(void *logger);
+void *log_writer_main(void *arg);
 
 struct leat_logger {
     struct leat_logger_options options;

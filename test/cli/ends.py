@@ -1,12 +1,13 @@
 """The end of a core: connections close before the hooks that free what they use. The program is
 ends.c; under a sanitizer a use after the free ends it."""
+import json
 import os
 import re
 import subprocess
 import sys
 import unittest
 
-from process import BUILD, TERM, Program
+from process import BUILD, TERM, Program, finish
 
 ENDS = BUILD / "test" / "cli" / "ends"
 OPEN = 3  # what each core has open at the end: both sides of a connection, and a datagram socket
@@ -48,6 +49,19 @@ class Ends(unittest.TestCase):
         told = self.check(["unshare", "-n", ENDS], "--net", "tun:ends0", "--ip", "10.77.0.2/24",
                           "--at", "10.77.0.2:7000", "--reconnect")
         self.assertEqual(told.count("connect: ESHUTDOWN"), OPEN)
+
+
+class Data(unittest.TestCase):
+    def test_only_data_goes_to_standard_output(self):
+        if not has_tun():
+            self.skipTest("this user may not make a tun device in a network namespace")
+        port = ("--json", "--net", "tun:ends1", "--ip", "10.77.1.2/24")
+        for words in (("load", "--requests", "1", "--duration", "1s", "http://10.77.1.9/"),
+                      ("echo", "--count", "1", "--connect", "10.77.1.9:7")):
+            with self.subTest(words=words):
+                _, out, err = finish("unshare", "-n", BUILD / "leat", *words, *port)
+                self.assertEqual(type(json.loads(out)), dict)
+                self.assertRegex(err, r"(?m)^net tun:ends1: driver tun")
 
 
 if __name__ == "__main__":
