@@ -55,6 +55,6 @@ int features_settle(uint32_t wanted, uint32_t kept, features_attempt_fn *attempt
                     uint32_t *got) LEAT_MUST_CHECK;
 
 /* "rss-hash, tso"; "" for none. Cut at size. */
-char *features_format(uint32_t features, char *text, size_t size);
+char *features_format(uint32_t wanted, char *text, size_t size);
 
 #endif
