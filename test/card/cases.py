@@ -72,6 +72,13 @@ class Server:
         return json.loads(self.guest.check(
             f"leat top --once --json --interval 100ms $(cat {self.name}.pid)"))
 
+    def until_link_up(self):
+        """As the program itself has seen: a link that never was up is no news when it is down."""
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while self.top()["cores"][0]["counters"]["port.link"] != 1:
+            assert time.monotonic() < deadline, self.top_text()
+            time.sleep(0.3)
+
     def top_text(self):
         return self.guest.check(f"leat top --once --interval 100ms $(cat {self.name}.pid)")
 
@@ -240,6 +247,7 @@ def link_goes_and_comes(guest, card):
     """... and the server is killed, with whatever the card is doing; the next one starts."""
     with serve(guest, card) as server:
         check_answers(card)
+        server.until_link_up()
         guest.qmp("set_link", name=f"card{card.slot}", up=False)
         try:
             server.until("the link is down")
