@@ -161,6 +161,11 @@ static void on_close(leat_conn conn, void *user, enum leat_close_reason reason)
     struct visitor *v = user;
     struct peers *p = v->peers;
     (void)conn;
+    /* A neighbour that did not answer while the world has faults: asked again later. */
+    if (reason == LEAT_CLOSE_UNREACHABLE && !v->is_open && !p->play->is_healed) {
+        sim_at(sim_of(v), sim_now(sim_of(v)) + LEAT_NS_PER_S, visitor_visit, v);
+        return;
+    }
     if (!p->has_found && v->number == 0) {
         try_next(p);
         if (!p->has_given_up) {

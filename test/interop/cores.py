@@ -130,7 +130,7 @@ def check_one_queue_device():
     with serve("tun:leat1", 2, 0, "--json-log") as program:
         assert ", 1 queue," in program.text["stdout"], program.text
         give_addresses("leat1")
-        check_all_serve(2)
+        check_all_serve(program, 2)
         end(program)
     world.ip("link", "del", "leat1")
 

@@ -89,7 +89,7 @@ def check_clients_that_vanish(path):
         for number in range(50):
             if number % 2 == 0:
                 with process.Program(*load_over(path, 30)) as client:
-                    client.until(r"^net memif")
+                    client.until(r"^net memif", "stderr")
                     time.sleep(chance.random() / 4)
                     client.send(9)
                     client.end()
@@ -105,7 +105,7 @@ def check_server_that_returns(path):
     """A client that outlives its server finds the next one, and its connections are made anew."""
     with serve(f"memif:{path},server") as first:
         with process.Program(*load_over(path, 12)) as client:
-            client.until(r"^net memif")
+            client.until(r"^net memif", "stderr")
             time.sleep(1)
             first.send(9)
             first.end()
