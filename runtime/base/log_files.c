@@ -16,7 +16,9 @@ void log_file_init(struct log_file *file, int fd)
 {
     char link[64], path[PATH_MAX];
     struct stat info, named;
-    *file = (struct log_file){.fd = fd};
+    *file = (struct log_file){.fd = fd, .own_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3)};
+    if (file->own_fd < 0)
+        file->own_fd = fd;
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
     if (fstat(fd, &info) < 0 || !S_ISREG(info.st_mode) || info.st_nlink == 0)
         return;
@@ -34,6 +36,9 @@ void log_file_fini(struct log_file *file)
 {
     free(file->path);
     file->path = NULL;
+    if (file->own_fd != file->fd)
+        close(file->own_fd);
+    file->own_fd = file->fd;
 }
 
 /* O_NOFOLLOW: the path is one that links had been resolved in. */
@@ -52,6 +57,8 @@ int log_file_reopen(struct log_file *file)
         result = -EBADF;
     else if (info.st_ino != file->inode || info.st_dev != file->device)
         result = dup2(fd, file->fd) < 0 ? -errno : 1;
+    if (result == 1 && file->own_fd != file->fd && dup3(fd, file->own_fd, O_CLOEXEC) < 0)
+        result = -errno;
     if (result == 1) {
         file->device = info.st_dev;
         file->inode = info.st_ino;

@@ -46,7 +46,9 @@ struct leat_log {
 
 /* log_files.c: a file that a descriptor was opened on, to be opened again by its name. */
 struct log_file {
-    int fd;
+    int fd;     /* the program's */
+    int own_fd; /* a copy that the writer writes to: while DPDK sets a port up or closes it, the
+                   program's standard descriptors lead elsewhere */
     char *path; /* NULL: it is no file that has a name */
     uint64_t device, inode;
 };

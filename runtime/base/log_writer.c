@@ -242,7 +242,7 @@ void *log_writer_main(void *arg)
     struct writer writer = {.logger = logger};
     const struct timespec sleep = {LOGGER_SLEEP_S, 0};
     for (unsigned i = 0; i < LOG_STREAMS; i++)
-        writer.batches[i] = (struct batch){.logger = logger, .fd = logger->files[i].fd};
+        writer.batches[i] = (struct batch){.logger = logger, .fd = logger->files[i].own_fd};
     for (;;) {
         bool is_stopping = atomic_load_explicit(&logger->is_stopping, memory_order_acquire);
         bool had_any = writer_round(&writer);

@@ -71,8 +71,10 @@ class Start(unittest.TestCase):
             self.assertEqual(said, [])
 
     def test_closed_standard_descriptors_go_to_no_connection(self):
-        with Program("sh", "-c", f"exec {LIFE} --cores 1 >&- <&-") as program:
+        with Program("sh", "-c", f"exec {LIFE} --cores 1 --reload >&- <&-") as program:
             program.until("start of 1$", "stderr")
+            program.send(HUP)
+            program.until("reload$", "stderr")  # it runs: SIGTERM is no longer that of a start
             for number in (0, 1):
                 self.assertEqual(os.readlink(f"/proc/{program.process.pid}/fd/{number}"),
                                  "/dev/null")

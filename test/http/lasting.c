@@ -336,8 +336,8 @@ static void flow_start(struct lasting *l, struct flow *f, const struct kind *kin
     *f = (struct flow){.lasting = l, .kind = kind};
     leat_timer_init(&f->pace, l->loop, flow_on_pace, f);
     leat_timer_init(&f->end, l->loop, flow_on_time, f);
-    uint64_t half_ns = flow_limit(f) * LASTING_TIMES / 2;
-    leat_timer_start(&f->end, half_ns, 0);
+    uint64_t times = kind->outcome == LASTS ? LASTING_TIMES / 2 : LASTING_TIMES;
+    leat_timer_start(&f->end, flow_limit(f) * times, 0);
     l->open_count++;
     int result = leat_connect(l->loop, &l->to, NULL, NULL, &flow_ops, f, &f->conn);
     if (result == 0)
