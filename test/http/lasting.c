@@ -12,7 +12,7 @@
 
 #define PIECE_BYTES 65536
 #define FILE_BYTES  (INT64_C(1) << 40) /* a hole: it is never all sent */
-#define HOLD_NS     (3 * LEAT_NS_PER_S / 2)
+#define HOLD_NS     (5 * LEAT_NS_PER_S / 2)
 
 /* ---- the server ---- */
 

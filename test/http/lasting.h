@@ -11,7 +11,7 @@
 #define LASTING_SENTENCE_BYTES 256
 
 /* Routes and options of http: /memory and /file (endless bodies), POST /up, /, /slow (holds the
- * loop for 1.5 s) and /errors (what timed out, as text). limit_ns is every limit; 0: the defaults.
+ * loop for 2.5 s) and /errors (what timed out, as text). limit_ns is every limit; 0: the defaults.
  */
 void lasting_serve(struct leat_http *http, uint64_t limit_ns);
 

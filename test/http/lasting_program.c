@@ -1,11 +1,11 @@
 /* What lasts longer than the server's limits, as a program: the server on LASTING_LISTEN, or its
- * clients when LASTING_TO names it. Run by lasting.py. */
+ * clients when LASTING_TO names it; each limit is LASTING_LIMIT_MS. Run by lasting.py. */
 #include "test/http/lasting.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LIMIT_NS   (LEAT_NS_PER_S / 2)
+#define LIMIT_MS   500
 #define SLOW_BYTES 32000000 /* a second: a kernel opens a window again in steps of up to 2 MB */
 
 static struct lasting *lasting;
@@ -23,13 +23,19 @@ static void on_end(void *arg)
     lasting_free(arg);
 }
 
+static uint64_t limit_ns(void)
+{
+    const char *text = getenv("LASTING_LIMIT_MS");
+    return (text != NULL ? strtoull(text, NULL, 10) : LIMIT_MS) * LEAT_NS_PER_MS;
+}
+
 static int start_clients(struct leat_loop *loop, const char *address)
 {
     struct leat_addr to;
-    const struct leat_http_options limits = {.header_ns = LIMIT_NS,
-                                             .body_ns = LIMIT_NS,
-                                             .keepalive_ns = LIMIT_NS,
-                                             .write_ns = LIMIT_NS};
+    const struct leat_http_options limits = {.header_ns = limit_ns(),
+                                             .body_ns = limit_ns(),
+                                             .keepalive_ns = limit_ns(),
+                                             .write_ns = limit_ns()};
     if (leat_addr_parse(&to, address, 0, NULL) < 0)
         return leat_run_fail(loop, -1, "no address: %s", address);
     lasting = lasting_new(loop, &to, &limits, SLOW_BYTES);
@@ -45,7 +51,7 @@ static int start(struct leat_loop *loop)
     if (to != NULL)
         return start_clients(loop, to);
     struct leat_http *http = leat_http_new(loop);
-    lasting_serve(http, LIMIT_NS);
+    lasting_serve(http, limit_ns());
     return leat_http_listen(http, getenv("LASTING_LISTEN"));
 }
 
