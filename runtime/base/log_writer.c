@@ -247,7 +247,7 @@ void *log_writer_main(void *arg)
         bool is_stopping = atomic_load_explicit(&logger->is_stopping, memory_order_acquire);
         bool had_any = writer_round(&writer);
         if (is_stopping)
-            return NULL;
+            break;
         if (had_any) {
             nanosleep(&(struct timespec){0, LOGGER_NAP_NS}, NULL);
             continue;
@@ -261,4 +261,6 @@ void *log_writer_main(void *arg)
         syscall(SYS_futex, &logger->is_sleeping, FUTEX_WAIT_PRIVATE, 1, &sleep, NULL, 0);
         atomic_store_explicit(&logger->is_sleeping, 0, memory_order_seq_cst);
     }
+    atomic_store_explicit(&logger->has_ended, true, memory_order_release);
+    return NULL;
 }

@@ -96,7 +96,8 @@ int leat_logger_stop(struct leat_logger *logger, unsigned limit_ms)
     until_ns += (LOGGER_POLL_MS + LOGGER_STUCK_MS) * LEAT_NS_PER_MS;
     until.tv_sec = (time_t)(until_ns / LEAT_NS_PER_S);
     until.tv_nsec = (long)(until_ns % LEAT_NS_PER_S);
-    logger->is_joined = pthread_clockjoin_np(logger->writer, NULL, CLOCK_MONOTONIC, &until) == 0;
+    logger->is_joined = pthread_clockjoin_np(logger->writer, NULL, CLOCK_MONOTONIC, &until) == 0 &&
+                        atomic_load_explicit(&logger->has_ended, memory_order_acquire);
     return logger->is_joined ? 0 : -ETIMEDOUT;
 }
 
