@@ -261,6 +261,7 @@ void *log_writer_main(void *arg)
         syscall(SYS_futex, &logger->is_sleeping, FUTEX_WAIT_PRIVATE, 1, &sleep, NULL, 0);
         atomic_store_explicit(&logger->is_sleeping, 0, memory_order_seq_cst);
     }
-    atomic_store_explicit(&logger->has_ended, true, memory_order_release);
+    atomic_store_explicit(&logger->has_ended, 1, memory_order_release);
+    syscall(SYS_futex, &logger->has_ended, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
     return NULL;
 }

@@ -83,22 +83,35 @@ void leat_logger_reopen(struct leat_logger *logger)
     logger_wake(logger);
 }
 
+/* Until the writer has ended, or until_ns. */
+static bool writer_await(struct leat_logger *logger, uint64_t until_ns)
+{
+    while (atomic_load_explicit(&logger->has_ended, memory_order_acquire) == 0) {
+        uint64_t now_ns = clock_monotonic();
+        if (now_ns >= until_ns)
+            return false;
+        uint64_t left_ns = until_ns - now_ns;
+        const struct timespec left = {(time_t)(left_ns / LEAT_NS_PER_S),
+                                      (long)(left_ns % LEAT_NS_PER_S)};
+        syscall(SYS_futex, &logger->has_ended, FUTEX_WAIT_PRIVATE, 0, &left, NULL, 0);
+    }
+    return true;
+}
+
 int leat_logger_stop(struct leat_logger *logger, unsigned limit_ms)
 {
-    struct timespec until;
-    uint64_t now_ns = clock_monotonic();
-    uint64_t until_ns = now_ns + limit_ms * LEAT_NS_PER_MS;
+    uint64_t until_ns = clock_monotonic() + limit_ms * LEAT_NS_PER_MS;
     if (logger->is_joined)
         return 0;
     atomic_store(&logger->give_up_ns, until_ns);
     atomic_store_explicit(&logger->is_stopping, true, memory_order_seq_cst);
     logger_wake(logger);
     until_ns += (LOGGER_POLL_MS + LOGGER_STUCK_MS) * LEAT_NS_PER_MS;
-    until.tv_sec = (time_t)(until_ns / LEAT_NS_PER_S);
-    until.tv_nsec = (long)(until_ns % LEAT_NS_PER_S);
-    logger->is_joined = pthread_clockjoin_np(logger->writer, NULL, CLOCK_MONOTONIC, &until) == 0 &&
-                        atomic_load_explicit(&logger->has_ended, memory_order_acquire);
-    return logger->is_joined ? 0 : -ETIMEDOUT;
+    if (!writer_await(logger, until_ns))
+        return -ETIMEDOUT;
+    pthread_join(logger->writer, NULL);
+    logger->is_joined = true;
+    return 0;
 }
 
 void leat_logger_free(struct leat_logger *logger)
