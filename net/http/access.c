@@ -202,7 +202,7 @@ static void access_look(struct leat_timer *timer, void *arg)
     struct http_core *core = arg;
     unsigned count = core->access.count;
 
-    for (unsigned i = 0; i < count && i < ACCESS_LOOKS_MAX; i++) {
+    for (unsigned i = 0; i < count && i < ACCESS_LOOKS_MAX && core->access.first != NULL; i++) {
         struct http_access *access = access_pull(core, &core->access.first);
         bool is_gone = leat_conn_info(access->conn, &(struct leat_conn_info){0}) != 0;
         if (answer_has_left(access) || is_gone) /* gone: handed over, and then closed */

@@ -17,7 +17,7 @@ enum { IP4_ROUTER_ALERT = 0x94, IP6_ROUTER_ALERT = 5, IP6_PAD_N = 1 };
 static struct ip_addr read_ip(const uint8_t *at, bool is_v4)
 {
     static const struct ip_addr none;
-    struct ip_addr ip;
+    struct ip_addr ip = none;
     be32 v4;
     memcpy(&v4, at, sizeof(v4));
     if (is_v4)

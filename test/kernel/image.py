@@ -13,6 +13,22 @@ BUILD = pathlib.Path(os.environ.get("LEAT_BUILD", ROOT / "build"))
 IMAGE = ROOT / "build" / "kernel" / "image"  # fetched once, whatever is built
 
 
+def fetch(name, folder):
+    """The package's file. Lists of packages that are old name one that is gone: then they are
+    renewed; a line that breaks is apt's to try again."""
+    for package in folder.glob("linux-image-*.deb"):
+        package.unlink()
+    words = ["apt-get", "-qq", "-o", "Acquire::Retries=5", "download", name]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
+    if done.returncode != 0:
+        subprocess.run(["apt-get", "-qq", "update"], check=False)
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"kernel: {name} cannot be fetched: {done.stderr.strip()}")
+    package, = folder.glob("linux-image-*.deb")
+    return package
+
+
 def kernel():
     """The path of Debian's kernel image, fetched once as a package and not installed."""
     found = sorted(IMAGE.glob("boot/vmlinuz-*"))
@@ -25,9 +41,7 @@ def kernel():
         sys.exit("kernel: apt knows no linux-image-amd64: run apt-get update")
     folder = IMAGE.parent
     folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["apt-get", "-qq", "download", name[1]], cwd=folder, check=True,
-                   stderr=subprocess.DEVNULL)
-    package, = folder.glob("linux-image-*.deb")
+    package = fetch(name[1], folder)
     subprocess.run(["dpkg-deb", "-x", package, IMAGE], check=True)
     package.unlink()
     return sorted(IMAGE.glob("boot/vmlinuz-*"))[-1]

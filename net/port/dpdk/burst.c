@@ -86,9 +86,12 @@ static unsigned mbufs_receive(struct dpdk_queue *q, unsigned queue, struct rte_m
     unsigned found = q->found_count < count ? q->found_count : count;
     if (likely(found == 0))
         return rte_eth_rx_burst(q->port->id, (uint16_t)queue, mbufs, (uint16_t)count);
-    memcpy(mbufs, q->found, found * sizeof(mbufs[0]));
+    for (unsigned i = 0; i < q->found_count; i++)
+        if (i < found)
+            mbufs[i] = q->found[i];
+        else
+            q->found[i - found] = q->found[i];
     q->found_count -= found;
-    memmove(q->found, q->found + found, q->found_count * sizeof(q->found[0]));
     return found;
 }
 
