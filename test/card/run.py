@@ -99,6 +99,7 @@ def main():
     parser.add_argument("--iommu", choices=list(IOMMUS), help="only this kind")
     parser.add_argument("--short", action="store_true", help="as the test suite runs it")
     options = parser.parse_args()
+    image.kernel()  # from the namespace no package can be fetched
     world.enter("ethtool", "qemu-system-x86_64", with_hugepages=True)
     WORK.mkdir(parents=True, exist_ok=True)
     wanted = options.driver or (SHORT_CARDS if options.short else names)
