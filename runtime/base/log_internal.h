@@ -69,7 +69,7 @@ struct leat_logger {
     _Atomic uint32_t is_sleeping; /* the futex */
     _Atomic bool is_stopping;
     _Atomic bool is_reopen_asked;
-    _Atomic uint32_t has_ended; /* 1: the writer touches nothing any more; a futex */
+    _Atomic uint32_t has_ended;  /* 1: the writer touches nothing any more; a futex */
     _Atomic uint64_t give_up_ns; /* when a stopping logger stops waiting for its reader */
     bool is_joined;
     size_t ring_bytes;

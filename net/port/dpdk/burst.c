@@ -86,12 +86,11 @@ static unsigned mbufs_receive(struct dpdk_queue *q, unsigned queue, struct rte_m
     unsigned found = q->found_count < count ? q->found_count : count;
     if (likely(found == 0))
         return rte_eth_rx_burst(q->port->id, (uint16_t)queue, mbufs, (uint16_t)count);
-    for (unsigned i = 0; i < q->found_count; i++)
-        if (i < found)
-            mbufs[i] = q->found[i];
-        else
-            q->found[i - found] = q->found[i];
+    for (unsigned i = 0; i < found; i++)
+        mbufs[i] = q->found[i];
     q->found_count -= found;
+    for (unsigned i = 0; i < q->found_count; i++)
+        q->found[i] = q->found[found + i];
     return found;
 }
 
