@@ -5,15 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "apps/commands.h"
 #include "buffers/heap.h"
 
-#define LOAD_CONNECTIONS  64
-#define LOAD_DURATION_NS  (10 * LEAT_NS_PER_S)
-#define LOAD_FILES_BESIDE 1024 /* open files that are no connections, at most */
-#define LOAD_TIMEOUT_NS   (5 * LEAT_NS_PER_S)
+#define LOAD_CONNECTIONS 64
+#define LOAD_DURATION_NS (10 * LEAT_NS_PER_S)
+#define LOAD_TIMEOUT_NS  (5 * LEAT_NS_PER_S)
 
 static int start(struct leat_loop *loop)
 {
@@ -37,16 +35,6 @@ static int say(const struct leat_error *error, int code)
 {
     fprintf(stderr, "leat load: %s\n", error->sentence);
     return code;
-}
-
-/* As many open files as the system lets this user have: a connection needs one. */
-static void raise_open_files(uint64_t wanted_count)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted_count) {
-        limit.rlim_cur = limit.rlim_max < wanted_count ? limit.rlim_max : wanted_count;
-        (void)setrlimit(RLIMIT_NOFILE, &limit); /* what is missing then is said on connecting */
-    }
 }
 
 static int check(const struct leat_command_line *line, const struct leat_run_options *options,
@@ -78,7 +66,6 @@ static int check(const struct leat_command_line *line, const struct leat_run_opt
     load->url = line->operand_items[0];
     load->conn_options = (struct leat_conn_options){.connect_timeout_ns = load->timeout_ns,
                                                     .linger_ns = LOAD_LINGER_NS};
-    raise_open_files(load->connections_count + LOAD_FILES_BESIDE);
     int result = load_target_parse(&load->target, load->url, &error);
     if (result < 0)
         return say(&error, result == -EINVAL ? 2 : 1);
