@@ -7,7 +7,7 @@
 #include <leat/io.h>
 #include <leat/loop.h>
 
-#include "net/api/handle.h"
+#include "runtime/base/handle.h"
 #include "net/api/transport.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/core.h"
@@ -83,8 +83,9 @@ static const struct leat_transport_ops sink_ops = {.name = "sink",
 
 static leat_conn sink_conn(const struct leat_core *core)
 {
-    return (leat_conn){(uint64_t)LEAT_TRANSPORT_SOCKETS << CONN_TRANSPORT_SHIFT |
-                       (uint64_t)core->index << CONN_CORE_SHIFT | UINT64_C(1) << CONN_INDEX_BITS};
+    return (leat_conn){(uint64_t)LEAT_TRANSPORT_SOCKETS << HANDLE_TABLE_SHIFT |
+                       (uint64_t)core->index << HANDLE_CORE_SHIFT |
+                       UINT64_C(1) << HANDLE_INDEX_BITS};
 }
 
 static void hello(struct leat_request *req)

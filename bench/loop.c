@@ -76,7 +76,7 @@ static void immediate(void *state, uint64_t iterations)
     struct loop_bench *bench = state;
     for (uint64_t i = 0; i < iterations; i++) {
         for (int n = 0; n < BATCH; n++)
-            if (leat_set_immediate(bench->loop, count_up, &bench->count) == NULL)
+            if (leat_set_immediate(bench->loop, count_up, &bench->count) == 0)
                 abort();
         leat_loop_turn(bench->loop, 0);
     }

@@ -2,6 +2,7 @@
 #ifndef LEAT_LEAT_H
 #define LEAT_LEAT_H
 
+#include <leat/abort.h>
 #include <leat/addr.h>
 #include <leat/buf.h>
 #include <leat/check.h>
@@ -9,6 +10,7 @@
 #include <leat/defs.h>
 #include <leat/error.h>
 #include <leat/files.h>
+#include <leat/future.h>
 #include <leat/http.h>
 #include <leat/io.h>
 #include <leat/log.h>
@@ -16,6 +18,7 @@
 #include <leat/method.h>
 #include <leat/metrics.h>
 #include <leat/options.h>
+#include <leat/result.h>
 #include <leat/run.h>
 #include <leat/signals.h>
 #include <leat/timer.h>

@@ -48,7 +48,7 @@ static void close_some(void *arg)
     for (unsigned i = 0; i < LOAD_CLOSES_PER_TURN && core->slots_closed < core->slots_begun; i++)
         load_slot_fini(load_core_slot(core, core->slots_closed++));
     if (core->slots_closed == core->slots_begun ||
-        leat_set_immediate(core->loop, close_some, core) == NULL)
+        leat_set_immediate(core->loop, close_some, core) == 0)
         leat_run_unref(core->loop); /* the transport closes what is left */
 }
 

@@ -1,6 +1,6 @@
 /* Dispatch: a handle's core bits are checked here, its transport bits choose whom to call, and the
  * transport checks generation and index in its slot table. */
-#include "net/api/handle.h"
+#include "runtime/base/handle.h"
 #include "net/api/transport.h"
 #include "runtime/base/core.h"
 #include "runtime/loop/profile.h"
@@ -32,13 +32,13 @@ static inline struct leat_transport *transport_of(leat_conn conn, int *error)
     const struct leat_core *core = leat_core_now;
     struct leat_transport *transport = NULL;
     *error = -ESTALE;
-    if (unlikely(conn_transport(conn.id) == LEAT_TRANSPORT_NONE))
+    if (unlikely(handle_table(conn.id) == LEAT_TRANSPORT_NONE))
         return NULL;
-    if (unlikely(core == NULL || conn_core(conn.id) != core->index)) {
+    if (unlikely(core == NULL || handle_core(conn.id) != core->index)) {
         *error = -EXDEV;
         return NULL;
     }
-    transport = core->transports[conn_transport(conn.id)];
+    transport = core->transports[handle_table(conn.id)];
     return transport;
 }
 

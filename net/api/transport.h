@@ -3,7 +3,7 @@
  *
  * A transport registers itself in its core's transports[] at a fixed number, which is the top four
  * bits of its handles. It allocates connections from a slot table with generations
- * (net/api/slots.h) so that looking one up is two loads and a compare. */
+ * (buffers/slots.h) so that looking one up is two loads and a compare. */
 #ifndef LEAT_TRANSPORT_H
 #define LEAT_TRANSPORT_H
 
@@ -17,7 +17,7 @@ enum leat_transport_number {
     LEAT_TRANSPORT_STACK,
     LEAT_TRANSPORT_TLS,
     LEAT_TRANSPORT_UDP_SOCKETS, /* of datagrams: net/api/udp_transport.h */
-    LEAT_TRANSPORT_UDP_STACK,
+    LEAT_TRANSPORT_UDP_STACK,   /* at most 13: HANDLE_TABLE_TIMEOUTS follows */
 };
 
 /* C31 */

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "net/api/handle.h"
+#include "runtime/base/handle.h"
 #include "runtime/base/core.h"
 
 static struct leat_udp_transport **transport_place(struct leat_core *core, uint32_t number)
@@ -19,13 +19,13 @@ static struct leat_udp_transport *transport_of(leat_udp udp, int *error)
 {
     struct leat_core *core = leat_core_now;
     *error = -ESTALE;
-    if (unlikely(conn_transport(udp.id) == LEAT_TRANSPORT_NONE))
+    if (unlikely(handle_table(udp.id) == LEAT_TRANSPORT_NONE))
         return NULL;
-    if (unlikely(core == NULL || conn_core(udp.id) != core->index)) {
+    if (unlikely(core == NULL || handle_core(udp.id) != core->index)) {
         *error = -EXDEV;
         return NULL;
     }
-    struct leat_udp_transport **at = transport_place(core, conn_transport(udp.id));
+    struct leat_udp_transport **at = transport_place(core, handle_table(udp.id));
     return at != NULL ? *at : NULL;
 }
 

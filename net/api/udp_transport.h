@@ -2,7 +2,7 @@
  * these. Internal: not installed.
  *
  * It registers itself in its core's udp[] at the place of its number, which is the top four bits of
- * its handles. Sockets come from a slot table (net/api/slots.h). */
+ * its handles. Sockets come from a slot table (buffers/slots.h). */
 #ifndef LEAT_UDP_TRANSPORT_H
 #define LEAT_UDP_TRANSPORT_H
 

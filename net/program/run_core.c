@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "runtime/base/crash.h"
+#include "runtime/loop/part.h"
 
 static void log_source_flush(struct leat_source *source)
 {
@@ -165,6 +166,8 @@ void *run_core_main(void *run_core)
 
     if (may_run)
         leat_loop_run(core->loop);
+    if (may_run && loop_has_failed(core->loop)) /* the log has said why */
+        leat_run_exit(core->loop, EXIT_FAILED);
     core_end(core);
     pthread_mutex_lock(&run->lock);
     core->has_ended = true;

@@ -4,7 +4,7 @@
 #define LEAT_SOCKET_INTERNAL_H
 
 #include "buffers/heap.h"
-#include "net/api/slots.h"
+#include "buffers/slots.h"
 #include "net/api/transport.h"
 #include "net/api/udp_transport.h"
 #include "net/socket/sockets.h"

@@ -8,7 +8,7 @@
 #ifndef LEAT_STACK_UDP_H
 #define LEAT_STACK_UDP_H
 
-#include "net/api/slots.h"
+#include "buffers/slots.h"
 #include "net/api/udp_transport.h"
 #include "net/stack/stack.h"
 #include "runtime/base/list.h"

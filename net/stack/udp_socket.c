@@ -66,7 +66,7 @@ static void on_close_phase(void *arg)
 
 static void table_remove(struct stack_udp *u, struct udp_socket *k)
 {
-    uint32_t number = conn_index(k->id) + 1;
+    uint32_t number = handle_index(k->id) + 1;
     uint32_t *at = &u->buckets[udp_bucket(k->local_port)];
     while (*at != number)
         at = &udp_at(u, *at)->next;
@@ -285,7 +285,7 @@ static int udp_open(struct leat_udp_transport *transport, const struct leat_addr
     }
     uint32_t *bucket = &u->buckets[udp_bucket(k->local_port)];
     k->next = *bucket;
-    *bucket = conn_index(k->id) + 1;
+    *bucket = handle_index(k->id) + 1;
     leat_loop_ref(u->loop);
     *udp = (leat_udp){k->id};
     return 0;

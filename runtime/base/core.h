@@ -19,6 +19,7 @@
 #define unlikely(x)       __builtin_expect(!!(x), 0)
 #define LEAT_CORES_MAX    1024 /* the handle of a connection has ten bits for it */
 
+struct async_core;
 struct http_core;
 struct leat_clock;
 struct leat_heap;
@@ -38,6 +39,7 @@ struct leat_core {
     struct leat_heap *heap;   /* buffers/: everything else, on mimalloc */
     struct leat_rng *rng;     /* runtime/base: this core's random numbers */
     struct leat_log *log;
+    struct async_core *async;              /* runtime/async: NULL until the first future */
     struct profile *profile;               /* runtime/loop: set in a turn that is sampled */
     struct leat_run_core *run;             /* net/program: NULL outside leat_run */
     struct counters_core *counters;        /* net/watch: NULL where nothing is counted */

@@ -4,14 +4,15 @@
  * container) a peer's bytes may lie in a socket or a ring while the deadline that they meet has
  * passed already. So who times a peer asks leat_loop_has_heard(): the loop goes round, without
  * sleeping, until a round begun at the deadline or later has found nothing, but no longer than
- * LOOP_HOLD_ROUNDS rounds or LOOP_HOLD_NS. A round begins when the kernel was asked for what is
+ * LOOP_HOLD_ROUNDS rounds and LOOP_HOLD_NS, whichever ends later: a core that has to share its CPU
+ * may be paused again within LOOP_HOLD_NS. A round begins when the kernel was asked for what is
  * ready, or when the turn began, whichever was earlier. */
 #include "runtime/loop/loop_internal.h"
 
 /* After a poll that found something, while deadlines wait. */
 void loop_hold_on(struct leat_loop *loop)
 {
-    if (++loop->hold_rounds < LOOP_HOLD_ROUNDS && loop->turn_ns - loop->hold_ns < LOOP_HOLD_NS)
+    if (++loop->hold_rounds < LOOP_HOLD_ROUNDS || loop->turn_ns - loop->hold_ns < LOOP_HOLD_NS)
         return;
     loop->quiet_turn_ns = loop->quiet_kernel_ns = loop->hold_ns;
     loop->hold_ns = 0;

@@ -99,7 +99,8 @@ LEAT_API bool leat_loop_has_worked(const struct leat_loop *loop);
  * whether what came before deadline_ns was delivered, so that the deadline may be believed. False:
  * it was not, or the time has not come; a timer is started again at the same deadline, and the loop
  * goes round without sleeping until it has looked everywhere: until a round begun at the deadline
- * or later has found nothing, at most 64 rounds or 10 ms. An application's own timers never wait.
+ * or later has found nothing, at most 64 rounds or 10 ms, whichever is longer. An application's own
+ * timers never wait.
  */
 LEAT_API bool leat_loop_has_heard(struct leat_loop *loop, uint64_t deadline_ns);
 /* The time up to which what came was delivered: what a deadline is measured against when it depends

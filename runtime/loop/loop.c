@@ -70,13 +70,12 @@ void leat_loop_free(struct leat_loop *loop)
 {
     if (loop == NULL)
         return;
-    CHECK(loop->sources == NULL);
     struct leat_core *outer = leat_core_now;
     leat_core_now = &loop->core;
-    loop_free_timers(loop);
-    struct list *link;
-    while ((link = list_pull(&loop->immediates)) != NULL)
-        leat_heap_free(container_of(link, struct leat_immediate, link));
+    loop_fini_parts(loop);
+    CHECK(loop->sources == NULL);
+    loop_fini_timers(loop);
+    loop_fini_immediates(loop);
     loop_queue_fini(&loop->ticks);
     loop_queue_fini(&loop->jobs);
     loop_queue_fini(&loop->pending);

@@ -85,11 +85,12 @@ LEAT_API int leat_next_tick(struct leat_loop *loop, leat_callback *fn, void *arg
 LEAT_API int leat_queue_microtask(struct leat_loop *loop, leat_callback *fn, void *arg);
 
 /* setImmediate: runs in the check phase; one queued by an immediate runs in the next turn. The
- * returned handle is valid until it ran; NULL when memory is out. */
-struct leat_immediate;
-LEAT_API struct leat_immediate *leat_set_immediate(struct leat_loop *loop, leat_callback *fn,
-                                                   void *arg);
-LEAT_API void leat_clear_immediate(struct leat_immediate *immediate);
+ * handle has a generation: clearing one that has run has no effect. 0 when memory is out, or
+ * LEAT_CALLBACKS_MAX are there. */
+typedef uint64_t leat_immediate;
+LEAT_API leat_immediate leat_set_immediate(struct leat_loop *loop, leat_callback *fn, void *arg);
+/* On the core that set it. */
+LEAT_API void leat_clear_immediate(leat_immediate immediate);
 
 /* Hooks run once per turn in their phase, in the order of their start. While an idle hook is
  * started the loop does not sleep. */

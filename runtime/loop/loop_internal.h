@@ -11,12 +11,14 @@
 #include <stdatomic.h>
 #include <sys/epoll.h>
 
+#include "buffers/slots.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/core.h"
 #include "runtime/base/histogram.h"
 #include "runtime/base/list.h"
 #include "runtime/base/ring.h"
 #include "runtime/base/rng.h"
+#include "runtime/loop/part.h"
 #include "runtime/loop/profile.h"
 #include "runtime/loop/wheel.h"
 
@@ -43,12 +45,18 @@ struct loop_callback {
 struct loop_queue {
     struct loop_callback *slots;
     uint32_t head, count, capacity; /* capacity is 0 or a power of two */
+    uint32_t reserved_count;        /* places kept for who may not be refused */
 };
 
-struct leat_immediate {
-    struct list link; /* first */
-    struct leat_loop *loop;
+struct loop_immediate {
+    uint64_t id; /* first; of immediates_set */
+    struct list link;
     struct loop_callback callback;
+};
+
+struct loop_timeout {
+    uint64_t id; /* first; of timeouts_set */
+    struct leat_timer timer;
 };
 
 struct mesh_channel {
@@ -75,10 +83,13 @@ struct leat_loop {
     struct clock_machine machine_clock;
     uint64_t now_ns;
     uint64_t refs; /* what keeps the loop alive */
-    bool busy_poll, is_turning, is_draining, lacks_pwait2;
+    bool busy_poll, is_turning, is_draining, has_failed, lacks_pwait2;
 
     struct loop_queue ticks, jobs, pending, closing;
+    struct loop_callback drained; /* loop_when_drained */
+    struct loop_part *parts;
     struct list immediates;
+    struct slots timeouts_set, immediates_set; /* made with the first */
     struct leat_hook *hooks[3];
     struct leat_hook *hook_next; /* the one to be called next, moved on by leat_hook_stop */
 
@@ -124,18 +135,23 @@ struct leat_loop {
 
 /* queue.c */
 int loop_queue_push(struct loop_queue *queue, leat_callback *fn, void *arg);
+int loop_queue_reserve(struct loop_queue *queue, uint32_t count);
 struct loop_callback loop_queue_pull(struct loop_queue *queue);
 void loop_queue_fini(struct loop_queue *queue);
+
+/* part.c */
+void loop_fini_parts(struct leat_loop *loop);
 
 /* phases.c */
 void loop_run_pending(struct leat_loop *loop);
 void loop_run_hooks(struct leat_loop *loop, enum leat_phase phase);
 void loop_run_immediates(struct leat_loop *loop);
+void loop_fini_immediates(struct leat_loop *loop);
 void loop_run_closing(struct leat_loop *loop);
 
 /* timer.c */
 void loop_run_timers(struct leat_loop *loop);
-void loop_free_timers(struct leat_loop *loop);
+void loop_fini_timers(struct leat_loop *loop);
 
 /* watch.c */
 int loop_watch_init(struct leat_loop *loop, struct leat_error *error);
@@ -167,6 +183,15 @@ static inline uint64_t loop_clock(struct leat_loop *loop)
 {
     return likely(loop->clock == NULL) ? clock_machine_now(&loop->machine_clock)
                                        : loop->clock->now(loop->clock);
+}
+
+/* A table of what leat_set_timeout and its kin make, made with the first. */
+static inline void *loop_slot_take(struct slots *slots, unsigned table, size_t slot_bytes)
+{
+    if (unlikely(slots->chunks == NULL) &&
+        slots_init(slots, table, slot_bytes, SLOTS_COUNT_MAX - 1) != 0)
+        return NULL;
+    return slots_take(slots);
 }
 
 /* Calls one user callback. */

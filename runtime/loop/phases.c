@@ -1,8 +1,6 @@
 /* Microtasks and the phases that are no I/O: pending, idle, prepare, check, close. */
 #include "runtime/loop/loop_internal.h"
 
-#include "buffers/heap.h"
-
 static void loop_run_microtasks(struct leat_loop *loop, struct loop_queue *queue,
                                 uint32_t *left_count)
 {
@@ -17,6 +15,15 @@ static void loop_run_microtasks(struct leat_loop *loop, struct loop_queue *queue
     }
 }
 
+static void loop_call_drained(struct leat_loop *loop)
+{
+    struct loop_callback drained = loop->drained;
+    if (likely(drained.fn == NULL))
+        return;
+    loop->drained = (struct loop_callback){0};
+    drained.fn(drained.arg);
+}
+
 static void loop_drain(struct leat_loop *loop)
 {
     uint32_t left_count = LOOP_MICROTASKS_MAX;
@@ -24,7 +31,9 @@ static void loop_drain(struct leat_loop *loop)
     do {
         loop_run_microtasks(loop, &loop->ticks, &left_count);
         loop_run_microtasks(loop, &loop->jobs, &left_count);
-    } while (loop->ticks.count > 0);
+        if (loop->ticks.count == 0)
+            loop_call_drained(loop);
+    } while ((loop->ticks.count | loop->jobs.count) != 0);
     loop->is_draining = false;
 }
 
@@ -73,23 +82,31 @@ void loop_run_closing(struct leat_loop *loop)
     loop_run_queue(loop, &loop->closing);
 }
 
-struct leat_immediate *leat_set_immediate(struct leat_loop *loop, leat_callback *fn, void *arg)
+leat_immediate leat_set_immediate(struct leat_loop *loop, leat_callback *fn, void *arg)
 {
-    struct leat_immediate *immediate = leat_heap_alloc(sizeof(*immediate));
+    struct loop_immediate *immediate =
+        loop_slot_take(&loop->immediates_set, HANDLE_TABLE_IMMEDIATES, sizeof(*immediate));
     if (immediate == NULL)
-        return NULL;
-    immediate->loop = loop;
+        return 0;
     immediate->callback = (struct loop_callback){fn, arg};
     list_push(&loop->immediates, &immediate->link);
-    return immediate;
+    return immediate->id;
 }
 
-void leat_clear_immediate(struct leat_immediate *immediate)
+void leat_clear_immediate(leat_immediate id)
 {
+    struct slots *slots = &leat_loop_current()->immediates_set;
+    struct loop_immediate *immediate = slots_find(slots, id);
     if (immediate == NULL)
         return;
     list_unlink(&immediate->link);
-    leat_heap_free(immediate);
+    slots_give(slots, immediate);
+}
+
+void loop_fini_immediates(struct leat_loop *loop)
+{
+    if (loop->immediates_set.chunks != NULL)
+        slots_fini(&loop->immediates_set);
 }
 
 void loop_run_immediates(struct leat_loop *loop)
@@ -100,9 +117,9 @@ void loop_run_immediates(struct leat_loop *loop)
     list_take(&running, &loop->immediates);
     struct list *link;
     while ((link = list_pull(&running)) != NULL) {
-        struct leat_immediate *immediate = container_of(link, struct leat_immediate, link);
+        struct loop_immediate *immediate = container_of(link, struct loop_immediate, link);
         struct loop_callback callback = immediate->callback;
-        leat_heap_free(immediate);
+        slots_give(&loop->immediates_set, immediate);
         loop_call(loop, callback);
     }
 }

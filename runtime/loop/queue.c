@@ -26,10 +26,19 @@ static int queue_grow(struct loop_queue *queue)
 
 int loop_queue_push(struct loop_queue *queue, leat_callback *fn, void *arg)
 {
-    if (unlikely(queue->count == queue->capacity) && queue_grow(queue) != 0)
+    if (unlikely(queue->count + queue->reserved_count == queue->capacity) && queue_grow(queue) != 0)
         return -ENOMEM;
     uint32_t at = (queue->head + queue->count++) & (queue->capacity - 1);
     queue->slots[at] = (struct loop_callback){fn, arg};
+    return 0;
+}
+
+int loop_queue_reserve(struct loop_queue *queue, uint32_t count)
+{
+    while (queue->capacity - queue->count - queue->reserved_count < count)
+        if (queue_grow(queue) != 0)
+            return -ENOMEM;
+    queue->reserved_count += count;
     return 0;
 }
 

@@ -1,8 +1,6 @@
 /* Timers on the wheel of a loop: started, fired, repeated. */
 #include "runtime/loop/loop_internal.h"
 
-#include "buffers/heap.h"
-
 /* Deadlines beyond it are never reached; the wheel's arithmetic stays clear of overflow. */
 #define TIMER_DEADLINE_MAX (UINT64_MAX - 2 * LEAT_TIMER_TICK_NS)
 
@@ -79,14 +77,26 @@ void leat_timer_unref(struct leat_timer *timer)
     timer->order |= TIMER_UNREF;
 }
 
-static struct leat_timer *timer_set(struct leat_loop *loop, leat_timer_fn *fn, void *arg)
+static struct loop_timeout *timeout_new(struct leat_loop *loop, leat_timer_fn *fn, void *arg)
 {
-    struct leat_timer *timer = leat_heap_alloc(sizeof(*timer));
-    if (timer == NULL)
+    struct loop_timeout *timeout =
+        loop_slot_take(&loop->timeouts_set, HANDLE_TABLE_TIMEOUTS, sizeof(*timeout));
+    if (timeout == NULL)
         return NULL;
-    leat_timer_init(timer, loop, fn, arg);
-    timer->order = TIMER_HEAP;
-    return timer;
+    leat_timer_init(&timeout->timer, loop, fn, arg);
+    timeout->timer.order = TIMER_OWNED;
+    return timeout;
+}
+
+static void timeout_free(struct loop_timeout *timeout)
+{
+    leat_timer_stop(&timeout->timer);
+    slots_give(&timeout->timer.loop->timeouts_set, timeout);
+}
+
+static struct loop_timeout *timeout_find(leat_timeout id)
+{
+    return slots_find(&leat_loop_current()->timeouts_set, id);
 }
 
 static uint64_t delay_of_ms(uint64_t delay_ms)
@@ -96,31 +106,37 @@ static uint64_t delay_of_ms(uint64_t delay_ms)
     return delay_ms < UINT64_MAX / LEAT_NS_PER_MS ? delay_ms * LEAT_NS_PER_MS : UINT64_MAX;
 }
 
-struct leat_timer *leat_set_timeout(struct leat_loop *loop, leat_timer_fn *fn, void *arg,
-                                    uint64_t delay_ms)
+leat_timeout leat_set_timeout(struct leat_loop *loop, leat_timer_fn *fn, void *arg,
+                              uint64_t delay_ms)
 {
-    struct leat_timer *timer = timer_set(loop, fn, arg);
-    if (timer != NULL)
-        leat_timer_start(timer, delay_of_ms(delay_ms), 0);
-    return timer;
+    struct loop_timeout *timeout = timeout_new(loop, fn, arg);
+    if (timeout == NULL)
+        return 0;
+    leat_timer_start(&timeout->timer, delay_of_ms(delay_ms), 0);
+    return timeout->id;
 }
 
-struct leat_timer *leat_set_interval(struct leat_loop *loop, leat_timer_fn *fn, void *arg,
-                                     uint64_t period_ms)
+leat_timeout leat_set_interval(struct leat_loop *loop, leat_timer_fn *fn, void *arg,
+                               uint64_t period_ms)
 {
-    struct leat_timer *timer = timer_set(loop, fn, arg);
-    if (timer != NULL)
-        leat_timer_start(timer, delay_of_ms(period_ms), delay_of_ms(period_ms));
-    return timer;
+    struct loop_timeout *timeout = timeout_new(loop, fn, arg);
+    if (timeout == NULL)
+        return 0;
+    leat_timer_start(&timeout->timer, delay_of_ms(period_ms), delay_of_ms(period_ms));
+    return timeout->id;
 }
 
-void leat_clear_timer(struct leat_timer *timer)
+void leat_clear_timeout(leat_timeout id)
 {
-    if (timer == NULL)
-        return;
-    DCHECK((timer->order & TIMER_HEAP) != 0);
-    leat_timer_stop(timer);
-    leat_heap_free(timer);
+    struct loop_timeout *timeout = timeout_find(id);
+    if (timeout != NULL)
+        timeout_free(timeout);
+}
+
+struct leat_timer *leat_timeout_timer(leat_timeout id)
+{
+    struct loop_timeout *timeout = timeout_find(id);
+    return timeout != NULL ? &timeout->timer : NULL;
 }
 
 /* Deadlines stay on start + k * period; those that were missed altogether are skipped. */
@@ -132,11 +148,21 @@ static void timer_repeat(struct leat_timer *timer)
     timer_arm(timer, deadline_ns);
 }
 
+/* After its own callback a timeout that is not started again has gone. */
+static void timeout_over(struct leat_loop *loop, uint64_t id)
+{
+    struct loop_timeout *timeout = slots_find(&loop->timeouts_set, id);
+    if (timeout != NULL && !wheel_is_started(&timeout->timer))
+        timeout_free(timeout);
+}
+
 /* A timer that fires once is not touched after its callback, which may have freed it; one that
- * repeats or is on the heap only while timer_running still names it. */
+ * repeats only while timer_running still names it; a timeout is looked up again. */
 static void timer_fire(struct leat_loop *loop, struct leat_timer *timer)
 {
-    uint64_t flags = timer->order;
+    uint64_t flags = timer->order, id = 0;
+    if ((flags & TIMER_OWNED) != 0)
+        id = container_of(timer, struct loop_timeout, timer)->id;
     if ((flags & TIMER_UNREF) == 0)
         loop->refs--;
     loop->metrics.timer_count++;
@@ -144,13 +170,11 @@ static void timer_fire(struct leat_loop *loop, struct leat_timer *timer)
     loop->timer_running = timer;
     loop->timer_flags = flags;
     timer->fn(timer, timer->arg);
-    if (loop->timer_running == timer) {
-        if ((flags & TIMER_REPEATS) != 0)
-            timer_repeat(timer);
-        else if ((flags & TIMER_HEAP) != 0)
-            leat_heap_free(timer);
-    }
+    if (loop->timer_running == timer && (flags & TIMER_REPEATS) != 0)
+        timer_repeat(timer);
     loop->timer_running = NULL;
+    if (id != 0)
+        timeout_over(loop, id);
     leat_loop_gate(loop);
 }
 
@@ -167,10 +191,10 @@ void loop_run_timers(struct leat_loop *loop)
         loop->now_ns = loop_clock(loop);
 }
 
-void loop_free_timers(struct leat_loop *loop)
+void loop_fini_timers(struct leat_loop *loop)
 {
-    struct leat_timer *timer;
-    while ((timer = wheel_take_any(&loop->wheel)) != NULL)
-        if ((timer->order & TIMER_HEAP) != 0)
-            leat_heap_free(timer);
+    while (wheel_take_any(&loop->wheel) != NULL)
+        ;
+    if (loop->timeouts_set.chunks != NULL)
+        slots_fini(&loop->timeouts_set);
 }

@@ -59,14 +59,21 @@ LEAT_API bool leat_timer_is_started(const struct leat_timer *timer);
 LEAT_API void leat_timer_ref(struct leat_timer *timer);
 LEAT_API void leat_timer_unref(struct leat_timer *timer);
 
-/* Node's setTimeout and setInterval: the timer is allocated on the core's heap and is freed after
- * it fired once, or by leat_clear_timer. NULL when memory is out. A delay below one millisecond
- * counts as one, as in Node. */
-LEAT_API struct leat_timer *leat_set_timeout(struct leat_loop *loop, leat_timer_fn *fn, void *arg,
-                                             uint64_t delay_ms);
-LEAT_API struct leat_timer *leat_set_interval(struct leat_loop *loop, leat_timer_fn *fn, void *arg,
-                                              uint64_t period_ms);
-LEAT_API void leat_clear_timer(struct leat_timer *timer);
+/* Node's setTimeout and setInterval: the timer is the loop's, and gone when it has fired once or
+ * was cleared. What they return is a handle with a generation: one of a timer that has gone, or of
+ * another core, has no effect. 0 when memory is out, or LEAT_TIMEOUTS_MAX are there. A delay below
+ * one millisecond counts as one, as in Node. */
+typedef uint64_t leat_timeout;
+#define LEAT_TIMEOUTS_MAX ((UINT32_C(1) << 24) - 1) /* a core */
+LEAT_API leat_timeout leat_set_timeout(struct leat_loop *loop, leat_timer_fn *fn, void *arg,
+                                       uint64_t delay_ms);
+LEAT_API leat_timeout leat_set_interval(struct leat_loop *loop, leat_timer_fn *fn, void *arg,
+                                        uint64_t period_ms);
+/* clearTimeout and clearInterval. On the core that set it; may be called by its own callback. */
+LEAT_API void leat_clear_timeout(leat_timeout timeout);
+/* The timer itself, to be refreshed, ref'd or unref'd; NULL when it has gone. Within its callback
+ * it may also be stopped, which clears it. */
+LEAT_API struct leat_timer *leat_timeout_timer(leat_timeout timeout);
 
 LEAT_END
 #endif

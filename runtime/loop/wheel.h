@@ -41,7 +41,7 @@ enum {
     TIMER_DUE = 2,    /* in a run */
     TIMER_REPEATS = 4,
     TIMER_UNREF = 8,
-    TIMER_HEAP = 16, /* allocated by leat_set_timeout or leat_set_interval */
+    TIMER_OWNED = 16, /* by the loop: leat_set_timeout, leat_set_interval */
     TIMER_FLAGS = 255,
     TIMER_ORDER = 256
 };

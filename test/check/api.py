@@ -17,7 +17,7 @@ WORDS = {
     "hold": ("keeping received bytes", r"leat_(conn|udp|request)_hold"),
     "held": ("received bytes that are kept", r"leat_held(_release)?|held(_bytes)?"),
     "release": ("giving held bytes back", r"leat_(conn|udp|held)_release"),
-    "take": ("moving ownership to the caller", r"leat_request_take_body"),
+    "take": ("moving ownership to the caller", r"leat_request_take_body|leat_future_take"),
     "discard": ("reading what nobody wants", r"discard_bytes_max"),
 }
 # What is not written -> what is written instead, and the names that are right all the same.
@@ -38,6 +38,8 @@ SPELLINGS = [
 MAKERS = re.compile(r"_(new|init|add|bind|connect|listen|metrics)$|^leat_(set|next|queue)_\w+$"
                     r"|^leat_connect$|^leat_listen$")
 LOOPS_OWN = re.compile(r"^leat_(loop|run)_")
+# An operation makes the future that it returns.
+FUTURES = re.compile(r"^LEAT_API struct leat_future \*(leat_\w+)\(", re.M)
 
 DECLARATION = re.compile(r"^LEAT_API ([^;]*);([ \t]*/\*.*?\*/)?", re.M | re.S)
 NAME = re.compile(r"(\w+)\(")
@@ -134,15 +136,16 @@ def check_words(name, text):
     return problems
 
 
-def check_spellings(name, declared):
-    problems = []
+def check_spellings(name, text, declared):
+    problems, makers = [], set(FUTURES.findall(text))
     for function, parameters in declared.items():
         for wrong, right, exceptions in SPELLINGS:
             found = re.search(wrong, function)
             if found and function not in exceptions:
                 problems.append(f"leat/{name}: {function}: not '{found[0].strip('_')}': {right}")
         takes_loop = re.search(r"struct leat_loop \*", parameters)
-        if takes_loop and not MAKERS.search(function) and not LOOPS_OWN.match(function):
+        if takes_loop and not (MAKERS.search(function) or LOOPS_OWN.match(function)
+                               or function in makers):
             if re.search(r"_new|_fail|_init", function) is None:
                 problems.append(f"leat/{name}: {function}: a method does not take the loop")
     return problems
@@ -153,7 +156,7 @@ def check(root):
     for name, text in headers(root).items():
         declared = functions(text)
         count += len(declared)
-        problems += check_words(name, text) + check_spellings(name, declared)
+        problems += check_words(name, text) + check_spellings(name, text, declared)
     if count > FUNCTIONS_MAX:
         problems.append(f"{count} public functions: {FUNCTIONS_MAX} at most")
     path = os.path.join(root, PAGE)

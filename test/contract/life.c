@@ -210,7 +210,7 @@ static void note_immediate(void *arg)
 
 static void abort_and_note(struct record *r, const struct leat_buf *slices, unsigned count)
 {
-    assert_non_null(leat_set_immediate(r->w->loop, note_immediate, r));
+    assert_int_not_equal(leat_set_immediate(r->w->loop, note_immediate, r), 0);
     abort_now(r);
 }
 

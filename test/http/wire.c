@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "net/api/slots.h"
+#include "buffers/slots.h"
 #include "net/api/transport.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/core.h"

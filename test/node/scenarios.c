@@ -11,8 +11,8 @@
 
 static struct {
     struct leat_loop *loop;
-    struct leat_timer *timer;
-    struct leat_immediate *immediate;
+    leat_timeout timer;
+    leat_immediate immediate;
     struct leat_watch watch;
     int pipe[2];
     unsigned count;
@@ -45,12 +45,12 @@ static void job(const char *word)
     leat_queue_microtask(self.loop, say_fn, (void *)word);
 }
 
-static struct leat_immediate *immediate(const char *word)
+static leat_immediate immediate(const char *word)
 {
     return leat_set_immediate(self.loop, say_fn, (void *)word);
 }
 
-static struct leat_timer *timeout(const char *word, uint64_t delay_ms)
+static leat_timeout timeout(const char *word, uint64_t delay_ms)
 {
     return leat_set_timeout(self.loop, say_timer, (void *)word, delay_ms);
 }
@@ -214,16 +214,16 @@ static void timers_by_deadline(void)
 
 static void timers_equal_and_refreshed(void)
 {
-    struct leat_timer *a = timeout("a", 10);
+    leat_timeout a = timeout("a", 10);
     timeout("b", 10);
     timeout("c", 10);
-    leat_timer_refresh(a);
+    leat_timer_refresh(leat_timeout_timer(a));
 }
 
 static void clear_b_timer(struct leat_timer *timer, void *arg)
 {
     say("a");
-    leat_clear_timer(self.timer);
+    leat_clear_timeout(self.timer);
 }
 
 static void timer_cleared_by_timer(void)
@@ -250,12 +250,12 @@ static void interval_fire(struct leat_timer *timer, void *arg)
     say("interval");
     tick("tick");
     if (++self.count == 3)
-        leat_clear_timer(timer);
+        leat_clear_timeout(self.timer);
 }
 
 static void interval_and_timer(void)
 {
-    leat_set_interval(self.loop, interval_fire, NULL, 10);
+    self.timer = leat_set_interval(self.loop, interval_fire, NULL, 10);
     timeout("timeout", 10);
 }
 
@@ -274,18 +274,18 @@ static void refresh_in_own_callback(void)
 static void unref_does_not_keep_alive(void)
 {
     self.timer = timeout("never", 3000);
-    leat_timer_unref(self.timer);
+    leat_timer_unref(leat_timeout_timer(self.timer));
     immediate("immediate");
     timeout("timer", 100); /* of 1 ms may be due first: Node leaves that open */
 }
 
 static void unref_fires_while_alive(void)
 {
-    leat_timer_unref(timeout("unref", 1));
+    leat_timer_unref(leat_timeout_timer(timeout("unref", 1)));
     timeout("ref", 100);
     self.timer = timeout("never", 3000);
-    leat_timer_ref(self.timer);
-    leat_timer_unref(self.timer);
+    leat_timer_ref(leat_timeout_timer(self.timer));
+    leat_timer_unref(leat_timeout_timer(self.timer));
 }
 
 static void closed(void *arg)

@@ -280,7 +280,7 @@ static void test_immediates_cleared_and_left_behind(void **state)
 {
     struct world *world = test_world = *state;
     leat_clear_immediate(leat_set_immediate(world->loop, say, (void *)"never"));
-    leat_clear_immediate(NULL);
+    leat_clear_immediate(0);
     assert_false(leat_loop_is_alive(world->loop));
     leat_set_immediate(world->loop, say, (void *)"left"); /* freed with the loop */
 }

@@ -24,7 +24,7 @@ struct world {
     struct leat_hook hooks[HANDLES];
     struct leat_watch watches[HANDLES];
     int fds[HANDLES];
-    struct leat_immediate *immediates[HANDLES];
+    leat_immediate immediates[HANDLES];
     bool timer_unref[HANDLES], hook_started[HANDLES], hook_unref[HANDLES], watch_unref[HANDLES];
     bool is_in_callback;
     unsigned called_count;
@@ -98,8 +98,8 @@ static void do_queue(struct world *world, unsigned i, uint64_t action)
     struct leat_loop *loop = world->loop;
     if (action == 0) {
         leat_clear_immediate(world->immediates[i]);
-        world->immediates[i] = NULL;
-    } else if (action <= 3 && world->immediates[i] == NULL) {
+        world->immediates[i] = 0;
+    } else if (action <= 3 && world->immediates[i] == 0) {
         world->immediates[i] = leat_set_immediate(loop, on_immediate, &world->immediates[i]);
     } else if (action == 4) {
         assert_int_equal(leat_next_tick(loop, on_task, world), 0);
@@ -164,9 +164,9 @@ static void on_watch(struct leat_watch *watch, uint32_t events, void *arg)
 
 static void on_immediate(void *arg)
 {
-    struct leat_immediate **immediate = arg;
-    assert_non_null(*immediate);
-    *immediate = NULL;
+    leat_immediate *immediate = arg;
+    assert_int_not_equal(*immediate, 0);
+    *immediate = 0;
     on_any(test_world);
 }
 

@@ -5,7 +5,7 @@
 #include <cmocka.h>
 
 #include "buffers/heap.h"
-#include "net/api/slots.h"
+#include "buffers/slots.h"
 
 struct thing {
     uint64_t id;
@@ -37,11 +37,11 @@ static void a_handle_names_transport_core_and_slot(void **state)
 {
     struct thing *first = slots_take(&slots);
     struct thing *second = slots_take(&slots);
-    assert_int_equal(conn_transport(first->id), 3);
-    assert_int_equal(conn_core(first->id), 5);
-    assert_int_equal(conn_generation(first->id), 1);
-    assert_int_equal(conn_index(first->id), 0);
-    assert_int_equal(conn_index(second->id), 1);
+    assert_int_equal(handle_table(first->id), 3);
+    assert_int_equal(handle_core(first->id), 5);
+    assert_int_equal(handle_generation(first->id), 1);
+    assert_int_equal(handle_index(first->id), 0);
+    assert_int_equal(handle_index(second->id), 1);
     assert_ptr_equal(slots_find(&slots, first->id), first);
     assert_ptr_equal(slots_find(&slots, second->id), second);
     assert_int_equal((uintptr_t)second % 64, 0);
@@ -57,7 +57,7 @@ static void a_stale_handle_finds_nothing_although_its_slot_is_taken_again(void *
     struct thing *again = slots_take(&slots);
     assert_ptr_equal(again, thing);
     assert_int_equal(again->filler[0], 0);
-    assert_int_equal(conn_generation(again->id), 2);
+    assert_int_equal(handle_generation(again->id), 2);
     assert_null(slots_find(&slots, stale));
     assert_ptr_equal(slots_find(&slots, again->id), again);
 }
@@ -78,10 +78,10 @@ static void invented_handles_find_nothing(void **state)
 static void the_generation_goes_round_past_zero(void **state)
 {
     struct thing *thing = slots_take(&slots);
-    thing->id |= CONN_GENERATION_MASK << CONN_INDEX_BITS;
+    thing->id |= HANDLE_GENERATION_MASK << HANDLE_INDEX_BITS;
     slots_give(&slots, thing);
     thing = slots_take(&slots);
-    assert_int_equal(conn_generation(thing->id), 1);
+    assert_int_equal(handle_generation(thing->id), 1);
 }
 
 static void the_limit_holds_and_freed_slots_come_back_last_in_first_out(void **state)
@@ -90,7 +90,7 @@ static void the_limit_holds_and_freed_slots_come_back_last_in_first_out(void **s
     for (unsigned i = 0; i < 1000; i++) {
         things[i] = slots_take(&slots);
         assert_non_null(things[i]);
-        assert_int_equal(conn_index(things[i]->id), i);
+        assert_int_equal(handle_index(things[i]->id), i);
     }
     assert_null(slots_take(&slots));
     for (unsigned i = 0; i < 1000; i++)
@@ -115,7 +115,7 @@ static void a_retired_slot_is_stale_but_not_taken_again(void **state)
     assert_ptr_equal(slots_at(&slots, 1), other);
     slots_give(&slots, thing);
     assert_ptr_equal(slots_take(&slots), thing);
-    assert_int_equal(conn_generation(thing->id), conn_generation(id) + 1);
+    assert_int_equal(handle_generation(thing->id), handle_generation(id) + 1);
 }
 
 static void memory_that_is_out_gives_null_and_nothing_is_lost(void **state)

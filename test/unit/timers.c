@@ -22,7 +22,7 @@ struct world {
     uint64_t now_ns;
     struct leat_loop *loop;
     struct leat_timer timers[4];
-    struct leat_timer *heap;
+    leat_timeout heap;
     uint64_t fired_ns[64];
     char fired[64]; /* which, in order */
     unsigned fired_count;
@@ -197,7 +197,7 @@ static void count_heap(struct leat_timer *timer, void *arg)
 {
     struct world *world = arg;
     if (++world->count == 3)
-        leat_clear_timer(world->heap);
+        leat_clear_timeout(world->heap);
 }
 
 static void refresh_twice(struct leat_timer *timer, void *arg)
@@ -214,13 +214,13 @@ static void test_timeouts_and_intervals_free_themselves(void **state)
     world_run_until(world, 100 * MS);
     assert_int_equal(world->count, 3);
     world->count = 0;
-    assert_non_null(leat_set_timeout(world->loop, refresh_twice, world, 10));
+    assert_int_not_equal(leat_set_timeout(world->loop, refresh_twice, world, 10), 0);
     world_run_until(world, 125 * MS);
     assert_int_equal(world->count, 2);
     world_run_until(world, 200 * MS);
     assert_int_equal(world->count, 3);
-    leat_clear_timer(leat_set_timeout(world->loop, count_heap, world, 10));
-    leat_clear_timer(NULL);
+    leat_clear_timeout(leat_set_timeout(world->loop, count_heap, world, 10));
+    leat_clear_timeout(0);
     assert_false(leat_loop_is_alive(world->loop));
     /* A delay of 0 is one of 1 ms, as in Node. */
     world->count = 0;
@@ -285,9 +285,9 @@ static void test_a_day(void **state)
 static void test_timeouts_left_behind_are_freed(void **state)
 {
     struct world *world = *state;
-    leat_timer_unref(leat_set_timeout(world->loop, count_heap, world, 1));
-    leat_timer_unref(leat_set_timeout(world->loop, count_heap, world, 1000000));
-    leat_timer_unref(leat_set_interval(world->loop, count_heap, world, 1000));
+    leat_timer_unref(leat_timeout_timer(leat_set_timeout(world->loop, count_heap, world, 1)));
+    leat_timer_unref(leat_timeout_timer(leat_set_timeout(world->loop, count_heap, world, 1000000)));
+    leat_timer_unref(leat_timeout_timer(leat_set_interval(world->loop, count_heap, world, 1000)));
     assert_int_equal(leat_loop_run(world->loop), 0); /* not alive; the sanitizer sees leaks */
     start(world, 0, fire, MS, 0);
     leat_loop_free(world->loop);

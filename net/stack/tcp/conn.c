@@ -133,7 +133,7 @@ void tcp_conn_close(struct stack_tcp *t, struct tcp_conn *c, enum leat_close_rea
     if (c->flags & TCP_PASSIVE)
         tcp_peer_count(t, &c->remote, -1);
     c->predicted = 0;
-    uint32_t number = conn_index(c->id) + 1;
+    uint32_t number = handle_index(c->id) + 1;
     table_remove(&t->table, c->hash, table_reference(KIND_CONN, number - 1));
     tcp_drop_work(t, c);
     c->hash = 0;

@@ -156,7 +156,7 @@ int tcp_connect(struct leat_transport *transport, const struct leat_addr *to,
     cc_init(c);
     struct tcp_work *w = tcp_work_of(c);
     if (w == NULL ||
-        table_insert(&t->table, hash, table_reference(KIND_CONN, conn_index(c->id))) < 0)
+        table_insert(&t->table, hash, table_reference(KIND_CONN, handle_index(c->id))) < 0)
         goto no_memory;
     w->send_end = seq_add(c->iss, 1);
     uint64_t timeout_ns = options->connect_timeout_ns;

@@ -166,7 +166,7 @@ static struct tcp_conn *embryo_hatch(struct stack_tcp *t, const struct tcp_embry
     struct tcp_conn *c = tcp_conn_new(t, &flow, e->hash, &l->options.conn);
     if (c == NULL)
         return NULL;
-    uint32_t reference = table_reference(KIND_CONN, conn_index(c->id));
+    uint32_t reference = table_reference(KIND_CONN, handle_index(c->id));
     if (from_table)
         table_replace(&t->table, e->hash, table_reference(KIND_EMBRYO, (uint32_t)(e - t->embryos)),
                       reference);

@@ -25,7 +25,7 @@
 #include <leat/loop.h>
 #include <leat/timer.h>
 
-#include "net/api/slots.h"
+#include "buffers/slots.h"
 #include "net/api/transport.h"
 #include "net/stack/stack.h"
 #include "net/stack/tcp/conn.h"

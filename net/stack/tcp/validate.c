@@ -163,7 +163,7 @@ static bool is_in_table(struct stack_tcp *t, const struct tcp_conn *c)
 {
     struct tcp_flow flow = {c->local, c->remote, c->local_port, c->remote_port};
     uint32_t reference = table_find(&t->table, c->hash, &flow, tcp_matches, t);
-    return reference == table_reference(KIND_CONN, conn_index(c->id));
+    return reference == table_reference(KIND_CONN, handle_index(c->id));
 }
 
 static const char *invalid_embryos(const struct stack_tcp *t)

@@ -1,4 +1,4 @@
-/* Slot tables: connections by handle, with generations, so that a stale handle finds nothing.
+/* Slot tables: things by handle, with generations, so that a stale handle finds nothing.
  *
  * A slot is the caller's structure, whose first member is its handle:
  *
@@ -14,16 +14,16 @@
 #ifndef LEAT_SLOTS_H
 #define LEAT_SLOTS_H
 
-#include "net/api/handle.h"
 #include "runtime/base/core.h"
+#include "runtime/base/handle.h"
 
 #define SLOTS_PER_CHUNK_SHIFT 7
 #define SLOTS_PER_CHUNK       (1u << SLOTS_PER_CHUNK_SHIFT)
-#define SLOTS_COUNT_MAX       (1u << CONN_INDEX_BITS)
+#define SLOTS_COUNT_MAX       (1u << HANDLE_INDEX_BITS)
 
 struct slots {
     uint8_t **chunks;        /* room for chunk_max of them; doubled when they are there */
-    uint64_t prefix;         /* transport and core bits */
+    uint64_t prefix;         /* table and core bits */
     uint32_t slot_bytes;     /* a multiple of 64 */
     uint32_t capacity_count; /* slots in chunks: index < capacity_count may be looked at */
     uint32_t limit_count;
@@ -35,9 +35,9 @@ struct slots {
 
 #define SLOTS_NONE UINT32_MAX
 
-/* transport: 1 ... 15. slot_bytes is rounded up to 64; limit_count: 1 ... SLOTS_COUNT_MAX. Returns
+/* table: 1 ... 15. slot_bytes is rounded up to 64; limit_count: 1 ... SLOTS_COUNT_MAX. Returns
  * 0, or -ENOMEM. */
-int slots_init(struct slots *slots, unsigned transport, size_t slot_bytes,
+int slots_init(struct slots *slots, unsigned table, size_t slot_bytes,
                uint32_t limit_count) LEAT_MUST_CHECK;
 /* Frees all chunks; live slots are the caller's loss. */
 void slots_fini(struct slots *slots);
@@ -63,7 +63,7 @@ static inline void *slots_address(const struct slots *slots, uint32_t index)
 /* NULL when the handle is stale or was never given out here. */
 static inline void *slots_find(const struct slots *slots, uint64_t id)
 {
-    uint32_t index = conn_index(id);
+    uint32_t index = handle_index(id);
     if (unlikely(index >= slots->capacity_count))
         return NULL;
     uint64_t *slot = slots_address(slots, index);

@@ -1,26 +1,26 @@
-/* Slot tables: places for connections, handles with generations. */
-#include "net/api/slots.h"
+/* Slot tables: places that never move, handles with generations. */
+#include "buffers/slots.h"
 #include "buffers/heap.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* The first word of a slot is its handle while it is live. Retired or free, its transport bits are
+/* The first word of a slot is its handle while it is live. Retired or free, its table bits are
  * zero, so that it equals no handle. A free one's generation is the one last used, its index bits
  * are the next free slot's index + 1, 0 for none. */
 
-#define TRANSPORT_BITS (~UINT64_C(0) << CONN_TRANSPORT_SHIFT)
-#define CHUNKS_MIN     16 /* that there is room for at first */
+#define TABLE_BITS (~UINT64_C(0) << HANDLE_TABLE_SHIFT)
+#define CHUNKS_MIN 16 /* that there is room for at first */
 
-int slots_init(struct slots *slots, unsigned transport, size_t slot_bytes, uint32_t limit_count)
+int slots_init(struct slots *slots, unsigned table, size_t slot_bytes, uint32_t limit_count)
 {
-    CHECK(transport > 0 && transport < 1u << CONN_TRANSPORT_BITS);
+    CHECK(table > 0 && table < 1u << HANDLE_TABLE_BITS);
     CHECK(limit_count > 0 && limit_count < SLOTS_COUNT_MAX);
     *slots = (struct slots){
         .chunks = leat_heap_calloc(CHUNKS_MIN, sizeof(*slots->chunks)),
         .chunk_max = CHUNKS_MIN,
-        .prefix = (uint64_t)transport << CONN_TRANSPORT_SHIFT | (uint64_t)leat_core_now->index
-                                                                    << CONN_CORE_SHIFT,
+        .prefix = (uint64_t)table << HANDLE_TABLE_SHIFT | (uint64_t)leat_core_now->index
+                                                              << HANDLE_CORE_SHIFT,
         .slot_bytes = (uint32_t)((slot_bytes + 63) & ~(size_t)63),
         .limit_count = limit_count,
         .free_first = SLOTS_NONE,
@@ -71,14 +71,14 @@ void *slots_take(struct slots *slots)
         index = slots->unused++;
     }
     uint64_t *slot = slots_address(slots, index);
-    uint32_t generation = conn_generation(*slot);
+    uint32_t generation = handle_generation(*slot);
     if (index == slots->free_first) {
-        uint32_t next = conn_index(*slot);
+        uint32_t next = handle_index(*slot);
         slots->free_first = next != 0 ? next - 1 : SLOTS_NONE;
     }
-    generation = generation == CONN_GENERATION_MASK ? 1 : generation + 1;
+    generation = generation == HANDLE_GENERATION_MASK ? 1 : generation + 1;
     memset(slot, 0, slots->slot_bytes);
-    *slot = slots->prefix | (uint64_t)generation << CONN_INDEX_BITS | index;
+    *slot = slots->prefix | (uint64_t)generation << HANDLE_INDEX_BITS | index;
     slots->live_count++;
     return slot;
 }
@@ -87,17 +87,17 @@ void slots_retire(struct slots *slots, void *slot)
 {
     uint64_t *id = slot;
     DCHECK(slots_find(slots, *id) == slot);
-    *id &= ~TRANSPORT_BITS;
+    *id &= ~TABLE_BITS;
 }
 
 void slots_give(struct slots *slots, void *slot)
 {
     uint64_t *id = slot;
-    uint32_t index = conn_index(*id);
+    uint32_t index = handle_index(*id);
     uint32_t next = slots->free_first == SLOTS_NONE ? 0 : slots->free_first + 1;
     DCHECK(index < slots->unused && slots_address(slots, index) == slot);
     DCHECK(slots->live_count > 0);
-    *id = (uint64_t)conn_generation(*id) << CONN_INDEX_BITS | next;
+    *id = (uint64_t)handle_generation(*id) << HANDLE_INDEX_BITS | next;
     slots->free_first = index;
     slots->live_count--;
 }
@@ -107,5 +107,5 @@ void *slots_at(const struct slots *slots, uint32_t index)
     if (index >= slots->capacity_count)
         return NULL;
     uint64_t *slot = slots_address(slots, index);
-    return (*slot & TRANSPORT_BITS) != 0 ? slot : NULL;
+    return (*slot & TABLE_BITS) != 0 ? slot : NULL;
 }

@@ -1,0 +1,150 @@
+/* The state of futures on one core, for the files of this folder. */
+#ifndef LEAT_ASYNC_INTERNAL_H
+#define LEAT_ASYNC_INTERNAL_H
+
+#include <leat/io.h>
+#include <leat/timer.h>
+
+#include "runtime/async/async.h"
+#include "runtime/base/core.h"
+#include "runtime/base/list.h"
+#include "runtime/loop/part.h"
+
+#define FUTURE_REF        (UINT32_C(1) << 10) /* refs: counts above, the core's index below */
+#define BLOCK_BYTES       64                  /* of a future, and of a reaction */
+#define ASYNC_BLOCKS_KEPT 4096                /* on the free list of a core; more go to the heap */
+
+/* The state word of a future, result.own. Who writes it: future_state.c alone.
+ *
+ * | bit       | set by                        | cleared by               | never with     |
+ * |-----------|-------------------------------|--------------------------|----------------|
+ * | FULFILLED | future_settle, code >= 0      | -                        | REJECTED       |
+ * | REJECTED  | future_settle, code < 0       | -                        | FULFILLED      |
+ * | HANDLED   | the first reaction, or ignore | -                        |                |
+ * | LISTED    | rejected and not handled      | handled, or reported     | HANDLED        |
+ * | REPORTED  | the hook was called           | handled                  | LISTED         |
+ * | SHARED    | a share of its value is out   | -                        | pending        |
+ * | CANCELLED | leat_future_cancel settled it | the producer's settle    | pending        |
+ * | IMMORTAL  | the one of memory that is out | -                        | all but REJECTED | */
+enum {
+    FUTURE_FULFILLED = 1u << 0,
+    FUTURE_REJECTED = 1u << 1,
+    FUTURE_HANDLED = 1u << 2,
+    FUTURE_LISTED = 1u << 3,
+    FUTURE_REPORTED = 1u << 4,
+    FUTURE_SHARED = 1u << 5,
+    FUTURE_CANCELLED = 1u << 6,
+    FUTURE_IMMORTAL = 1u << 7,
+    FUTURE_SETTLED = FUTURE_FULFILLED | FUTURE_REJECTED,
+};
+
+enum reaction_when {
+    REACTION_NOW,  /* within the settling: for Leat's own, which calls nobody */
+    REACTION_JOB,  /* as a promise job; a place in the queue is kept for it */
+    REACTION_POLL, /* in the poll phase, through the gate */
+};
+
+struct reaction_class {
+    enum reaction_when when;
+    void (*run)(struct leat_reaction *reaction);
+};
+
+/* Waits on one future. While it waits it is in the future's ring and holds nothing; when the future
+ * has settled it has left the ring and holds a reference until it has run. */
+struct leat_reaction {
+    struct leat_reaction *next, *prev; /* in the ring; next alone in the core's list of calls */
+    struct leat_future *future;
+    const struct reaction_class *of;
+    union {
+        leat_done *done;
+        leat_then_fn *on_fulfilled;
+    };
+    leat_then_fn *on_rejected;
+    void *arg;
+    struct leat_future *derived; /* its producer's reference is the reaction's */
+};
+
+struct async_block {
+    struct async_block *next;
+};
+
+struct async_core {
+    struct loop_part part;     /* ends with the loop */
+    struct leat_source source; /* runs what was told and the calls in the poll phase */
+    struct leat_loop *loop;
+    struct async_block *blocks, *spare; /* free; spare: for when memory is out */
+    uint32_t block_count, spare_count;
+    uint64_t future_count, reaction_count; /* that are there */
+    struct leat_reaction *calls, **calls_end;
+    _Alignas(64) _Atomic(struct async_node *) told; /* newest first */
+    _Alignas(64) uintptr_t *unhandled;              /* unhandled.c; 0: handled meanwhile */
+    uint32_t unhandled_count, unhandled_capacity;
+    leat_unhandled_fn *on_unhandled, *on_handled;
+    void *on_unhandled_arg, *on_handled_arg;
+};
+
+/* core.c */
+struct async_core *async_core_of(struct leat_loop *loop); /* NULL: memory is out */
+void async_call_add(struct async_core *core, struct leat_reaction *reaction); /* in the next poll */
+static inline struct async_core *async_here(void)
+{
+    return leat_core_now->async;
+}
+
+/* block.c */
+void *async_block_take(struct async_core *core); /* NULL: memory is out */
+void async_block_give(struct async_core *core, void *block);
+int async_spare_fill(struct async_core *core); /* 0, or -ENOMEM */
+/* One of LEAT_REACTIONS_SPARE, with its place among the jobs; ends the program when there is none.
+ */
+void *async_spare_take(struct async_core *core);
+void async_blocks_fini(struct async_core *core);
+
+/* future_state.c */
+static inline bool future_is_settled(const struct leat_future *future)
+{
+    return (future->result.own & FUTURE_SETTLED) != 0;
+}
+static inline bool future_is_here(const struct leat_future *future)
+{
+    return (future->result.own & FUTURE_IMMORTAL) != 0 ||
+           (future->refs & (FUTURE_REF - 1)) == leat_core_now->index;
+}
+extern const struct leat_future future_out_of_memory;
+void future_settle(struct leat_future *future, struct leat_result result); /* keeps the reference */
+void future_settle_cancelled(struct leat_future *future);
+void future_share_mark(struct leat_future *future);
+void future_handle(struct leat_future *future); /* somebody looks at its rejection */
+void future_list(struct leat_future *future);   /* nobody has so far */
+void future_report(struct leat_future *future); /* the hook was called */
+
+/* result.c */
+struct leat_result result_share(
+    struct leat_future *future); /* what it was settled with, once more */
+
+/* reaction.c */
+struct leat_reaction *reaction_new(const struct reaction_class *of);
+void reaction_free(struct leat_reaction *reaction);
+void reaction_add(struct leat_future *future, struct leat_reaction *reaction);
+/* The same, but a rejection remains unhandled. */
+void reaction_watch(struct leat_future *future, struct leat_reaction *reaction);
+static inline bool reaction_is_waiting(const struct leat_reaction *reaction)
+{
+    return reaction->next != NULL;
+}
+void reaction_unlink(struct leat_reaction *reaction);   /* one that waits */
+void reaction_cancel(struct leat_reaction *reaction);   /* likewise, and frees it */
+void reaction_schedule(struct leat_reaction *reaction); /* its future has settled */
+
+/* cancel.c */
+void future_cancel_unless_wanted(struct leat_future *future);
+
+/* then.c */
+void future_follow(struct leat_future *derived, struct leat_future *inner); /* takes both */
+
+/* unhandled.c */
+void unhandled_add(struct async_core *core, struct leat_future *future);
+void unhandled_leave(struct async_core *core, struct leat_future *future, bool was_reported);
+void unhandled_fini(struct async_core *core);
+
+#endif

@@ -1,0 +1,136 @@
+/* Reactions: what waits on a future, and how it runs when that has settled. */
+#include "buffers/heap.h"
+#include "runtime/async/async_internal.h"
+
+/* With its place among the jobs: what is spare has one already. */
+struct leat_reaction *reaction_new(const struct reaction_class *of)
+{
+    struct async_core *core = async_here();
+    LEAT_CHECK(core != NULL); /* no memory even for the first future of this core */
+    struct leat_reaction *reaction = async_block_take(core);
+    if (unlikely(reaction == NULL))
+        reaction = async_spare_take(core);
+    else if (of->when == REACTION_JOB && unlikely(loop_job_reserve(core->loop, 1) != 0)) {
+        async_block_give(core, reaction);
+        reaction = async_spare_take(core);
+    }
+    core->reaction_count++;
+    *reaction = (struct leat_reaction){.of = of};
+    return reaction;
+}
+
+void reaction_free(struct leat_reaction *reaction)
+{
+    struct async_core *core = async_here();
+    core->reaction_count--;
+    async_block_give(core, reaction);
+}
+
+void reaction_unlink(struct leat_reaction *reaction)
+{
+    struct leat_future *future = reaction->future;
+    if (reaction->next == reaction) {
+        future->reactions = NULL;
+        return;
+    }
+    reaction->next->prev = reaction->prev;
+    reaction->prev->next = reaction->next;
+    if (future->reactions == reaction)
+        future->reactions = reaction->next;
+}
+
+void reaction_cancel(struct leat_reaction *reaction)
+{
+    reaction_unlink(reaction);
+    if (reaction->of->when == REACTION_JOB)
+        loop_job_release(async_here()->loop, 1);
+    reaction_free(reaction);
+}
+
+static void reaction_link(struct leat_future *future, struct leat_reaction *reaction)
+{
+    struct leat_reaction *first = future->reactions;
+    if (first == NULL) {
+        future->reactions = reaction->next = reaction->prev = reaction;
+        return;
+    }
+    reaction->next = first;
+    reaction->prev = first->prev;
+    first->prev->next = reaction;
+    first->prev = reaction;
+}
+
+void reaction_watch(struct leat_future *future, struct leat_reaction *reaction)
+{
+    LEAT_CHECK(future_is_here(future));
+    reaction->future = future;
+    if (future_is_settled(future))
+        reaction_schedule(reaction);
+    else
+        reaction_link(future, reaction);
+}
+
+void reaction_add(struct leat_future *future, struct leat_reaction *reaction)
+{
+    future_handle(future);
+    reaction_watch(future, reaction);
+}
+
+static void reaction_run(void *arg)
+{
+    struct leat_reaction *reaction = arg;
+    reaction->of->run(reaction);
+}
+
+void reaction_schedule(struct leat_reaction *reaction)
+{
+    struct async_core *core = async_here();
+    (void)leat_future_ref(reaction->future);
+    reaction->next = NULL;
+    switch (reaction->of->when) {
+    case REACTION_NOW:
+        reaction->of->run(reaction);
+        break;
+    case REACTION_JOB:
+        loop_job_push(core->loop, reaction_run, reaction);
+        break;
+    case REACTION_POLL:
+        async_call_add(core, reaction);
+        break;
+    }
+}
+
+/* ---- done(arg, result) ---- */
+
+static void done_run(struct leat_reaction *reaction)
+{
+    struct leat_future *future = reaction->future;
+    leat_done *done = reaction->done;
+    void *arg = reaction->arg;
+    reaction_free(reaction);
+    done(arg, &future->result);
+    leat_future_unref(future);
+}
+
+static const struct reaction_class on_settled_class = {REACTION_JOB, done_run};
+static const struct reaction_class call_class = {REACTION_POLL, done_run};
+
+static void reaction_add_done(struct leat_future *future, const struct reaction_class *of,
+                              leat_done *done, void *arg)
+{
+    struct leat_reaction *reaction = reaction_new(of);
+    reaction->done = done;
+    reaction->arg = arg;
+    reaction_add(future, reaction);
+}
+
+void leat_on_settled(struct leat_future *future, leat_done *done, void *arg)
+{
+    reaction_add_done(future, &on_settled_class, done, arg);
+}
+
+void leat_call(struct leat_future *future, leat_done *done, void *arg)
+{
+    reaction_add_done(future, &call_class, done, arg);
+    leat_future_unref(future); /* the producer's, or the settled reaction's, keeps it */
+}

@@ -1,0 +1,32 @@
+/* What higher floors hang on a loop: a part that ends with it, and places among the promise jobs
+ * that cannot be refused. For the loop's core. Internal to the library: not installed. */
+#ifndef LEAT_LOOP_PART_H
+#define LEAT_LOOP_PART_H
+
+#include <leat/loop.h>
+
+struct loop_part {
+    void (*fini)(struct loop_part *part); /* in leat_loop_free, the core being current */
+    struct loop_part *next;
+};
+
+struct leat_core *loop_core(struct leat_loop *loop);
+
+/* The part's memory lives until fini, which may free it. Parts end in the reverse order. */
+void loop_part_add(struct leat_loop *loop, struct loop_part *part);
+
+/* Keeps a place in the queue of promise jobs: 0, or -ENOMEM. loop_job_push uses one up, and does
+ * not fail; loop_job_release gives one back. */
+int loop_job_reserve(struct leat_loop *loop, uint32_t count) LEAT_MUST_CHECK;
+void loop_job_release(struct leat_loop *loop, uint32_t count);
+void loop_job_push(struct leat_loop *loop, leat_callback *fn, void *arg);
+
+/* Calls fn once, when the gate has run all microtasks that there are; what fn queues runs after it.
+ * One place a loop: a second call replaces the first. */
+void loop_when_drained(struct leat_loop *loop, leat_callback *fn, void *arg);
+
+/* Leaves a sentence in leat_loop_error and stops the loop; leat_run ends the program with 1. */
+void loop_fail(struct leat_loop *loop, int code, const char *format, ...) LEAT_PRINTF(3, 4);
+bool loop_has_failed(const struct leat_loop *loop);
+
+#endif
