@@ -6,6 +6,7 @@
 #include <leat/addr.h>
 #include <leat/buf.h>
 #include <leat/check.h>
+#include <leat/codec.h>
 #include <leat/conn.h>
 #include <leat/defs.h>
 #include <leat/error.h>
