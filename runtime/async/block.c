@@ -39,7 +39,7 @@ void async_block_give(struct async_core *core, void *memory)
         block->next = core->spare;
         core->spare = block;
         core->spare_count++;
-    } else if (likely(core->block_count < BLOCKS_KEPT)) {
+    } else if (likely(core->block_count != BLOCKS_KEPT)) {
         block->next = core->blocks;
         core->blocks = block;
         core->block_count++;
