@@ -58,8 +58,9 @@ static struct leat_future *entry_leave(struct abort_entry *entry)
     return future;
 }
 
-static void entry_heard(struct leat_reaction *reaction)
+static void entry_heard(void *arg)
 {
+    struct leat_reaction *reaction = arg;
     struct abort_entry *entry = container_of(reaction, struct abort_entry, reaction);
     leat_future_unref(entry_leave(entry)); /* the reference of what was scheduled */
 }

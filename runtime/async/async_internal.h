@@ -10,9 +10,9 @@
 #include "runtime/base/list.h"
 #include "runtime/loop/part.h"
 
-#define FUTURE_REF        (UINT32_C(1) << 10) /* refs: counts above, the core's index below */
-#define BLOCK_BYTES       64                  /* of a future, and of a reaction */
-#define ASYNC_BLOCKS_KEPT 4096                /* on the free list of a core; more go to the heap */
+#define FUTURE_REF     (UINT32_C(1) << 11) /* refs: counts above, the core's index below */
+#define FUTURE_NOWHERE (FUTURE_REF - 1)    /* the index of the one of memory that is out */
+#define BLOCK_BYTES    64                  /* of a future, and of a reaction */
 
 /* The state word of a future, result.own. Who writes it: future_state.c alone.
  *
@@ -46,7 +46,7 @@ enum reaction_when {
 
 struct reaction_class {
     enum reaction_when when;
-    void (*run)(struct leat_reaction *reaction);
+    leat_callback *run; /* its argument is the reaction */
 };
 
 /* Waits on one future. While it waits it is in the future's ring and holds nothing; when the future
@@ -68,10 +68,18 @@ struct async_block {
     struct async_block *next;
 };
 
+/* Under sanitizers each block is one of the heap's, so that they see every error. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define ASYNC_BLOCKS_KEPT 0
+#else
+#define ASYNC_BLOCKS_KEPT 4096 /* on the free list of a core; more go to the heap */
+#endif
+
 struct async_core {
     struct loop_part part;     /* ends with the loop */
     struct leat_source source; /* runs what was told and the calls in the poll phase */
     struct leat_loop *loop;
+    struct loop_queue *jobs;            /* the loop's */
     struct async_block *blocks, *spare; /* free; spare: for when memory is out */
     uint32_t block_count, spare_count;
     uint64_t future_count, reaction_count; /* that are there */
@@ -84,31 +92,65 @@ struct async_core {
 };
 
 /* core.c */
-struct async_core *async_core_of(struct leat_loop *loop); /* NULL: memory is out */
+struct async_core *async_core_new(struct leat_loop *loop);
 void async_call_add(struct async_core *core, struct leat_reaction *reaction); /* in the next poll */
 static inline struct async_core *async_here(void)
 {
     return leat_core_now->async;
 }
+/* NULL: memory is out. */
+static inline struct async_core *async_core_of(struct leat_loop *loop)
+{
+    struct async_core *core = likely(leat_core_now != NULL) ? async_here() : NULL;
+    return likely(core != NULL && core->loop == loop) ? core : async_core_new(loop);
+}
 
 /* block.c */
-void *async_block_take(struct async_core *core); /* NULL: memory is out */
-void async_block_give(struct async_core *core, void *block);
+struct async_block *async_block_new(void);
+void async_block_free(struct async_core *core, struct async_block *block);
 int async_spare_fill(struct async_core *core); /* 0, or -ENOMEM */
 /* One of LEAT_REACTIONS_SPARE, with its place among the jobs; ends the program when there is none.
  */
 void *async_spare_take(struct async_core *core);
 void async_blocks_fini(struct async_core *core);
 
+/* NULL: memory is out. */
+static inline void *async_block_take(struct async_core *core)
+{
+    struct async_block *block = core->blocks;
+    if (unlikely(block == NULL))
+        return async_block_new();
+    core->blocks = block->next;
+    core->block_count--;
+    return block;
+}
+
+static inline void async_block_give(struct async_core *core, void *memory)
+{
+    struct async_block *block = memory;
+    if (unlikely(core->spare_count != LEAT_REACTIONS_SPARE ||
+                 core->block_count == ASYNC_BLOCKS_KEPT)) {
+        async_block_free(core, block);
+        return;
+    }
+    block->next = core->blocks;
+    core->blocks = block;
+    core->block_count++;
+}
+
 /* future_state.c */
 static inline bool future_is_settled(const struct leat_future *future)
 {
     return (future->result.own & FUTURE_SETTLED) != 0;
 }
+/* On the core that made it; everything is where memory was out. */
+static inline bool future_is_own(const struct leat_future *future)
+{
+    return (future->refs & (FUTURE_REF - 1)) == leat_core_now->index;
+}
 static inline bool future_is_here(const struct leat_future *future)
 {
-    return (future->result.own & FUTURE_IMMORTAL) != 0 ||
-           (future->refs & (FUTURE_REF - 1)) == leat_core_now->index;
+    return likely(future_is_own(future)) || (future->refs & (FUTURE_REF - 1)) == FUTURE_NOWHERE;
 }
 extern const struct leat_future future_out_of_memory;
 void future_settle(struct leat_future *future, struct leat_result result); /* keeps the reference */
@@ -118,13 +160,44 @@ void future_handle(struct leat_future *future); /* somebody looks at its rejecti
 void future_list(struct leat_future *future);   /* nobody has so far */
 void future_report(struct leat_future *future); /* the hook was called */
 
+/* future.c */
+void future_free(struct leat_future *future);
+/* Neither its own nor that of memory that is out: the program ends. */
+void future_must_be_nowhere(const struct leat_future *future);
+
+static inline struct leat_future *future_ref(struct leat_future *future)
+{
+    if (likely(future_is_own(future)))
+        future->refs += FUTURE_REF;
+    else
+        future_must_be_nowhere(future);
+    return future;
+}
+
+static inline void future_unref(struct leat_future *future)
+{
+    if (unlikely(!future_is_own(future))) {
+        future_must_be_nowhere(future);
+        return;
+    }
+    future->refs -= FUTURE_REF;
+    if (future->refs < FUTURE_REF)
+        future_free(future);
+}
+
 /* result.c */
 struct leat_result result_share(
     struct leat_future *future); /* what it was settled with, once more */
 
 /* reaction.c */
+/* With its place among the jobs if it needs one. Fields beside of are not set. */
 struct leat_reaction *reaction_new(const struct reaction_class *of);
-void reaction_free(struct leat_reaction *reaction);
+static inline void reaction_free(struct leat_reaction *reaction)
+{
+    struct async_core *core = async_here();
+    core->reaction_count--;
+    async_block_give(core, reaction);
+}
 void reaction_add(struct leat_future *future, struct leat_reaction *reaction);
 /* The same, but a rejection remains unhandled. */
 void reaction_watch(struct leat_future *future, struct leat_reaction *reaction);

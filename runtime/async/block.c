@@ -1,6 +1,5 @@
 /* Blocks of one cache line for futures and reactions: a free list of each core, and what is kept
- * for when memory is out. Under sanitizers each block is one of the heap's, so that they see every
- * error. */
+ * for when memory is out. */
 #include <errno.h>
 
 #include "buffers/heap.h"
@@ -9,55 +8,33 @@
 _Static_assert(sizeof(struct leat_future) == BLOCK_BYTES, "a future is one cache line");
 _Static_assert(sizeof(struct leat_reaction) <= BLOCK_BYTES, "a reaction is one cache line");
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define BLOCKS_KEPT 0
-#else
-#define BLOCKS_KEPT ASYNC_BLOCKS_KEPT
-#endif
-
-static struct async_block *block_new(void)
+struct async_block *async_block_new(void)
 {
     return leat_heap_alloc_aligned(BLOCK_BYTES, BLOCK_BYTES);
 }
 
-void *async_block_take(struct async_core *core)
-{
-    struct async_block *block = core->blocks;
-    if (unlikely(block == NULL))
-        return block_new();
-    core->blocks = block->next;
-    core->block_count--;
-    return block;
-}
-
 /* Spare blocks come first: they are what memory that is given back is for. */
-void async_block_give(struct async_core *core, void *memory)
+void async_block_free(struct async_core *core, struct async_block *block)
 {
-    struct async_block *block = memory;
-    if (unlikely(core->spare_count < LEAT_REACTIONS_SPARE) &&
-        loop_job_reserve(core->loop, 1) == 0) {
-        block->next = core->spare;
-        core->spare = block;
-        core->spare_count++;
-    } else if (likely(core->block_count != BLOCKS_KEPT)) {
-        block->next = core->blocks;
-        core->blocks = block;
-        core->block_count++;
-    } else {
+    if (core->spare_count == LEAT_REACTIONS_SPARE || !loop_queue_reserve(core->jobs, 1)) {
         leat_heap_free(block);
+        return;
     }
+    block->next = core->spare;
+    core->spare = block;
+    core->spare_count++;
 }
 
 int async_spare_fill(struct async_core *core)
 {
     while (core->spare_count < LEAT_REACTIONS_SPARE) {
-        struct async_block *block = block_new();
-        if (block == NULL || loop_job_reserve(core->loop, 1) != 0) {
-            leat_heap_free(block);
+        uint32_t before = core->spare_count;
+        struct async_block *block = async_block_new();
+        if (block == NULL)
             return -ENOMEM;
-        }
-        async_block_give(core, block);
-        loop_job_release(core->loop, 1);
+        async_block_free(core, block);
+        if (core->spare_count == before)
+            return -ENOMEM;
     }
     return 0;
 }
@@ -86,7 +63,7 @@ static void blocks_free(struct async_block *block)
 
 void async_blocks_fini(struct async_core *core)
 {
-    loop_job_release(core->loop, core->spare_count);
+    core->jobs->reserved_count -= core->spare_count;
     blocks_free(core->spare);
     blocks_free(core->blocks);
 }

@@ -45,7 +45,7 @@ static struct leat_future *part_leave(struct combine_part *part)
     part->future = NULL;
     if (future != NULL && reaction_is_waiting(&part->reaction)) {
         reaction_unlink(&part->reaction);
-        loop_job_release(async_here()->loop, 1);
+        async_here()->jobs->reserved_count--;
         leat_future_unref(&combine->future);
     }
     return future;
@@ -87,8 +87,9 @@ static void combine_hear(struct combine *combine, struct combine_part *part)
     combine_leave(combine, false);
 }
 
-static void part_run(struct leat_reaction *reaction)
+static void part_run(void *arg)
 {
+    struct leat_reaction *reaction = arg;
     struct combine_part *part = container_of(reaction, struct combine_part, reaction);
     struct combine *combine = reaction->arg;
     struct leat_future *one = reaction->future;
@@ -143,7 +144,7 @@ static int combine_memory(struct combine *combine, uint32_t count, bool collects
             return -ENOMEM;
         combine->results->count = count;
     }
-    return loop_job_reserve(async_here()->loop, count);
+    return loop_queue_reserve(async_here()->jobs, count) ? 0 : -ENOMEM;
 }
 
 static void combine_begin(struct combine *combine, struct leat_future *const *futures)

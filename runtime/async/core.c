@@ -118,12 +118,14 @@ static void async_fini(struct loop_part *part)
     leat_heap_free(core);
 }
 
-static struct async_core *async_core_new(struct leat_loop *loop)
+struct async_core *async_core_new(struct leat_loop *loop)
 {
+    LEAT_CHECK(leat_core_now == loop_core(loop)); /* not on another thread or core */
     struct async_core *core = leat_heap_calloc_aligned(sizeof(*core), _Alignof(struct async_core));
     if (core == NULL)
         return NULL;
     core->loop = loop;
+    core->jobs = loop_jobs(loop);
     core->calls_end = &core->calls;
     if (async_spare_fill(core) != 0) {
         async_blocks_fini(core);
@@ -135,13 +137,6 @@ static struct async_core *async_core_new(struct leat_loop *loop)
     core->source.ops = &async_ops;
     (void)leat_source_add(loop, &core->source); /* it does not wait, so it is not refused */
     return leat_core_now->async = core;
-}
-
-struct async_core *async_core_of(struct leat_loop *loop)
-{
-    LEAT_CHECK(leat_core_now == loop_core(loop));
-    struct async_core *core = leat_core_now->async;
-    return likely(core != NULL) ? core : async_core_new(loop);
 }
 
 int async_begin(struct leat_loop *loop)

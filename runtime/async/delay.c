@@ -54,8 +54,9 @@ static void deadline_settle(struct deadline *deadline, struct leat_result result
     leat_settle(&deadline->future, result);
 }
 
-static void deadline_heard(struct leat_reaction *reaction)
+static void deadline_heard(void *arg)
 {
+    struct leat_reaction *reaction = arg;
     struct deadline *deadline = reaction->arg;
     struct leat_future *waited = reaction->future;
     reaction_free(reaction);

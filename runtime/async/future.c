@@ -34,7 +34,10 @@ struct leat_future *async_future_new(struct leat_loop *loop, const struct leat_f
     future->refs = 2 * FUTURE_REF | leat_core_now->index;
     future->site = (uint32_t)(uintptr_t)site;
     future->reactions = NULL;
-    future->result = leat_nothing();
+    future->result.pointer = NULL; /* then.c keeps a reaction there */
+    future->result.code = 0;
+    future->result.kind = LEAT_KIND_NOTHING;
+    future->result.own = 0;
     future->of = of;
     return future;
 }
@@ -53,23 +56,26 @@ struct leat_future *leat_settled(struct leat_loop *loop, struct leat_result resu
 
 bool async_is_out_of_memory(const struct leat_future *future)
 {
-    return (future->result.own & FUTURE_IMMORTAL) != 0;
+    return (future->refs & (FUTURE_REF - 1)) == FUTURE_NOWHERE;
+}
+
+void future_must_be_nowhere(const struct leat_future *future)
+{
+    LEAT_CHECK(async_is_out_of_memory(future)); /* else it is another core's */
 }
 
 struct leat_future *leat_future_ref(struct leat_future *future)
 {
-    if (likely(!async_is_out_of_memory(future))) {
-        LEAT_CHECK(future_is_here(future) && future->refs < UINT32_MAX - FUTURE_REF);
-        future->refs += FUTURE_REF;
-    }
-    return future;
+    LEAT_CHECK(future->refs < UINT32_MAX - FUTURE_REF);
+    return future_ref(future);
 }
 
-static void future_free(struct leat_future *future)
+void future_free(struct leat_future *future)
 {
     LEAT_CHECK(future->reactions == NULL); /* its producer gave its reference away twice */
     struct async_core *core = async_here();
-    leat_result_drop(&future->result);
+    if (future->result.kind > LEAT_KIND_NUMBER)
+        leat_result_drop(&future->result);
     if (future->of->drop != NULL)
         future->of->drop(future);
     core->future_count--;
@@ -81,12 +87,7 @@ static void future_free(struct leat_future *future)
 
 void leat_future_unref(struct leat_future *future)
 {
-    if (unlikely(async_is_out_of_memory(future)))
-        return;
-    LEAT_CHECK(future_is_here(future));
-    future->refs -= FUTURE_REF;
-    if (future->refs < FUTURE_REF)
-        future_free(future);
+    future_unref(future);
 }
 
 const struct leat_result *leat_future_result(const struct leat_future *future)

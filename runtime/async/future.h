@@ -46,7 +46,7 @@ struct leat_future_class {
 };
 
 struct leat_future { /* fields are the future's own */
-    uint32_t refs;   /* the low ten bits: the core */
+    uint32_t refs;   /* the low eleven bits: the core */
     uint32_t site;   /* low half of the address of the call that made it, for reports */
     struct leat_reaction *reactions; /* the first of a ring; NULL: none */
     struct leat_result result;

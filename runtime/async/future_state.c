@@ -7,7 +7,7 @@ static const struct leat_future_class future_no_memory = {.name = "operation"};
 
 /* Nobody writes to it, so that all cores may have it. */
 const struct leat_future future_out_of_memory = {
-    .refs = FUTURE_REF,
+    .refs = FUTURE_REF | FUTURE_NOWHERE,
     .result = {.code = -ENOMEM,
                .kind = LEAT_KIND_FAILURE,
                .own = FUTURE_IMMORTAL | FUTURE_REJECTED | FUTURE_HANDLED},
@@ -20,26 +20,31 @@ static void future_change(struct leat_future *future, uint16_t set, uint16_t cle
         future->result.own = (uint16_t)((future->result.own & ~clear) | set);
 }
 
-/* The first of the ring leaves it. */
-static struct leat_reaction *reaction_pull(struct leat_future *future)
+/* Those that wait leave the ring, the first first. */
+static void reactions_schedule(struct leat_future *future)
 {
-    struct leat_reaction *first = future->reactions;
-    if (first != NULL)
-        reaction_unlink(first);
-    return first;
+    struct leat_reaction *reaction;
+    while ((reaction = future->reactions) != NULL) {
+        reaction_unlink(reaction);
+        reaction_schedule(reaction);
+    }
+}
+
+static inline void state_settle(struct leat_future *future, const struct leat_result *result)
+{
+    uint16_t own = future->result.own;
+    LEAT_CHECK(future_is_own(future) && (own & FUTURE_SETTLED) == 0);
+    future->result = *result;
+    future->result.own = own | (result->code < 0 ? FUTURE_REJECTED : FUTURE_FULFILLED);
+    if (unlikely(result->code < 0) && (own & FUTURE_HANDLED) == 0)
+        unhandled_add(async_here(), future);
+    if (future->reactions != NULL)
+        reactions_schedule(future);
 }
 
 void future_settle(struct leat_future *future, struct leat_result result)
 {
-    LEAT_CHECK(future_is_here(future) && !future_is_settled(future));
-    uint16_t own = future->result.own;
-    future->result = result;
-    future->result.own = own | (result.code < 0 ? FUTURE_REJECTED : FUTURE_FULFILLED);
-    if (unlikely(result.code < 0) && (own & FUTURE_HANDLED) == 0)
-        unhandled_add(async_here(), future);
-    struct leat_reaction *reaction;
-    while ((reaction = reaction_pull(future)) != NULL)
-        reaction_schedule(reaction);
+    state_settle(future, &result);
 }
 
 void leat_settle(struct leat_future *future, struct leat_result result)
@@ -51,9 +56,9 @@ void leat_settle(struct leat_future *future, struct leat_result result)
         future_follow(future, result.pointer);
         return;
     } else {
-        future_settle(future, result);
+        state_settle(future, &result);
     }
-    leat_future_unref(future);
+    future_unref(future);
 }
 
 void leat_done_settle(void *future, const struct leat_result *result)

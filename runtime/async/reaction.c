@@ -2,7 +2,7 @@
 #include "buffers/heap.h"
 #include "runtime/async/async_internal.h"
 
-/* With its place among the jobs: what is spare has one already. */
+/* What is spare has a place among the jobs already. */
 struct leat_reaction *reaction_new(const struct reaction_class *of)
 {
     struct async_core *core = async_here();
@@ -10,20 +10,13 @@ struct leat_reaction *reaction_new(const struct reaction_class *of)
     struct leat_reaction *reaction = async_block_take(core);
     if (unlikely(reaction == NULL))
         reaction = async_spare_take(core);
-    else if (of->when == REACTION_JOB && unlikely(loop_job_reserve(core->loop, 1) != 0)) {
-        async_block_give(core, reaction);
+    else if (of->when == REACTION_JOB && unlikely(!loop_queue_reserve(core->jobs, 1))) {
+        leat_heap_free(reaction);
         reaction = async_spare_take(core);
     }
     core->reaction_count++;
-    *reaction = (struct leat_reaction){.of = of};
+    reaction->of = of;
     return reaction;
-}
-
-void reaction_free(struct leat_reaction *reaction)
-{
-    struct async_core *core = async_here();
-    core->reaction_count--;
-    async_block_give(core, reaction);
 }
 
 void reaction_unlink(struct leat_reaction *reaction)
@@ -43,7 +36,7 @@ void reaction_cancel(struct leat_reaction *reaction)
 {
     reaction_unlink(reaction);
     if (reaction->of->when == REACTION_JOB)
-        loop_job_release(async_here()->loop, 1);
+        async_here()->jobs->reserved_count--;
     reaction_free(reaction);
 }
 
@@ -76,23 +69,17 @@ void reaction_add(struct leat_future *future, struct leat_reaction *reaction)
     reaction_watch(future, reaction);
 }
 
-static void reaction_run(void *arg)
-{
-    struct leat_reaction *reaction = arg;
-    reaction->of->run(reaction);
-}
-
 void reaction_schedule(struct leat_reaction *reaction)
 {
     struct async_core *core = async_here();
-    (void)leat_future_ref(reaction->future);
+    (void)future_ref(reaction->future);
     reaction->next = NULL;
     switch (reaction->of->when) {
     case REACTION_NOW:
         reaction->of->run(reaction);
         break;
     case REACTION_JOB:
-        loop_job_push(core->loop, reaction_run, reaction);
+        loop_queue_push_reserved(core->jobs, reaction->of->run, reaction);
         break;
     case REACTION_POLL:
         async_call_add(core, reaction);
@@ -102,14 +89,15 @@ void reaction_schedule(struct leat_reaction *reaction)
 
 /* ---- done(arg, result) ---- */
 
-static void done_run(struct leat_reaction *reaction)
+static void done_run(void *arg)
 {
+    struct leat_reaction *reaction = arg;
     struct leat_future *future = reaction->future;
     leat_done *done = reaction->done;
-    void *arg = reaction->arg;
+    void *done_arg = reaction->arg;
     reaction_free(reaction);
-    done(arg, &future->result);
-    leat_future_unref(future);
+    done(done_arg, &future->result);
+    future_unref(future);
 }
 
 static const struct reaction_class on_settled_class = {REACTION_JOB, done_run};
@@ -132,5 +120,5 @@ void leat_on_settled(struct leat_future *future, leat_done *done, void *arg)
 void leat_call(struct leat_future *future, leat_done *done, void *arg)
 {
     reaction_add_done(future, &call_class, done, arg);
-    leat_future_unref(future); /* the producer's, or the settled reaction's, keeps it */
+    future_unref(future); /* the producer's, or the settled reaction's, keeps it */
 }

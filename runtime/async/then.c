@@ -30,8 +30,9 @@ static const struct leat_future_class derived_class = {.name = "then", .cancel =
 
 /* ---- following ---- */
 
-static void followed_run(struct leat_reaction *reaction)
+static void followed_run(void *arg)
 {
+    struct leat_reaction *reaction = arg;
     struct leat_future *inner = reaction->future, *derived = reaction->derived;
     reaction_free(reaction);
     leat_settle(derived, result_share(inner));
@@ -41,8 +42,9 @@ static void followed_run(struct leat_reaction *reaction)
 static const struct reaction_class followed_class = {REACTION_JOB, followed_run};
 
 /* The job that Node spends on asking the inner promise. */
-static void follow_run(struct leat_reaction *reaction)
+static void follow_run(void *arg)
 {
+    struct leat_reaction *reaction = arg;
     struct leat_future *inner = reaction->future;
     struct leat_reaction *followed = reaction_new(&followed_class);
     followed->derived = reaction->derived;
@@ -69,8 +71,9 @@ void future_follow(struct leat_future *derived, struct leat_future *inner)
 
 /* ---- then ---- */
 
-static void then_run(struct leat_reaction *reaction)
+static void then_run(void *arg)
 {
+    struct leat_reaction *reaction = arg;
     struct leat_reaction own = *reaction;
     struct leat_future *source = own.future;
     const struct leat_result *result = &source->result;
@@ -94,8 +97,9 @@ static struct leat_future *derived_new(struct leat_future *source, const struct 
     if (async_is_out_of_memory(derived))
         return derived;
     struct leat_reaction *reaction = reaction_new(of);
-    *reaction = wanted;
-    reaction->of = of;
+    reaction->on_fulfilled = wanted.on_fulfilled;
+    reaction->on_rejected = wanted.on_rejected;
+    reaction->arg = wanted.arg;
     reaction->derived = derived;
     *derived_reaction(derived) = reaction;
     reaction_add(source, reaction);
@@ -123,8 +127,9 @@ struct leat_future *leat_catch(struct leat_future *future, leat_then_fn *on_reje
 
 /* In Node: the callback's value becomes a promise, and behind that comes the value of the source.
  */
-static void finally_pass(struct leat_reaction *reaction)
+static void finally_pass(void *arg)
 {
+    struct leat_reaction *reaction = arg;
     struct leat_future *waited = reaction->future, *passed = reaction->derived;
     struct leat_future *source = reaction->arg;
     reaction_free(reaction);
@@ -136,8 +141,9 @@ static void finally_pass(struct leat_reaction *reaction)
 static const struct reaction_class finally_pass_class = {REACTION_JOB, finally_pass};
 static const struct leat_future_class finally_future = {.name = "finally"};
 
-static void finally_run(struct leat_reaction *reaction)
+static void finally_run(void *arg)
 {
+    struct leat_reaction *reaction = arg;
     struct leat_reaction own = *reaction;
     *derived_reaction(own.derived) = NULL;
     reaction_free(reaction);

@@ -20,6 +20,7 @@
 #include "runtime/base/rng.h"
 #include "runtime/loop/part.h"
 #include "runtime/loop/profile.h"
+#include "runtime/loop/queue.h"
 #include "runtime/loop/wheel.h"
 
 #define LOOP_EVENTS_PER_TURN      256
@@ -35,18 +36,6 @@
 #define LOOP_HOLD_NS              (10 * LEAT_NS_PER_MS)
 #define LOOP_KERNEL_NS            (50 * LEAT_NS_PER_US) /* between looks at the kernel, spinning */
 #define LOOP_KERNEL_QUIET_NS      LEAT_NS_PER_MS        /* the same, by a waiter that would tell */
-
-struct loop_callback {
-    leat_callback *fn;
-    void *arg;
-};
-
-/* A queue that grows by doubling up to LEAT_CALLBACKS_MAX and does not shrink. */
-struct loop_queue {
-    struct loop_callback *slots;
-    uint32_t head, count, capacity; /* capacity is 0 or a power of two */
-    uint32_t reserved_count;        /* places kept for who may not be refused */
-};
 
 struct loop_immediate {
     uint64_t id; /* first; of immediates_set */
@@ -132,12 +121,6 @@ struct leat_loop {
     struct histogram delays;
     struct profile profile;
 };
-
-/* queue.c */
-int loop_queue_push(struct loop_queue *queue, leat_callback *fn, void *arg);
-int loop_queue_reserve(struct loop_queue *queue, uint32_t count);
-struct loop_callback loop_queue_pull(struct loop_queue *queue);
-void loop_queue_fini(struct loop_queue *queue);
 
 /* part.c */
 void loop_fini_parts(struct leat_loop *loop);

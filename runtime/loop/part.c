@@ -26,21 +26,9 @@ void loop_fini_parts(struct leat_loop *loop)
     }
 }
 
-int loop_job_reserve(struct leat_loop *loop, uint32_t count)
+struct loop_queue *loop_jobs(struct leat_loop *loop)
 {
-    return loop_queue_reserve(&loop->jobs, count);
-}
-
-void loop_job_release(struct leat_loop *loop, uint32_t count)
-{
-    DCHECK(loop->jobs.reserved_count >= count);
-    loop->jobs.reserved_count -= count;
-}
-
-void loop_job_push(struct leat_loop *loop, leat_callback *fn, void *arg)
-{
-    loop_job_release(loop, 1);
-    (void)loop_queue_push(&loop->jobs, fn, arg); /* into the place that was kept */
+    return &loop->jobs;
 }
 
 static void job_nothing(void *arg)

@@ -1,9 +1,11 @@
-/* What higher floors hang on a loop: a part that ends with it, and places among the promise jobs
- * that cannot be refused. For the loop's core. Internal to the library: not installed. */
+/* What higher floors hang on a loop: a part that ends with it, and their jobs. For the loop's core.
+ * Internal to the library: not installed. */
 #ifndef LEAT_LOOP_PART_H
 #define LEAT_LOOP_PART_H
 
 #include <leat/loop.h>
+
+#include "runtime/loop/queue.h"
 
 struct loop_part {
     void (*fini)(struct loop_part *part); /* in leat_loop_free, the core being current */
@@ -15,11 +17,8 @@ struct leat_core *loop_core(struct leat_loop *loop);
 /* The part's memory lives until fini, which may free it. Parts end in the reverse order. */
 void loop_part_add(struct leat_loop *loop, struct loop_part *part);
 
-/* Keeps a place in the queue of promise jobs: 0, or -ENOMEM. loop_job_push uses one up, and does
- * not fail; loop_job_release gives one back. */
-int loop_job_reserve(struct leat_loop *loop, uint32_t count) LEAT_MUST_CHECK;
-void loop_job_release(struct leat_loop *loop, uint32_t count);
-void loop_job_push(struct leat_loop *loop, leat_callback *fn, void *arg);
+/* The queue of promise jobs. */
+struct loop_queue *loop_jobs(struct leat_loop *loop);
 
 /* Calls fn once, when the gate has run all microtasks that there are; what fn queues runs after it.
  * One place a loop: a second call replaces the first. */

@@ -1,5 +1,5 @@
 /* Queues of callbacks that grow. */
-#include "runtime/loop/loop_internal.h"
+#include "runtime/loop/queue.h"
 
 #include <errno.h>
 
@@ -33,12 +33,11 @@ int loop_queue_push(struct loop_queue *queue, leat_callback *fn, void *arg)
     return 0;
 }
 
-int loop_queue_reserve(struct loop_queue *queue, uint32_t count)
+int loop_queue_grow(struct loop_queue *queue, uint32_t count)
 {
     while (queue->capacity - queue->count - queue->reserved_count < count)
         if (queue_grow(queue) != 0)
             return -ENOMEM;
-    queue->reserved_count += count;
     return 0;
 }
 
