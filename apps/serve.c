@@ -33,9 +33,9 @@ struct serve { /* set up before the cores start, read by all of them */
     char address[sizeof(SERVE_HOST) + 8]; /* without --listen */
 };
 
-static void hello(struct leat_request *req)
+static int hello(struct leat_request *req)
 {
-    leat_respond_text(req, 200, "Hello, World!");
+    return leat_respond_text(req, 200, "Hello, World!");
 }
 
 static void report(const char *format, ...) LEAT_PRINTF(1, 2);

@@ -15,10 +15,10 @@ struct totals {
     uint64_t requests, connections;
 };
 
-static void page_serve(struct leat_request *req)
+static int page_serve(struct leat_request *req)
 {
-    leat_respond_buf(req, 200, "text/html; charset=utf-8",
-                     leat_buf_from_static(welcome_html, welcome_html_bytes));
+    return leat_respond_buf(req, 200, "text/html; charset=utf-8",
+                            leat_buf_from_static(welcome_html, welcome_html_bytes));
 }
 
 /* ---- Who may ask ---- */
@@ -94,7 +94,7 @@ static struct totals totals_read(struct leat_loop *loop, const struct leat_http_
     return totals;
 }
 
-static void status_serve(struct leat_request *req)
+static int status_serve(struct leat_request *req)
 {
     struct leat_loop *loop = leat_request_loop(req);
     struct leat_http_stats stats;
@@ -102,10 +102,8 @@ static void status_serve(struct leat_request *req)
     struct leat_addr peer;
     char peer_text[LEAT_ADDR_TEXT_BYTES_MAX] = "", json[512];
 
-    if (!may_see_status(req, &peer)) {
-        leat_request_fail(req, 404, "only a client on this machine is told the status");
-        return;
-    }
+    if (!may_see_status(req, &peer))
+        return leat_request_fail(req, 404, "only a client on this machine is told the status");
     leat_http_stats(leat_request_http(req), &stats);
     (void)!leat_conn_info(leat_request_conn(req), &info);
     leat_addr_format(&peer, peer_text);
@@ -118,7 +116,7 @@ static void status_serve(struct leat_request *req)
              (unsigned long long)totals.requests, (unsigned long long)totals.connections,
              peer_text);
     leat_response_header(req, "Cache-Control", "no-store");
-    leat_respond_json(req, 200, json);
+    return leat_respond_json(req, 200, json);
 }
 
 void welcome_mount(struct leat_http *http)

@@ -88,9 +88,9 @@ static leat_conn sink_conn(const struct leat_core *core)
                        UINT64_C(1) << HANDLE_INDEX_BITS};
 }
 
-static void hello(struct leat_request *req)
+static int hello(struct leat_request *req)
 {
-    leat_respond_text(req, 200, "Hello, World!");
+    return leat_respond_text(req, 200, "Hello, World!");
 }
 
 static uint64_t clock_now(const struct leat_clock *clock)

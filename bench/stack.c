@@ -232,9 +232,9 @@ static uint64_t clock_now(const struct leat_clock *clock)
     return container_of(clock, struct stack_bench, clock)->now_ns;
 }
 
-static void hello(struct leat_request *req)
+static int hello(struct leat_request *req)
 {
-    leat_respond_text(req, 200, "Hello, World!");
+    return leat_respond_text(req, 200, "Hello, World!");
 }
 
 static void server_start(struct stack_bench *bench)

@@ -1,9 +1,9 @@
 /* The smallest server: one route, one answer. */
 #include <leat/leat.h>
 
-static void hello(struct leat_request *req)
+static int hello(struct leat_request *req)
 {
-    leat_respond_text(req, 200, "Hello, World!\n");
+    return leat_respond_text(req, 200, "Hello, World!\n");
 }
 
 static int start(struct leat_loop *loop) /* runs once on every core */

@@ -10,19 +10,19 @@
 
 #define ECHO_BODY_BYTES_MAX (16u << 20) /* a larger body gets 413 */
 
-static void ok(struct leat_request *req)
+static int ok(struct leat_request *req)
 {
-    leat_respond_text(req, 200, "OK\n");
+    return leat_respond_text(req, 200, "OK\n");
 }
 
-static void echo_body(struct leat_request *req)
+static int echo_body(struct leat_request *req)
 {
-    leat_respond_buf(req, 200, "application/octet-stream", leat_request_take_body(req));
+    return leat_respond_buf(req, 200, "application/octet-stream", leat_request_take_body(req));
 }
 
-static void collect(struct leat_request *req)
+static int collect(struct leat_request *req)
 {
-    leat_request_collect(req, ECHO_BODY_BYTES_MAX, echo_body);
+    return leat_request_collect(req, ECHO_BODY_BYTES_MAX, echo_body);
 }
 
 /* Adds name, between and value as a line; false when memory is out. */
@@ -46,19 +46,21 @@ static bool line_add(struct leat_chain *chain, struct leat_view name, const char
 }
 
 /* Answers with the lines in one buffer, so that they go under a Content-Length. */
-static void lines_respond(struct leat_request *req, struct leat_chain *chain, bool is_whole)
+static int lines_respond(struct leat_request *req, struct leat_chain *chain, bool is_whole)
 {
     struct leat_buf text = leat_buf_alloc_unsafe((size_t)chain->length_bytes);
+    int code;
     if (!is_whole || (text.data == NULL && chain->length_bytes > 0)) {
-        leat_request_fail(req, 503, "no memory to list what arrived");
+        code = leat_request_fail(req, 503, "no memory to list what arrived");
     } else {
         leat_chain_copy(chain, 0, text.data, text.length_bytes);
-        leat_respond_buf(req, 200, "text/plain; charset=utf-8", text);
+        code = leat_respond_buf(req, 200, "text/plain; charset=utf-8", text);
     }
     leat_chain_fini(chain);
+    return code;
 }
 
-static void echo_headers(struct leat_request *req)
+static int echo_headers(struct leat_request *req)
 {
     struct leat_chain chain;
     bool is_whole = true;
@@ -68,10 +70,10 @@ static void echo_headers(struct leat_request *req)
         struct leat_view value = leat_request_header_at(req, i, &name);
         is_whole = line_add(&chain, name, ": ", value);
     }
-    lines_respond(req, &chain, is_whole);
+    return lines_respond(req, &chain, is_whole);
 }
 
-static void echo_cookies(struct leat_request *req)
+static int echo_cookies(struct leat_request *req)
 {
     struct leat_chain chain;
     struct leat_view name, value;
@@ -80,7 +82,7 @@ static void echo_cookies(struct leat_request *req)
     leat_chain_init(&chain);
     while (is_whole && leat_request_cookie_next(req, &position, &name, &value))
         is_whole = line_add(&chain, name, "=", value);
-    lines_respond(req, &chain, is_whole);
+    return lines_respond(req, &chain, is_whole);
 }
 
 static int start(struct leat_loop *loop)

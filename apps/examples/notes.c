@@ -35,7 +35,7 @@ static char *json_string(char *to, struct leat_view text)
     return to;
 }
 
-static void list(struct leat_request *req)
+static int list(struct leat_request *req)
 {
     struct notes *notes = leat_http_user(leat_request_http(req));
     char *to = notes->json + sprintf(notes->json, "{\"notes\":[");
@@ -45,20 +45,20 @@ static void list(struct leat_request *req)
         to = json_string(to, leat_view_of(notes->texts[i]));
     }
     memcpy(to, "]}", sizeof("]}"));
-    leat_respond_json(req, 200, notes->json);
+    return leat_respond_json(req, 200, notes->json);
 }
 
-static void add(struct leat_request *req) /* the body has come, whole */
+static int add(struct leat_request *req) /* the body has come, whole */
 {
     struct notes *notes = leat_http_user(leat_request_http(req));
     char *text = notes->texts[notes->count++ % NOTES_MAX]; /* the oldest goes */
     leat_view_copy(leat_request_body(req), text, NOTE_BYTES_MAX + 1);
-    leat_respond_json(req, 201, "{}");
+    return leat_respond_json(req, 201, "{}");
 }
 
-static void post(struct leat_request *req)
+static int post(struct leat_request *req)
 {
-    leat_request_collect(req, NOTE_BYTES_MAX, add);
+    return leat_request_collect(req, NOTE_BYTES_MAX, add);
 }
 
 /* A piece of an upload: what would write it to a disk pauses the request (leat_request_pause) until
@@ -69,25 +69,24 @@ static void on_piece(struct leat_request *req, struct leat_buf piece)
     *bytes += piece.length_bytes;
 }
 
-static void uploaded(struct leat_request *req)
+static int uploaded(struct leat_request *req)
 {
     char json[6 * NOTE_BYTES_MAX + 64] = "{\"name\":";
     struct leat_view name = leat_request_param(req, "name");
     char *to = json_string(json + strlen(json), name);
     sprintf(to, ",\"bytes\":%" PRIu64 "}", *(uint64_t *)leat_request_state(req));
-    leat_respond_json(req, 201, json);
+    return leat_respond_json(req, 201, json);
 }
 
-static void upload(struct leat_request *req)
+static int upload(struct leat_request *req)
 {
     uint64_t *bytes = calloc(1, sizeof(*bytes));
     if (bytes == NULL || leat_request_param(req, "name").length_bytes > NOTE_BYTES_MAX) {
         free(bytes);
-        leat_request_fail(req, 400, "the name is too long, or memory is out");
-        return;
+        return leat_request_fail(req, 400, "the name is too long, or memory is out");
     }
     leat_request_set_state(req, bytes, free); /* freed when the request ends, in whatever way */
-    leat_request_on_body(req, on_piece, uploaded);
+    return leat_request_on_body(req, on_piece, uploaded);
 }
 
 /* Every failure is JSON, too: unknown paths, bodies that are too large, broken requests. */

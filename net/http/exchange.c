@@ -13,7 +13,7 @@ void http_count_error(struct leat_request *req, enum leat_http_error error)
 void http_exchange_abort(struct leat_request *req)
 {
     struct http_exchange *x = &req->x;
-    leat_handler *on_abort = x->on_abort;
+    void (*on_abort)(struct leat_request *) = x->on_abort;
 
     http_request_forget(req);
     x->on_abort = NULL;
@@ -21,8 +21,10 @@ void http_exchange_abort(struct leat_request *req)
     x->reader = HTTP_READER_NONE;
     x->body_done = true;
     x->close = true;
-    if (on_abort)
-        http_call(req, on_abort);
+    if (on_abort == NULL)
+        return;
+    on_abort(req);
+    leat_loop_gate(req->http->loop);
 }
 
 static void kept_drop(struct leat_request *req)

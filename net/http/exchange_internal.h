@@ -27,11 +27,12 @@ struct http_chunk_state {
 /* What is zeroed between requests. Its bits say more than the phase:
  *
  *  bit            set by                          cleared by              never together with
- *  is_open        exchange_init                   http_exchange_fini      another phase than
- * EXCHANGE, until the connection closes is_broken      http_exchange_reject not close is_failing
- * http_fail                       http_fail               (only while the error handler runs)
- *  has_bufs       whoever fills kept              (with kept)             (without it kept is
- * empty) has_handle     leat_request_defer              http_request_stale      ended, in EXCHANGE
+ *  is_open        exchange_init                   http_exchange_fini      phase HEAD
+ *  is_broken      http_exchange_reject                                    not close
+ *  is_failing     http_fail                       http_fail               (between two events)
+ *  has_failed     failed_late, reply_check                                not begun
+ *  has_bufs       whoever fills kept              (with kept)             (kept without it)
+ *  has_handle     leat_request_defer              http_request_stale      ended, in EXCHANGE
  *  deferred       leat_request_defer              leat_next
  *  paused         leat_request_pause              _resume, http_body_feed
  *  body_done      http_body_begin, body_complete, reader_start: its end
@@ -63,10 +64,12 @@ struct http_exchange {
     void *state;
     void (*on_free)(void *state);
     struct http_attachment *attachment; /* of a handler of the library's; or NULL */
-    leat_handler *on_abort, *on_writable;
+    void (*on_abort)(struct leat_request *req);
+    leat_handler *on_writable;
     bool is_open;    /* from exchange_init to exchange_fini */
     bool is_broken;  /* its head could not be parsed */
     bool is_failing; /* the error handler runs */
+    bool has_failed; /* the log has said that its handler failed, after it had answered */
     bool has_bufs;   /* something in kept is set */
     bool has_handle; /* a leat_deferred names it */
     bool deferred;   /* the application has taken charge */

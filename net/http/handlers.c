@@ -11,8 +11,10 @@
 void http_call(struct leat_request *req, leat_handler *handler)
 {
     struct leat_loop *loop = req->http->loop;
+    int code = handler(req);
 
-    handler(req);
+    if (unlikely(code < 0))
+        leat_request_end_with(req, code);
     leat_loop_gate(loop);
 }
 
@@ -56,6 +58,51 @@ int leat_request_fail(struct leat_request *req, int status, const char *format, 
     if (req->conn)
         http_conn_abort(req->conn);
     return -EALREADY;
+}
+
+int leat_status_of_code(int code)
+{
+    static const struct {
+        int code, status;
+    } rows[] = {{-ENOENT, 404}, {-EACCES, 403}, {-ETIME, 504}, {-EAGAIN, 503}};
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (rows[i].code == code)
+            return rows[i].status;
+    return 500;
+}
+
+/* What a handler returns that passes on what responding gave it: the client has gone, or the server
+ * has said it already. */
+static bool code_is_known(int code)
+{
+    return code == -EPIPE || code == -ENOMEM;
+}
+
+/* It was answered, or began to be. */
+static void failed_late(struct leat_request *req, int code)
+{
+    struct http_exchange *x = &req->x;
+
+    if (req->phase != HTTP_PHASE_EXCHANGE || x->has_failed || code_is_known(code))
+        return;
+    x->has_failed = true;
+    LEAT_LOG_ERROR("%.*s %.*s: the handler failed with %s after it had answered",
+                   LEAT_VIEW_PRINT(leat_request_method_name(req)),
+                   LEAT_VIEW_PRINT(leat_request_target(req)), leat_errno_name(code));
+    if (!x->ended)
+        (void)leat_request_fail(req, 500, "%s", leat_errno_name(code));
+}
+
+void leat_request_end_with(struct leat_request *req, int code)
+{
+    if (req == NULL || code >= 0)
+        return;
+    if (req->x.begun)
+        failed_late(req, code);
+    else if (req->phase == HTTP_PHASE_EXCHANGE)
+        (void)leat_request_fail(req, leat_status_of_code(code), "the handler failed with %s",
+                                leat_errno_name(code));
 }
 
 void http_check_unanswered(struct leat_request *req)
@@ -155,7 +202,7 @@ static __attribute__((noinline, cold)) void redirect_normal(struct leat_request 
     leat_buf_unref(location);
 }
 
-static __attribute__((noinline, cold)) void run_no_route(struct leat_request *req)
+static __attribute__((noinline, cold)) int run_no_route(struct leat_request *req)
 {
     struct leat_http *http = req->http;
     bool is_options = req->head.method == LEAT_METHOD_OPTIONS;
@@ -178,18 +225,19 @@ static __attribute__((noinline, cold)) void run_no_route(struct leat_request *re
         else
             http_fail(req, 405, "the path has no route for this method");
     } else if (req->match.other_slash && redirect_slash(req)) {
-        return;
+        return 0;
     } else if (http->not_found.handler) {
         req->x.user = http->not_found.user;
-        http->not_found.handler(req);
+        return http->not_found.handler(req);
     } else {
         http_fail(req, 404, "no route has this path");
     }
+    return 0;
 }
 
 /* ---- The chain ---- */
 
-static void run_route(struct leat_request *req)
+static int run_route(struct leat_request *req)
 {
     struct http_match *match = &req->match;
     struct http_wanted wanted = {.method = (enum leat_method)req->head.method,
@@ -199,14 +247,13 @@ static void run_route(struct leat_request *req)
     if (unlikely(wanted.method == LEAT_METHOD_OTHER))
         wanted.method_name = leat_request_method_name(req);
     http_router_find(&req->http->router, &wanted, match);
-    if (unlikely(!match->route)) {
-        run_no_route(req);
-        return;
-    }
+    if (unlikely(!match->route))
+        return run_no_route(req);
     req->x.user = match->route->user;
     enum leat_layer outer = profile_enter(LEAT_LAYER_HANDLER);
-    match->route->handler(req);
+    int code = match->route->handler(req);
     profile_leave(outer);
+    return code;
 }
 
 static bool prefix_matches(const struct http_middleware *middleware, struct leat_view path)
@@ -218,8 +265,8 @@ static bool prefix_matches(const struct http_middleware *middleware, struct leat
             (path.length_bytes == bytes || path.data[bytes] == '/'));
 }
 
-/* Returns whether one of the middleware that is left had its turn. */
-static __attribute__((noinline)) bool run_middleware(struct leat_request *req)
+/* What the next of the middleware returned, or what is behind all of them. */
+static __attribute__((noinline)) int run_middleware(struct leat_request *req)
 {
     const struct leat_http *http = req->http;
     struct http_exchange *x = &req->x;
@@ -230,35 +277,44 @@ static __attribute__((noinline)) bool run_middleware(struct leat_request *req)
             continue;
         x->user = middleware->user;
         enum leat_layer outer = profile_enter(LEAT_LAYER_HANDLER);
-        middleware->handler(req);
+        int code = middleware->handler(req);
         profile_leave(outer);
-        return true;
+        return code;
     }
-    return false;
+    x->chain_index++;
+    return run_route(req);
 }
 
-static inline void chain_next(struct leat_request *req)
+static inline int chain_next(struct leat_request *req)
 {
     unsigned count = req->http->middleware_count;
 
-    if (unlikely(req->x.chain_index < count) && run_middleware(req))
-        return;
-    if (req->x.chain_index++ == count)
-        run_route(req);
+    if (unlikely(req->x.chain_index < count))
+        return run_middleware(req);
+    return req->x.chain_index++ == count ? run_route(req) : 0;
 }
 
-void leat_next(struct leat_request *req)
+/* Middleware that had taken charge gives it to the next, who must answer or take it too. What
+ * called leat_next is then no handler whose return the server sees, or need not be. */
+static int charge_give(struct leat_request *req)
 {
-    if (req->in_pump) {
-        chain_next(req);
-        return;
-    }
-    if (req->phase != HTTP_PHASE_EXCHANGE || req->x.begun)
-        return;
-    /* Middleware that had taken charge gives it to the next, who must answer or take it too. */
+    if (req->x.begun)
+        return -EALREADY;
+    if (req->phase != HTTP_PHASE_EXCHANGE)
+        return -EPIPE;
     req->x.deferred = false;
-    chain_next(req);
+    leat_request_end_with(req, chain_next(req));
     http_check_charge(req);
+    return 0;
+}
+
+int leat_next(struct leat_request *req)
+{
+    const struct http_exchange *x = &req->x;
+
+    if (!req->in_pump || x->deferred || x->reader != HTTP_READER_NONE)
+        return charge_give(req);
+    return chain_next(req);
 }
 
 /* Returns 0, or the status of the failure. */
@@ -288,7 +344,7 @@ static __attribute__((noinline, cold)) void path_broken(struct leat_request *req
 void http_run_handlers(struct leat_request *req)
 {
     struct leat_loop *loop = req->http->loop;
-    int status = 0;
+    int status = 0, code = 0;
 
     req->x.path = http_path(&req->head, req->x.head_bytes);
     if (req->x.path.length_bytes > 1) /* what has one byte is "/" or "*" */
@@ -301,7 +357,9 @@ void http_run_handlers(struct leat_request *req)
         !http_path_is_normal(http_path(&req->head, req->x.head_bytes)))
         redirect_normal(req);
     else
-        chain_next(req);
+        code = chain_next(req);
+    if (unlikely(code < 0))
+        leat_request_end_with(req, code);
     leat_loop_gate(loop);
     http_check_charge(req);
 }

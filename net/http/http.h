@@ -3,9 +3,9 @@
  *
  * The shortest program:
  *
- *     static void hello(struct leat_request *req)
+ *     static int hello(struct leat_request *req)
  *     {
- *         leat_respond_text(req, 200, "Hello, World!\n");
+ *         return leat_respond_text(req, 200, "Hello, World!\n");
  *     }
  *     static int start(struct leat_loop *loop)
  *     {
@@ -27,6 +27,12 @@
  * leat_response_begin .. leat_response_end. To take charge is leat_request_defer, collect, on_body
  * or upgrade. A handler that neither answers nor takes charge gets its client a 500, and the log a
  * line.
+ *
+ * Failing. A handler returns 0, or a negative errno value: then it has failed, whether it took
+ * charge or not. A failed request that was not answered goes to the error handler with the status
+ * of leat_status_of_code; one that was answered gets the log a line, once, and a response that was
+ * begun and not ended is broken off. So what failed on the way is passed on: `return code;`. A
+ * callback that is no handler does the same by leat_request_end_with.
  *
  * Lifetimes. Views (struct leat_view) and the request itself are valid until the handler returns.
  * After leat_request_defer, collect or on_body they are kept, possibly at other addresses, until
@@ -57,7 +63,8 @@ struct leat_http;
 struct leat_loop;
 struct leat_request;
 
-typedef void leat_handler(struct leat_request *req);
+/* 0: answered, or taken charge of; negative: failed, see above. Positive values are as 0. */
+typedef int leat_handler(struct leat_request *req);
 
 /* ---- The server ----------------------------------------------------------------------------- */
 
@@ -166,24 +173,27 @@ LEAT_API void leat_http_route(struct leat_http *http, const char *method, const 
 
 /* Middleware: runs before the routes, for paths that equal prefix or go on behind it with a slash;
  * prefix NULL or "/": for every request, those that no route matches included. It answers, or calls
- * leat_next, at once or after it deferred. At most LEAT_MIDDLEWARE_MAX. */
+ * leat_next, at once (`return leat_next(req);`) or after it deferred. At most LEAT_MIDDLEWARE_MAX.
+ */
 #define LEAT_MIDDLEWARE_MAX 32
 LEAT_API void leat_http_use(struct leat_http *http, const char *prefix, leat_handler *handler,
                             void *user);
 
-/* Runs the rest of the chain. Back from it the request may have been answered, or not yet.
+/* Runs the rest of the chain, and returns what it returned: middleware passes a failure on, or
+ * deals with it and returns 0. Back from it the request may have been answered, or not yet.
  * Middleware that deferred gives charge on with it: a handler behind it that neither answers nor
- * takes charge gets its client the 500. */
-LEAT_API void leat_next(struct leat_request *req);
+ * takes charge gets its client the 500, one that fails the error handler, and 0 is returned;
+ * -EALREADY or -EPIPE when there is nothing to answer any more. */
+LEAT_API int leat_next(struct leat_request *req);
 
 /* What answers when no route matches; the default fails with 404. */
 LEAT_API void leat_http_not_found(struct leat_http *http, leat_handler *handler, void *user);
 
-/* The one error handler: sees every leat_request_fail, from handlers and from later callbacks, the
- * server's own 404, 405, 413, 500 ..., and broken requests (400, 408, 431 ...; these have no method
- * and no path). It may respond itself, with any status; when it does not, the client gets the
- * status and its standard phrase as text. The sentence is for the log: it goes to the client only
- * if the handler sends it. */
+/* The one error handler: sees every leat_request_fail and every failed handler that had not
+ * answered, from handlers and from later callbacks, the server's own 404, 405, 413, 500 ..., and
+ * broken requests (400, 408, 431 ...; these have no method and no path). It may respond itself,
+ * with any status; when it does not, the client gets the status and its standard phrase as text.
+ * The sentence is for the log: it goes to the client only if the handler sends it. */
 typedef void leat_error_handler(struct leat_request *req, int status, const char *sentence);
 LEAT_API void leat_http_on_error(struct leat_http *http, leat_error_handler *handler);
 
@@ -289,7 +299,8 @@ LEAT_API uint32_t leat_deferred_core(leat_deferred deferred);
 
 /* Runs once when the client went before the answer was complete; req's state and views are still
  * there, responding is not possible. */
-LEAT_API void leat_request_on_abort(struct leat_request *req, leat_handler *on_abort);
+LEAT_API void leat_request_on_abort(struct leat_request *req,
+                                    void (*on_abort)(struct leat_request *req));
 
 /* ---- Responses ------------------------------------------------------------------------------ */
 
@@ -320,6 +331,13 @@ LEAT_API int leat_respond_redirect(struct leat_request *req, int status, const c
  * response had begun. */
 LEAT_API int leat_request_fail(struct leat_request *req, int status, const char *format, ...)
     LEAT_PRINTF(3, 4);
+
+/* What the return of a handler does, for callbacks: a negative code is a failure (see Failing,
+ * above), 0 and more is none. req may be what leat_deferred_request gave, NULL included. */
+LEAT_API void leat_request_end_with(struct leat_request *req, int code);
+/* The status of a negative errno value: -ENOENT 404, -EACCES 403, -ETIME 504, -EAGAIN 503; of any
+ * other 500. */
+LEAT_API int leat_status_of_code(int code);
 
 /* Adds a header to the response, before it begins. Refused with -EINVAL, and logged once, because
  * the program is wrong: a name that is no token, a value with control bytes (CR and LF above all),

@@ -164,6 +164,7 @@ static int reply_check(struct leat_request *req, struct http_reply *reply)
 
     if (likely(is_valid))
         return 0;
+    req->x.has_failed = true;
     LEAT_LOG_ERROR("a handler of %.*s responded with a status, type or header that cannot be sent",
                    LEAT_VIEW_PRINT(leat_request_path(req)));
     http_count_error(req, LEAT_HTTP_ERROR_BAD_HEADER);

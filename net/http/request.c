@@ -216,7 +216,7 @@ struct http_attachment *http_request_attachment(const struct leat_request *req)
     return req->x.attachment;
 }
 
-void leat_request_on_abort(struct leat_request *req, leat_handler *on_abort)
+void leat_request_on_abort(struct leat_request *req, void (*on_abort)(struct leat_request *req))
 {
     req->x.on_abort = on_abort;
 }

@@ -34,6 +34,7 @@ static const char *exchange_validate(const struct leat_request *req)
         {x->no_body && !x->begun, "without a body, but not begun"},
         {x->want_writable && !x->begun, "waits to write, but has not begun"},
         {x->is_broken && !x->close, "broken, and the connection is to go on"},
+        {x->has_failed && !x->begun, "failed behind its answer, but not begun"},
         {x->is_failing, "the error handler runs between two events"},
         {is_reading && !x->had_reader, "a reader that was not started"},
         {has_extras && req->kept.headers.data == NULL, "of extra headers that are not there"},

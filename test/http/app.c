@@ -13,12 +13,11 @@ static struct app *app_of(const struct leat_request *req)
     return leat_http_user(leat_request_http(req));
 }
 
-static void respond_view(struct leat_request *req, struct leat_view view)
+static int respond_view(struct leat_request *req, struct leat_view view)
 {
-    if (view.data)
-        leat_respond_bytes(req, 200, "text/plain", view.data, view.length_bytes);
-    else
-        leat_respond_text(req, 200, "(none)");
+    if (view.data != NULL)
+        return leat_respond_bytes(req, 200, "text/plain", view.data, view.length_bytes);
+    return leat_respond_text(req, 200, "(none)");
 }
 
 /* Runs fn with the request's handle in a while. */
@@ -32,41 +31,41 @@ static void run_later(struct leat_request *req, leat_timer_fn *fn, uint64_t ms)
 
 /* ---- At once ---- */
 
-static void on_hello(struct leat_request *req)
+static int on_hello(struct leat_request *req)
 {
-    leat_respond_text(req, 200, "hello");
+    return leat_respond_text(req, 200, "hello");
 }
 
-static void on_user(struct leat_request *req)
+static int on_user(struct leat_request *req)
 {
-    respond_view(req, leat_request_param(req, "id"));
+    return respond_view(req, leat_request_param(req, "id"));
 }
 
-static void on_files(struct leat_request *req)
+static int on_files(struct leat_request *req)
 {
-    respond_view(req, leat_request_param(req, "rest"));
+    return respond_view(req, leat_request_param(req, "rest"));
 }
 
-static void on_two(struct leat_request *req)
+static int on_two(struct leat_request *req)
 {
     char text[128];
     struct leat_view a = leat_request_param(req, "a"), b = leat_request_param(req, "b");
 
     snprintf(text, sizeof(text), "%.*s,%.*s", LEAT_VIEW_PRINT(a), LEAT_VIEW_PRINT(b));
-    leat_respond_text(req, 200, text);
+    return leat_respond_text(req, 200, text);
 }
 
-static void on_query(struct leat_request *req)
+static int on_query(struct leat_request *req)
 {
-    respond_view(req, leat_request_query_param(req, "q"));
+    return respond_view(req, leat_request_query_param(req, "q"));
 }
 
-static void on_cookie(struct leat_request *req)
+static int on_cookie(struct leat_request *req)
 {
-    respond_view(req, leat_request_cookie(req, "a"));
+    return respond_view(req, leat_request_cookie(req, "a"));
 }
 
-static void on_cookies(struct leat_request *req)
+static int on_cookies(struct leat_request *req)
 {
     char text[256] = "";
     size_t position = 0, length = 0;
@@ -75,102 +74,167 @@ static void on_cookies(struct leat_request *req)
     while (leat_request_cookie_next(req, &position, &name, &value))
         length += (size_t)snprintf(text + length, sizeof(text) - length, "%.*s=%.*s;",
                                    LEAT_VIEW_PRINT(name), LEAT_VIEW_PRINT(value));
-    leat_respond_text(req, 200, text);
+    return leat_respond_text(req, 200, text);
 }
 
-static void on_set(struct leat_request *req)
+static int on_set(struct leat_request *req)
 {
     leat_response_header(req, "X-One", "1");
     leat_response_cookie(req, "session", "abc", "Path=/; HttpOnly");
     leat_response_header(req, "Content-Type", "text/css");
-    leat_respond_bytes(req, 201, NULL, "set", 3);
+    return leat_respond_bytes(req, 201, NULL, "set", 3);
 }
 
-static void on_path(struct leat_request *req)
+static int on_path(struct leat_request *req)
 {
-    respond_view(req, leat_request_path(req));
+    return respond_view(req, leat_request_path(req));
 }
 
-static void on_host(struct leat_request *req)
+static int on_host(struct leat_request *req)
 {
-    respond_view(req, leat_request_host(req));
+    return respond_view(req, leat_request_host(req));
 }
 
-static void on_big(struct leat_request *req)
+static int on_big(struct leat_request *req)
 {
     struct leat_buf buf = leat_buf_alloc_unsafe(APP_BIG_BYTES);
 
-    if (!buf.data) {
-        leat_request_fail(req, 503, "no buffers");
-        return;
-    }
+    if (!buf.data)
+        return leat_request_fail(req, 503, "no buffers");
     memset(buf.data, 'b', APP_BIG_BYTES);
-    leat_respond_buf(req, 200, "text/plain", buf);
+    return leat_respond_buf(req, 200, "text/plain", buf);
 }
 
-static void on_file(struct leat_request *req)
+static int on_file(struct leat_request *req)
 {
     leat_response_header(req, "Content-Type", "text/plain");
-    leat_respond_file(req, 200, app_of(req)->file, 2, 5);
+    return leat_respond_file(req, 200, app_of(req)->file, 2, 5);
 }
 
-static void on_redirect(struct leat_request *req)
+static int on_redirect(struct leat_request *req)
 {
-    leat_respond_redirect(req, 302, "/user/7");
+    return leat_respond_redirect(req, 302, "/user/7");
 }
 
-static void on_empty(struct leat_request *req)
+static int on_empty(struct leat_request *req)
 {
-    leat_respond_empty(req, 204);
+    return leat_respond_empty(req, 204);
 }
 
-static void on_close(struct leat_request *req)
+static int on_close(struct leat_request *req)
 {
     leat_response_close(req);
-    leat_respond_text(req, 200, "bye");
+    return leat_respond_text(req, 200, "bye");
 }
 
 /* ---- Wrongly ---- */
 
-static void on_nothing(struct leat_request *req)
+static int on_nothing(struct leat_request *req)
 {
+    return 0;
 }
 
-static void on_crlf(struct leat_request *req)
+static int on_crlf(struct leat_request *req)
 {
     if (leat_response_header(req, "X-Evil", "a\r\nSet-Cookie: b=c") != -EINVAL)
         abort();
-    leat_respond_text(req, 200, "not seen");
+    return leat_respond_text(req, 200, "not seen");
 }
 
-static void on_own(struct leat_request *req)
+static int on_own(struct leat_request *req)
 {
     if (leat_response_header(req, "content-length", "3") != -EINVAL)
         abort();
-    leat_respond_text(req, 200, "not seen");
+    return leat_respond_text(req, 200, "not seen");
 }
 
-static void on_twice(struct leat_request *req)
+static int on_twice(struct leat_request *req)
 {
     leat_respond_text(req, 200, "once");
     if (leat_respond_text(req, 200, "twice") != -EALREADY ||
         leat_response_header(req, "X-Late", "1") != -EALREADY)
         abort();
+    return 0;
 }
 
-static void on_bad_status(struct leat_request *req)
+static int on_bad_status(struct leat_request *req)
 {
-    leat_respond_text(req, 99, "not seen");
+    return leat_respond_text(req, 99, "not seen");
 }
 
-static void on_fail(struct leat_request *req)
+static int on_fail(struct leat_request *req)
 {
-    leat_request_fail(req, 503, "the %s is secret", "detail");
+    return leat_request_fail(req, 503, "the %s is secret", "detail");
 }
 
-static void on_teapot(struct leat_request *req)
+static int on_teapot(struct leat_request *req)
 {
-    leat_request_fail(req, 418, "handled by the error handler");
+    return leat_request_fail(req, 418, "handled by the error handler");
+}
+
+/* ---- Handlers that fail ---- */
+
+static int code_of(const struct leat_request *req)
+{
+    char text[8] = "";
+
+    leat_view_copy(leat_request_param(req, "number"), text, sizeof(text));
+    return -atoi(text);
+}
+
+static int on_code(struct leat_request *req)
+{
+    return code_of(req);
+}
+
+static int on_code_behind(struct leat_request *req)
+{
+    leat_respond_text(req, 200, "answered");
+    return code_of(req);
+}
+
+static int on_code_begun(struct leat_request *req)
+{
+    leat_response_begin(req, 200, "text/plain", LEAT_LENGTH_UNKNOWN);
+    (void)!leat_response_write_bytes(req, "half", 4);
+    return code_of(req);
+}
+
+/* Takes charge, and fails all the same. */
+static int on_code_taken(struct leat_request *req)
+{
+    app_of(req)->last_deferred = leat_request_defer(req);
+    return code_of(req);
+}
+
+static void code_later(struct leat_timer *timer, void *arg)
+{
+    leat_deferred deferred = {(uintptr_t)arg};
+
+    leat_request_end_with(leat_deferred_request(deferred), 0); /* no effect */
+    leat_request_end_with(leat_deferred_request(deferred), -EACCES);
+    if (leat_deferred_request(deferred) != NULL)
+        abort();
+    leat_request_end_with(leat_deferred_request(deferred), -EIO);
+}
+
+static int on_code_later(struct leat_request *req)
+{
+    run_later(req, code_later, 5);
+    return 0;
+}
+
+static int on_code_collect(struct leat_request *req)
+{
+    return leat_request_collect(req, 0, on_code);
+}
+
+/* Middleware that deals with one failure, and passes the others on. */
+static int catcher(struct leat_request *req)
+{
+    int code = leat_next(req);
+
+    return code == -ENOENT ? leat_respond_text(req, 200, "caught") : code;
 }
 
 static void on_error(struct leat_request *req, int status, const char *sentence)
@@ -182,31 +246,31 @@ static void on_error(struct leat_request *req, int status, const char *sentence)
 
 /* ---- Bodies ---- */
 
-static void on_collected(struct leat_request *req)
+static int on_collected(struct leat_request *req)
 {
     struct leat_view body = leat_request_body(req);
 
-    leat_respond_bytes(req, 200, "text/plain", body.data, body.length_bytes);
+    return leat_respond_bytes(req, 200, "text/plain", body.data, body.length_bytes);
 }
 
-static void on_echo(struct leat_request *req)
+static int on_echo(struct leat_request *req)
 {
-    leat_request_collect(req, 0, on_collected);
+    return leat_request_collect(req, 0, on_collected);
 }
 
-static void on_taken(struct leat_request *req)
+static int on_taken(struct leat_request *req)
 {
-    leat_respond_buf(req, 200, "text/plain", leat_request_take_body(req));
+    return leat_respond_buf(req, 200, "text/plain", leat_request_take_body(req));
 }
 
-static void on_take(struct leat_request *req)
+static int on_take(struct leat_request *req)
 {
-    leat_request_collect(req, 0, on_taken);
+    return leat_request_collect(req, 0, on_taken);
 }
 
-static void on_small(struct leat_request *req)
+static int on_small(struct leat_request *req)
 {
-    leat_request_collect(req, 8, on_collected);
+    return leat_request_collect(req, 8, on_collected);
 }
 
 static void state_free(void *state)
@@ -249,7 +313,7 @@ static void count_piece(struct leat_request *req, struct leat_buf piece)
     counted->bytes += piece.length_bytes;
 }
 
-static void count_end(struct leat_request *req)
+static int count_end(struct leat_request *req)
 {
     struct counted *counted = leat_request_state(req);
     struct leat_view sum = leat_request_trailer(req, "X-Sum");
@@ -257,7 +321,7 @@ static void count_end(struct leat_request *req)
 
     snprintf(text, sizeof(text), "%zu bytes%s%.*s", counted->bytes, sum.data ? " " : "",
              LEAT_VIEW_PRINT(sum));
-    leat_respond_text(req, 200, text);
+    return leat_respond_text(req, 200, text);
 }
 
 static void count_abort(struct leat_request *req)
@@ -265,11 +329,11 @@ static void count_abort(struct leat_request *req)
     app_of(req)->aborted_count++;
 }
 
-static void on_count(struct leat_request *req)
+static int on_count(struct leat_request *req)
 {
     counted_new(req);
     leat_request_on_abort(req, count_abort);
-    leat_request_on_body(req, count_piece, count_end);
+    return leat_request_on_body(req, count_piece, count_end);
 }
 
 static void hold_piece(struct leat_request *req, struct leat_buf piece)
@@ -285,29 +349,27 @@ static void hold_piece(struct leat_request *req, struct leat_buf piece)
         counted->has_failed = true;
 }
 
-static void hold_end(struct leat_request *req)
+static int hold_end(struct leat_request *req)
 {
     struct counted *counted = leat_request_state(req);
     char text[512];
     size_t length = 0;
 
-    if (counted->has_failed) {
-        leat_request_fail(req, 503, "no buffers");
-        return;
-    }
+    if (counted->has_failed)
+        return leat_request_fail(req, 503, "no buffers");
     for (unsigned i = 0; i < counted->held_count; i++) {
         struct leat_buf buf = counted->held[i].buf;
         CHECK(length + buf.length_bytes <= sizeof(text));
         memcpy(text + length, buf.data, buf.length_bytes);
         length += buf.length_bytes;
     }
-    leat_respond_bytes(req, 200, "text/plain", text, length);
+    return leat_respond_bytes(req, 200, "text/plain", text, length);
 }
 
-static void on_hold(struct leat_request *req)
+static int on_hold(struct leat_request *req)
 {
     counted_new(req);
-    leat_request_on_body(req, hold_piece, hold_end);
+    return leat_request_on_body(req, hold_piece, hold_end);
 }
 
 static void resume_later(struct leat_timer *timer, void *arg)
@@ -325,15 +387,15 @@ static void pause_piece(struct leat_request *req, struct leat_buf piece)
     run_later(req, resume_later, 1);
 }
 
-static void on_pause(struct leat_request *req)
+static int on_pause(struct leat_request *req)
 {
     counted_new(req);
-    leat_request_on_body(req, pause_piece, count_end);
+    return leat_request_on_body(req, pause_piece, count_end);
 }
 
-static void on_early(struct leat_request *req)
+static int on_early(struct leat_request *req)
 {
-    leat_respond_text(req, 200, "early");
+    return leat_respond_text(req, 200, "early");
 }
 
 /* ---- Later ---- */
@@ -364,18 +426,19 @@ static void later_abort(struct leat_request *req)
         abort();
 }
 
-static void on_later(struct leat_request *req)
+static int on_later(struct leat_request *req)
 {
     struct app *app = app_of(req);
 
     app->last_deferred = leat_request_defer(req);
     leat_request_on_abort(req, later_abort);
     run_later(req, later, APP_LATER_NS / LEAT_NS_PER_MS);
+    return 0;
 }
 
-static void on_later_body(struct leat_request *req)
+static int on_later_body(struct leat_request *req)
 {
-    leat_request_collect(req, 0, on_later);
+    return leat_request_collect(req, 0, on_later);
 }
 
 static void collect_later(struct leat_timer *timer, void *arg)
@@ -386,53 +449,55 @@ static void collect_later(struct leat_timer *timer, void *arg)
         leat_request_collect(req, 0, on_collected);
 }
 
-static void on_slow_reader(struct leat_request *req)
+static int on_slow_reader(struct leat_request *req)
 {
     run_later(req, collect_later, 50);
+    return 0;
 }
 
 /* Never answers; the client must go. */
-static void on_forever(struct leat_request *req)
+static int on_forever(struct leat_request *req)
 {
     app_of(req)->last_deferred = leat_request_defer(req);
     leat_request_on_abort(req, later_abort);
     counted_new(req);
+    return 0;
 }
 
 /* ---- Streaming ---- */
 
-static void on_chunked(struct leat_request *req)
+static int on_chunked(struct leat_request *req)
 {
     leat_response_begin(req, 200, "text/plain", LEAT_LENGTH_UNKNOWN);
     (void)!leat_response_write_bytes(req, "hello ", 6);
     (void)!leat_response_write_bytes(req, "", 0);
     (void)!leat_response_write(req, leat_buf_from_static("world", 5));
     leat_response_trailer(req, "X-Sum", "11");
-    leat_response_end(req);
+    return leat_response_end(req);
 }
 
-static void on_length(struct leat_request *req)
+static int on_length(struct leat_request *req)
 {
     leat_response_begin(req, 200, "text/plain", 11);
     (void)!leat_response_write_bytes(req, "hello ", 6);
     if (leat_response_write_bytes(req, "too much", 8) != -EMSGSIZE)
         abort();
     (void)!leat_response_write_bytes(req, "world", 5);
-    leat_response_end(req);
+    return leat_response_end(req);
 }
 
-static void on_short(struct leat_request *req)
+static int on_short(struct leat_request *req)
 {
     leat_response_begin(req, 200, "text/plain", 10);
     (void)!leat_response_write_bytes(req, "hello", 5);
-    leat_response_end(req);
+    return leat_response_end(req);
 }
 
 struct stream {
     unsigned pieces;
 };
 
-static void stream_some(struct leat_request *req)
+static int stream_some(struct leat_request *req)
 {
     struct stream *stream = leat_request_state(req);
     static const char bytes[APP_STREAM_PIECE_BYTES];
@@ -442,24 +507,24 @@ static void stream_some(struct leat_request *req)
         int result = leat_response_write(req, leat_buf_from_static(bytes, sizeof(bytes)));
         if (result == -EAGAIN) {
             app->writable_count++;
-            return;
+            return 0;
         }
         if (result)
-            return;
+            return 0;
         app->streamed_count++;
         stream->pieces++;
     }
-    leat_response_end(req);
+    return leat_response_end(req);
 }
 
-static void on_stream(struct leat_request *req)
+static int on_stream(struct leat_request *req)
 {
     struct stream *stream = calloc(1, sizeof(*stream));
 
     leat_request_set_state(req, stream, state_free);
     leat_response_on_writable(req, stream_some);
     leat_response_begin(req, 200, "application/octet-stream", LEAT_LENGTH_UNKNOWN);
-    stream_some(req);
+    return stream_some(req);
 }
 
 static void stream_later(struct leat_timer *timer, void *arg)
@@ -474,21 +539,20 @@ static void stream_later(struct leat_timer *timer, void *arg)
     leat_response_end(req);
 }
 
-static void on_stream_later(struct leat_request *req)
+static int on_stream_later(struct leat_request *req)
 {
     run_later(req, stream_later, 5);
+    return 0;
 }
 
 /* ---- Middleware ---- */
 
-static void guard(struct leat_request *req)
+static int guard(struct leat_request *req)
 {
-    if (!leat_request_header(req, "authorization").data) {
-        leat_request_fail(req, 401, "no credentials");
-        return;
-    }
+    if (!leat_request_header(req, "authorization").data)
+        return leat_request_fail(req, 401, "no credentials");
     leat_response_header(req, "X-Guard", leat_request_user(req));
-    leat_next(req);
+    return leat_next(req);
 }
 
 static void next_later(struct leat_timer *timer, void *arg)
@@ -499,9 +563,10 @@ static void next_later(struct leat_timer *timer, void *arg)
         leat_next(req);
 }
 
-static void slow_guard(struct leat_request *req)
+static int slow_guard(struct leat_request *req)
 {
     run_later(req, next_later, 5);
+    return 0;
 }
 
 /* ---- Upgrade: an echo that speaks first what it was given ---- */
@@ -514,7 +579,7 @@ static void echo_data(leat_conn conn, void *user, const struct leat_buf *slices,
 
 static const struct leat_conn_ops echo_ops = {.on_data = echo_data};
 
-static void on_upgrade(struct leat_request *req)
+static int on_upgrade(struct leat_request *req)
 {
     struct app *app = app_of(req);
     leat_conn conn = leat_request_conn(req);
@@ -524,13 +589,14 @@ static void on_upgrade(struct leat_request *req)
     if (leat_request_upgrade(req, "echo", &echo_ops, app, &rest)) {
         leat_response_header(req, "Upgrade", "echo");
         leat_request_fail(req, 426, "only echo is spoken here");
-        return;
+        return 0;
     }
     app->upgraded = conn;
     if (rest.data) {
         (void)!leat_conn_send_bytes(conn, rest.data, rest.length_bytes);
         leat_buf_unref(rest);
     }
+    return 0;
 }
 
 static void upgrade_later(struct leat_timer *timer, void *arg)
@@ -541,9 +607,10 @@ static void upgrade_later(struct leat_timer *timer, void *arg)
         on_upgrade(req);
 }
 
-static void on_upgrade_later(struct leat_request *req)
+static int on_upgrade_later(struct leat_request *req)
 {
     run_later(req, upgrade_later, 5);
+    return 0;
 }
 
 /* ---- All of it ---- */
@@ -562,70 +629,79 @@ void app_fini(struct app *app)
     leat_file_unref(app->file);
 }
 
+static const struct {
+    const char *method, *pattern;
+    leat_handler *handler;
+} routes[] = {
+    {"GET", "/", on_hello},
+    {"GET", "/user/:id", on_user},
+    {"GET", "/user/me", on_hello},
+    {"GET", "/user/:id/posts", on_user},
+    {"GET", "/two/:a/:b", on_two},
+    {"GET", "/files/*rest", on_files},
+    {"GET", "/query", on_query},
+    {"GET", "/cookie", on_cookie},
+    {"GET", "/cookies", on_cookies},
+    {"GET", "/set", on_set},
+    {"GET", "/path/*rest", on_path},
+    {"GET", "/host", on_host},
+    {"GET", "/big", on_big},
+    {"GET", "/file", on_file},
+    {"GET", "/redirect", on_redirect},
+    {"GET", "/empty", on_empty},
+    {"GET", "/close", on_close},
+    {"GET", "/nothing", on_nothing},
+    {"GET", "/crlf", on_crlf},
+    {"GET", "/own", on_own},
+    {"GET", "/twice", on_twice},
+    {"GET", "/bad-status", on_bad_status},
+    {"GET", "/fail", on_fail},
+    {"GET", "/teapot", on_teapot},
+    {"GET", "/code/:number", on_code},
+    {"POST", "/code/:number", on_code_collect},
+    {"GET", "/code-behind/:number", on_code_behind},
+    {"GET", "/code-begun/:number", on_code_begun},
+    {"GET", "/code-taken/:number", on_code_taken},
+    {"GET", "/code-later", on_code_later},
+    {"GET", "/caught/:number", on_code},
+    {"GET", "/slow/code/:number", on_code},
+    {"POST", "/echo", on_echo},
+    {"PUT", "/echo", on_echo},
+    {"POST", "/take", on_take},
+    {"POST", "/small", on_small},
+    {"POST", "/count", on_count},
+    {"POST", "/hold", on_hold},
+    {"POST", "/pause", on_pause},
+    {"POST", "/early", on_early},
+    {"GET", "/later", on_later},
+    {"POST", "/later", on_later_body},
+    {"POST", "/slow-reader", on_slow_reader},
+    {NULL, "/forever", on_forever},
+    {"GET", "/chunked", on_chunked},
+    {"GET", "/length", on_length},
+    {"GET", "/short", on_short},
+    {"GET", "/stream", on_stream},
+    {"GET", "/stream-later", on_stream_later},
+    {"GET", "/guarded/x", on_hello},
+    {"GET", "/guardedx", on_hello},
+    {"GET", "/slow/x", on_hello},
+    {"GET", "/slow/nothing", on_nothing},
+    {"GET", "/upgrade", on_upgrade},
+    {"GET", "/upgrade-later", on_upgrade_later},
+    {"DELETE", "/thing", on_empty},
+    {"POST", "/thing", on_echo},
+    {NULL, "/any", on_hello},
+    {"GET", "/slash/", on_hello},
+};
+
 void app_routes(struct leat_http *http, struct app *app)
 {
-    static const struct {
-        const char *method, *pattern;
-        leat_handler *handler;
-    } routes[] = {
-        {"GET", "/", on_hello},
-        {"GET", "/user/:id", on_user},
-        {"GET", "/user/me", on_hello},
-        {"GET", "/user/:id/posts", on_user},
-        {"GET", "/two/:a/:b", on_two},
-        {"GET", "/files/*rest", on_files},
-        {"GET", "/query", on_query},
-        {"GET", "/cookie", on_cookie},
-        {"GET", "/cookies", on_cookies},
-        {"GET", "/set", on_set},
-        {"GET", "/path/*rest", on_path},
-        {"GET", "/host", on_host},
-        {"GET", "/big", on_big},
-        {"GET", "/file", on_file},
-        {"GET", "/redirect", on_redirect},
-        {"GET", "/empty", on_empty},
-        {"GET", "/close", on_close},
-        {"GET", "/nothing", on_nothing},
-        {"GET", "/crlf", on_crlf},
-        {"GET", "/own", on_own},
-        {"GET", "/twice", on_twice},
-        {"GET", "/bad-status", on_bad_status},
-        {"GET", "/fail", on_fail},
-        {"GET", "/teapot", on_teapot},
-        {"POST", "/echo", on_echo},
-        {"PUT", "/echo", on_echo},
-        {"POST", "/take", on_take},
-        {"POST", "/small", on_small},
-        {"POST", "/count", on_count},
-        {"POST", "/hold", on_hold},
-        {"POST", "/pause", on_pause},
-        {"POST", "/early", on_early},
-        {"GET", "/later", on_later},
-        {"POST", "/later", on_later_body},
-        {"POST", "/slow-reader", on_slow_reader},
-        {NULL, "/forever", on_forever},
-        {"GET", "/chunked", on_chunked},
-        {"GET", "/length", on_length},
-        {"GET", "/short", on_short},
-        {"GET", "/stream", on_stream},
-        {"GET", "/stream-later", on_stream_later},
-        {"GET", "/guarded/x", on_hello},
-        {"GET", "/guardedx", on_hello},
-        {"GET", "/slow/x", on_hello},
-        {"GET", "/slow/nothing", on_nothing},
-        {"GET", "/upgrade", on_upgrade},
-        {"GET", "/upgrade-later", on_upgrade_later},
-        {"DELETE", "/thing", on_empty},
-        {"POST", "/thing", on_echo},
-        {NULL, "/any", on_hello},
-        {"GET", "/slash/", on_hello},
-    };
-
     *app = (struct app){0};
     file_open(app);
     leat_http_set_user(http, app);
     leat_http_use(http, "/guarded", guard, (void *)(uintptr_t) "yes");
     leat_http_use(http, "/slow/", slow_guard, NULL);
+    leat_http_use(http, "/caught", catcher, NULL);
     leat_http_on_error(http, on_error);
     for (unsigned i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
         leat_http_route(http, routes[i].method, routes[i].pattern, routes[i].handler, NULL);

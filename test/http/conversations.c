@@ -601,6 +601,80 @@ const struct conversation conversations[] = {
                 "\r\n",
      .outcome = "500",
      .lacks = "not seen"},
+    {.name = "a handler's code becomes a status",
+     .request = "GET /code/2 HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n"
+                "GET /code/13 HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n"
+                "GET /code/62 HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n"
+                "GET /code/11 HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n"
+                "GET /code/5 HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n"
+                "GET /code/9999 HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "404 Not Found | 403 Forbidden | 504 Gateway Timeout | 503 Service Unavailable | "
+                "500 Internal Server Error | 500 Internal Server Error"},
+    {.name = "a code of what runs behind a body",
+     .request = "POST /code/2 HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Content-Length: 3\r\n"
+                "\r\n"
+                "abc"
+                "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "404 Not Found | 200 hello"},
+    {.name = "a code behind the answer changes nothing",
+     .request = "GET /code-behind/5 HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n"
+                "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "200 answered | 200 hello"},
+    {.name = "a code of a handler that took charge",
+     .request = "GET /code-taken/2 HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n"
+                "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "404 Not Found | 200 hello"},
+    {.name = "a code in a callback",
+     .request = "GET /code-later HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n"
+                "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "403 Forbidden | 200 hello"},
+    {.name = "middleware sees the code of what is behind it",
+     .request = "GET /caught/2 HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n"
+                "GET /caught/13 HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n"
+                "GET /caught/0 HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "200 caught | 403 Forbidden | 500 Internal Server Error"},
+    {.name = "a code behind middleware that deferred",
+     .request = "GET /slow/code/2 HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n"
+                "GET / HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "404 Not Found | 200 hello"},
     {.name = "a failure keeps its detail to itself",
      .request = "GET /fail HTTP/1.1\r\n"
                 "Host: a\r\n"

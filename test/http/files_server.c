@@ -32,28 +32,30 @@ static uint64_t number_of(struct leat_request *req)
     return strtoul(text, NULL, 10);
 }
 
-static void fail_heap(struct leat_request *req)
+static int fail_heap(struct leat_request *req)
 {
     uint64_t nth = number_of(req);
     leat_respond_empty(req, 204);
     leat_heap_fail_at(leat_core_now, nth);
+    return 0;
 }
 
-static void fail_pools(struct leat_request *req)
+static int fail_pools(struct leat_request *req)
 {
     uint64_t nth = number_of(req);
     leat_respond_empty(req, 204);
     leat_pools_fail_at(leat_core_now, nth);
+    return 0;
 }
 
 /* Lets the process have no descriptor of nth or more; 0: as many as it may have. */
-static void limit_descriptors(struct leat_request *req)
+static int limit_descriptors(struct leat_request *req)
 {
     struct rlimit limit;
     uint64_t nth = number_of(req);
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = nth != 0 ? nth : limit.rlim_max;
-    leat_respond_empty(req, setrlimit(RLIMIT_NOFILE, &limit) == 0 ? 204 : 500);
+    return leat_respond_empty(req, setrlimit(RLIMIT_NOFILE, &limit) == 0 ? 204 : 500);
 }
 
 static int start(struct leat_loop *loop)

@@ -16,7 +16,7 @@
 
 /* ---- the server ---- */
 
-static void memory_write(struct leat_request *req)
+static int memory_write(struct leat_request *req)
 {
     struct leat_buf piece = leat_buf_alloc(PIECE_BYTES);
     int result = piece.data != NULL ? 0 : -ENOMEM;
@@ -25,25 +25,26 @@ static void memory_write(struct leat_request *req)
     if (result == -EAGAIN) /* then the reference is still ours */
         leat_buf_unref(piece);
     leat_buf_unref(piece);
+    return 0;
 }
 
-static void on_memory(struct leat_request *req)
+static int on_memory(struct leat_request *req)
 {
     leat_response_on_writable(req, memory_write);
     if (leat_response_begin(req, 200, "application/octet-stream", LEAT_LENGTH_UNKNOWN) == 0)
         memory_write(req);
+    return 0;
 }
 
-static void on_file(struct leat_request *req)
+static int on_file(struct leat_request *req)
 {
     int fd = memfd_create("lasting", MFD_CLOEXEC);
     struct leat_file *file = fd >= 0 && ftruncate(fd, FILE_BYTES) == 0 ? leat_file_new(fd) : NULL;
-    if (file == NULL) {
-        leat_request_fail(req, 500, "no file to send");
-        return;
-    }
+    if (file == NULL)
+        return leat_request_fail(req, 500, "no file to send");
     leat_respond_file(req, 200, file, 0, FILE_BYTES);
     leat_file_unref(file);
+    return 0;
 }
 
 static void on_piece(struct leat_request *req, struct leat_buf piece)
@@ -51,29 +52,29 @@ static void on_piece(struct leat_request *req, struct leat_buf piece)
     (void)req, (void)piece;
 }
 
-static void on_all(struct leat_request *req)
+static int on_all(struct leat_request *req)
 {
-    leat_respond_text(req, 200, "all of it\n");
+    return leat_respond_text(req, 200, "all of it\n");
 }
 
-static void on_up(struct leat_request *req)
+static int on_up(struct leat_request *req)
 {
-    leat_request_on_body(req, on_piece, on_all);
+    return leat_request_on_body(req, on_piece, on_all);
 }
 
-static void on_root(struct leat_request *req)
+static int on_root(struct leat_request *req)
 {
-    leat_respond_text(req, 200, "here\n");
+    return leat_respond_text(req, 200, "here\n");
 }
 
 /* A callback that does not return: what every server has once. */
-static void on_slow(struct leat_request *req)
+static int on_slow(struct leat_request *req)
 {
     usleep(HOLD_NS / LEAT_NS_PER_US);
-    leat_respond_text(req, 200, "at last\n");
+    return leat_respond_text(req, 200, "at last\n");
 }
 
-static void on_errors(struct leat_request *req)
+static int on_errors(struct leat_request *req)
 {
     char text[96];
     struct leat_http_stats stats;
@@ -82,7 +83,7 @@ static void on_errors(struct leat_request *req)
              (unsigned)stats.errors_count[LEAT_HTTP_ERROR_HEADER_TIMEOUT],
              (unsigned)stats.errors_count[LEAT_HTTP_ERROR_BODY_TIMEOUT],
              (unsigned)stats.errors_count[LEAT_HTTP_ERROR_WRITE_TIMEOUT]);
-    leat_respond_text(req, 200, text);
+    return leat_respond_text(req, 200, text);
 }
 
 void lasting_serve(struct leat_http *http, uint64_t limit_ns)

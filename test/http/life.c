@@ -7,6 +7,8 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define GET(path)          "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
 #define POST(path, length) "POST " path " HTTP/1.1\r\nHost: a\r\nContent-Length: " length "\r\n\r\n"
@@ -28,6 +30,97 @@ static void end(void)
 static uint64_t errors(enum leat_http_error error)
 {
     return bench_stats(&bench).errors_count[error];
+}
+
+/* ---- Failing ---- */
+
+/* What the log says, which goes to standard error where a program has no writer of it. */
+struct heard {
+    int fd, error_fd;
+    char text[4096];
+};
+
+static void hear(struct heard *heard)
+{
+    heard->fd = memfd_create("log", MFD_CLOEXEC);
+    heard->error_fd = dup(STDERR_FILENO);
+    assert_true(heard->fd >= 0 && heard->error_fd >= 0);
+    assert_true(dup2(heard->fd, STDERR_FILENO) >= 0);
+}
+
+/* Returns how many lines were heard. */
+static unsigned heard_end(struct heard *heard)
+{
+    unsigned lines = 0;
+
+    assert_true(dup2(heard->error_fd, STDERR_FILENO) >= 0);
+    ssize_t length = pread(heard->fd, heard->text, sizeof(heard->text) - 1, 0);
+    assert_true(length >= 0);
+    heard->text[length] = '\0';
+    for (const char *at = heard->text; (at = strchr(at, '\n')) != NULL; at++)
+        lines++;
+    close(heard->fd);
+    close(heard->error_fd);
+    return lines;
+}
+
+static void a_failure_behind_the_answer_is_logged_once(void **state)
+{
+    struct heard heard;
+    begin((struct leat_http_options){0});
+    struct wire_conn *conn = bench_connect(&bench);
+    hear(&heard);
+    bench_send(&bench, conn, GET("/code-behind/5"));
+    assert_int_equal(heard_end(&heard), 1);
+    assert_non_null(strstr(heard.text, "GET /code-behind/5: the handler failed with EIO after"));
+    assert_outcome(conn, "200 answered");
+    assert_int_equal(bench.app.error_count, 0); /* the error handler is for what has no answer */
+    end();
+}
+
+/* What responding returned is passed on by every second handler: it is said where it happened. */
+static void what_is_known_is_not_logged_again(void **state)
+{
+    struct heard heard;
+    begin((struct leat_http_options){0});
+    struct wire_conn *conn = bench_connect(&bench);
+    hear(&heard);
+    bench_send(&bench, conn, GET("/bad-status"));
+    assert_int_equal(heard_end(&heard), 1);
+    hear(&heard);
+    bench_send(&bench, conn, GET("/code-behind/32") GET("/code-behind/12")); /* EPIPE, ENOMEM */
+    assert_int_equal(heard_end(&heard), 0);
+    assert_outcome(conn, "500 | 200 answered | 200 answered");
+    end();
+}
+
+static void a_failure_within_the_answer_breaks_it_off(void **state)
+{
+    struct heard heard;
+    begin((struct leat_http_options){0});
+    struct wire_conn *conn = bench_connect(&bench);
+    hear(&heard);
+    bench_send(&bench, conn, GET("/code-begun/5") GET("/"));
+    assert_true(heard_end(&heard) >= 1);
+    assert_outcome(conn, "abort");
+    bench_check_rest(&bench);
+    end();
+}
+
+static int not_found(struct leat_request *req)
+{
+    return -EACCES;
+}
+
+static void a_code_of_what_answers_without_a_route(void **state)
+{
+    begin((struct leat_http_options){0});
+    leat_http_not_found(bench.http, not_found, NULL);
+    struct wire_conn *conn = bench_connect(&bench);
+    bench_send(&bench, conn, GET("/nowhere"));
+    assert_outcome(conn, "403 Forbidden");
+    assert_int_equal(bench.app.error_count, 1);
+    end();
 }
 
 /* ---- Deadlines ---- */
@@ -726,6 +819,7 @@ static void a_state_that_cannot_be_is_found(void **state)
     CORRUPT(req->x.want_writable, true);
     CORRUPT(req->x.is_broken, true);
     CORRUPT(req->x.is_failing, true);
+    CORRUPT(req->x.has_failed, true);
     CORRUPT(req->x.reader, HTTP_READER_STREAM);
     CORRUPT(req->x.has_type, true);
     CORRUPT(req->x.has_bufs, false);
@@ -811,6 +905,10 @@ static void numbers_are_written(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_failure_behind_the_answer_is_logged_once),
+        cmocka_unit_test(what_is_known_is_not_logged_again),
+        cmocka_unit_test(a_failure_within_the_answer_breaks_it_off),
+        cmocka_unit_test(a_code_of_what_answers_without_a_route),
         cmocka_unit_test(a_head_has_its_time),
         cmocka_unit_test(a_long_head_comes_in_long_pieces),
         cmocka_unit_test(the_time_of_a_second_head_is_its_own),

@@ -21,9 +21,9 @@ struct client {
     enum leat_close_reason reason;
 };
 
-static void hello(struct leat_request *req)
+static int hello(struct leat_request *req)
 {
-    leat_respond_text(req, 200, "Hello, World!\n");
+    return leat_respond_text(req, 200, "Hello, World!\n");
 }
 
 static void next_request(struct client *c)

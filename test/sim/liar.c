@@ -3,13 +3,13 @@
 
 #include <stdio.h>
 
-static void lie(struct leat_request *req)
+static int lie(struct leat_request *req)
 {
     struct leat_http_stats stats;
     char text[32];
     leat_http_stats(leat_request_http(req), &stats);
     snprintf(text, sizeof(text), "%s\n", stats.requests_count % 20 == 19 ? "no" : "yes");
-    leat_respond_text(req, 200, text);
+    return leat_respond_text(req, 200, text);
 }
 
 static int start(struct leat_loop *loop)

@@ -72,9 +72,10 @@ void leat_files_free(struct leat_files *files)
     }
 }
 
-static void files_serve_routed(struct leat_request *req)
+static int files_serve_routed(struct leat_request *req)
 {
     leat_files_serve(leat_request_user(req), req);
+    return 0;
 }
 
 void leat_files_mount(struct leat_files *files, struct leat_http *http)

@@ -42,7 +42,7 @@ static int part_head(const struct files_parts *parts, unsigned index, char text[
                     (unsigned long)parts->ranges[index].last, (unsigned long)parts->size_bytes);
 }
 
-static void parts_send(struct leat_request *req)
+static int parts_send(struct leat_request *req)
 {
     struct files_parts *parts = (struct files_parts *)http_request_attachment(req);
     int rc = 0;
@@ -53,8 +53,7 @@ static void parts_send(struct leat_request *req)
             rc = leat_response_write_bytes(req, text, (size_t)length);
             parts->is_head_sent = rc == 0;
         } else if (parts->next == parts->count) {
-            leat_response_end(req);
-            return;
+            return leat_response_end(req);
         } else {
             const struct files_range *range = &parts->ranges[parts->next];
             rc = leat_response_write_file(req, parts->file, range->first,
@@ -65,8 +64,10 @@ static void parts_send(struct leat_request *req)
             }
         }
     }
-    if (rc != -EAGAIN)
-        leat_request_fail(req, 500, "a part of a file could not be sent: %s", leat_errno_name(rc));
+    if (rc == -EAGAIN)
+        return 0;
+    return leat_request_fail(req, 500, "a part of a file could not be sent: %s",
+                             leat_errno_name(rc));
 }
 
 void files_parts_begin(const struct files_answer *answer, struct leat_file *file,
