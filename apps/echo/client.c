@@ -51,7 +51,7 @@ void echo_client_fail(const struct echo_client *client, int code, const char *wh
     core->errors_count++;
     if (core->error.code == 0)
         leat_fail(&core->error, code, "%s %s: %s", what, leat_addr_format(to, text), why);
-    leat_run_exit(core->loop, 1);
+    leat_run_end(core->loop, 1);
 }
 
 void echo_core_begin(struct echo_core *core)

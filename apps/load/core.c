@@ -307,7 +307,7 @@ void load_core_missed(struct load_core *core, enum leat_close_reason reason)
     core->results.errors[reason == LEAT_CLOSE_REFUSED           ? LOAD_ERROR_refused
                          : reason == LEAT_CLOSE_CONNECT_TIMEOUT ? LOAD_ERROR_timeout
                                                                 : LOAD_ERROR_connect]++;
-    leat_run_exit(core->loop, 1);
+    leat_run_end(core->loop, 1);
 }
 
 static uint32_t sweep_count(const struct load_core *core)

@@ -14,7 +14,9 @@
  * the order of leat_run_on_drain; they stop accepting, and keep the program alive (leat_run_ref)
  * while something is in flight. When every core's references are given back, or drain_timeout_ns
  * has passed, the loops stop. The exit code is then 0. A second signal ends the process at once
- * with 128 + its number. A program whose loops run dry ends with 0. Before all cores have started
+ * with 128 + its number. A program whose loops run dry ends with 0. leat_run_end starts the same
+ * drain, leat_run_exit ends without one. A rejection that nobody handles (leat/future.h) ends the
+ * program with 1. Before all cores have started
  * there is nothing to drain: those that have started end, one that does not come back from its
  * start within a second is left behind, and the exit code is 128 + the signal.
  *
@@ -146,6 +148,13 @@ LEAT_API void leat_run_listening(struct leat_loop *loop, const char *scheme,
 LEAT_API int leat_run_on_drain(struct leat_loop *loop, leat_callback *fn, void *arg);
 LEAT_API int leat_run_on_reload(struct leat_loop *loop, leat_callback *fn, void *arg);
 LEAT_API int leat_run_on_end(struct leat_loop *loop, leat_callback *fn, void *arg);
+/* Node's beforeExit: when this core's loop has run dry by itself. What the hooks begin keeps it
+ * alive, and they run again when it is dry again; when they begin nothing, the core ends. */
+LEAT_API int leat_run_on_before_exit(struct leat_loop *loop, leat_callback *fn, void *arg);
+/* One for each core: called on it when it crashes or fails a check, after the report and before the
+ * end. It may say what was under way; it cannot go on. The program ends LEAT_CRASH_REPORT_S (5 s)
+ * after the crash at the latest. NULL: none. */
+LEAT_API void leat_run_on_fatal(struct leat_loop *loop, leat_callback *fn, void *arg);
 /* Forgets a hook of any kind, in case its owner goes first. */
 LEAT_API void leat_run_forget(struct leat_loop *loop, leat_callback *fn, void *arg);
 /* Each ref is given back with one unref; while there are any the loop lives, and a draining core
@@ -157,6 +166,10 @@ LEAT_API bool leat_run_is_draining(const struct leat_loop *loop);
 LEAT_API uint64_t leat_run_drain_timeout(const struct leat_loop *loop);
 
 /* Starts the drain of the whole program, as SIGTERM does; code is the exit code. Any loop. */
+LEAT_API void leat_run_end(struct leat_loop *loop, int code);
+/* Node's process.exit: ends the whole program without a drain; code is the exit code. It returns,
+ * and the loops stop after their turn; connections are closed, and on_end hooks run. When
+ * leat_run_end was called before, its drain is cut off, and code counts. Any loop. */
 LEAT_API void leat_run_exit(struct leat_loop *loop, int code);
 
 LEAT_END

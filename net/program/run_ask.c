@@ -81,6 +81,15 @@ int leat_run_fail(struct leat_loop *loop, int code, const char *format, ...)
 void leat_run_exit(struct leat_loop *loop, int code)
 {
     struct leat_run_core *core = run_core_of(loop);
+    if (core != NULL && !atomic_exchange(&core->run->is_stop_asked, true)) {
+        atomic_store(&core->run->exit_code, code);
+        run_tell(core->run);
+    }
+}
+
+void leat_run_end(struct leat_loop *loop, int code)
+{
+    struct leat_run_core *core = run_core_of(loop);
     if (core != NULL && !atomic_exchange(&core->run->is_exit_asked, true)) {
         atomic_store(&core->run->exit_code, code);
         run_tell(core->run);

@@ -130,6 +130,16 @@ static void core_end(struct leat_run_core *core)
     leat_crash_stack_free(core->crash_stack);
 }
 
+/* Until it is stopped, or dry although the hooks were asked. */
+static void core_run(struct leat_run_core *core)
+{
+    while (leat_loop_run(core->loop) == 0) {
+        run_hooks_run(core, RUN_HOOK_BEFORE_EXIT);
+        if (!leat_loop_is_alive(core->loop))
+            return;
+    }
+}
+
 void *run_core_main(void *run_core)
 {
     struct leat_run_core *core = run_core;
@@ -165,9 +175,9 @@ void *run_core_main(void *run_core)
     pthread_mutex_unlock(&run->lock);
 
     if (may_run)
-        leat_loop_run(core->loop);
+        core_run(core);
     if (may_run && loop_has_failed(core->loop)) /* the log has said why */
-        leat_run_exit(core->loop, EXIT_FAILED);
+        leat_run_end(core->loop, EXIT_FAILED);
     core_end(core);
     pthread_mutex_lock(&run->lock);
     core->has_ended = true;

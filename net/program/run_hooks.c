@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include "runtime/loop/part.h"
+
 void run_hooks_run(struct leat_run_core *core, enum run_hook_kind kind)
 {
     for (unsigned i = core->hook_counts[kind]; i > 0; i--) {
@@ -46,6 +48,18 @@ int leat_run_on_reload(struct leat_loop *loop, leat_callback *fn, void *arg)
 int leat_run_on_end(struct leat_loop *loop, leat_callback *fn, void *arg)
 {
     return hook_add(loop, RUN_HOOK_END, fn, arg);
+}
+
+int leat_run_on_before_exit(struct leat_loop *loop, leat_callback *fn, void *arg)
+{
+    return hook_add(loop, RUN_HOOK_BEFORE_EXIT, fn, arg);
+}
+
+void leat_run_on_fatal(struct leat_loop *loop, leat_callback *fn, void *arg)
+{
+    struct leat_core *core = loop_core(loop);
+    core->on_fatal = fn;
+    core->on_fatal_arg = arg;
 }
 
 void leat_run_forget(struct leat_loop *loop, leat_callback *fn, void *arg)

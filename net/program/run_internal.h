@@ -2,7 +2,7 @@
  * run_wait.c (the thread that waits for signals), run_core.c (what happens on each core), and what
  * code on a core calls: run_hooks.c, run_ready.c, run_ask.c, run_stats.c.
  *
- *   STARTING --all started--> RUNNING --signal, leat_run_exit--> DRAINING --> all cores ended
+ *   STARTING --all started--> RUNNING --signal, leat_run_end--> DRAINING --> all cores ended
  *      \--------one failed-------------------------------------> FAILED  --/
  *
  * A drained core goes on, so that others can still ask it, until all have drained; a stopped loop
@@ -25,7 +25,13 @@
 
 enum run_stage { RUN_STARTING, RUN_RUNNING, RUN_DRAINING, RUN_FAILED };
 
-enum run_hook_kind { RUN_HOOK_DRAIN, RUN_HOOK_RELOAD, RUN_HOOK_END, RUN_HOOK_KINDS };
+enum run_hook_kind {
+    RUN_HOOK_DRAIN,
+    RUN_HOOK_RELOAD,
+    RUN_HOOK_END,
+    RUN_HOOK_BEFORE_EXIT,
+    RUN_HOOK_KINDS
+};
 
 struct run_hook {
     leat_callback *fn; /* NULL: forgotten */
@@ -89,8 +95,9 @@ struct leat_run {
     unsigned lines_count;
     bool has_told_memory; /* whose turn it is to start, touches it */
 
-    _Atomic bool is_exit_asked;
-    _Atomic bool is_end_asked; /* a signal came: what waits while it starts gives up */
+    _Atomic bool is_exit_asked; /* leat_run_end */
+    _Atomic bool is_stop_asked; /* leat_run_exit */
+    _Atomic bool is_end_asked;  /* a signal came: what waits while it starts gives up */
     _Atomic int exit_code;
 };
 

@@ -85,6 +85,15 @@ static void wait_drain(struct wait *wait)
         run->cores[i].owes_drain = true;
 }
 
+/* Without a drain, or what is left of it. */
+static void wait_stop(struct wait *wait)
+{
+    wait->is_stopping = true;
+    wait->deadline_ns = clock_monotonic() + RUN_STOP_GRACE_NS;
+    run_stage_set(wait->run, RUN_DRAINING);
+    loops_stop(wait->run);
+}
+
 /* Nothing is in flight yet: cores that have started end, those whose turn it is not do not start.
  */
 static void wait_cancel(struct wait *wait)
@@ -165,9 +174,7 @@ static void on_deadline(struct wait *wait)
                             : EXIT_FAILED);
     }
     run_complain(wait->run, "the drain took longer than --drain-timeout: cutting off what is left");
-    wait->is_stopping = true;
-    wait->deadline_ns = clock_monotonic() + RUN_STOP_GRACE_NS;
-    loops_stop(wait->run);
+    wait_stop(wait);
 }
 
 struct census {
@@ -263,6 +270,9 @@ static void wait_step(struct wait *wait, const struct census *census, struct lea
     } else if (run->stage == RUN_STARTING && census->started == run->cores_count) {
         wait_ready(wait);
     }
+    if (atomic_load(&run->is_stop_asked) && !wait->is_stopping &&
+        (run->stage == RUN_RUNNING || run->stage == RUN_DRAINING))
+        wait_stop(wait);
     if (wait->is_end_asked && run->stage == RUN_RUNNING)
         wait_drain(wait);
     if (run->stage == RUN_DRAINING && census->drained == run->cores_count)

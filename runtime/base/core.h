@@ -49,7 +49,9 @@ struct leat_core {
     const char *phase;      /* static string, for dumps: "poll", "timers", ... */
     uint32_t index;         /* 0 .. LEAT_CORES_MAX - 1, unique in the process */
     uint32_t numa_node;
-    bool logs_errors_only;   /* runtime/base: while log is NULL */
+    bool logs_errors_only;       /* runtime/base: while log is NULL */
+    void (*on_fatal)(void *arg); /* runtime/base: called once, after the report of a crash */
+    void *on_fatal_arg;
     struct leat_error error; /* the last failure of a synchronous call on this core */
 };
 

@@ -101,6 +101,18 @@ void leat_crash_begin(int signal_number)
     bound_time(self, signal_number);
 }
 
+/* The program's own last words; once, for they may crash as well. */
+static void fatal_hook_run(void)
+{
+    struct leat_core *core = leat_core_now;
+    if (core == NULL || core->on_fatal == NULL)
+        return;
+    void (*fn)(void *) = core->on_fatal;
+    core->on_fatal = NULL;
+    core->log = NULL; /* what it logs goes out at once: nobody will write the ring */
+    fn(core->on_fatal_arg);
+}
+
 static void backtrace_from(int fd, void *const *frames, unsigned count)
 {
     struct line line = {.length = 0};
@@ -109,6 +121,7 @@ static void backtrace_from(int fd, void *const *frames, unsigned count)
         crash_say(&line, " %p", frames[i]);
     line_end(&line, fd);
     leat_crash_symbols(fd, frames, count);
+    fatal_hook_run();
 }
 
 /* The first of frames that is at; 0 when none is. */

@@ -10,12 +10,14 @@ struct life {
     uint64_t fail_on; /* the core whose start fails; UINT64_MAX: none */
     uint64_t crash_on;
     bool hold, hang, slow_start, stall, dry, reload, post, silent, exit_with_3;
+    bool exit_at_once, before_exit, last_words, unhandled;
 };
 
 struct core_life {
     struct leat_loop *loop;
     struct leat_timer release;
     const struct life *life;
+    bool has_begun;
 };
 
 static void on_drain(void *arg)
@@ -54,7 +56,38 @@ static void on_tick(struct leat_timer *timer, void *arg)
 
 static void on_exit_time(struct leat_timer *timer, void *arg)
 {
-    leat_run_exit(arg, 3);
+    leat_run_end(arg, 3);
+}
+
+static void on_exit_now(struct leat_timer *timer, void *arg)
+{
+    leat_run_end(arg, 3);  /* a drain that would take 300 ms with --hold */
+    leat_run_exit(arg, 4); /* cuts it off */
+}
+
+static void on_once(struct leat_timer *timer, void *arg)
+{
+    LEAT_LOG_INFO("more work");
+}
+
+/* Begins something once. */
+static void on_before_exit(void *arg)
+{
+    struct core_life *core = arg;
+    LEAT_LOG_INFO("before exit");
+    if (!core->has_begun)
+        leat_set_timeout(core->loop, on_once, NULL, 1);
+    core->has_begun = true;
+}
+
+static void on_fatal(void *arg)
+{
+    LEAT_LOG_ERROR("last words of core %u", leat_loop_index(arg));
+}
+
+static void reject(struct leat_timer *timer, void *arg)
+{
+    leat_future_unref(leat_settled(arg, leat_failure(-EIO, "nobody looks")));
 }
 
 /* Sent around all cores once; the first then ends the program. */
@@ -64,11 +97,11 @@ static void on_post(void *arg)
     uint32_t next = leat_loop_index(loop) + 1;
     LEAT_LOG_INFO("post");
     if (next == leat_run_core_count(loop)) {
-        leat_run_exit(loop, 0);
+        leat_run_end(loop, 0);
         return;
     }
     if (leat_loop_post(leat_run_loop(loop, next), on_post, NULL) < 0)
-        leat_run_exit(loop, 1);
+        leat_run_end(loop, 1);
 }
 
 static void stall(struct leat_timer *timer, void *arg)
@@ -105,7 +138,7 @@ static int start(struct leat_loop *loop)
     LEAT_LOG_INFO("start of %u", leat_run_core_count(loop));
     if (index == life->fail_on)
         return life->silent ? -EIO : leat_run_fail(loop, -EIO, "core %u must fail", index);
-    if (life->dry)
+    if (life->dry && !life->before_exit)
         return 0;
     struct core_life *core = calloc(1, sizeof(*core));
     if (core == NULL)
@@ -123,7 +156,15 @@ static int start(struct leat_loop *loop)
             pause();
     if (life->slow_start)
         wait_for_user_signal();
+    if (life->before_exit)
+        return leat_run_on_before_exit(loop, on_before_exit, core);
     leat_set_interval(loop, on_tick, NULL, 1000);
+    if (life->last_words)
+        leat_run_on_fatal(loop, on_fatal, loop);
+    if (index == 0 && life->exit_at_once)
+        leat_set_timeout(loop, on_exit_now, loop, 1);
+    if (index == 0 && life->unhandled)
+        leat_set_timeout(loop, reject, loop, 1);
     if (index == life->crash_on)
         leat_set_timeout(loop, crash, NULL, 1);
     if (index == 0 && life->stall)
@@ -150,7 +191,11 @@ int main(int argc, char **argv)
         {"reload", LEAT_OPTION_FLAG, &life.reload, NULL, "has a reload hook", 0, 0},
         {"post", LEAT_OPTION_FLAG, &life.post, NULL, "posts from core to core", 0, 0},
         {"silent", LEAT_OPTION_FLAG, &life.silent, NULL, "fails without a sentence", 0, 0},
-        {"exit-with-3", LEAT_OPTION_FLAG, &life.exit_with_3, NULL, "leat_run_exit", 0, 0},
+        {"exit-with-3", LEAT_OPTION_FLAG, &life.exit_with_3, NULL, "leat_run_end", 0, 0},
+        {"exit-at-once", LEAT_OPTION_FLAG, &life.exit_at_once, NULL, "leat_run_exit", 0, 0},
+        {"before-exit", LEAT_OPTION_FLAG, &life.before_exit, NULL, "runs dry, with a hook", 0, 0},
+        {"last-words", LEAT_OPTION_FLAG, &life.last_words, NULL, "has a fatal hook", 0, 0},
+        {"unhandled", LEAT_OPTION_FLAG, &life.unhandled, NULL, "a rejection is lost", 0, 0},
     };
     const struct leat_program program = {
         .options = options,

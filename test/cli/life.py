@@ -110,6 +110,28 @@ class End(unittest.TestCase):
     def test_exit_code_of_the_program(self):
         self.assertEqual(finish(LIFE, "--exit-with-3")[0], 3)
 
+    def test_leaving_at_once_cuts_the_drain_off(self):
+        code, _, err = finish(LIFE, "--exit-at-once", "--hold")
+        self.assertEqual(code, 4)
+        self.assertEqual((lines(err, "released$"), lines(err, "end$")), (0, CORES))
+
+    def test_what_hooks_before_the_exit_begin_is_done(self):
+        code, _, err = finish(LIFE, "--dry", "--before-exit", "--cores", "1")
+        self.assertEqual(code, 0)
+        said = re.findall("before exit|more work|: end$", err, re.M)
+        self.assertEqual(said, ["before exit", "more work", "before exit", ": end"])
+
+    def test_last_words_come_after_the_report(self):
+        code, _, err = finish(LIFE, "--last-words", "--crash-on", "0", "--cores", "1")
+        self.assertEqual(code, -signal.SIGSEGV)
+        self.assertEqual(lines(err, "last words of core 0$"), 1)
+        self.assertLess(err.index("addresses:"), err.index("last words"))
+
+    def test_a_rejection_that_nobody_handles_ends_it(self):
+        code, _, err = finish(LIFE, "--unhandled")
+        self.assertEqual(code, 1)
+        self.assertEqual(lines(err, r"nobody handles: future of .*: nobody looks \(EIO\)$"), 1)
+
     def test_signals_drain_every_core_and_end_hooks_run(self):
         for number in (TERM, INT):
             with Program(LIFE, "--hold") as program:

@@ -15,7 +15,7 @@ static void on_over(void *arg)
     const char *sentence = lasting_sentence(lasting);
     if (sentence != NULL)
         fprintf(stderr, "%s\n", sentence);
-    leat_run_exit(arg, sentence != NULL);
+    leat_run_end(arg, sentence != NULL);
 }
 
 static void on_end(void *arg)

@@ -114,7 +114,7 @@ static void on_close(leat_conn conn, void *user, enum leat_close_reason reason)
                          : leat_close_reason_sentence(reason));
     fflush(stdout);
     if (!is_right)
-        leat_run_exit(leat_core_now->loop, 1);
+        leat_run_end(leat_core_now->loop, 1);
     else if (t->connect != NULL)
         leat_run_unref(leat_core_now->loop);
     leat_heap_free(e);
