@@ -14,6 +14,7 @@
 #include <leat/future.h>
 #include <leat/http.h>
 #include <leat/io.h>
+#include <leat/json.h>
 #include <leat/log.h>
 #include <leat/loop.h>
 #include <leat/method.h>
