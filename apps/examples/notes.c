@@ -61,11 +61,13 @@ static int post(struct leat_request *req)
     return leat_request_collect(req, NOTE_BYTES_MAX, add);
 }
 
+static const char bytes_key; /* what the count hangs on its request by */
+
 /* A piece of an upload: what would write it to a disk pauses the request (leat_request_pause) until
  * the disk has it; then the client waits, and memory does not grow. */
 static void on_piece(struct leat_request *req, struct leat_buf piece)
 {
-    uint64_t *bytes = leat_request_state(req);
+    uint64_t *bytes = leat_request_attachment(req, &bytes_key);
     *bytes += piece.length_bytes;
 }
 
@@ -74,7 +76,7 @@ static int uploaded(struct leat_request *req)
     char json[6 * NOTE_BYTES_MAX + 64] = "{\"name\":";
     struct leat_view name = leat_request_param(req, "name");
     char *to = json_string(json + strlen(json), name);
-    sprintf(to, ",\"bytes\":%" PRIu64 "}", *(uint64_t *)leat_request_state(req));
+    sprintf(to, ",\"bytes\":%" PRIu64 "}", *(uint64_t *)leat_request_attachment(req, &bytes_key));
     return leat_respond_json(req, 201, json);
 }
 
@@ -85,8 +87,8 @@ static int upload(struct leat_request *req)
         free(bytes);
         return leat_request_fail(req, 400, "the name is too long, or memory is out");
     }
-    leat_request_set_state(req, bytes, free); /* freed when the request ends, in whatever way */
-    return leat_request_on_body(req, on_piece, uploaded);
+    int code = leat_request_attach(req, &bytes_key, bytes, free); /* freed when the request ends */
+    return code < 0 ? code : leat_request_on_body(req, on_piece, uploaded);
 }
 
 /* Every failure is JSON, too: unknown paths, bodies that are too large, broken requests. */

@@ -42,10 +42,7 @@ __attribute__((noinline)) void http_exchange_drop_extras(struct leat_request *re
 {
     struct http_exchange *x = &req->x;
 
-    if (x->on_free)
-        x->on_free(x->state);
-    if (x->attachment)
-        x->attachment->on_free(x->attachment);
+    http_attachments_drop(req);
     leat_heap_free(req->chunk);
     req->chunk = NULL;
     if (x->has_bufs)

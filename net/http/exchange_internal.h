@@ -3,7 +3,6 @@
 #define LEAT_HTTP_EXCHANGE_INTERNAL_H
 
 #include <leat/http.h>
-#include "net/http/handler.h"
 #include "net/http/message/parser.h"
 
 #define HTTP_TRAILER_AREA_BYTES 4096
@@ -17,6 +16,8 @@ enum http_phase {
 };
 
 enum http_reader { HTTP_READER_NONE, HTTP_READER_COLLECT, HTTP_READER_STREAM, HTTP_READER_DISCARD };
+
+struct http_attachment;
 
 struct http_chunk_state {
     struct http_chunked chunked;
@@ -61,9 +62,7 @@ struct http_exchange {
     struct leat_view path; /* decoded */
     unsigned chain_index;
     void *user;
-    void *state;
-    void (*on_free)(void *state);
-    struct http_attachment *attachment; /* of a handler of the library's; or NULL */
+    struct http_attachment *attachments; /* attach.c */
     void (*on_abort)(struct leat_request *req);
     leat_handler *on_writable;
     bool is_open;    /* from exchange_init to exchange_fini */

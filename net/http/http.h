@@ -237,11 +237,18 @@ LEAT_API leat_conn leat_request_conn(const struct leat_request *req);
 LEAT_API int leat_request_peer(const struct leat_request *req, struct leat_addr *addr);
 /* Of the route or middleware whose handler runs. */
 LEAT_API void *leat_request_user(const struct leat_request *req);
-/* One pointer per request, NULL at first, for what middleware leaves to handlers, and callbacks to
- * each other. on_free (may be NULL) runs once, when the request ends in whatever way. */
-LEAT_API void leat_request_set_state(struct leat_request *req, void *state,
-                                     void (*on_free)(void *state));
-LEAT_API void *leat_request_state(const struct leat_request *req);
+
+/* What middleware leaves to handlers, and callbacks to each other: pointers under keys. A key is
+ * the address of something of the caller's own (`static const char user_key;`), so that pieces of a
+ * program that do not know each other never meet. drop (may be NULL) runs once: when the request
+ * ends in whatever way, last attached first, or when another value, or NULL, takes its place. Takes
+ * value whatever it returns: 0, -ENOSPC, -ENOMEM, or -EPIPE when the request has ended; unless 0 it
+ * was dropped. */
+#define LEAT_REQUEST_ATTACHMENTS_MAX 16
+LEAT_API int leat_request_attach(struct leat_request *req, const void *key, void *value,
+                                 void (*drop)(void *value));
+LEAT_API void *leat_request_attachment(const struct leat_request *req,
+                                       const void *key); /* or NULL */
 
 /* ---- Bodies of requests --------------------------------------------------------------------- */
 
@@ -297,8 +304,8 @@ LEAT_API struct leat_request *leat_deferred_request(leat_deferred deferred);
 /* The core's index that owns it: where to post the answer to. */
 LEAT_API uint32_t leat_deferred_core(leat_deferred deferred);
 
-/* Runs once when the client went before the answer was complete; req's state and views are still
- * there, responding is not possible. */
+/* Runs once when the client went before the answer was complete; req's attachments and views are
+ * still there, responding is not possible. */
 LEAT_API void leat_request_on_abort(struct leat_request *req,
                                     void (*on_abort)(struct leat_request *req));
 

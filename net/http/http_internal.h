@@ -390,6 +390,9 @@ static inline void http_body_begin(struct leat_request *req)
 }
 int http_keep_views(struct leat_request *req); /* before the input goes away; 0 or -ENOMEM */
 
+/* attach.c */
+void http_attachments_drop(struct leat_request *req);
+
 /* core.c */
 void http_request_stale(struct leat_request *req);
 /* Its deferred handles go stale. */
@@ -408,7 +411,7 @@ static inline void http_exchange_fini(struct leat_request *req)
         return;
     req->x.is_open = false;
     http_request_forget(req);
-    if (unlikely(x->on_free || x->attachment || req->chunk || x->has_bufs))
+    if (unlikely(x->attachments || req->chunk || x->has_bufs))
         http_exchange_drop_extras(req);
 }
 

@@ -194,28 +194,6 @@ void *leat_request_user(const struct leat_request *req)
     return req->x.user;
 }
 
-void leat_request_set_state(struct leat_request *req, void *state, void (*on_free)(void *state))
-{
-    req->x.state = state;
-    req->x.on_free = on_free;
-}
-
-void *leat_request_state(const struct leat_request *req)
-{
-    return req->x.state;
-}
-
-void http_request_attach(struct leat_request *req, struct http_attachment *attachment)
-{
-    DCHECK(req->x.attachment == NULL);
-    req->x.attachment = attachment;
-}
-
-struct http_attachment *http_request_attachment(const struct leat_request *req)
-{
-    return req->x.attachment;
-}
-
 void leat_request_on_abort(struct leat_request *req, void (*on_abort)(struct leat_request *req))
 {
     req->x.on_abort = on_abort;

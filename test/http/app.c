@@ -273,6 +273,8 @@ static int on_small(struct leat_request *req)
     return leat_request_collect(req, 8, on_collected);
 }
 
+static const char counted_key, stream_key;
+
 static void state_free(void *state)
 {
     free(state);
@@ -296,26 +298,26 @@ static void counted_free(void *state)
     free(counted);
 }
 
+/* NULL: no memory. */
 static struct counted *counted_new(struct leat_request *req)
 {
     struct counted *counted = calloc(1, sizeof(*counted));
 
     CHECK(counted);
     counted->app = app_of(req);
-    leat_request_set_state(req, counted, counted_free);
-    return counted;
+    return leat_request_attach(req, &counted_key, counted, counted_free) == 0 ? counted : NULL;
 }
 
 static void count_piece(struct leat_request *req, struct leat_buf piece)
 {
-    struct counted *counted = leat_request_state(req);
+    struct counted *counted = leat_request_attachment(req, &counted_key);
 
     counted->bytes += piece.length_bytes;
 }
 
 static int count_end(struct leat_request *req)
 {
-    struct counted *counted = leat_request_state(req);
+    struct counted *counted = leat_request_attachment(req, &counted_key);
     struct leat_view sum = leat_request_trailer(req, "X-Sum");
     char text[64];
 
@@ -331,14 +333,15 @@ static void count_abort(struct leat_request *req)
 
 static int on_count(struct leat_request *req)
 {
-    counted_new(req);
+    if (counted_new(req) == NULL)
+        return leat_request_fail(req, 503, "no memory to count");
     leat_request_on_abort(req, count_abort);
     return leat_request_on_body(req, count_piece, count_end);
 }
 
 static void hold_piece(struct leat_request *req, struct leat_buf piece)
 {
-    struct counted *counted = leat_request_state(req);
+    struct counted *counted = leat_request_attachment(req, &counted_key);
 
     counted->bytes += piece.length_bytes;
     CHECK(counted->held_count < 512);
@@ -351,7 +354,7 @@ static void hold_piece(struct leat_request *req, struct leat_buf piece)
 
 static int hold_end(struct leat_request *req)
 {
-    struct counted *counted = leat_request_state(req);
+    struct counted *counted = leat_request_attachment(req, &counted_key);
     char text[512];
     size_t length = 0;
 
@@ -368,7 +371,8 @@ static int hold_end(struct leat_request *req)
 
 static int on_hold(struct leat_request *req)
 {
-    counted_new(req);
+    if (counted_new(req) == NULL)
+        return leat_request_fail(req, 503, "no memory to count");
     return leat_request_on_body(req, hold_piece, hold_end);
 }
 
@@ -389,7 +393,8 @@ static void pause_piece(struct leat_request *req, struct leat_buf piece)
 
 static int on_pause(struct leat_request *req)
 {
-    counted_new(req);
+    if (counted_new(req) == NULL)
+        return leat_request_fail(req, 503, "no memory to count");
     return leat_request_on_body(req, pause_piece, count_end);
 }
 
@@ -460,8 +465,7 @@ static int on_forever(struct leat_request *req)
 {
     app_of(req)->last_deferred = leat_request_defer(req);
     leat_request_on_abort(req, later_abort);
-    counted_new(req);
-    return 0;
+    return counted_new(req) != NULL ? 0 : leat_request_fail(req, 503, "no memory to count");
 }
 
 /* ---- Streaming ---- */
@@ -499,7 +503,7 @@ struct stream {
 
 static int stream_some(struct leat_request *req)
 {
-    struct stream *stream = leat_request_state(req);
+    struct stream *stream = leat_request_attachment(req, &stream_key);
     static const char bytes[APP_STREAM_PIECE_BYTES];
     struct app *app = app_of(req);
 
@@ -521,7 +525,8 @@ static int on_stream(struct leat_request *req)
 {
     struct stream *stream = calloc(1, sizeof(*stream));
 
-    leat_request_set_state(req, stream, state_free);
+    if (leat_request_attach(req, &stream_key, stream, state_free) < 0)
+        return leat_request_fail(req, 503, "no memory to stream");
     leat_response_on_writable(req, stream_some);
     leat_response_begin(req, 200, "application/octet-stream", LEAT_LENGTH_UNKNOWN);
     return stream_some(req);

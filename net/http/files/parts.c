@@ -2,7 +2,6 @@
  * the client takes them. */
 #include "buffers/heap.h"
 #include "net/http/files/files_internal.h"
-#include "net/http/handler.h"
 
 #include <errno.h>
 #include <leat/loop.h>
@@ -13,7 +12,6 @@
 #define PART_BYTES_MAX 256
 
 struct files_parts {
-    struct http_attachment attachment; /* first: it is what the request holds */
     struct leat_file *file;
     const char *type;
     uint64_t size_bytes;
@@ -23,9 +21,11 @@ struct files_parts {
     struct files_range ranges[FILES_RANGES_MAX];
 };
 
-static void parts_free(struct http_attachment *attachment)
+static const char parts_key; /* what they hang on the request by */
+
+static void parts_free(void *value)
 {
-    struct files_parts *parts = (struct files_parts *)attachment;
+    struct files_parts *parts = value;
 
     leat_file_unref(parts->file);
     leat_heap_free(parts);
@@ -44,7 +44,7 @@ static int part_head(const struct files_parts *parts, unsigned index, char text[
 
 static int parts_send(struct leat_request *req)
 {
-    struct files_parts *parts = (struct files_parts *)http_request_attachment(req);
+    struct files_parts *parts = leat_request_attachment(req, &parts_key);
     int rc = 0;
     while (rc == 0 && parts->next <= parts->count) {
         if (!parts->is_head_sent) {
@@ -79,13 +79,15 @@ void files_parts_begin(const struct files_answer *answer, struct leat_file *file
         leat_request_fail(req, 503, "no memory for a multipart response");
         return;
     }
-    *parts = (struct files_parts){.attachment = {parts_free},
-                                  .file = leat_file_ref(file),
+    *parts = (struct files_parts){.file = leat_file_ref(file),
                                   .type = answer->type,
                                   .size_bytes = answer->found.version.size_bytes,
                                   .count = count};
     memcpy(parts->ranges, ranges, count * sizeof(*ranges));
-    http_request_attach(req, &parts->attachment);
+    if (leat_request_attach(req, &parts_key, parts, parts_free) < 0) {
+        leat_request_fail(req, 503, "no memory for a multipart response");
+        return;
+    }
     /* Not to be guessed by who wrote the file, else its bytes could pose as parts. */
     uint64_t random[1] = {0};
     if (getrandom(random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
