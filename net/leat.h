@@ -17,6 +17,7 @@
 #include <leat/json.h>
 #include <leat/log.h>
 #include <leat/loop.h>
+#include <leat/memory.h>
 #include <leat/method.h>
 #include <leat/metrics.h>
 #include <leat/options.h>

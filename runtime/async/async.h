@@ -24,6 +24,8 @@ void async_tell(struct leat_loop *loop, struct async_node *node);
  * Cannot fail otherwise than by the future of memory that is out. */
 struct leat_future *async_future_new(struct leat_loop *loop, const struct leat_future_class *of,
                                      const void *site);
+/* How many there are on the current core. */
+void async_counts(uint64_t *futures, uint64_t *reactions);
 /* Whether future is the one of memory that is out, which is nobody's operation. */
 bool async_is_out_of_memory(const struct leat_future *future);
 

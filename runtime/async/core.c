@@ -139,6 +139,13 @@ struct async_core *async_core_new(struct leat_loop *loop)
     return leat_core_now->async = core;
 }
 
+void async_counts(uint64_t *futures, uint64_t *reactions)
+{
+    const struct async_core *core = async_here();
+    *futures = core != NULL ? core->future_count : 0;
+    *reactions = core != NULL ? core->reaction_count : 0;
+}
+
 int async_begin(struct leat_loop *loop)
 {
     return async_core_of(loop) != NULL ? 0 : -ENOMEM;

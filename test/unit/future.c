@@ -14,6 +14,7 @@
 #include <leat/abort.h>
 #include <leat/future.h>
 #include <leat/io.h>
+#include <leat/memory.h>
 
 #include "buffers/heap.h"
 #include "runtime/base/core.h"
@@ -449,7 +450,34 @@ static void settles_from_another_thread(void **state)
     assert_string_equal(said, "remote:42 ");
 }
 
-/* ---- memory that is out ---- */
+/* ---- memory ---- */
+
+static void usage_counts_what_is_there(void **state)
+{
+    struct leat_memory before, now;
+    leat_memory_usage(loop, &before);
+    struct leat_future *future = leat_future_new(loop, NULL);
+    struct leat_buf buf = leat_buf_alloc(100000);
+    void *block = leat_heap_alloc(5000);
+    leat_on_settled(future, done_say, (void *)"end");
+    leat_memory_usage(loop, &now);
+    assert_true(now.resident_bytes > 0);
+    assert_int_equal(now.future_count, before.future_count + 1);
+    assert_int_equal(now.reaction_count, before.reaction_count + 1);
+    assert_int_equal(now.buffer_count, before.buffer_count + 1);
+    assert_true(now.buffer_bytes >= before.buffer_bytes + 100000);
+    assert_true(now.buffer_reserved_bytes >= now.buffer_bytes);
+    assert_true(now.heap_bytes >= before.heap_bytes + 5000);
+    leat_heap_free(block);
+    leat_buf_unref(buf);
+    leat_future_unref(future);
+    leat_settle(future, leat_nothing());
+    run();
+    leat_memory_usage(loop, &now);
+    assert_int_equal(now.future_count, 0);
+    assert_int_equal(now.reaction_count, 0);
+    assert_int_equal(now.buffer_bytes, before.buffer_bytes);
+}
 
 static void scenario(void)
 {
@@ -509,6 +537,7 @@ int main(void)
         TEST(unhandled_is_reported_when_the_jobs_have_run),
         TEST(unhandled_ends_the_loop_by_default),
         TEST(settles_from_another_thread),
+        TEST(usage_counts_what_is_there),
         TEST(every_allocation_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
