@@ -235,7 +235,8 @@ def micro_section(result):
 # In the order of docs/benchmarks.md: what docs/benchmarks/NAME.json becomes. None: the function
 # section of a module of its own, report_NAME.
 SECTIONS = {"http": http_section, "bypass": None, "compare": None, "latency": None,
-            "scaling": None, "connections": None, "soak": None, "micro": micro_section}
+            "scaling": None, "async": None, "connections": None, "soak": None,
+            "micro": micro_section}
 
 
 def keep(root, name, result):

@@ -8,7 +8,7 @@
 
 #include "buffers/heap.h"
 #include "runtime/async/async.h"
-#include "runtime/loop/part.h"
+#include "runtime/base/core.h"
 
 /* The second number of statm is resident pages (proc(5)). */
 static uint64_t resident_read(void)
@@ -27,11 +27,11 @@ static uint64_t resident_read(void)
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-void leat_memory_usage(struct leat_loop *loop, struct leat_memory *memory)
+void leat_memory_usage(struct leat_memory *memory)
 {
     struct leat_heap_stats heap;
     struct leat_buf_stats buffers;
-    LEAT_CHECK(leat_core_now == loop_core(loop));
+    LEAT_CHECK(leat_core_now != NULL); /* on a thread that has a loop */
     leat_heap_stats(leat_core_now, &heap);
     leat_buf_stats(&buffers);
     *memory = (struct leat_memory){

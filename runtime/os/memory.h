@@ -6,7 +6,6 @@
 #define LEAT_MEMORY_H
 
 #include <leat/defs.h>
-#include <leat/loop.h>
 
 LEAT_BEGIN
 
@@ -21,8 +20,8 @@ struct leat_memory {
     uint64_t reaction_count;        /* that wait, or whose job has not run */
 };
 
-/* On the loop's core. Reads a file of /proc: not for each request. */
-LEAT_API void leat_memory_usage(struct leat_loop *loop, struct leat_memory *memory);
+/* Of the current core. Reads a file of /proc: not for each request. */
+LEAT_API void leat_memory_usage(struct leat_memory *memory);
 
 LEAT_END
 #endif

@@ -455,12 +455,12 @@ static void settles_from_another_thread(void **state)
 static void usage_counts_what_is_there(void **state)
 {
     struct leat_memory before, now;
-    leat_memory_usage(loop, &before);
+    leat_memory_usage(&before);
     struct leat_future *future = leat_future_new(loop, NULL);
     struct leat_buf buf = leat_buf_alloc(100000);
     void *block = leat_heap_alloc(5000);
     leat_on_settled(future, done_say, (void *)"end");
-    leat_memory_usage(loop, &now);
+    leat_memory_usage(&now);
     assert_true(now.resident_bytes > 0);
     assert_int_equal(now.future_count, before.future_count + 1);
     assert_int_equal(now.reaction_count, before.reaction_count + 1);
@@ -473,7 +473,7 @@ static void usage_counts_what_is_there(void **state)
     leat_future_unref(future);
     leat_settle(future, leat_nothing());
     run();
-    leat_memory_usage(loop, &now);
+    leat_memory_usage(&now);
     assert_int_equal(now.future_count, 0);
     assert_int_equal(now.reaction_count, 0);
     assert_int_equal(now.buffer_bytes, before.buffer_bytes);
