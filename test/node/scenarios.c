@@ -1,9 +1,11 @@
 /* The programs of test/node/NAME.js on Leat: `node-scenarios NAME` prints the same words in the
  * same order. */
+#include <leat/future.h>
 #include <leat/loop.h>
 #include <leat/io.h>
 #include <leat/timer.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -309,6 +311,100 @@ static void close_after_check_before_timers(void)
     on_io(data_ready);
 }
 
+/* ---- promises ---- */
+
+static void done_say(void *word, const struct leat_result *result)
+{
+    say(word);
+}
+
+/* Takes the reference. */
+static void say_when(struct leat_future *future, const char *word)
+{
+    leat_on_settled(future, done_say, (void *)word);
+    leat_future_unref(future);
+}
+
+static void round_run(void *arg)
+{
+    char word[2] = {(char)('0' + self.count), '\0'};
+    say(word);
+    if (self.count++ < 4)
+        leat_queue_microtask(self.loop, round_run, NULL);
+}
+
+static struct leat_result adopt(void *arg, const struct leat_result *result)
+{
+    return leat_follow(leat_future_ref(arg));
+}
+
+static struct leat_result nothing(void *arg, const struct leat_result *result)
+{
+    return leat_nothing();
+}
+
+static void promise_rounds(void)
+{
+    struct leat_future *settled = leat_settled(self.loop, leat_nothing());
+    struct leat_future *twice[] = {settled, settled};
+    round_run(NULL);
+    leat_on_settled(settled, done_say, (void *)"then");
+    for (int i = 0; i < 5; i++)
+        (void)leat_future_ref(settled); /* the combinations take them */
+    say_when(leat_all(self.loop, twice, 2), "all");
+    say_when(leat_race(self.loop, twice, 1), "race");
+    say_when(leat_all_settled(self.loop, twice, 1), "settled");
+    say_when(leat_any(self.loop, twice, 1), "any");
+    say_when(leat_then(settled, adopt, NULL, settled), "adopt");
+    say_when(leat_finally(settled, nothing, NULL), "finally");
+    leat_future_unref(settled);
+}
+
+static struct leat_future *lost[3];
+static const char *const reasons[] = {"late", "tick", "job"};
+
+static void reason_say(const char *head, const struct leat_result *result)
+{
+    char text[64];
+    snprintf(text, sizeof(text), "%s%s", head, leat_result_sentence(result));
+    say(text);
+}
+
+static void unhandled_say(void *arg, struct leat_future *future)
+{
+    reason_say("unhandled-", leat_future_result(future));
+}
+
+static void handled_say(void *arg, struct leat_future *future)
+{
+    say("handled");
+}
+
+static void caught_say(void *arg, const struct leat_result *result)
+{
+    reason_say("caught-", result);
+}
+
+static void lost_catch(void *arg)
+{
+    struct leat_future **future = arg;
+    if (future == &lost[0])
+        say("immediate");
+    leat_on_settled(*future, caught_say, NULL);
+    leat_future_unref(*future);
+}
+
+static void promise_unhandled(void)
+{
+    leat_loop_on_unhandled(self.loop, unhandled_say, NULL);
+    leat_loop_on_rejection_handled(self.loop, handled_say, NULL);
+    for (int i = 0; i < 3; i++)
+        lost[i] = leat_settled(self.loop, leat_failure(-EIO, "%s", reasons[i]));
+    leat_next_tick(self.loop, lost_catch, &lost[1]);
+    leat_queue_microtask(self.loop, lost_catch, &lost[2]);
+    leat_set_immediate(self.loop, lost_catch, &lost[0]);
+}
+
 #define SCENARIO(name)                                                                             \
     {                                                                                              \
 #name, name                                                                                \
@@ -335,6 +431,8 @@ static const struct {
     SCENARIO(unref_does_not_keep_alive),
     SCENARIO(unref_fires_while_alive),
     SCENARIO(close_after_check_before_timers),
+    SCENARIO(promise_rounds),
+    SCENARIO(promise_unhandled),
 };
 
 int main(int argc, char **argv)
