@@ -89,13 +89,21 @@ uint64_t http_conn_sent_bytes(const struct http_conn *conn, uint64_t *queued_byt
     return info.sent_bytes;
 }
 
+/* In the queue of those that the application has, for the sake of another request or handler. */
+static bool is_deferred_anew(const struct http_conn *conn)
+{
+    return conn->queue == HTTP_QUEUE_BUSY && conn->request->x.deferred &&
+           conn->request->x.deferred_ns > conn->since_ns;
+}
+
 void http_conn_requeue(struct http_conn *conn, uint64_t now_ns)
 {
     enum http_queue_number number = http_conn_queue_for(conn);
     uint64_t queued_bytes;
 
     /* Between two pieces, or two requests, the time counts anew; not within a head or a write. */
-    if (number == conn->queue && number != HTTP_QUEUE_KEEPALIVE && number != HTTP_QUEUE_BODY)
+    if (number == conn->queue && number != HTTP_QUEUE_KEEPALIVE && number != HTTP_QUEUE_BODY &&
+        !is_deferred_anew(conn))
         return;
     http_queue_remove(conn);
     if (number == HTTP_QUEUE_WRITE)

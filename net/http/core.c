@@ -273,6 +273,15 @@ void http_request_give(struct leat_request *req)
 
 /* ---- Handles: 10 bits core, 32 bits generation, 22 bits index + 1. ---- */
 
+/* The time to answer begins now; within the pump its end sees to the queue. */
+static void charge_begin(struct leat_request *req)
+{
+    req->x.deferred = true;
+    req->x.deferred_ns = leat_loop_now(req->core->loop);
+    if (!req->in_pump)
+        http_conn_requeue(req->conn, req->x.deferred_ns);
+}
+
 leat_deferred leat_request_defer(struct leat_request *req)
 {
     const struct http_core *core = req->core;
@@ -280,7 +289,9 @@ leat_deferred leat_request_defer(struct leat_request *req)
 
     if (req->x.ended || req->phase != HTTP_PHASE_EXCHANGE)
         return (leat_deferred){0};
-    req->x.deferred = req->x.has_handle = true;
+    if (!req->x.deferred)
+        charge_begin(req);
+    req->x.has_handle = true;
     return (leat_deferred){(uint64_t)core->core->index << 54 | generation << HANDLE_INDEX_BITS |
                            (req->index + 1)};
 }

@@ -1,5 +1,8 @@
 /* What happens to a connection whose time in its queue is up. */
 #include "net/http/http_internal.h"
+#include "runtime/base/function_name.h"
+
+#include <leat/log.h>
 
 static void expire_write(struct http_conn *conn, uint64_t now_ns)
 {
@@ -31,6 +34,30 @@ static void expire_body(struct leat_request *req)
     }
 }
 
+/* A deferral that was forgotten; what has no deadline, a response that is written piece by piece
+ * or a body that is paused, goes on. */
+static void expire_answer(struct leat_request *req)
+{
+    const struct http_exchange *x = &req->x;
+    leat_handler *handler = http_handler_last(req);
+    char name[FUNCTION_NAME_BYTES] = "a handler";
+    void *address;
+
+    if (req->phase != HTTP_PHASE_EXCHANGE || !x->deferred || x->begun)
+        return;
+    if (handler != NULL) {
+        memcpy(&address, &handler, sizeof(address));
+        function_name(address, name);
+    }
+    LEAT_LOG_ERROR("%.*s %.*s: %s deferred it and did not answer within %llu ms",
+                   LEAT_VIEW_PRINT(leat_request_method_name(req)),
+                   LEAT_VIEW_PRINT(leat_request_target(req)), name,
+                   (unsigned long long)(req->http->options.answer_ns / LEAT_NS_PER_MS));
+    http_count_error(req, LEAT_HTTP_ERROR_ANSWER_TIMEOUT);
+    http_exchange_abort(req);
+    http_fail(req, 504, leat_http_error_sentence(LEAT_HTTP_ERROR_ANSWER_TIMEOUT));
+}
+
 void http_conn_expire(struct http_conn *conn, uint64_t now_ns)
 {
     struct leat_request *req = conn->request;
@@ -46,6 +73,9 @@ void http_conn_expire(struct http_conn *conn, uint64_t now_ns)
         break;
     case HTTP_QUEUE_BODY:
         expire_body(req);
+        break;
+    case HTTP_QUEUE_BUSY:
+        expire_answer(req);
         break;
     default:
         (void)http_conn_sent_bytes(conn, &queued_bytes);

@@ -23,8 +23,12 @@ void http_exchange_abort(struct leat_request *req)
     x->close = true;
     if (on_abort == NULL)
         return;
+    uint8_t phase = req->phase;
+    req->phase = HTTP_PHASE_CLOSED; /* on_abort cannot respond, whatever it was that ended it */
     on_abort(req);
     leat_loop_gate(req->http->loop);
+    if (!(req->conn->flags & HTTP_CONN_CLOSING))
+        req->phase = phase;
 }
 
 static void kept_drop(struct leat_request *req)

@@ -65,13 +65,14 @@ struct http_exchange {
     struct http_attachment *attachments; /* attach.c */
     void (*on_abort)(struct leat_request *req);
     leat_handler *on_writable;
-    bool is_open;    /* from exchange_init to exchange_fini */
-    bool is_broken;  /* its head could not be parsed */
-    bool is_failing; /* the error handler runs */
-    bool has_failed; /* the log has said that its handler failed, after it had answered */
-    bool has_bufs;   /* something in kept is set */
-    bool has_handle; /* a leat_deferred names it */
-    bool deferred;   /* the application has taken charge */
+    uint64_t deferred_ns; /* when the application took charge */
+    bool is_open;         /* from exchange_init to exchange_fini */
+    bool is_broken;       /* its head could not be parsed */
+    bool is_failing;      /* the error handler runs */
+    bool has_failed;      /* the log has said that its handler failed, after it had answered */
+    bool has_bufs;        /* something in kept is set */
+    bool has_handle;      /* a leat_deferred names it */
+    bool deferred;        /* the application has taken charge */
     bool paused;
 
     /* Body. */

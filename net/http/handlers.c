@@ -317,6 +317,16 @@ int leat_next(struct leat_request *req)
     return chain_next(req);
 }
 
+leat_handler *http_handler_last(const struct leat_request *req)
+{
+    const struct leat_http *http = req->http;
+    unsigned index = req->x.chain_index;
+
+    if (index > http->middleware_count)
+        return req->match.route != NULL ? req->match.route->handler : http->not_found.handler;
+    return index > 0 ? http->middleware[index - 1].handler : NULL;
+}
+
 /* Returns 0, or the status of the failure. */
 static __attribute__((noinline)) int decode_escapes(struct leat_request *req, struct leat_view raw)
 {

@@ -118,12 +118,15 @@ struct leat_http_options {
     uint64_t keepalive_requests_max; /* [no limit] on one connection; then it closes */
 
     /* Timeouts. */
-    uint64_t header_ns;       /* [10 s] from the first byte of a head to its last: 408 */
-    uint64_t body_ns;         /* [30 s] between two pieces of a body: 408 */
-    uint64_t keepalive_ns;    /* [75 s] idle between requests, or before the first: closed */
-    uint64_t write_ns;        /* [10 s] in which a slow reader must take write_bytes_min: aborted */
-    uint64_t linger_ns;       /* [2 s] leat_conn_options.linger_ns */
-    uint64_t drain_ns;        /* [10 s] for leat_http_drain */
+    uint64_t header_ns;    /* [10 s] from the first byte of a head to its last: 408 */
+    uint64_t body_ns;      /* [30 s] between two pieces of a body: 408 */
+    uint64_t keepalive_ns; /* [75 s] idle between requests, or before the first: closed */
+    uint64_t answer_ns;    /* [off] from leat_request_defer, or the end of the body where that comes
+                              later, to the begin of the answer: 504, a line in the log names
+                              the handler, and its handles go stale; on_abort is run */
+    uint64_t write_ns;     /* [10 s] in which a slow reader must take write_bytes_min: aborted */
+    uint64_t linger_ns;    /* [2 s] leat_conn_options.linger_ns */
+    uint64_t drain_ns;     /* [10 s] for leat_http_drain */
     uint32_t write_bytes_min; /* [1024] */
 
     const char *server_name; /* the Server header ["leat"]; "" for none; copied, at most 64 bytes */
@@ -415,7 +418,8 @@ LEAT_API int leat_request_upgrade(struct leat_request *req, const char *protocol
     X(OVERLOAD, "connections_max or requests_max was reached, or buffers are nearly used up")      \
     X(NO_MEMORY, "buffers were out")                                                               \
     X(UNANSWERED, "a handler neither answered nor took charge")                                    \
-    X(BAD_HEADER, "a handler gave a response header that cannot be sent")
+    X(BAD_HEADER, "a handler gave a response header that cannot be sent")                          \
+    X(ANSWER_TIMEOUT, "a deferred request was not answered in time")
 
 enum leat_http_error {
 #define LEAT_X(name, sentence) LEAT_HTTP_ERROR_##name,

@@ -54,7 +54,7 @@ enum http_queue_number {
     HTTP_QUEUE_HEADER,    /* a head has begun */
     HTTP_QUEUE_BODY,      /* the body is being read */
     HTTP_QUEUE_WRITE,     /* the client has to take bytes */
-    HTTP_QUEUE_BUSY,      /* the application has it: no deadline of ours */
+    HTTP_QUEUE_BUSY,      /* the application has it: a deadline for what it deferred */
     HTTP_QUEUE_COUNT
 };
 
@@ -376,6 +376,8 @@ static inline void http_check_charge(struct leat_request *req)
         http_check_unanswered(req);
 }
 void http_fail(struct leat_request *req, int status, const char *sentence);
+/* The handler whose turn came last: NULL when there is none. */
+leat_handler *http_handler_last(const struct leat_request *req);
 
 /* body.c */
 enum http_feed { HTTP_FEED_DONE, HTTP_FEED_MORE, HTTP_FEED_STOP };

@@ -34,6 +34,7 @@ static void options_fill(struct leat_http_options *options)
     default64(&options->header_ns, 10 * LEAT_NS_PER_S);
     default64(&options->body_ns, 30 * LEAT_NS_PER_S);
     default64(&options->keepalive_ns, 75 * LEAT_NS_PER_S);
+    default64(&options->answer_ns, LEAT_HTTP_NEVER);
     default64(&options->write_ns, 10 * LEAT_NS_PER_S);
     default64(&options->linger_ns, 2 * LEAT_NS_PER_S);
     default64(&options->drain_ns, 10 * LEAT_NS_PER_S);
@@ -79,11 +80,9 @@ static void options_apply(struct leat_http *http)
 {
     const struct leat_http_options *options = &http->options;
     const uint64_t durations[HTTP_QUEUE_COUNT] = {
-        [HTTP_QUEUE_KEEPALIVE] = options->keepalive_ns,
-        [HTTP_QUEUE_HEADER] = options->header_ns,
-        [HTTP_QUEUE_BODY] = options->body_ns,
-        [HTTP_QUEUE_WRITE] = options->write_ns,
-        [HTTP_QUEUE_BUSY] = LEAT_HTTP_NEVER,
+        [HTTP_QUEUE_KEEPALIVE] = options->keepalive_ns, [HTTP_QUEUE_HEADER] = options->header_ns,
+        [HTTP_QUEUE_BODY] = options->body_ns,           [HTTP_QUEUE_WRITE] = options->write_ns,
+        [HTTP_QUEUE_BUSY] = options->answer_ns,
     };
 
     http_limits_init(&http->limits);

@@ -1,11 +1,11 @@
 /* What a loop did: work and sleep, delays, microtasks that starve I/O. */
 #include <leat/log.h>
 
-#include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "runtime/base/function_name.h"
 #include "runtime/loop/loop_internal.h"
 
 static bool may_warn(struct leat_loop *loop, uint64_t now_ns)
@@ -34,28 +34,15 @@ void loop_note_turn(struct leat_loop *loop, uint64_t end_ns)
     }
 }
 
-/* The name where the program exports it (-rdynamic), else a place that addr2line understands. */
-static void name_function(leat_callback *fn, char *name, size_t name_bytes)
-{
-    void *address;
-    memcpy(&address, &fn, sizeof(address));
-    Dl_info info;
-    if (dladdr(address, &info) == 0)
-        snprintf(name, name_bytes, "%p", address);
-    else if (info.dli_sname != NULL && info.dli_saddr == address)
-        snprintf(name, name_bytes, "%s", info.dli_sname);
-    else
-        snprintf(name, name_bytes, "%s+0x%zx", info.dli_fname,
-                 (size_t)((char *)address - (char *)info.dli_fbase));
-}
-
 void loop_note_storm(struct leat_loop *loop, leat_callback *fn)
 {
     loop->metrics.microtask_storm_count++;
     if (!may_warn(loop, loop_clock(loop)))
         return;
-    char name[256];
-    name_function(fn, name, sizeof(name));
+    char name[FUNCTION_NAME_BYTES];
+    void *address;
+    memcpy(&address, &fn, sizeof(address));
+    function_name(address, name);
     LEAT_LOG_WARN("%u microtasks in a row keep the loop from I/O, the last of them %s; use "
                   "leat_set_immediate to let I/O in between",
                   LOOP_MICROTASKS_MAX, name);

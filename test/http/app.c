@@ -544,6 +544,22 @@ static void stream_later(struct leat_timer *timer, void *arg)
     leat_response_end(req);
 }
 
+/* Begins in time, and takes its time then. */
+static void stream_finish(struct leat_timer *timer, void *arg)
+{
+    struct leat_request *req = leat_deferred_request((leat_deferred){(uintptr_t)arg});
+
+    if (req != NULL && leat_response_write_bytes(req, "last", 4) == 0)
+        leat_response_end(req);
+}
+
+static int on_begun_later(struct leat_request *req)
+{
+    leat_response_begin(req, 200, "text/plain", LEAT_LENGTH_UNKNOWN);
+    run_later(req, stream_finish, 5000);
+    return leat_response_write_bytes(req, "at ", 3);
+}
+
 static int on_stream_later(struct leat_request *req)
 {
     run_later(req, stream_later, 5);
@@ -687,6 +703,8 @@ static const struct {
     {"GET", "/short", on_short},
     {"GET", "/stream", on_stream},
     {"GET", "/stream-later", on_stream_later},
+    {"GET", "/begun-later", on_begun_later},
+    {"GET", "/slow/later", on_later},
     {"GET", "/guarded/x", on_hello},
     {"GET", "/guardedx", on_hello},
     {"GET", "/slow/x", on_hello},

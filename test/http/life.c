@@ -206,6 +206,72 @@ static void the_application_has_no_deadline(void **state)
     end();
 }
 
+/* /later answers after 50 ms, /forever never. */
+static void a_forgotten_deferral_is_answered(void **state)
+{
+    struct heard heard;
+    begin((struct leat_http_options){.answer_ns = SECONDS(3)});
+    struct wire_conn *conn = bench_connect(&bench), *good = bench_connect(&bench);
+    bench_send(&bench, conn, GET("/forever"));
+    wire_pass(bench.wire, SECONDS(2));
+    bench_send(&bench, good, GET("/later"));
+    assert_outcome(conn, "");
+    hear(&heard);
+    wire_pass(bench.wire, SECONDS(1) + LEAT_NS_PER_MS);
+    assert_int_equal(heard_end(&heard), 1);
+    assert_non_null(strstr(heard.text, "GET /forever: "));
+    assert_non_null(strstr(heard.text, " deferred it and did not answer within 3000 ms"));
+    assert_outcome(conn, "504 Gateway Timeout | close");
+    assert_outcome(good, "200 /later a ");
+    assert_int_equal(errors(LEAT_HTTP_ERROR_ANSWER_TIMEOUT), 1);
+    assert_int_equal(bench.app.aborted_count, 1); /* whoever was to answer is told */
+    assert_int_equal(bench.app.freed_count, 1);
+    assert_null(leat_deferred_request(bench.app.last_deferred));
+    end();
+}
+
+/* Requests on one connection, and handlers of one request, do not share their time. */
+static void the_time_to_answer_is_each_deferrals_own(void **state)
+{
+    begin((struct leat_http_options){.answer_ns = 52 * LEAT_NS_PER_MS});
+    struct wire_conn *conn = bench_connect(&bench), *slow = bench_connect(&bench);
+    bench_send(&bench, conn, GET("/later") GET("/later") GET("/later") GET("/forever"));
+    bench_send(&bench, slow, GET("/slow/later"));
+    for (unsigned ms = 0; ms < 180; ms++)
+        wire_pass(bench.wire, LEAT_NS_PER_MS);
+    assert_outcome(slow, "200 /slow/later a ");
+    assert_outcome(conn, "200 /later a  | 200 /later a  | 200 /later a ");
+    wire_pass(bench.wire, 60 * LEAT_NS_PER_MS);
+    assert_outcome(conn,
+                   "200 /later a  | 200 /later a  | 200 /later a  | 504 Gateway Timeout | close");
+    end();
+}
+
+/* The client's part of the time is body_ns. */
+static void the_time_to_answer_is_not_the_bodys(void **state)
+{
+    begin((struct leat_http_options){.answer_ns = SECONDS(1), .body_ns = SECONDS(3)});
+    struct wire_conn *conn = bench_connect(&bench);
+    bench_send(&bench, conn, POST("/slow-reader", "4") "a");
+    for (unsigned i = 0; i < 3; i++) {
+        wire_pass(bench.wire, SECONDS(2));
+        bench_send(&bench, conn, "b");
+    }
+    assert_outcome(conn, "200 abbb");
+    end();
+}
+
+/* A response that has begun is its writer's. */
+static void a_response_that_has_begun_is_not_timed(void **state)
+{
+    begin((struct leat_http_options){.answer_ns = SECONDS(1), .write_ns = SECONDS(100)});
+    struct wire_conn *conn = bench_connect(&bench);
+    bench_send(&bench, conn, GET("/begun-later"));
+    wire_pass(bench.wire, SECONDS(10));
+    assert_outcome(conn, "200 at last");
+    end();
+}
+
 static void idle_connections_end_in_order(void **state)
 {
     begin((struct leat_http_options){.keepalive_ns = SECONDS(10)});
@@ -914,6 +980,10 @@ int main(void)
         cmocka_unit_test(the_time_of_a_second_head_is_its_own),
         cmocka_unit_test(a_body_goes_on),
         cmocka_unit_test(the_application_has_no_deadline),
+        cmocka_unit_test(a_forgotten_deferral_is_answered),
+        cmocka_unit_test(the_time_to_answer_is_each_deferrals_own),
+        cmocka_unit_test(the_time_to_answer_is_not_the_bodys),
+        cmocka_unit_test(a_response_that_has_begun_is_not_timed),
         cmocka_unit_test(idle_connections_end_in_order),
         cmocka_unit_test(never_is_never),
         cmocka_unit_test(who_takes_nothing_is_cut_off),
