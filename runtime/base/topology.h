@@ -14,6 +14,10 @@
 
 #define LEAT_CPUS_MAX 8192 /* the highest CPU number that is understood, plus one */
 
+struct cpu_mask {
+    uint64_t words[LEAT_CPUS_MAX / 64];
+};
+
 struct leat_cpu {
     uint32_t number; /* as the operating system counts */
     uint32_t numa_node;
@@ -56,6 +60,15 @@ char *leat_topology_list(const struct leat_topology *topology, char *text, size_
  * or -errno of the pinning; a refused memory policy is no failure (*is_memory_refused tells). */
 int leat_topology_pin(const struct leat_topology *topology, const struct leat_cpu *cpu,
                       bool *is_memory_refused);
+
+/* Where threads that are no loops run (placement.c). loops holds the CPUs that loops are pinned to:
+ * adds the calling thread's, if it is pinned to one alone. Returns whether it is. */
+bool leat_topology_note_pinned(struct cpu_mask *loops);
+/* The CPUs of this process's first thread that are not in loops; all of them where none would be
+ * left. Returns how many are free of loops. */
+uint32_t leat_topology_spare(const struct cpu_mask *loops, struct cpu_mask *spare);
+/* The calling thread runs on these from now on. A refusal leaves it where it is: no failure. */
+void leat_topology_settle(const struct cpu_mask *cpus);
 
 /* The quota that applies to this process by its cgroup files, in thousandths of a CPU; 0: none. */
 uint64_t leat_cgroup_quota_milli(const char *root);

@@ -4,10 +4,6 @@
 
 #include "runtime/base/topology.h"
 
-struct cpu_mask {
-    uint64_t words[LEAT_CPUS_MAX / 64];
-};
-
 static inline bool cpu_mask_has(const struct cpu_mask *mask, uint32_t cpu)
 {
     return cpu < LEAT_CPUS_MAX && (mask->words[cpu / 64] >> (cpu % 64) & 1) != 0;

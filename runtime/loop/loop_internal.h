@@ -18,6 +18,7 @@
 #include "runtime/base/list.h"
 #include "runtime/base/ring.h"
 #include "runtime/base/rng.h"
+#include "runtime/loop/mesh.h"
 #include "runtime/loop/part.h"
 #include "runtime/loop/profile.h"
 #include "runtime/loop/queue.h"
@@ -55,6 +56,7 @@ struct mesh_channel {
 
 struct leat_mesh {
     uint32_t count;
+    struct loop_common common;
     struct leat_loop *_Atomic *loops;
     struct mesh_channel *_Atomic *channels; /* [to * count + from] */
 };
@@ -120,7 +122,12 @@ struct leat_loop {
     struct leat_loop_metrics metrics; /* busy_ns is filled in when asked */
     struct histogram delays;
     struct profile profile;
+    struct loop_common own_common; /* of a loop without a mesh */
 };
+
+/* mesh.c */
+void loop_common_join(struct leat_loop *loop);
+void loop_common_leave(struct leat_loop *loop);
 
 /* part.c */
 void loop_fini_parts(struct leat_loop *loop);

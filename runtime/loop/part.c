@@ -54,6 +54,11 @@ void loop_fail(struct leat_loop *loop, int code, const char *format, ...)
     leat_loop_stop(loop);
 }
 
+bool loop_is_turning(const struct leat_loop *loop)
+{
+    return loop->is_turning;
+}
+
 bool loop_has_failed(const struct leat_loop *loop)
 {
     return loop->has_failed;

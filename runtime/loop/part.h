@@ -26,6 +26,7 @@ void loop_when_drained(struct leat_loop *loop, leat_callback *fn, void *arg);
 
 /* Leaves a sentence in leat_loop_error and stops the loop; leat_run ends the program with 1. */
 void loop_fail(struct leat_loop *loop, int code, const char *format, ...) LEAT_PRINTF(3, 4);
+bool loop_is_turning(const struct leat_loop *loop); /* a callback runs */
 bool loop_has_failed(const struct leat_loop *loop);
 
 #endif

@@ -24,6 +24,7 @@ struct leat_mesh *leat_mesh_new(uint32_t count, struct leat_error *error)
     if (mesh == NULL)
         goto no_memory;
     mesh->count = count;
+    loop_common_init(&mesh->common);
     mesh->loops = calloc(count, sizeof(*mesh->loops));
     mesh->channels = calloc((size_t)count * count, sizeof(*mesh->channels));
     if (mesh->loops == NULL || mesh->channels == NULL)
@@ -31,6 +32,7 @@ struct leat_mesh *leat_mesh_new(uint32_t count, struct leat_error *error)
     return mesh;
 
 free_mesh:
+    loop_common_fini(&mesh->common);
     free(mesh->loops);
     free(mesh->channels);
     free(mesh);
@@ -47,6 +49,7 @@ void leat_mesh_free(struct leat_mesh *mesh)
         free(mesh->channels[i]);
     for (uint32_t i = 0; i < mesh->count; i++)
         CHECK(mesh->loops[i] == NULL);
+    loop_common_fini(&mesh->common);
     free(mesh->channels);
     free(mesh->loops);
     free(mesh);
@@ -65,11 +68,13 @@ int loop_post_init(struct leat_loop *loop, struct leat_error *error)
     atomic_init(&loop->lane->count, 0);
     if (mesh != NULL)
         atomic_store(&mesh->loops[loop->core.index], loop);
+    loop_common_join(loop);
     return 0;
 }
 
 void loop_post_fini(struct leat_loop *loop)
 {
+    loop_common_leave(loop);
     if (loop->mesh != NULL)
         atomic_store(&loop->mesh->loops[loop->core.index], NULL);
     loop_queue_fini(&loop->own_posts);
