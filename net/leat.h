@@ -10,7 +10,9 @@
 #include <leat/conn.h>
 #include <leat/defs.h>
 #include <leat/error.h>
+#include <leat/file.h>
 #include <leat/files.h>
+#include <leat/fs.h>
 #include <leat/future.h>
 #include <leat/http.h>
 #include <leat/io.h>
@@ -21,6 +23,7 @@
 #include <leat/method.h>
 #include <leat/metrics.h>
 #include <leat/options.h>
+#include <leat/pool.h>
 #include <leat/result.h>
 #include <leat/run.h>
 #include <leat/signals.h>

@@ -144,12 +144,12 @@
 #include <leat/buf.h>
 #include <leat/defs.h>
 #include <leat/error.h>
+#include <leat/file.h>
 
 LEAT_BEGIN
 
 struct leat_loop;
 struct leat_listener;
-struct leat_file;
 
 /* 4 bits transport, 10 bits core, 26 bits generation, 24 bits index. {0} names none. */
 typedef struct leat_conn {
@@ -272,13 +272,6 @@ struct leat_conn_info {
     const char *transport; /* "uring", "epoll", "stack" */
 };
 LEAT_API int leat_conn_info(leat_conn conn, struct leat_conn_info *info);
-
-/* An open file whose descriptor is shared by the connections that send it. One core's. */
-LEAT_API struct leat_file *leat_file_new(
-    int fd); /* takes fd; NULL when memory is out: fd stays the caller's */
-LEAT_API struct leat_file *leat_file_ref(struct leat_file *file);
-LEAT_API void leat_file_unref(struct leat_file *file); /* the last one closes fd */
-LEAT_API int leat_file_fd(const struct leat_file *file);
 
 LEAT_END
 #endif

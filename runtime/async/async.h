@@ -20,12 +20,21 @@ int async_begin(struct leat_loop *loop) LEAT_MUST_CHECK;
  * loop must not be freed before. */
 void async_tell(struct leat_loop *loop, struct async_node *node);
 
+/* What was told so far runs now, without the gate: for a part that ends with the loop. */
+void async_hear(struct leat_loop *loop);
+
 /* A future whose making is to be laid to the caller's caller: site is __builtin_return_address(0).
  * Cannot fail otherwise than by the future of memory that is out. */
 struct leat_future *async_future_new(struct leat_loop *loop, const struct leat_future_class *of,
                                      const void *site);
 /* How many there are on the current core. */
 void async_counts(uint64_t *futures, uint64_t *reactions);
+/* The same with extra_bytes behind the struct, which are not zeroed: for copies of arguments. */
+struct leat_future *async_operation_new(struct leat_loop *loop, const struct leat_future_class *of,
+                                        size_t extra_bytes, const void *site);
+/* Rejects a pending future with -ECANCELED now; its producer still settles it, without effect, when
+ * it has let go of what it uses. */
+void async_settle_cancelled(struct leat_future *future);
 /* Whether future is the one of memory that is out, which is nobody's operation. */
 bool async_is_out_of_memory(const struct leat_future *future);
 

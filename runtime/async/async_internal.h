@@ -154,7 +154,6 @@ static inline bool future_is_here(const struct leat_future *future)
 }
 extern const struct leat_future future_out_of_memory;
 void future_settle(struct leat_future *future, struct leat_result result); /* keeps the reference */
-void future_settle_cancelled(struct leat_future *future);
 void future_share_mark(struct leat_future *future);
 void future_handle(struct leat_future *future); /* somebody looks at its rejection */
 void future_list(struct leat_future *future);   /* nobody has so far */

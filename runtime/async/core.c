@@ -45,10 +45,8 @@ void async_tell(struct leat_loop *loop, struct async_node *node)
 }
 
 /* Oldest first. */
-static unsigned told_run(struct async_core *core)
+static struct async_node *told_take(struct async_core *core)
 {
-    if (atomic_load_explicit(&core->told, memory_order_relaxed) == NULL)
-        return 0;
     struct async_node *newest = atomic_exchange_explicit(&core->told, NULL, memory_order_acquire);
     struct async_node *oldest = NULL;
     for (struct async_node *next; newest != NULL; newest = next) {
@@ -56,6 +54,14 @@ static unsigned told_run(struct async_core *core)
         newest->next = oldest;
         oldest = newest;
     }
+    return oldest;
+}
+
+static unsigned told_run(struct async_core *core)
+{
+    if (atomic_load_explicit(&core->told, memory_order_relaxed) == NULL)
+        return 0;
+    struct async_node *oldest = told_take(core);
     unsigned count = 0;
     for (struct async_node *next; oldest != NULL; oldest = next, count++) {
         next = oldest->next;
@@ -63,6 +69,15 @@ static unsigned told_run(struct async_core *core)
         leat_loop_gate(core->loop);
     }
     return count;
+}
+
+void async_hear(struct leat_loop *loop)
+{
+    struct async_node *oldest = told_take(loop_core(loop)->async);
+    for (struct async_node *next; oldest != NULL; oldest = next) {
+        next = oldest->next;
+        oldest->run(oldest);
+    }
 }
 
 static unsigned async_poll(struct leat_source *source)

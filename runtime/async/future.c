@@ -12,22 +12,22 @@
 static const struct leat_future_class future_plain = {.name = "future"};
 
 static struct leat_future *future_memory(struct async_core *core,
-                                         const struct leat_future_class *of)
+                                         const struct leat_future_class *of, size_t extra_bytes)
 {
     if (of->length_bytes <= BLOCK_BYTES)
         return async_block_take(core);
-    struct leat_future *future = leat_heap_alloc(of->length_bytes);
+    struct leat_future *future = leat_heap_alloc(of->length_bytes + extra_bytes);
     if (future != NULL)
         memset(future + 1, 0, of->length_bytes - sizeof(*future));
     return future;
 }
 
-struct leat_future *async_future_new(struct leat_loop *loop, const struct leat_future_class *of,
-                                     const void *site)
+struct leat_future *async_operation_new(struct leat_loop *loop, const struct leat_future_class *of,
+                                        size_t extra_bytes, const void *site)
 {
     struct async_core *core = async_core_of(loop);
     of = of != NULL ? of : &future_plain;
-    struct leat_future *future = core != NULL ? future_memory(core, of) : NULL;
+    struct leat_future *future = core != NULL ? future_memory(core, of, extra_bytes) : NULL;
     if (unlikely(future == NULL))
         return (struct leat_future *)(uintptr_t)&future_out_of_memory; /* never written to */
     core->future_count++;
@@ -40,6 +40,12 @@ struct leat_future *async_future_new(struct leat_loop *loop, const struct leat_f
     future->result.own = 0;
     future->of = of;
     return future;
+}
+
+struct leat_future *async_future_new(struct leat_loop *loop, const struct leat_future_class *of,
+                                     const void *site)
+{
+    return async_operation_new(loop, of, 0, site);
 }
 
 struct leat_future *leat_future_new(struct leat_loop *loop, const struct leat_future_class *of)

@@ -73,7 +73,7 @@ void leat_done_settle(void *future, const struct leat_result *result)
     leat_settle(future, own);
 }
 
-void future_settle_cancelled(struct leat_future *future)
+void async_settle_cancelled(struct leat_future *future)
 {
     future_change(future, FUTURE_CANCELLED, 0);
     future_settle(future, leat_failure(-ECANCELED, NULL));

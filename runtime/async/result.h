@@ -31,6 +31,8 @@ enum leat_kind {
     LEAT_KIND_RESULTS,    /* struct leat_results */
     LEAT_KIND_FILE,       /* struct leat_file */
     LEAT_KIND_STAT,       /* struct leat_stat */
+    LEAT_KIND_STRING,     /* char, up to its NUL */
+    LEAT_KIND_ENTRIES,    /* struct leat_entries */
     LEAT_KIND_USER = 256, /* from here on a program's own */
 };
 

@@ -15,7 +15,7 @@ static void derived_cancel(struct leat_future *derived)
 {
     struct leat_reaction *reaction = *derived_reaction(derived);
     if (reaction == NULL || !reaction_is_waiting(reaction)) { /* its job is queued, or it follows */
-        future_settle_cancelled(derived);
+        async_settle_cancelled(derived);
         return;
     }
     *derived_reaction(derived) = NULL;

@@ -21,6 +21,7 @@
 
 struct async_core;
 struct http_core;
+struct pool_core;
 struct leat_clock;
 struct leat_heap;
 struct counters_core;
@@ -40,6 +41,7 @@ struct leat_core {
     struct leat_rng *rng;     /* runtime/base: this core's random numbers */
     struct leat_log *log;
     struct async_core *async;              /* runtime/async: NULL until the first future */
+    struct pool_core *pool;                /* runtime/os: NULL until the first operation */
     struct profile *profile;               /* runtime/loop: set in a turn that is sampled */
     struct leat_run_core *run;             /* net/program: NULL outside leat_run */
     struct counters_core *counters;        /* net/watch: NULL where nothing is counted */

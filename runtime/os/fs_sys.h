@@ -1,0 +1,59 @@
+/* The system calls that files are made of, as a table that can be replaced: by a simulator's disk,
+ * or by one that fails the nth call. Every call returns 0 or more, or -errno; none is repeated
+ * after a signal but by the machine's table itself. Any thread. Internal: not installed.
+ *
+ * A row: name, parameters, and the names of the parameters behind the first. */
+#ifndef LEAT_FS_SYS_H
+#define LEAT_FS_SYS_H
+
+#include <linux/openat2.h>
+#include <sys/stat.h>
+
+#include <leat/defs.h>
+
+#define FS_HERE INT64_C(-1) /* as an offset: where the descriptor stands */
+
+#define FS_SYS_CALLS(X)                                                                            \
+    X(open, (struct fs_sys * sys, int dir, const char *path, const struct open_how *how), dir,     \
+      path, how)                                                                                   \
+    X(close, (struct fs_sys * sys, int fd), fd)                                                    \
+    X(read, (struct fs_sys * sys, int fd, void *to, size_t bytes, int64_t offset), fd, to, bytes,  \
+      offset)                                                                                      \
+    X(read_cached, (struct fs_sys * sys, int fd, void *to, size_t bytes, int64_t offset), fd, to,  \
+      bytes, offset)                                                                               \
+    X(write, (struct fs_sys * sys, int fd, const void *bytes, size_t count, int64_t offset), fd,   \
+      bytes, count, offset)                                                                        \
+    X(stat, (struct fs_sys * sys, int dir, const char *path, int flags, struct stat *to), dir,     \
+      path, flags, to)                                                                             \
+    X(entries, (struct fs_sys * sys, int fd, void *to, size_t bytes), fd, to, bytes)               \
+    X(mkdir, (struct fs_sys * sys, int dir, const char *path, uint32_t mode), dir, path, mode)     \
+    X(rename, (struct fs_sys * sys, const char *from, const char *to), from, to)                   \
+    X(unlink, (struct fs_sys * sys, int dir, const char *path, int flags), dir, path, flags)       \
+    X(symlink, (struct fs_sys * sys, const char *target, const char *path), target, path)          \
+    X(readlink, (struct fs_sys * sys, const char *path, char *to, size_t bytes), path, to, bytes)  \
+    X(realpath, (struct fs_sys * sys, const char *path, char *to), path, to)                       \
+    X(chmod, (struct fs_sys * sys, const char *path, uint32_t mode), path, mode)                   \
+    X(chmod_file, (struct fs_sys * sys, int fd, uint32_t mode), fd, mode)                          \
+    X(truncate, (struct fs_sys * sys, int fd, uint64_t bytes), fd, bytes)                          \
+    X(sync, (struct fs_sys * sys, int fd), fd)                                                     \
+    X(copy, (struct fs_sys * sys, int from, int to, size_t bytes), from, to, bytes)                \
+    X(random, (struct fs_sys * sys, void *to, size_t bytes), to, bytes)                            \
+    X(memory, (struct fs_sys * sys, void **at, size_t bytes), at, bytes)
+
+struct fs_sys {
+#define FS_SYS_FIELD(name, parameters, ...) int64_t(*name) parameters;
+    FS_SYS_CALLS(FS_SYS_FIELD)
+#undef FS_SYS_FIELD
+};
+
+/* What the rows mean beyond the system call of their name:
+ *   open         openat2(2), without waiting for the other end of a FIFO; returns a descriptor.
+ *   read_cached  read, but -EAGAIN instead of waiting for the disk.
+ *   stat         fstatat(2); path "" with AT_EMPTY_PATH is dir itself.
+ *   entries      getdents64(2): struct dirent64, as many as fit; 0: the end.
+ *   realpath     to has PATH_MAX bytes.
+ *   copy         copy_file_range(2) from where both descriptors stand.
+ *   memory       realloc(3) of *at, for what is made on a thread: free(3) gives it back. */
+struct fs_sys *fs_sys_machine(void);
+
+#endif

@@ -1,0 +1,69 @@
+/* Jobs that are played: run at once, told at a drawn time. */
+#include "runtime/os/pool_play.h"
+
+#include <errno.h>
+
+#include "buffers/heap.h"
+#include "runtime/os/pool_internal.h"
+
+struct played {
+    struct list link; /* of core->played */
+    struct leat_timer timer;
+    struct op *op;
+};
+
+static void played_over(struct leat_timer *timer, void *arg)
+{
+    struct played *played = arg;
+    struct op *op = played->op;
+    list_unlink(&played->link);
+    op->core->played_count--;
+    leat_heap_free(played);
+    op_tell(op);
+}
+
+int pool_play_submit(struct pool_core *core, struct op *op)
+{
+    if (core->played_count >= LEAT_POOL_JOBS_MAX)
+        return leat_fail(&core->error, -EAGAIN,
+                         "%d jobs wait, which is all this core holds: "
+                         "start fewer at a time",
+                         LEAT_POOL_JOBS_MAX);
+    struct played *played = leat_heap_alloc(sizeof(*played));
+    if (played == NULL)
+        return leat_fail(&core->error, -ENOMEM, "no memory for a job");
+    struct leat_core *outer = leat_core_now;
+    leat_core_now = NULL;
+    if (op_begin(op))
+        op_class_of(op)->run(op);
+    leat_core_now = outer;
+    played->op = op;
+    core->played_count++;
+    list_push(&core->played, &played->link);
+    leat_timer_init(&played->timer, core->loop, played_over, played);
+    leat_timer_start(&played->timer, core->play->delay_ns(core->play), 0);
+    return 0;
+}
+
+void pool_play_fini(struct pool_core *core)
+{
+    struct list *link;
+    while ((link = list_pull(&core->played)) != NULL) {
+        struct played *played = container_of(link, struct played, link);
+        leat_timer_stop(&played->timer);
+        op_tell(played->op);
+        leat_heap_free(played);
+    }
+}
+
+int pool_play_set(struct leat_loop *loop, struct pool_play *play)
+{
+    struct pool_core *core = pool_core_of(loop);
+    if (core == NULL)
+        return -ENOMEM;
+    CHECK(core->pool == NULL && core->open_count == 0);
+    core->play = play;
+    if (play->sys != NULL)
+        core->sys = play->sys;
+    return 0;
+}

@@ -1,0 +1,48 @@
+/* System calls of files of which the nth fails, once, with -EIO; and how many were made. */
+#ifndef TEST_FS_FAILING_H
+#define TEST_FS_FAILING_H
+
+#include <errno.h>
+
+#include "runtime/base/list.h"
+#include "runtime/os/fs_sys.h"
+
+struct failing_sys {
+    struct fs_sys sys; /* first */
+    struct fs_sys *inner;
+    uint64_t fail_at; /* 1: the next; 0: none */
+    uint64_t failed_count;
+};
+
+static bool failing_fails(struct fs_sys *sys)
+{
+    struct failing_sys *failing = container_of(sys, struct failing_sys, sys);
+    if (failing->fail_at == 0 || --failing->fail_at != 0)
+        return false;
+    failing->failed_count++;
+    return true;
+}
+
+/* A close that fails has closed all the same. */
+#define FAILING_CALL(name, parameters, ...)                                                        \
+    static int64_t failing_##name parameters                                                       \
+    {                                                                                              \
+        struct fs_sys *inner = container_of(sys, struct failing_sys, sys)->inner;                  \
+        bool fails = failing_fails(sys);                                                           \
+        if (fails && inner->name != (void *)inner->close)                                          \
+            return -EIO;                                                                           \
+        int64_t result = inner->name(inner, __VA_ARGS__);                                          \
+        return fails ? -EIO : result;                                                              \
+    }
+FS_SYS_CALLS(FAILING_CALL)
+#undef FAILING_CALL
+
+static void failing_init(struct failing_sys *failing, struct fs_sys *inner)
+{
+    *failing = (struct failing_sys){.inner = inner};
+#define FAILING_ROW(name, ...) failing->sys.name = failing_##name;
+    FS_SYS_CALLS(FAILING_ROW)
+#undef FAILING_ROW
+}
+
+#endif
