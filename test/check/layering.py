@@ -8,7 +8,7 @@ FLOORS = {
     "runtime/base": 0, "buffers": 1, "runtime/loop": 2, "runtime/async": 3, "runtime/os": 4,
     "runtime/codec": 5, "net/api": 6, "net/port": 7, "net/stack": 8, "net/socket": 8, "net/sim": 9,
     "net/watch": 9, "net/http/message": 9, "net/program": 10, "net/http": 11,
-    "net/http/files": 12, "net": 12, "apps": 13, "bench": 14, "test": 14,
+    "net/http/files": 12, "net": 12, "apps": 13, "bench": 14, "docs": 14, "test": 14,
 }
 # Includes every public header, for users.
 UMBRELLA = "net/leat.h"
