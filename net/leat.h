@@ -8,6 +8,7 @@
 #include <leat/check.h>
 #include <leat/codec.h>
 #include <leat/conn.h>
+#include <leat/cookie.h>
 #include <leat/defs.h>
 #include <leat/error.h>
 #include <leat/file.h>

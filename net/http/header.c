@@ -1,6 +1,7 @@
 /* Extra header and trailer lines of a response, and what is refused: a line is written only when no
  * byte of it can be taken for the end of it. */
 #include "net/http/http_internal.h"
+#include "net/http/message/cookies.h"
 
 #include <errno.h>
 #include <leat/log.h>
@@ -147,45 +148,17 @@ int leat_response_trailer(struct leat_request *req, const char *name, const char
     return line_add(req, &req->kept.trailers, name_view, value_view);
 }
 
-/* RFC 6265 4.1.1 */
-static bool is_cookie_value(const char *value)
+int leat_response_set_cookie(struct leat_request *req, const struct leat_cookie *cookie)
 {
-    for (; *value; value++) {
-        unsigned char c = (unsigned char)*value;
-        if (c <= 0x20 || c >= 0x7f || c == '"' || c == ',' || c == ';' || c == '\\')
-            return false;
-    }
-    return true;
-}
+    struct leat_buf line = leat_buf_alloc_unsafe(HTTP_COOKIE_LINE_BYTES_MAX);
 
-int leat_response_cookie(struct leat_request *req, const char *name, const char *value,
-                         const char *attributes)
-{
-    size_t name_bytes = strlen(name), value_bytes = strlen(value);
-    size_t attribute_bytes = attributes ? strlen(attributes) : 0;
-    size_t size = name_bytes + value_bytes + attribute_bytes + 3;
-    char *to, *text;
-
-    if (!is_token(leat_view_of(name)) || !is_cookie_value(value))
-        return header_refuse(req);
-    if (size > LEAT_RESPONSE_HEADER_BYTES_MAX)
-        return -ENOSPC;
-    struct leat_buf line = leat_buf_alloc_unsafe(size);
-    if (!line.data)
+    if (line.data == NULL)
         return -ENOMEM;
-    to = text = (char *)line.data;
-    memcpy(to, name, name_bytes);
-    to += name_bytes;
-    *to++ = '=';
-    memcpy(to, value, value_bytes);
-    to += value_bytes;
-    if (attribute_bytes) {
-        memcpy(to, "; ", 2);
-        memcpy(to + 2, attributes, attribute_bytes);
-        to += 2 + attribute_bytes;
-    }
-    int result = leat_response_header_view(req, leat_view_of("Set-Cookie"),
-                                           (struct leat_view){text, (size_t)(to - text)});
+    char *text = (char *)line.data;
+    ptrdiff_t length = http_cookie_write(cookie, false, text); /* no connection of ours has TLS */
+    int result = length < 0 ? header_refuse(req)
+                            : leat_response_header_view(req, leat_view_of("Set-Cookie"),
+                                                        (struct leat_view){text, (size_t)length});
     leat_buf_unref(line);
     return result;
 }

@@ -52,6 +52,7 @@
 #include <leat/addr.h>
 #include <leat/buf.h>
 #include <leat/conn.h>
+#include <leat/cookie.h>
 #include <leat/defs.h>
 #include <leat/error.h>
 #include <leat/method.h>
@@ -228,8 +229,9 @@ LEAT_API struct leat_view leat_request_header(const struct leat_request *req, co
 LEAT_API unsigned leat_request_header_count(const struct leat_request *req);
 LEAT_API struct leat_view leat_request_header_at(const struct leat_request *req, unsigned index,
                                                  struct leat_view *name);
-/* A cookie's value (RFC 6265 5.4); data == NULL when absent. *position, 0 at first, walks them all:
- * false when there are no more. */
+/* The first value of a cookie that is valid (RFC 6265 4.1.1: no control bytes, blanks, or any of
+ * "\,;), without its quotes; data == NULL when there is none. The second gives all, as they stand:
+ * *position, 0 at first, walks them; false when there are no more. */
 LEAT_API struct leat_view leat_request_cookie(const struct leat_request *req, const char *name);
 LEAT_API bool leat_request_cookie_next(const struct leat_request *req, size_t *position,
                                        struct leat_view *name, struct leat_view *value);
@@ -358,9 +360,9 @@ LEAT_API int leat_status_of_code(int code);
 LEAT_API int leat_response_header(struct leat_request *req, const char *name, const char *value);
 LEAT_API int leat_response_header_view(struct leat_request *req, struct leat_view name,
                                        struct leat_view value);
-/* Set-Cookie with a valid name and value; attributes as written ("Path=/; HttpOnly"), or NULL. */
-LEAT_API int leat_response_cookie(struct leat_request *req, const char *name, const char *value,
-                                  const char *attributes);
+/* Set-Cookie, once for each cookie; refused as a header is when cookie breaks a rule of cookie.h.
+ */
+LEAT_API int leat_response_set_cookie(struct leat_request *req, const struct leat_cookie *cookie);
 /* The connection closes behind this response. */
 LEAT_API void leat_response_close(struct leat_request *req);
 

@@ -1,6 +1,7 @@
 /* What handlers ask of a request. */
 #include "net/http/http_internal.h"
-#include "net/http/message/url.h"
+#include "net/http/message/cookies.h"
+#include "net/http/message/urlencoded.h"
 
 static const struct leat_view no_view = {NULL, 0};
 
@@ -77,34 +78,27 @@ struct leat_view leat_request_header_at(const struct leat_request *req, unsigned
     return http_request_view(req, req->head.fields[index].value);
 }
 
-/* ---- Query: decoded once, as a run of {name length, value length, name, value} ---- */
+/* ---- Query: decoded once ---- */
 
-struct query_pair {
-    uint16_t name_bytes, value_bytes;
-};
+static struct http_pairs query_pairs(const struct leat_request *req)
+{
+    const struct leat_buf *kept = &req->kept.query;
 
-/* Pairs with NUL are left out. */
+    return (struct http_pairs){.bytes = (char *)kept->data, .used_bytes = kept->length_bytes};
+}
+
 static bool query_decode(struct leat_request *req)
 {
-    struct leat_view query = leat_request_query(req), name, value;
-    /* The shortest pair that is kept has one byte and a separator. */
-    size_t size = query.length_bytes + (query.length_bytes / 2 + 1) * sizeof(struct query_pair);
-    struct leat_buf kept = leat_buf_alloc_unsafe(size);
-    char *to = (char *)kept.data;
+    struct leat_view query = leat_request_query(req);
+    struct http_urlencoded form = {.field_bytes_max = SIZE_MAX, .fields_max = UINT32_MAX};
+    struct leat_buf kept = leat_buf_alloc_unsafe(http_urlencoded_room(&form, query.length_bytes));
 
-    if (!to)
+    if (kept.data == NULL)
         return false;
-    while (http_query_next(&query, &name, &value)) {
-        char *at = to + sizeof(struct query_pair);
-        ptrdiff_t name_bytes = http_form_decode(name, at);
-        ptrdiff_t value_bytes = name_bytes < 0 ? -1 : http_form_decode(value, at + name_bytes);
-        if (value_bytes < 0)
-            continue;
-        struct query_pair pair = {(uint16_t)name_bytes, (uint16_t)value_bytes};
-        memcpy(to, &pair, sizeof(pair));
-        to = at + name_bytes + value_bytes;
-    }
-    kept.length_bytes = (size_t)(to - (char *)kept.data);
+    struct http_pairs pairs = {.bytes = (char *)kept.data, .capacity_bytes = kept.length_bytes};
+    (void)http_urlencoded_push(&form, query, &pairs); /* what bounds the target bounds it */
+    (void)http_urlencoded_end(&form, &pairs);
+    kept.length_bytes = pairs.used_bytes;
     req->kept.query = kept;
     req->x.has_bufs = true;
     return true;
@@ -112,20 +106,11 @@ static bool query_decode(struct leat_request *req)
 
 struct leat_view leat_request_query_param(struct leat_request *req, const char *name)
 {
-    const struct leat_buf *kept = &req->kept.query;
-
-    if (leat_request_query(req).length_bytes == 0 || (!kept->data && !query_decode(req)))
+    if (leat_request_query(req).length_bytes == 0 ||
+        (req->kept.query.data == NULL && !query_decode(req)))
         return no_view;
-    const char *at = (const char *)kept->data, *end = at + kept->length_bytes;
-    while (at < end) {
-        struct query_pair pair;
-        memcpy(&pair, at, sizeof(pair));
-        at += sizeof(pair);
-        if (leat_view_equal((struct leat_view){at, pair.name_bytes}, name))
-            return (struct leat_view){at + pair.name_bytes, pair.value_bytes};
-        at += pair.name_bytes + pair.value_bytes;
-    }
-    return no_view;
+    struct http_pairs pairs = query_pairs(req);
+    return http_pairs_find(&pairs, name);
 }
 
 /* ---- Cookies: pairs in all Cookie lines, one after another ---- */
@@ -162,7 +147,7 @@ struct leat_view leat_request_cookie(const struct leat_request *req, const char 
     size_t position = 0;
 
     while (leat_request_cookie_next(req, &position, &found, &value))
-        if (leat_view_equal(found, name))
+        if (leat_view_equal(found, name) && http_cookie_value_is_valid(value))
             return value;
     return no_view;
 }

@@ -80,7 +80,7 @@ static int on_cookies(struct leat_request *req)
 static int on_set(struct leat_request *req)
 {
     leat_response_header(req, "X-One", "1");
-    leat_response_cookie(req, "session", "abc", "Path=/; HttpOnly");
+    leat_response_set_cookie(req, &(struct leat_cookie){.name = "session", .value = "abc"});
     leat_response_header(req, "Content-Type", "text/css");
     return leat_respond_bytes(req, 201, NULL, "set", 3);
 }
@@ -137,6 +137,15 @@ static int on_nothing(struct leat_request *req)
 static int on_crlf(struct leat_request *req)
 {
     if (leat_response_header(req, "X-Evil", "a\r\nSet-Cookie: b=c") != -EINVAL)
+        abort();
+    return leat_respond_text(req, 200, "not seen");
+}
+
+static int on_set_bad(struct leat_request *req)
+{
+    const struct leat_cookie cookie = {.name = "__Host-session", .path = "/user"};
+
+    if (leat_response_set_cookie(req, &cookie) != -EINVAL)
         abort();
     return leat_respond_text(req, 200, "not seen");
 }
@@ -674,6 +683,7 @@ static const struct {
     {"GET", "/nothing", on_nothing},
     {"GET", "/crlf", on_crlf},
     {"GET", "/own", on_own},
+    {"GET", "/set-bad", on_set_bad},
     {"GET", "/twice", on_twice},
     {"GET", "/bad-status", on_bad_status},
     {"GET", "/fail", on_fail},

@@ -458,7 +458,7 @@ const struct conversation conversations[] = {
      .outcome = "201 set",
      .has = "Content-Length: 3\r\n"
             "X-One: 1\r\n"
-            "Set-Cookie: session=abc; Path=/; HttpOnly\r\n"
+            "Set-Cookie: session=abc; Path=/; SameSite=Lax; HttpOnly\r\n"
             "Content-Type: text/css\r\n"
             "\r\n"},
     {.name = "a large body",
@@ -581,6 +581,22 @@ const struct conversation conversations[] = {
                 "\r\n",
      .outcome = "500 | 200 hello",
      .lacks = "Set-Cookie"},
+    {.name = "a cookie that browsers would drop",
+     .request = "GET /set-bad HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "\r\n",
+     .outcome = "500",
+     .lacks = "Set-Cookie"},
+    {.name = "a cookie with bytes that none can have",
+     .request = "GET /cookie HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Cookie: a=b c; a=d,e; a=\"f\"; a=g\r\n"
+                "\r\n"
+                "GET /cookie HTTP/1.1\r\n"
+                "Host: a\r\n"
+                "Cookie: a=b\\c\r\n"
+                "\r\n",
+     .outcome = "200 f | 200 (none)"},
     {.name = "a header that is the server's",
      .request = "GET /own HTTP/1.1\r\n"
                 "Host: a\r\n"

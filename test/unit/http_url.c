@@ -43,14 +43,6 @@ static void escapes_are_decoded_once(void **state)
     check(http_url_decode, VIEW("a\0b"), NULL);
 }
 
-static void forms_are_decoded_as_the_url_standard_says(void **state)
-{
-    check(http_form_decode, VIEW("a+b%2Bc"), "a b+c");
-    check(http_form_decode, VIEW("100%"), "100%");
-    check(http_form_decode, VIEW("%zz%4"), "%zz%4");
-    check(http_form_decode, VIEW("%00"), NULL);
-}
-
 static void paths_are_normalized_and_never_leave_the_root(void **state)
 {
     check(http_path_normalize, VIEW("/"), "/");
@@ -86,53 +78,11 @@ static void paths_are_normalized_and_never_leave_the_root(void **state)
     check(http_path_normalize, VIEW("%2f"), NULL);
 }
 
-typedef bool next_fn(struct leat_view *rest, struct leat_view *name, struct leat_view *value);
-
-/* All pairs as "name=value;", "name;" without a value. */
-static void check_pairs(next_fn *next, struct leat_view rest, const char *expected)
-{
-    char text[512] = "";
-    struct leat_view name, value;
-
-    while (next(&rest, &name, &value)) {
-        strncat(text, name.data, name.length_bytes);
-        if (value.data) {
-            strcat(text, "=");
-            strncat(text, value.data, value.length_bytes);
-        }
-        strcat(text, ";");
-    }
-    assert_string_equal(text, expected);
-}
-
-static void queries_are_walked_pair_by_pair(void **state)
-{
-    check_pairs(http_query_next, VIEW(""), "");
-    check_pairs(http_query_next, VIEW("a"), "a;");
-    check_pairs(http_query_next, VIEW("a=1&b=&c&=d"), "a=1;b=;c;=d;");
-    check_pairs(http_query_next, VIEW("&&a=b=c&&"), "a=b=c;");
-    check_pairs(http_query_next, VIEW("a+b=%26"), "a+b=%26;");
-    check_pairs(http_query_next, (struct leat_view){NULL, 0}, "");
-}
-
-static void cookies_are_walked_one_by_one(void **state)
-{
-    check_pairs(http_cookie_next, VIEW(""), "");
-    check_pairs(http_cookie_next, VIEW("a=b"), "a=b;");
-    check_pairs(http_cookie_next, VIEW("a=b; c=d;e=f"), "a=b;c=d;e=f;");
-    check_pairs(http_cookie_next, VIEW(" a = b c ;; =x; y; z="), "a=b c;z=;");
-    check_pairs(http_cookie_next, VIEW("a=\"q\"; b=\"; c=\"\""), "a=q;b=\";c=;");
-    check_pairs(http_cookie_next, VIEW("a=b=c"), "a=b=c;");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(escapes_are_decoded_once),
-        cmocka_unit_test(forms_are_decoded_as_the_url_standard_says),
         cmocka_unit_test(paths_are_normalized_and_never_leave_the_root),
-        cmocka_unit_test(queries_are_walked_pair_by_pair),
-        cmocka_unit_test(cookies_are_walked_one_by_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
