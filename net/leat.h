@@ -10,6 +10,7 @@
 #include <leat/conn.h>
 #include <leat/cookie.h>
 #include <leat/defs.h>
+#include <leat/emitter.h>
 #include <leat/error.h>
 #include <leat/file.h>
 #include <leat/files.h>
@@ -28,6 +29,7 @@
 #include <leat/result.h>
 #include <leat/run.h>
 #include <leat/signals.h>
+#include <leat/stream.h>
 #include <leat/timer.h>
 #include <leat/udp.h>
 #include <leat/version.h>

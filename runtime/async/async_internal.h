@@ -84,6 +84,7 @@ struct async_core {
     uint32_t block_count, spare_count;
     uint64_t future_count, reaction_count; /* that are there */
     struct leat_reaction *calls, **calls_end;
+    struct leat_stream *streams;                    /* stream.c: all that are there */
     _Alignas(64) _Atomic(struct async_node *) told; /* newest first */
     _Alignas(64) uintptr_t *unhandled;              /* unhandled.c; 0: handled meanwhile */
     uint32_t unhandled_count, unhandled_capacity;
@@ -104,6 +105,9 @@ static inline struct async_core *async_core_of(struct leat_loop *loop)
     struct async_core *core = likely(leat_core_now != NULL) ? async_here() : NULL;
     return likely(core != NULL && core->loop == loop) ? core : async_core_new(loop);
 }
+
+/* stream.c */
+void streams_report(const struct async_core *core); /* those that never ended, by name */
 
 /* block.c */
 struct async_block *async_block_new(void);

@@ -123,6 +123,7 @@ static void async_fini(struct loop_part *part)
     struct async_core *core = container_of(part, struct async_core, part);
     calls_drop(core);
     unhandled_fini(core);
+    streams_report(core);
     if (core->future_count > 0 || core->reaction_count > 0)
         LEAT_LOG_WARN("%llu futures and %llu reactions of core %u were never freed",
                       (unsigned long long)core->future_count,

@@ -33,6 +33,8 @@ enum leat_kind {
     LEAT_KIND_STAT,       /* struct leat_stat */
     LEAT_KIND_STRING,     /* char, up to its NUL */
     LEAT_KIND_ENTRIES,    /* struct leat_entries */
+    LEAT_KIND_CHUNK,      /* struct leat_chunk */
+    LEAT_KIND_STREAM,     /* struct leat_stream */
     LEAT_KIND_USER = 256, /* from here on a program's own */
 };
 

@@ -13,7 +13,7 @@ FUNCTIONS_MAX = 550  # for all that is planned
 WORDS = {
     "drain": ("the graceful end of a server or program",
               r"leat_(http|run)_(on_|is_)?drain(ing|_timeout)?|LEAT_DRAIN_TIMEOUT_NS|on_drain"
-              r"|drain(_timeout)?_ns"),
+              r"|drain(_timeout)?_ns|LEAT_STREAM_DRAIN"),  # the last: Node's event
     "hold": ("keeping received bytes", r"leat_(conn|udp|request)_hold"),
     "held": ("received bytes that are kept", r"leat_held(_release)?|held(_bytes)?"),
     "release": ("giving held bytes back", r"leat_(conn|udp|held)_release"),
@@ -23,7 +23,8 @@ WORDS = {
 # What is not written -> what is written instead, and the names that are right all the same.
 SPELLINGS = [
     (r"_(destroy|dispose|delete|cleanup)\b", "free, or fini for memory of the caller's",
-     {"leat_http_delete": "the method"}),
+     {"leat_http_delete": "the method",
+      "leat_stream_destroy": "Node's word: both sides end, and events follow; nothing is freed"}),
     (r"_(create|make|alloc_new)\b", "new, or init for memory of the caller's", {}),
     (r"_(register|subscribe)_", "on_EVENT", {}),
     (r"_get_", "the noun alone", {"leat_http_get_options": "leat_http_options would read like a "
