@@ -82,6 +82,15 @@ static void text_write(const char *text, size_t length)
     }
 }
 
+/* Where the last LAST_WORDS_BYTES of it begin, in whole lines. */
+static size_t text_last(const char *text, size_t length)
+{
+    if (length <= LAST_WORDS_BYTES)
+        return 0;
+    const char *line = memchr(text + length - LAST_WORDS_BYTES, '\n', LAST_WORDS_BYTES);
+    return line != NULL ? (size_t)(line + 1 - text) : length;
+}
+
 /* From where DPDK gives its reason, or else the last of it, in whole lines. */
 static const char *text_end(const char *text)
 {
@@ -93,40 +102,61 @@ static const char *text_end(const char *text)
         if (found != NULL)
             return found;
     }
-    size_t length = strlen(text);
-    if (length <= LAST_WORDS_BYTES)
-        return text;
-    const char *line = strchr(text + length - LAST_WORDS_BYTES, '\n');
-    return line != NULL ? line + 1 : text + length;
+    return text + text_last(text, strlen(text));
 }
 
-static void text_say(const char *who, const char *text)
+/* At most LAST_WORDS_BYTES of it. */
+static void text_say(const char *who, const char *text, size_t length)
 {
-    size_t length = strlen(text);
     if (length == 0)
         return;
+    length = length < LAST_WORDS_BYTES ? length : LAST_WORDS_BYTES;
     text_write(who, strlen(who));
-    text_write(text, length < LAST_WORDS_BYTES ? length : LAST_WORDS_BYTES);
+    text_write(text, length);
     if (text[length - 1] != '\n')
         text_write("\n", 1);
 }
 
-/* What was printed aside: the last of it. */
+/* Where the line begins that ends before end. */
+static size_t line_begin(const char *text, size_t end)
+{
+    const char *before = end > 1 ? memrchr(text, '\n', end - 1) : NULL;
+    return before != NULL ? (size_t)(before + 1 - text) : 0;
+}
+
+/* Where rte_panic's list of calls begins, which is the last that it prints: lines as "3: FILE
+ * (FUNCTION+0x8f) [7efcb1102944]". In a deep call it is longer than all that is said, and the
+ * reason stands before it. */
+static size_t calls_begin(const char *text, size_t length)
+{
+    size_t at = length;
+    while (at > 1 && text[at - 1] == '\n' && text[at - 2] == ']') {
+        size_t begin = line_begin(text, at);
+        if (text[begin] < '0' || text[begin] > '9')
+            break;
+        at = begin;
+    }
+    return at;
+}
+
+/* What was printed aside: the last of it, and what calls led there. */
 static void aside_say(void)
 {
-    char text[LAST_WORDS_BYTES + 1];
-    off_t length = words.aside >= 0 ? lseek(words.aside, 0, SEEK_END) : 0;
-    off_t from = length > LAST_WORDS_BYTES ? length - LAST_WORDS_BYTES : 0;
-    ssize_t n = length > 0 ? pread(words.aside, text, LAST_WORDS_BYTES, from) : 0;
-    if (n > 0) {
-        text[n] = '\0';
-        text_say("leat: printed meanwhile:\n", text);
-    }
+    off_t end = words.aside >= 0 ? lseek(words.aside, 0, SEEK_END) : 0;
+    size_t length = end > 0 ? (size_t)end : 0;
+    const char *text =
+        length > 0 ? mmap(NULL, length, PROT_READ, MAP_PRIVATE, words.aside, 0) : MAP_FAILED;
+    if (text == MAP_FAILED)
+        return;
+    size_t calls = calls_begin(text, length), from = text_last(text, calls);
+    text_say("leat: printed meanwhile:\n", text + from, calls - from);
+    text_say("leat: called by:\n", text + calls, length - calls);
 }
 
 /* Gives the user's descriptors back, and says on them what is known. */
 static void last_words_say(void)
 {
+    static const char nothing[] = "leat: the process ends inside DPDK, which said nothing of it";
     bool was_quiet = words.depth > 0;
     if (words.has_spoken)
         return;
@@ -136,10 +166,10 @@ static void last_words_say(void)
     if (words.err >= 0)
         dup2(words.err, STDERR_FILENO);
     const char *log = text_end(dpdk_log_unflushed());
-    if (log[0] != '\0')
-        text_say("leat: the process ends while DPDK is in use; DPDK said last:\n", log);
-    else if (was_quiet)
-        text_say("", "leat: the process ends inside DPDK, which said nothing of it");
+    size_t length = strlen(log);
+    text_say("leat: the process ends while DPDK is in use; DPDK said last:\n", log, length);
+    if (length == 0 && was_quiet)
+        text_say("", nothing, sizeof(nothing) - 1);
     if (was_quiet)
         aside_say();
 }
