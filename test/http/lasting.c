@@ -140,7 +140,7 @@ struct flow {
     const struct kind *kind;
     leat_conn conn;
     struct leat_timer pace, end; /* the next piece; when it has lasted long enough */
-    uint64_t moved_bytes, half_bytes;
+    uint64_t opened_ns, moved_bytes, half_bytes;
     bool is_open, has_half, is_over;
 };
 
@@ -229,6 +229,7 @@ static void flow_on_open(leat_conn conn, void *user)
 {
     struct flow *f = user;
     f->is_open = true;
+    f->opened_ns = leat_loop_now(f->lasting->loop);
     if (leat_conn_send_bytes(conn, f->kind->request, strlen(f->kind->request)) < 0)
         return fail_flow(f, "the request was refused");
     if (f->kind->reads == NEVER)
@@ -249,8 +250,11 @@ static void flow_on_data(leat_conn conn, void *user, const struct leat_buf *slic
         f->moved_bytes += bytes;
     if (f->kind->reads != SLOWLY)
         return;
+    uint64_t due_ns = f->opened_ns + f->moved_bytes * LEAT_NS_PER_S / f->lasting->slow_bytes;
+    if (due_ns <= leat_loop_now(f->lasting->loop))
+        return; /* a machine that is late makes no reader slower */
     (void)leat_conn_pause(conn);
-    leat_timer_start(&f->pace, bytes * LEAT_NS_PER_S / f->lasting->slow_bytes, 0);
+    leat_timer_start_at(&f->pace, due_ns);
 }
 
 static void flow_on_writable(leat_conn conn, void *user)
