@@ -7,10 +7,12 @@
 #include <leat/buf.h>
 #include <leat/check.h>
 #include <leat/codec.h>
+#include <leat/coder.h>
 #include <leat/conn.h>
 #include <leat/cookie.h>
 #include <leat/defs.h>
 #include <leat/emitter.h>
+#include <leat/digest.h>
 #include <leat/error.h>
 #include <leat/file.h>
 #include <leat/files.h>
@@ -27,6 +29,7 @@
 #include <leat/options.h>
 #include <leat/pool.h>
 #include <leat/result.h>
+#include <leat/random.h>
 #include <leat/run.h>
 #include <leat/signals.h>
 #include <leat/stream.h>

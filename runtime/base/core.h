@@ -47,6 +47,9 @@ struct leat_core {
     struct counters_core *counters;        /* net/watch: NULL where nothing is counted */
     struct leat_transport *transports[16]; /* net/api: by the handle's transport bits */
     struct leat_udp_transport *udp_sockets, *udp_stack; /* net/api: of datagrams */
+    _Atomic uint64_t codec_bytes; /* runtime/codec: memory of this core's coders, which pool threads
+                                     run, too; and its bound, 0: the default */
+    uint64_t codec_bytes_max;
     struct http_core *http; /* net/http: request objects, Date, counters */
     const char *phase;      /* static string, for dumps: "poll", "timers", ... */
     uint32_t index;         /* 0 .. LEAT_CORES_MAX - 1, unique in the process */

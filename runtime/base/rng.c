@@ -19,6 +19,7 @@ void rng_secret(void *bytes, size_t length_bytes)
 
 void rng_init(struct leat_rng *rng, uint64_t seed)
 {
+    rng->is_seeded = seed != 0;
     if (seed == 0)
         rng_secret(&seed, sizeof(seed));
     /* splitmix64, which the authors of xoshiro recommend for its state: never all zeros. */

@@ -10,6 +10,7 @@
 
 struct leat_rng {
     uint64_t state[4];
+    bool is_seeded; /* by a number: what comes repeats */
 };
 
 /* seed 0: from the kernel. */

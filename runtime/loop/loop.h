@@ -29,7 +29,8 @@ struct leat_loop_options {
     const struct leat_clock *clock; /* NULL: the machine's; the simulator's otherwise */
     uint64_t buffer_bytes_max;      /* bound of the core's buffer pools; 0: default */
     struct leat_mesh *mesh;         /* rings between the loops of the process, or NULL */
-    uint64_t seed;                  /* of the core's random numbers; 0: from the kernel */
+    uint64_t seed;                  /* of the core's random numbers, leat_random_bytes too: for
+                                       tests; 0: from the kernel */
     bool hugepages; /* buffers lie on hugetlb pages that are free, as long as there are any */
 };
 

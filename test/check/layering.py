@@ -16,6 +16,9 @@ UMBRELLA = "net/leat.h"
 HOMES = [
     (re.compile(r"^rte_.*\.h$"), ("net/port/dpdk/", "bench/rte_hash.c"), None),
     (re.compile(r"^liburing\.h$"), ("net/socket/",), 1),
+    (re.compile(r"^zlib\.h$"), ("runtime/codec/zlib.c",), 1),
+    (re.compile(r"^brotli/"), ("runtime/codec/brotli.c",), 1),
+    (re.compile(r"^zstd\.h$"), ("runtime/codec/zstd.c",), 1),
     (re.compile(r"^openssl/"), ("net/tls/",), None),
 ]
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
