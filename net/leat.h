@@ -20,6 +20,7 @@
 #include <leat/future.h>
 #include <leat/http.h>
 #include <leat/io.h>
+#include <leat/lines.h>
 #include <leat/json.h>
 #include <leat/log.h>
 #include <leat/loop.h>

@@ -39,8 +39,8 @@ SPELLINGS = [
 MAKERS = re.compile(r"_(new|init|add|bind|connect|listen|metrics)$|^leat_(set|next|queue)_\w+$"
                     r"|^leat_connect$|^leat_listen$")
 LOOPS_OWN = re.compile(r"^leat_(loop|run)_")
-# An operation makes the future that it returns.
-FUTURES = re.compile(r"^LEAT_API struct leat_future \*(leat_\w+)\(", re.M)
+# An operation makes the future, or the stream, that it returns.
+FUTURES = re.compile(r"^LEAT_API struct leat_(?:future|stream) \*(leat_\w+)\(", re.M)
 
 DECLARATION = re.compile(r"^LEAT_API ([^;]*);([ \t]*/\*.*?\*/)?", re.M | re.S)
 NAME = re.compile(r"(\w+)\(")
