@@ -38,5 +38,6 @@
 #include <leat/udp.h>
 #include <leat/version.h>
 #include <leat/view.h>
+#include <leat/watch_fs.h>
 
 #endif

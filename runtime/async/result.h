@@ -35,6 +35,7 @@ enum leat_kind {
     LEAT_KIND_ENTRIES,    /* struct leat_entries */
     LEAT_KIND_CHUNK,      /* struct leat_chunk */
     LEAT_KIND_STREAM,     /* struct leat_stream */
+    LEAT_KIND_WATCH,      /* struct leat_fs_watch */
     LEAT_KIND_USER = 256, /* from here on a program's own */
 };
 

@@ -8,6 +8,7 @@
 
 #include "buffers/heap.h"
 #include "runtime/os/fs_sys.h"
+#include "runtime/os/watch_internal.h"
 
 /* ---- the pool ---- */
 
@@ -145,6 +146,7 @@ static void pool_core_fini(struct loop_part *part)
     struct pool_core *core = container_of(part, struct pool_core, part);
     struct async_node *passed = core->pool != NULL ? pool_leave(core) : NULL;
     core->has_ended = true;
+    watch_core_fini(core->watches);
     pool_play_fini(core);
     for (struct async_node *next; passed != NULL; passed = next) {
         next = passed->next;
