@@ -87,22 +87,21 @@ static unsigned async_poll(struct leat_source *source)
     return count + calls_run(core);
 }
 
-static bool async_was_told(struct leat_source *source)
+static bool async_has_work(struct leat_source *source)
 {
     struct async_core *core = container_of(source, struct async_core, source);
-    return atomic_load_explicit(&core->told, memory_order_acquire) != NULL;
+    return core->calls != NULL || atomic_load_explicit(&core->told, memory_order_acquire) != NULL;
 }
 
 static void async_arm(struct leat_source *source, struct leat_nap *nap)
 {
-    struct async_core *core = container_of(source, struct async_core, source);
-    nap->has_work = core->calls != NULL || async_was_told(source);
+    nap->has_work = async_has_work(source);
 }
 
 static const struct leat_source_ops async_ops = {.name = "futures",
                                                  .poll = async_poll,
                                                  .arm = async_arm,
-                                                 .has_work = async_was_told};
+                                                 .has_work = async_has_work};
 
 /* ---- begin and end ---- */
 

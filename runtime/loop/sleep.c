@@ -26,12 +26,6 @@ static uint64_t loop_timers_nap(const struct leat_loop *loop, uint64_t now_ns)
     return next_ns > now_ns ? next_ns - now_ns : 0;
 }
 
-uint64_t leat_loop_nap_ns(struct leat_loop *loop)
-{
-    return loop_has_work(loop) || loop_has_posts(loop) ? 0
-                                                       : loop_timers_nap(loop, loop_clock(loop));
-}
-
 static void watch_nap_fd(struct leat_loop *loop, struct leat_source *source, int fd)
 {
     if (source->nap_fd_plus_1 == fd + 1)
@@ -73,6 +67,12 @@ static bool sources_have_work(const struct leat_loop *loop)
         if (source->ops->has_work != NULL && source->ops->has_work(source))
             return true;
     return false;
+}
+
+uint64_t leat_loop_nap_ns(struct leat_loop *loop)
+{
+    bool has_work = loop_has_work(loop) || loop_has_posts(loop) || sources_have_work(loop);
+    return has_work ? 0 : loop_timers_nap(loop, loop_clock(loop));
 }
 
 static void loop_disarm(struct leat_loop *loop)
