@@ -17,6 +17,7 @@
 #include <leat/file.h>
 #include <leat/files.h>
 #include <leat/fs.h>
+#include <leat/form.h>
 #include <leat/future.h>
 #include <leat/http.h>
 #include <leat/io.h>

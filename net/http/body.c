@@ -123,6 +123,20 @@ static enum http_feed piece_deliver(struct leat_request *req, const uint8_t *byt
     return HTTP_FEED_DONE;
 }
 
+void http_body_unread(struct leat_request *req, size_t bytes)
+{
+    struct http_exchange *x = &req->x;
+
+    DCHECK(x->paused && req->in_pump);
+    req->input -= bytes;
+    x->body_seen_bytes -= bytes;
+    req->core->stats.received_bytes -= bytes;
+    if (x->framing == HTTP_BODY_CHUNKED)
+        http_chunked_unread(&req->chunk->chunked, bytes);
+    else
+        x->body_left_bytes += bytes;
+}
+
 static enum http_feed body_complete(struct leat_request *req)
 {
     struct http_exchange *x = &req->x;
@@ -285,20 +299,30 @@ static int reader_start(struct leat_request *req, enum http_reader reader, leat_
     return 0;
 }
 
+bool http_body_is_coded(const struct leat_request *req)
+{
+    struct leat_view coding = leat_request_header(req, "content-encoding");
+
+    return coding.data != NULL && !leat_view_equal_nocase(coding, "identity");
+}
+
+int http_body_refuse_coding(struct leat_request *req)
+{
+    (void)leat_response_header(req, "Accept-Encoding", "identity");
+    return leat_request_fail(req, 415, "the body has a content coding");
+}
+
 int leat_request_collect(struct leat_request *req, uint64_t limit_bytes, leat_handler *then)
 {
     struct http_exchange *x = &req->x;
     uint64_t limit = limit_bytes ? limit_bytes : req->http->options.collect_bytes_max;
-    struct leat_view coding = leat_request_header(req, "content-encoding");
 
     if (x->had_reader || x->ended)
         return -EALREADY;
     if (x->body_limit_bytes > limit)
         x->body_limit_bytes = limit;
-    if (coding.data && !leat_view_equal_nocase(coding, "identity")) {
-        (void)leat_response_header(req, "Accept-Encoding", "identity");
-        return leat_request_fail(req, 415, "the body has a content coding");
-    }
+    if (http_body_is_coded(req))
+        return http_body_refuse_coding(req);
     if (req->head.has_length && req->head.content_length > x->body_limit_bytes) {
         http_count_error(req, LEAT_HTTP_ERROR_BODY_TOO_LARGE);
         return leat_request_fail(req, 413, "the body is larger than what is collected");
@@ -325,7 +349,11 @@ struct leat_buf leat_request_take_body(struct leat_request *req)
 
 struct leat_held leat_request_hold(struct leat_request *req, struct leat_buf piece)
 {
-    if (req->conn && req->input_slice.data)
+    const struct leat_buf *slice = &req->input_slice;
+    bool is_lent = slice->data != NULL && piece.data >= slice->data &&
+                   piece.data + piece.length_bytes <= slice->data + slice->length_bytes;
+
+    if (req->conn != NULL && is_lent)
         return (struct leat_held){leat_conn_hold(req->conn->conn, piece), req->conn->conn};
     return (struct leat_held){leat_buf_from_bytes(piece.data, piece.length_bytes), LEAT_CONN_NONE};
 }

@@ -390,6 +390,10 @@ static inline void http_body_begin(struct leat_request *req)
     if (unlikely(req->head.has_length || req->head.chunked))
         http_body_expect(req);
 }
+/* Within on_body: gives back the last bytes of its piece, because the program has paused. */
+void http_body_unread(struct leat_request *req, size_t bytes);
+bool http_body_is_coded(const struct leat_request *req); /* it has a content coding */
+int http_body_refuse_coding(struct leat_request *req);   /* 415 */
 int http_keep_views(struct leat_request *req); /* before the input goes away; 0 or -ENOMEM */
 
 /* attach.c */

@@ -220,6 +220,15 @@ static int data_read(struct http_chunked *c, struct leat_view *input, struct lea
     return HTTP_CHUNK_DATA;
 }
 
+void http_chunked_unread(struct http_chunked *c, size_t bytes)
+{
+    DCHECK(c->state == DATA || c->state == DATA_CR);
+    c->body_bytes -= bytes;
+    c->chunk_bytes += bytes;
+    if (bytes > 0)
+        c->state = DATA;
+}
+
 int http_chunked_decode(struct http_chunked *chunked, struct leat_view *input,
                         struct leat_view *payload)
 {

@@ -20,10 +20,11 @@
      HTTP_BIT(AGE) | HTTP_BIT(EXPIRES) | HTTP_BIT(DATE))
 #define FRAMING (HTTP_BIT(CONTENT_LENGTH) | HTTP_BIT(TRANSFER_ENCODING) | HTTP_BIT(CONNECTION))
 
-const uint64_t http_special[3] = {
+const uint64_t http_special[4] = {
     [HTTP_REQUEST] = FRAMING | HTTP_BIT(HOST) | HTTP_BIT(EXPECT),
     [HTTP_RESPONSE] = FRAMING,
     [HTTP_TRAILERS] = TRAILER_REFUSED | TRAILER_DROPPED,
+    [HTTP_PART] = 0,
 };
 
 /* The next element of a comma-separated list, without white space around it; empty elements are

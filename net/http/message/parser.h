@@ -190,7 +190,12 @@ const char *http_reason_name(enum http_reason reason);     /* "BARE_LF"; "NONE" 
 const char *http_reason_sentence(enum http_reason reason); /* static */
 int http_reason_status(enum http_reason reason);           /* 400 ...; 0 for none */
 
-enum http_kind { HTTP_REQUEST, HTTP_RESPONSE, HTTP_TRAILERS };
+enum http_kind {
+    HTTP_REQUEST,
+    HTTP_RESPONSE,
+    HTTP_TRAILERS,
+    HTTP_PART, /* of a multipart body: fields alone, as trailers, and none means anything here */
+};
 
 /* RFC 9112 3.2 */
 enum http_target_form {
@@ -338,7 +343,8 @@ enum http_framing http_framing_of(const struct http_head *head, enum leat_method
  * Each call moves input forward. HTTP_CHUNK_DATA: payload is a piece of the body that lies in
  * input's bytes. HTTP_CHUNK_MORE: all of input was used. HTTP_CHUNK_END: the body is complete and
  * input stands behind it; trailers has the trailer fields as spans of area. Negative: -status,
- * chunked.reason; the connection must be closed. */
+ * chunked.reason; the connection must be closed. The last bytes of a payload can be given back
+ * before the next call: then input must stand before them again. */
 struct http_chunked {
     uint8_t state;
     uint8_t digits;
@@ -362,6 +368,8 @@ void http_chunked_init(struct http_chunked *chunked, const struct http_limits *l
 
 int http_chunked_decode(struct http_chunked *chunked, struct leat_view *input,
                         struct leat_view *payload);
+
+void http_chunked_unread(struct http_chunked *chunked, size_t bytes);
 
 const struct http_isa *http_isa_best(void);
 /* The index-th that this CPU can run, 0 being scalar; NULL past the last. */

@@ -40,7 +40,7 @@ extern const struct http_known_text http_known_texts[HTTP_KNOWN_COUNT];
 
 #define HTTP_BIT(known) (UINT64_C(1) << HTTP_##known)
 /* The fields that http_field_meaning has to see, by enum http_kind. */
-extern const uint64_t http_special[3];
+extern const uint64_t http_special[4];
 
 /* What a special field's value means for the message: HTTP_GO, a reason, or HTTP_DROP. */
 int http_field_meaning(struct http_head *head, const uint8_t *bytes, enum http_known known,
@@ -70,7 +70,7 @@ static inline LEAT_MUST_CHECK int http_head_finish(struct http_head *head)
 {
     bool is_1_1 = head->minor > 0;
 
-    if (head->kind == HTTP_TRAILERS)
+    if (head->kind >= HTTP_TRAILERS)
         return HTTP_GO;
     if (head->kind == HTTP_REQUEST && is_1_1 && !http_has(head, HTTP_HOST))
         return HTTP_REASON_HOST_MISSING;
