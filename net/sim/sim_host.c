@@ -66,12 +66,13 @@ static void start_stack(struct sim_host *host, const uint64_t seed[4])
                               .probe_addresses = host->options.probe_addresses,
                               .autoconfigure = host->options.autoconfigure,
                               .ecn = host->options.ecn,
-                              .vlan = host->options.vlan,
-                              .reads_inline = true};
+                              .vlan = host->options.vlan};
     memcpy(o.seed, seed, sizeof(o.seed));
     host->outer = leat_core_now;
     host->loop = leat_loop_new(&loop_options, &error);
     CHECK(host->loop != NULL);
+    CHECK(sim_files_play(&host->files, host->loop, NULL, sim->seed + host->number) == 0);
+    host->files.delay_ns_max = 0; /* files of the machine, which are in memory */
     if (sim->logs_errors_only)
         leat_log_only_errors();
     if (steer != NULL) {
@@ -158,6 +159,8 @@ static void stop_core(struct sim_host *host)
         stack_source_free(host->source);
     if (has_stack && host->leader->steer != NULL)
         steer_leave(host->leader->steer, host->core_index);
+    if (host->loop != NULL)
+        pool_play_settle(host->loop);
     host->source = NULL;
     host->stack = NULL;
     sim_port_fini(host);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "net/sim/sim_files.h"
 #include "net/sim/sim.h"
 #include "net/stack/source.h"
 #include "net/stack/steer.h"
@@ -56,6 +57,7 @@ struct sim_host {
 
     struct leat_loop *loop;
     struct leat_core *core, *outer;
+    struct sim_files files;
     struct stack *stack;
     struct stack_source *source;
     struct sim_arrived *arrived, **arrived_last;

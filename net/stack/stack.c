@@ -78,7 +78,6 @@ int stack_init(struct stack *s, const struct stack_options *o, uint64_t now_ns,
     s->probe_addresses = o->probe_addresses;
     s->autoconfigure = o->autoconfigure;
     s->ecn = (uint8_t)o->ecn;
-    s->reads_inline = o->reads_inline;
     s->router_solicits_left = o->autoconfigure && o->core == 0 ? 3 : 0;
     s->reasm.next_ns = s->addr_next_ns = s->route_next_ns = STACK_NEVER;
     s->slow_next_ns = now_ns;

@@ -57,7 +57,6 @@ struct stack_options {
     uint64_t seed[4];       /* secret and random; the simulator's are not */
     bool probe_addresses;   /* RFC 5227 probing and RFC 4862 duplicate detection before use */
     bool autoconfigure;     /* accept router advertisements */
-    bool reads_inline;      /* files are read where they are asked for: a simulator's */
     enum stack_ecn ecn;
 };
 
@@ -110,7 +109,7 @@ struct stack {
     uint64_t link_next_ns; /* when the link is looked at */
     bool is_link_down;
     uint8_t router_solicits_left;
-    bool autoconfigure, probe_addresses, reads_inline;
+    bool autoconfigure, probe_addresses;
 
     struct rx_packet looped[STACK_LOOPED_MAX];
     uint32_t looped_first, looped_count;

@@ -92,9 +92,9 @@ static void fs_read_run(struct op *op)
     struct fs_op *fs = fs_op_of(op);
     uint64_t offset = fs->args.offset;
     size_t done = (size_t)fs->done_bytes;
-    int64_t n = fs_read_all(op->sys, leat_file_fd(fs->args.file), fs->args.buf.data + done,
-                            fs->args.buf.length_bytes - done,
-                            offset == LEAT_FS_HERE ? offset : offset + done);
+    int64_t n = fs_sys_read_all(op->sys, leat_file_fd(fs->args.file), fs->args.buf.data + done,
+                                fs->args.buf.length_bytes - done,
+                                offset == LEAT_FS_HERE ? offset : offset + done);
     op->value = n < 0 ? n : n + (int64_t)done;
 }
 

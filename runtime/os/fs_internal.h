@@ -71,7 +71,6 @@ static inline struct fs_op *fs_op_of(struct op *op)
 
 /* What several operations do. */
 int64_t fs_write_all(struct fs_sys *sys, int fd, const struct leat_buf *buf, uint64_t offset);
-int64_t fs_read_all(struct fs_sys *sys, int fd, uint8_t *to, size_t bytes, uint64_t offset);
 /* Closes *fd, if it is open; returns code, or if that is no failure what close failed with. */
 int64_t fs_close_after(struct fs_sys *sys, int *fd, int64_t code);
 /* Replaces the "XXXXXX" at the end of path. */
@@ -79,7 +78,6 @@ int64_t fs_random_name(struct fs_sys *sys, char *path);
 enum leat_entry_type fs_type_of_mode(uint32_t mode);
 /* The core's files: leat_file_unref, and what fs_result_file makes. */
 struct leat_file *file_new_on(int fd, struct fs_sys *sys);
-struct fs_sys *file_sys(const struct leat_file *file);
 bool file_is_here(const struct leat_file *file);
 
 /* The runs that have a twin without a loop. */

@@ -161,22 +161,6 @@ struct leat_result fs_result_file(struct op *op)
 
 /* ---- what several operations do ---- */
 
-int64_t fs_read_all(struct fs_sys *sys, int fd, uint8_t *to, size_t bytes, uint64_t offset)
-{
-    size_t have = 0;
-    if (offset == LEAT_FS_HERE)
-        return sys->read(sys, fd, to, bytes, FS_HERE);
-    while (have < bytes) {
-        int64_t n = sys->read(sys, fd, to + have, bytes - have, (int64_t)(offset + have));
-        if (n < 0)
-            return n;
-        if (n == 0)
-            break;
-        have += (size_t)n;
-    }
-    return (int64_t)have;
-}
-
 int64_t fs_write_all(struct fs_sys *sys, int fd, const struct leat_buf *buf, uint64_t offset)
 {
     size_t done = 0;

@@ -159,3 +159,19 @@ struct fs_sys *fs_sys_machine(void)
         FS_SYS_CALLS(MACHINE_ROW)};
     return (struct fs_sys *)(uintptr_t)&machine; /* which nobody writes to */
 }
+
+int64_t fs_sys_read_all(struct fs_sys *sys, int fd, uint8_t *to, size_t bytes, uint64_t offset)
+{
+    size_t have = 0;
+    if (offset == (uint64_t)FS_HERE)
+        return sys->read(sys, fd, to, bytes, FS_HERE);
+    while (have < bytes) {
+        int64_t n = sys->read(sys, fd, to + have, bytes - have, (int64_t)(offset + have));
+        if (n < 0)
+            return n;
+        if (n == 0)
+            break;
+        have += (size_t)n;
+    }
+    return (int64_t)have;
+}

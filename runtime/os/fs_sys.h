@@ -56,4 +56,11 @@ struct fs_sys {
  *   memory       realloc(3) of *at, for what is made on a thread: free(3) gives it back. */
 struct fs_sys *fs_sys_machine(void);
 
+/* All of bytes from offset on, but for the end of the file; LEAT_FS_HERE: one read. */
+int64_t fs_sys_read_all(struct fs_sys *sys, int fd, uint8_t *to, size_t bytes, uint64_t offset);
+
+/* Whose descriptor a file's is. */
+struct leat_file;
+struct fs_sys *file_sys(const struct leat_file *file);
+
 #endif

@@ -51,9 +51,19 @@ void pool_play_fini(struct pool_core *core)
     while ((link = list_pull(&core->played)) != NULL) {
         struct played *played = container_of(link, struct played, link);
         leat_timer_stop(&played->timer);
+        core->played_count--;
         op_tell(played->op);
         leat_heap_free(played);
     }
+}
+
+void pool_play_settle(struct leat_loop *loop)
+{
+    struct pool_core *core = pool_core_of(loop);
+    if (core == NULL)
+        return;
+    pool_play_fini(core);
+    async_hear(loop);
 }
 
 int pool_play_set(struct leat_loop *loop, struct pool_play *play)

@@ -15,5 +15,7 @@ struct pool_play { /* the simulator's; embedded in what it knows itself */
 
 /* Before the loop's first operation. play must live as long as the loop. 0, or -ENOMEM. */
 int pool_play_set(struct leat_loop *loop, struct pool_play *play) LEAT_MUST_CHECK;
+/* What was run is told now, whatever its time. On the loop's core, outside of its turns. */
+void pool_play_settle(struct leat_loop *loop);
 
 #endif

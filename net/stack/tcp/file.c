@@ -1,24 +1,26 @@
 /* Files in the send stream (C19), and what else was accepted before it has sequence numbers.
  *
  * What cannot be sent soon waits behind the stream in struct tcp_later: files, all that comes after
- * one, and what would make the numbers ambiguous. A file is read ahead of what was sent, in pieces
- * and by the loop's reader, so that neither its length nor its disk matters to the loop. One read
- * per connection is under way at a time. */
+ * one, and what would make the numbers ambiguous. A file is read ahead of what was sent, in pieces:
+ * what lies in memory on the loop, the rest on the pool's threads, so that neither its length nor
+ * its disk matters to the loop. One read per connection is under way at a time. */
 #include "net/stack/tcp/tcp.h"
 
 #include <errno.h>
 
-#include "buffers/heap.h"
+#include "runtime/os/fs_sys.h"
+#include "runtime/os/op.h"
 
 #define AHEAD_BYTES  (256u << 10) /* read and not sent, of one connection */
 #define PIECE_BYTES  (64u << 10)
 #define STREAM_BYTES (UINT32_C(1) << 30) /* numbered at a time: half of them would be ambiguous */
 
 struct tcp_read {
-    struct reader_job job; /* first */
+    struct op op; /* first */
     leat_conn conn;
-    struct leat_file *file;
+    struct leat_file *file; /* with a reference */
     struct leat_buf buf;
+    uint64_t offset_bytes, done_bytes;
 };
 
 static void push_later(struct tcp_work *w, struct tcp_later *l)
@@ -115,7 +117,7 @@ static void on_piece(struct stack_tcp *t, struct tcp_conn *c, struct tcp_read *r
     struct tcp_later *l = w->later_first;
     struct tcp_chunk *k = NULL;
     w->is_reading = false;
-    if (read->job.result != (int64_t)read->buf.length_bytes) {
+    if (read->op.value != (int64_t)read->buf.length_bytes) {
         file_fail(t, c, LEAT_CLOSE_FILE);
         return;
     }
@@ -133,27 +135,83 @@ static void on_piece(struct stack_tcp *t, struct tcp_conn *c, struct tcp_read *r
         drop_first(t, w);
 }
 
-static void on_read(struct reader_job *job);
+static void piece_run(struct op *op)
+{
+    struct tcp_read *read = container_of(op, struct tcp_read, op);
+    size_t done = (size_t)read->done_bytes;
+    int64_t n = fs_sys_read_all(op->sys, leat_file_fd(read->file), read->buf.data + done,
+                                read->buf.length_bytes - done, read->offset_bytes + done);
+    op->value = n < 0 ? n : n + (int64_t)done;
+}
 
-/* False: no memory for a piece. */
+static enum op_tried piece_try(struct op *op)
+{
+    struct tcp_read *read = container_of(op, struct tcp_read, op);
+    int64_t n = op->sys->read_cached(op->sys, leat_file_fd(read->file), read->buf.data,
+                                     read->buf.length_bytes, (int64_t)read->offset_bytes);
+    if (n > 0)
+        read->done_bytes = (uint64_t)n;
+    op->value = n;
+    return n == (int64_t)read->buf.length_bytes ? OP_DONE : OP_LEFT;
+}
+
+/* On the loop, in its poll phase, in whichever place among the sources. */
+static struct leat_result piece_result(struct op *op)
+{
+    struct tcp_read *read = container_of(op, struct tcp_read, op);
+    struct stack_tcp *t = tcp_of(NULL);
+    struct tcp_conn *c = t != NULL ? slots_find(&t->conns, read->conn.id) : NULL;
+    if (c == NULL || c->state == TCP_CLOSED)
+        return leat_nothing(); /* it ended in between */
+    t->stack->now_ns = leat_loop_now(t->loop);
+    t->now_ms = (uint32_t)(t->stack->now_ns / LEAT_NS_PER_MS);
+    on_piece(t, c, read);
+    tcp_later_advance(t, c);
+    if (c->state != TCP_CLOSED)
+        tcp_dirty(c);
+    return leat_nothing();
+}
+
+static void piece_drop(struct leat_future *future)
+{
+    struct tcp_read *read = container_of(future, struct tcp_read, op.future);
+    leat_buf_unref(read->buf);
+    if (read->file != NULL)
+        leat_file_unref(read->file);
+}
+
+static const struct op_class piece_class = {.future = {.name = "piece of a file",
+                                                       .length_bytes = sizeof(struct tcp_read),
+                                                       .cancel = op_cancel,
+                                                       .drop = piece_drop},
+                                            .lane = LEAT_LANE_FS,
+                                            .run = piece_run,
+                                            .try = piece_try,
+                                            .result = piece_result};
+
+/* False: not now, for want of memory or of a place in the pool's queue. */
 static bool start_read(struct stack_tcp *t, struct tcp_conn *c, struct tcp_later *l)
 {
     size_t bytes = l->left_bytes < PIECE_BYTES ? (size_t)l->left_bytes : PIECE_BYTES;
     struct leat_buf buf = leat_buf_alloc_unsafe(bytes);
-    struct tcp_read *read = buf.data != NULL ? leat_heap_alloc(sizeof(*read)) : NULL;
-    if (read == NULL) {
+    struct op *op =
+        buf.data != NULL ? op_new(t->loop, &piece_class, 0, __builtin_return_address(0)) : NULL;
+    if (op == NULL) {
         leat_buf_unref(buf);
         return false;
     }
-    *read = (struct tcp_read){.conn = {c->id}, .file = leat_file_ref(l->file), .buf = buf};
-    read->job = (struct reader_job){.fd = leat_file_fd(l->file),
-                                    .offset_bytes = l->offset_bytes,
-                                    .to = buf.data,
-                                    .length_bytes = bytes,
-                                    .done = on_read};
-    c->work->is_reading = true;
-    reader_submit(t->reader, &read->job);
-    return true;
+    struct tcp_read *read = container_of(op, struct tcp_read, op);
+    read->conn = (leat_conn){c->id};
+    read->file = leat_file_ref(l->file);
+    read->buf = buf;
+    read->offset_bytes = l->offset_bytes;
+    op->sys = file_sys(l->file);
+    struct leat_future *future = op_start(op);
+    bool is_refused = leat_future_result(future) != NULL;
+    c->work->is_reading = !is_refused;
+    leat_future_ignore(future);
+    leat_future_unref(future);
+    return !is_refused;
 }
 
 static uint32_t ahead_bytes(const struct tcp_conn *c)
@@ -196,41 +254,4 @@ void tcp_later_advance(struct stack_tcp *t, struct tcp_conn *c)
             return;
         }
     }
-}
-
-static void on_read(struct reader_job *job)
-{
-    struct tcp_read *read = (struct tcp_read *)job;
-    struct stack_tcp *t = tcp_of(NULL);
-    struct tcp_conn *c = t != NULL ? slots_find(&t->conns, read->conn.id) : NULL;
-    if (c != NULL && c->state != TCP_CLOSED) {
-        on_piece(t, c, read);
-        tcp_later_advance(t, c);
-        if (c->state != TCP_CLOSED)
-            tcp_dirty(c);
-    }
-    leat_buf_unref(read->buf);
-    leat_file_unref(read->file);
-    leat_heap_free(read);
-}
-
-static void on_reads_done(void *arg)
-{
-    struct stack_tcp *t = tcp_of(NULL);
-    (void)arg;
-    if (t == NULL || t->reader == NULL)
-        return; /* the stack ended in between */
-    t->stack->now_ns = leat_loop_now(t->loop);
-    t->now_ms = (uint32_t)(t->stack->now_ns / LEAT_NS_PER_MS);
-    reader_collect(t->reader);
-}
-
-/* The loop's reader, made when it is first needed. */
-int tcp_reader_ready(struct stack_tcp *t)
-{
-    if (t->reader != NULL)
-        return 0;
-    t->reader = reader_new(t->loop, t->stack->reads_inline ? READER_INLINE : READER_THREAD,
-                           on_reads_done, &leat_core_now->error);
-    return t->reader != NULL ? 0 : leat_core_now->error.code;
 }

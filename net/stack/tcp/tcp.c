@@ -88,7 +88,6 @@ void tcp_fini(struct stack *s)
 {
     struct stack_tcp *t = s->tcp;
     tcp_shut(s);
-    reader_free(t->reader);
     while (t->listener_count > 0)
         tcp_transport_ops.listener_close(&t->listeners[0]->listener);
     leat_timer_stop(&t->timer);

@@ -30,7 +30,6 @@
 #include "net/stack/stack.h"
 #include "net/stack/tcp/conn.h"
 #include "net/stack/tcp/table.h"
-#include "runtime/os/reader.h"
 
 #define TCP_CONNS_MAX     (SLOTS_COUNT_MAX - 1) /* further ones are refused, and counted */
 #define TCP_EMBRYOS_MAX   1024                  /* further handshakes are done by cookie */
@@ -187,7 +186,6 @@ struct stack_tcp {
     uint32_t peers[TCP_PEER_ROWS][TCP_PEER_CELLS];
 
     struct tcp_pool works, chunks, laters, sents, rxs;
-    struct reader *reader; /* NULL: no file was sent yet */
     struct token_bucket reset_bucket;
     uint32_t port_counter;
     uint32_t zero_listens; /* listeners on port 0 so far */
@@ -415,7 +413,6 @@ int tcp_later_bufs(struct stack_tcp *t, struct tcp_conn *c, const struct leat_bu
 void tcp_later_drop(struct stack_tcp *t, struct tcp_work *w);
 void tcp_later_advance(struct stack_tcp *t, struct tcp_conn *c);
 bool tcp_has_numbers_for(const struct tcp_conn *c, uint64_t bytes);
-int tcp_reader_ready(struct stack_tcp *t); /* 0, or -errno with a sentence */
 
 /* rekey.c */
 void tcp_rekey(struct stack_tcp *t);

@@ -108,8 +108,6 @@ static int tcp_send_file(struct leat_transport *transport, leat_conn conn, struc
     if (result == 0 && (offset_bytes > INT64_MAX || length_bytes > INT64_MAX - offset_bytes))
         return -EINVAL;
     if (result == 0 && length_bytes > 0)
-        result = tcp_reader_ready(t);
-    if (result == 0 && length_bytes > 0)
         result = tcp_later_file(t, c, file, offset_bytes, length_bytes);
     if (result == 0) {
         c->accepted_bytes += length_bytes;
