@@ -187,6 +187,11 @@ const struct leat_clock *bypass_clock(const struct bypass *b)
     return b->info.clock;
 }
 
+uint64_t bypass_seed(const struct bypass *b)
+{
+    return b->info.seed;
+}
+
 bool bypass_is_sound(const struct bypass *b)
 {
     return !b->is_unsound;

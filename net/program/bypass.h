@@ -26,6 +26,7 @@ void bypass_close(struct bypass *bypass);
 bool bypass_spares_hugepages(const struct bypass *bypass);
 /* NULL: the machine's. Of a simulated world: the loops' clock as well. */
 const struct leat_clock *bypass_clock(const struct bypass *bypass);
+uint64_t bypass_seed(const struct bypass *bypass); /* of a world that is played */
 /* After every loop has closed: false when what the port watched was not right. */
 bool bypass_is_sound(const struct bypass *bypass);
 

@@ -113,6 +113,11 @@ const struct leat_clock *leat_net_clock(const struct leat_net *net)
     return net->bypass != NULL ? bypass_clock(net->bypass) : NULL;
 }
 
+uint64_t leat_net_seed(const struct leat_net *net)
+{
+    return net->bypass != NULL ? bypass_seed(net->bypass) : 0;
+}
+
 bool leat_net_spares_hugepages(const struct leat_net *net)
 {
     return net->bypass != NULL && bypass_spares_hugepages(net->bypass);

@@ -39,6 +39,8 @@ void leat_net_shut(struct leat_net *net, struct leat_loop *loop);
 void leat_net_close(struct leat_net *net, struct leat_loop *loop);
 /* What the loops' clock must be; NULL: the machine's. */
 const struct leat_clock *leat_net_clock(const struct leat_net *net);
+/* Of a world that is played; 0: it is none. */
+uint64_t leat_net_seed(const struct leat_net *net);
 /* Whether hugetlb pages are for the port's driver, and buffers should leave them alone. */
 bool leat_net_spares_hugepages(const struct leat_net *net);
 /* After every loop has closed: false when a simulated world saw what must not be. */

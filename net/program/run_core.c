@@ -75,7 +75,11 @@ static int core_start(struct leat_run_core *core, struct leat_error *error)
     core->loop = loop;
     pthread_mutex_unlock(&run->lock);
     log_refusals(core);
-    int result = leat_net_open(run->net, loop, error);
+    int result = 0;
+    if (options.clock != NULL) /* in a world that is played, so is what runs beside the loop */
+        result = pool_play_drawn(loop, &core->files, NULL, leat_net_seed(run->net) + core->index);
+    if (result == 0)
+        result = leat_net_open(run->net, loop, error);
     if (result < 0)
         return result;
     core->net_name = leat_net_name(loop);

@@ -22,6 +22,7 @@
 #include "net/program/open.h"
 #include "runtime/base/logger.h"
 #include "runtime/base/topology.h"
+#include "runtime/os/pool_play.h"
 
 enum run_stage { RUN_STARTING, RUN_RUNNING, RUN_DRAINING, RUN_FAILED };
 
@@ -50,6 +51,7 @@ struct leat_run_core {
     bool is_draining;
     struct leat_source log_source; /* wakes the log's writer at the end of a turn */
     struct counters_core counters;
+    struct pool_play_drawn files; /* of a world that is played */
     const char *net_name;
     void *crash_stack;
 

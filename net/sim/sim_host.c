@@ -71,7 +71,7 @@ static void start_stack(struct sim_host *host, const uint64_t seed[4])
     host->outer = leat_core_now;
     host->loop = leat_loop_new(&loop_options, &error);
     CHECK(host->loop != NULL);
-    CHECK(sim_files_play(&host->files, host->loop, NULL, sim->seed + host->number) == 0);
+    CHECK(pool_play_drawn(host->loop, &host->files, NULL, sim->seed + host->number) == 0);
     host->files.delay_ns_max = 0; /* files of the machine, which are in memory */
     if (sim->logs_errors_only)
         leat_log_only_errors();

@@ -3,13 +3,13 @@
 
 #include <stdio.h>
 
-#include "net/sim/sim_files.h"
 #include "net/sim/sim.h"
 #include "net/stack/source.h"
 #include "net/stack/steer.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/logger.h"
 #include "runtime/base/rng.h"
+#include "runtime/os/pool_play.h"
 
 #define SIM_QUEUES     2
 #define SIM_RSS_TABLE  128
@@ -57,7 +57,7 @@ struct sim_host {
 
     struct leat_loop *loop;
     struct leat_core *core, *outer;
-    struct sim_files files;
+    struct pool_play_drawn files;
     struct stack *stack;
     struct stack_source *source;
     struct sim_arrived *arrived, **arrived_last;

@@ -57,6 +57,21 @@ void pool_play_fini(struct pool_core *core)
     }
 }
 
+static uint64_t drawn_delay(struct pool_play *play)
+{
+    struct pool_play_drawn *drawn = container_of(play, struct pool_play_drawn, play);
+    return rng_below(&drawn->rng, drawn->delay_ns_max + 1);
+}
+
+int pool_play_drawn(struct leat_loop *loop, struct pool_play_drawn *drawn, struct fs_sys *sys,
+                    uint64_t seed)
+{
+    *drawn = (struct pool_play_drawn){.play = {.delay_ns = drawn_delay, .sys = sys},
+                                      .delay_ns_max = POOL_PLAY_NS_MAX};
+    rng_init(&drawn->rng, seed + 1); /* 0 would be the kernel's */
+    return pool_play_set(loop, &drawn->play);
+}
+
 void pool_play_settle(struct leat_loop *loop)
 {
     struct pool_core *core = pool_core_of(loop);

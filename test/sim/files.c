@@ -1,6 +1,6 @@
 /* Files in a simulated world: the disk in memory and what it forgets, jobs that are told in a drawn
  * order, and operations on them that fail at every call and are cancelled at every point. */
-#include "net/sim/sim_files.h"
+#include "net/sim/sim_disk.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,6 +18,7 @@
 #include "buffers/heap.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/list.h"
+#include "runtime/os/pool_play.h"
 
 #define LARGE 20000
 
@@ -27,7 +28,7 @@ static struct {
 } played_time;
 
 static struct sim_disk *disk;
-static struct sim_files files;
+static struct pool_play_drawn files;
 static struct leat_loop *loop;
 static char said[1024];
 
@@ -45,7 +46,7 @@ static void world_new(uint64_t seed)
     disk = sim_disk_new(seed);
     loop = leat_loop_new(&options, NULL);
     assert_non_null(loop);
-    assert_int_equal(sim_files_play(&files, loop, disk, seed), 0);
+    assert_int_equal(pool_play_drawn(loop, &files, &disk->sys, seed), 0);
 }
 
 static void world_free(void)
