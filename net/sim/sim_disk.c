@@ -78,6 +78,20 @@ static void file_resize(struct sim_disk *disk, struct sim_inode *inode, size_t l
     CHECK(sim_bytes_resize(&inode->now, length));
 }
 
+static bool is_unnamed(uint64_t flags)
+{
+    return (flags & O_TMPFILE) == O_TMPFILE;
+}
+
+/* found is the folder that a file without a name is made in. */
+static int64_t open_unnamed(struct sim_disk *disk, const struct sim_found *found,
+                            const struct open_how *how)
+{
+    if (found->inode == NULL || !S_ISDIR(found->inode->mode))
+        return found->inode == NULL ? -ENOENT : -ENOTDIR;
+    return fd_new(disk, sim_inode_new(disk, S_IFREG | (uint32_t)how->mode), how->flags);
+}
+
 static int64_t disk_open(struct fs_sys *sys, int dir, const char *path, const struct open_how *how)
 {
     struct sim_disk *disk = DISK_OF(sys);
@@ -88,6 +102,8 @@ static int64_t disk_open(struct fs_sys *sys, int dir, const char *path, const st
     int64_t result = sim_path_find(disk, dir, path, flags, &found);
     if (result < 0)
         return result;
+    if (is_unnamed(how->flags))
+        return open_unnamed(disk, &found, how);
     if (found.inode == NULL && ((how->flags & O_CREAT) == 0 || found.name[0] == '\0'))
         return -ENOENT;
     if (found.inode != NULL && (result = open_existing(found.inode, how->flags)) < 0)
@@ -101,11 +117,20 @@ static int64_t disk_open(struct fs_sys *sys, int dir, const char *path, const st
     return fd_new(disk, found.inode, how->flags);
 }
 
+/* A file without a name and without a descriptor would still count; it is let go at once. */
+static void room_give(struct sim_disk *disk, const struct sim_inode *inode)
+{
+    if (S_ISREG(inode->mode) && inode->links == 0)
+        disk->used_bytes -= inode->now.length;
+}
+
 static int64_t disk_close(struct fs_sys *sys, int fd)
 {
     struct sim_open *open = sim_open_of(DISK_OF(sys), fd);
     if (open == NULL)
         return -EBADF;
+    if (is_unnamed(open->flags))
+        room_give(DISK_OF(sys), open->inode);
     open->inode = NULL;
     return 0;
 }
@@ -278,11 +303,20 @@ static int64_t disk_symlink(struct fs_sys *sys, const char *target, const char *
     return 0;
 }
 
-/* A file without a name and without a descriptor would still count; it is let go at once. */
-static void room_give(struct sim_disk *disk, const struct sim_inode *inode)
+/* From here on the file is one like others. */
+static int64_t disk_link(struct fs_sys *sys, int fd, const char *path)
 {
-    if (S_ISREG(inode->mode) && inode->links == 0)
-        disk->used_bytes -= inode->now.length;
+    struct sim_disk *disk = DISK_OF(sys);
+    struct sim_open *open = sim_open_of(disk, fd);
+    struct sim_found found;
+    if (open == NULL || !is_unnamed(open->flags))
+        return open == NULL ? -EBADF : -ENOENT;
+    int64_t result = place_find(disk, AT_FDCWD, path, &found);
+    if (result < 0)
+        return result;
+    open->flags &= ~(uint64_t)O_TMPFILE;
+    sim_change_add(sim_change_new(disk), found.dir, found.name, open->inode);
+    return 0;
 }
 
 static int64_t disk_unlink(struct fs_sys *sys, int dir, const char *path, int flags)

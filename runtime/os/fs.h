@@ -39,6 +39,10 @@ enum leat_open { /* 0: to read what is there */
                      1u << 6, /* what is created has mode 0600, else 0666; less the umask */
                  LEAT_OPEN_DIRECTORY = 1u << 7, /* -ENOTDIR if it is none */
                  LEAT_OPEN_NO_LINK = 1u << 8,   /* -ELOOP if the last name is a symbolic link */
+                 /* path is a folder: a new file in it that has no name, and is gone with its last
+                  * reference unless leat_fs_link gives it one (O_TMPFILE; -EOPNOTSUPP where the
+                  * file system has none). Implies WRITE */
+                 LEAT_OPEN_UNNAMED = 1u << 9,
 };
 
 /* LEAT_KIND_FILE: a struct leat_file. -EINVAL: flags that are none. */
@@ -126,6 +130,9 @@ LEAT_API struct leat_future *leat_fs_mkdtemp(struct leat_loop *loop,
                                              const char *prefix) LEAT_MUST_CHECK;
 LEAT_API struct leat_future *leat_fs_rename(struct leat_loop *loop, const char *from,
                                             const char *to) LEAT_MUST_CHECK;
+/* Nothing. Gives an open file that was made with LEAT_OPEN_UNNAMED its name, whole as it stands;
+ * -EEXIST if the name is taken: nothing is replaced. */
+LEAT_API struct leat_future *leat_fs_link(struct leat_file *file, const char *path) LEAT_MUST_CHECK;
 LEAT_API struct leat_future *leat_fs_unlink(struct leat_loop *loop,
                                             const char *path) LEAT_MUST_CHECK;
 LEAT_API struct leat_future *leat_fs_rmdir(struct leat_loop *loop,

@@ -20,7 +20,10 @@ static const struct open_row {
     {LEAT_OPEN_PRIVATE, 0, false},
     {LEAT_OPEN_DIRECTORY, O_DIRECTORY, false},
     {LEAT_OPEN_NO_LINK, O_NOFOLLOW, false},
+    {LEAT_OPEN_UNNAMED, O_TMPFILE, true},
 };
+
+#define OPEN_MAKES (LEAT_OPEN_CREATE | LEAT_OPEN_NEW | LEAT_OPEN_UNNAMED)
 
 /* -EINVAL: a bit that is none. */
 static int open_how_of(uint64_t bits, uint64_t resolve, struct open_how *how)
@@ -40,7 +43,7 @@ static int open_how_of(uint64_t bits, uint64_t resolve, struct open_how *how)
     flags |= (bits & LEAT_OPEN_READ_WRITE) != 0 ? O_RDWR : is_write ? O_WRONLY : O_RDONLY;
     uint64_t mode = (bits & LEAT_OPEN_PRIVATE) != 0 ? 0600 : 0666;
     *how = (struct open_how){.flags = flags,
-                             .mode = (flags & O_CREAT) != 0 ? mode : 0,
+                             .mode = (bits & OPEN_MAKES) != 0 ? mode : 0,
                              .resolve = resolve};
     return 0;
 }
@@ -66,8 +69,7 @@ static void fs_open_run(struct op *op)
 /* A name that the kernel has in its cache opens without waiting for a disk. */
 static enum op_tried fs_open_try(struct op *op)
 {
-    unsigned makes = LEAT_OPEN_CREATE | LEAT_OPEN_NEW | LEAT_OPEN_EMPTY;
-    if ((fs_op_of(op)->args.number & makes) != 0)
+    if ((fs_op_of(op)->args.number & (OPEN_MAKES | LEAT_OPEN_EMPTY)) != 0)
         return OP_LEFT;
     open_by(op, RESOLVE_CACHED);
     return op->value == -EAGAIN ? OP_LEFT : OP_DONE;

@@ -151,6 +151,15 @@ static void fs_rename_run(struct op *op)
 FS_OP(rename, fs_result_nothing, NULL, loop,
       (struct leat_loop * loop, const char *from, const char *to), .path = from, .other = to)
 
+static void fs_link_run(struct op *op)
+{
+    const struct fs_args *args = &fs_op_of(op)->args;
+    op->value = op->sys->link(op->sys, leat_file_fd(args->file), args->path);
+}
+
+FS_OP(link, fs_result_nothing, NULL, leat_loop_current(),
+      (struct leat_file * file, const char *path), .file = file, .path = path)
+
 static void fs_unlink_run(struct op *op)
 {
     op->value = op->sys->unlink(op->sys, AT_FDCWD, fs_op_of(op)->args.path, 0);

@@ -28,6 +28,7 @@
     X(entries, (struct fs_sys * sys, int fd, void *to, size_t bytes), fd, to, bytes)               \
     X(mkdir, (struct fs_sys * sys, int dir, const char *path, uint32_t mode), dir, path, mode)     \
     X(rename, (struct fs_sys * sys, const char *from, const char *to), from, to)                   \
+    X(link, (struct fs_sys * sys, int fd, const char *path), fd, path)                             \
     X(unlink, (struct fs_sys * sys, int dir, const char *path, int flags), dir, path, flags)       \
     X(symlink, (struct fs_sys * sys, const char *target, const char *path), target, path)          \
     X(readlink, (struct fs_sys * sys, const char *path, char *to, size_t bytes), path, to, bytes)  \
@@ -47,6 +48,7 @@ struct fs_sys {
 };
 
 /* What the rows mean beyond the system call of their name:
+ *   link         linkat(2) of the file behind a descriptor.
  *   open         openat2(2), without waiting for the other end of a FIFO; returns a descriptor.
  *   read_cached  read, but -EAGAIN instead of waiting for the disk.
  *   stat         fstatat(2); path "" with AT_EMPTY_PATH is dir itself.

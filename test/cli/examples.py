@@ -5,12 +5,14 @@ import ctypes
 import http.client
 import json
 import os
+import pathlib
 import re
 import select
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import unittest
 
@@ -289,6 +291,56 @@ class Notes(unittest.TestCase):
         self.assertEqual(ask("GET", "/other"), (404, {"error": "Not Found"}))
         self.assertEqual(ask("POST", "/notes", b"z" * 201)[0], 413)
         client.close()
+
+
+class Upload(unittest.TestCase):
+    """Forms with files, to the disk."""
+
+    def test_files_are_whole_or_not_there(self):
+        for transport in transports():
+            with self.subTest(transport[0]), tempfile.TemporaryDirectory() as folder:
+                here = os.getcwd()
+                os.chdir(folder)
+                try:
+                    with Running(transport, "upload") as upload:
+                        self.check(upload, pathlib.Path(folder, "uploads"))
+                finally:
+                    os.chdir(here)
+
+    @staticmethod
+    def form(*files):
+        parts = (b'--b\r\nContent-Disposition: form-data; name="file"; filename="%s"\r\n\r\n%s\r\n'
+                 % file for file in files)
+        return b"".join(parts) + b"--b--\r\n"
+
+    def check(self, upload, folder):
+        large = os.urandom(3_000_000)
+        kind = {"Content-Type": "multipart/form-data; boundary=b"}
+
+        def post(body, **more):
+            client = http.client.HTTPConnection(*upload.address, timeout=30)
+            client.request("POST", "/", body, headers=kind, **more)
+            answer = client.getresponse().status
+            client.close()
+            return answer
+
+        body = self.form((b"../large", large), (b"", b""), (b"C:\\x\\small", b"\r\n--"))
+        self.assertEqual(post(body), 201)
+        self.assertEqual(sorted(os.listdir(folder)), ["large", "small"])
+        self.assertTrue((folder / "large").read_bytes() == large)
+        self.assertEqual((folder / "small").read_bytes(), b"\r\n--")
+        self.assertEqual(post(self.form((b"small", b"other"))), 409)
+        self.assertEqual((folder / "small").read_bytes(), b"\r\n--")
+        pieces = self.form((b"chunked", large))
+        self.assertEqual(post((pieces[i:i + 5001] for i in range(0, len(pieces), 5001)),
+                              encode_chunked=True), 201)
+        self.assertTrue((folder / "chunked").read_bytes() == large)
+        with upload.connect() as client:  # goes in the middle
+            client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; "
+                           b"boundary=b\r\nContent-Length: 4000000\r\n\r\n"
+                           + self.form((b"cut", large))[:2_000_000])
+        self.assertEqual(post(self.form((b"after", b"1"))), 201)
+        self.assertEqual(sorted(os.listdir(folder)), ["after", "chunked", "large", "small"])
 
 
 if __name__ == "__main__":

@@ -219,6 +219,35 @@ static void it_does_what_disks_do(void **state)
     assert_int_equal(disk->used_bytes, 0);
 }
 
+static struct leat_file *unnamed_new(uint8_t of)
+{
+    struct leat_result result = await(leat_fs_open(loop, "/", LEAT_OPEN_UNNAMED));
+    assert_int_equal(result.code, 0);
+    struct leat_file *file = leat_file_ref(leat_result_file(&result));
+    leat_result_drop(&result);
+    assert_int_equal(code_of(leat_fs_write(file, 0, pattern(of, LARGE))), 0);
+    return file;
+}
+
+/* What has a name, and was synced with it, outlives the power; what has none its descriptor not. */
+static void a_file_without_a_name_leaves_nothing(void **state)
+{
+    struct leat_file *kept = unnamed_new('k'), *lost = unnamed_new('l');
+    assert_int_equal(code_of(leat_fs_sync(kept)), 0);
+    assert_int_equal(code_of(leat_fs_link(kept, "kept")), 0);
+    assert_int_equal(code_of(leat_fs_link(lost, "kept")), -EEXIST);
+    assert_int_equal(code_of(leat_fs_close(kept)), 0);
+    assert_int_equal(disk->used_bytes, 2 * LARGE);
+    assert_int_equal(code_of(leat_fs_close(lost)), 0);
+    assert_int_equal(disk->used_bytes, LARGE);
+    path_sync("/", LEAT_OPEN_DIRECTORY);
+    assert_int_equal(sim_disk_open_count(disk), 0);
+    sim_disk_power_cut(disk);
+    assert_int_equal(is_pattern("kept", 'k', LARGE), 1);
+    assert_int_equal(code_of(leat_fs_open(loop, "none", LEAT_OPEN_UNNAMED)), -ENOENT);
+    assert_int_equal(code_of(leat_fs_open(loop, "kept", LEAT_OPEN_UNNAMED)), -ENOTDIR);
+}
+
 static void short_reads_and_writes_are_gone_on_with(void **state)
 {
     disk->faults.short_ppm = 500000;
@@ -437,6 +466,7 @@ int main(void)
         cmocka_unit_test(a_seed_plays_the_same_again),
         TEST(nothing_settles_before_its_time),
         TEST(it_does_what_disks_do),
+        TEST(a_file_without_a_name_leaves_nothing),
         TEST(short_reads_and_writes_are_gone_on_with),
         TEST(a_full_disk_is_told),
         TEST(d1_synced_bytes_are_there),

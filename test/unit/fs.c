@@ -407,6 +407,32 @@ static void string_is(struct leat_future *future, const char *string)
     leat_result_drop(&result);
 }
 
+static struct leat_file *unnamed_new(const char *text_of)
+{
+    struct leat_file *file = file_of(leat_fs_open(loop, ".", LEAT_OPEN_UNNAMED));
+    assert_int_equal(code_of(leat_fs_write(file, 0, text(text_of))), 0);
+    return file;
+}
+
+/* A file is whole when it has a name, and one that has none leaves nothing. */
+static void a_file_gets_its_name_when_it_is_whole(void **state)
+{
+    struct leat_file *file = unnamed_new("whole"), *other = unnamed_new("other");
+    assert_int_equal(code_of(leat_fs_stat(loop, "named")), -ENOENT);
+    assert_int_equal(code_of(leat_fs_link(file, "named")), 0);
+    struct leat_result result = await(leat_fs_read_file(loop, "named", 0));
+    assert_int_equal(leat_result_buf(&result).length_bytes, 5);
+    leat_result_drop(&result);
+    result = await(leat_fs_link(other, "named"));
+    assert_int_equal(result.code, -EEXIST); /* nothing is replaced */
+    leat_result_drop(&result);
+    assert_int_equal(code_of(leat_fs_link(other, "none/x")), -ENOENT);
+    assert_int_equal(code_of(leat_fs_close(file)), 0);
+    assert_int_equal(code_of(leat_fs_close(other)), 0);
+    assert_int_equal(code_of(leat_fs_unlink(loop, "named")), 0);
+    assert_int_equal(code_of(leat_fs_open(loop, "none", LEAT_OPEN_UNNAMED)), -ENOENT);
+}
+
 static void names_are_made_moved_and_removed(void **state)
 {
     char path[128];
@@ -641,6 +667,7 @@ static void everything(struct leat_buf large)
         (void)code_of(leat_fs_truncate(file, 1));
         (void)code_of(leat_fs_sync(file));
         (void)code_of(leat_fs_fstat(file));
+        (void)code_of(leat_fs_link(file, "all/linked"));
         (void)code_of(leat_fs_close(file));
     } else {
         leat_result_drop(&opened);
@@ -734,6 +761,7 @@ int main(void)
         TEST(reports_what_close_failed_with),
         TEST(a_fifo_holds_up_nobody),
         TEST(a_file_belongs_to_its_core),
+        TEST(a_file_gets_its_name_when_it_is_whole),
         TEST(names_are_made_moved_and_removed),
         TEST(makes_all_directories),
         TEST_IN_MEMORY(lists_each_name_once),
