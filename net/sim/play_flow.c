@@ -103,6 +103,13 @@ static uint64_t may_send_up_to(const struct side *s)
     return answered < s->to_send ? answered : s->to_send;
 }
 
+/* C5: data and the reset behind it may come in one burst; then the end is known, and on_close
+ * comes, after on_data has answered. */
+static bool may_be_reset(const struct flow *f)
+{
+    return f->any_abort || f->may_die;
+}
+
 /* False: not now. */
 static bool send_chunk(struct side *s, uint64_t up_to)
 {
@@ -123,7 +130,7 @@ static bool send_chunk(struct side *s, uint64_t up_to)
     leat_buf_unref(buf);
     if (result == -ENOMEM)
         pump_later(s, 20 * LEAT_NS_PER_MS);
-    else if (result != -EAGAIN)
+    else if (result != -EAGAIN && !(result == -EPIPE && may_be_reset(f)))
         side_violation(s, "sending gave an error", (uint64_t)-result, s->sent);
     return false;
 }
@@ -228,7 +235,7 @@ static bool is_allowed(const struct flow *f, enum leat_close_reason reason)
         return f->any_abort;
     case LEAT_CLOSE_RESET:
     case LEAT_CLOSE_REFUSED:
-        return f->any_abort || f->may_die;
+        return may_be_reset(f);
     case LEAT_CLOSE_PEER_GONE:
     case LEAT_CLOSE_TIMEOUT:
     case LEAT_CLOSE_CONNECT_TIMEOUT:
