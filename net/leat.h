@@ -36,6 +36,7 @@
 #include <leat/signals.h>
 #include <leat/stream.h>
 #include <leat/timer.h>
+#include <leat/transform.h>
 #include <leat/udp.h>
 #include <leat/version.h>
 #include <leat/view.h>

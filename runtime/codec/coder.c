@@ -8,8 +8,11 @@
 
 /* Before each block that a library asked for; as large as the strictest alignment. */
 struct coder_block {
-    _Alignas(16) size_t bytes;
+    _Alignas(16) struct coder_block *next; /* of those that wait to be freed on the core */
+    size_t bytes : 63;
+    size_t is_counted : 1; /* by the core's heap: not when a thread of the pool asked for it */
 };
+_Static_assert(sizeof(struct coder_block) == 16, "alignment of what follows");
 
 /* Whether the account of the core has room; if so, it is charged. */
 static bool account_charge(struct leat_core *core, size_t bytes)
@@ -35,8 +38,22 @@ void *coder_alloc(struct leat_coder *coder, size_t bytes)
             atomic_fetch_sub(&core->codec_bytes, whole_bytes);
         return NULL;
     }
-    block->bytes = whole_bytes;
+    block->bytes = whole_bytes & (SIZE_MAX >> 1);
+    block->is_counted = leat_core_now != NULL;
     return block + 1;
+}
+
+/* The heap counts on the core that frees: what it has not counted is freed as by a thread without
+ * a core. */
+static void block_free(struct leat_core *owner, struct coder_block *block)
+{
+    struct leat_core *now = leat_core_now;
+    if (owner != NULL)
+        atomic_fetch_sub(&owner->codec_bytes, block->bytes);
+    if (!block->is_counted)
+        leat_core_now = NULL;
+    leat_heap_free(block);
+    leat_core_now = now;
 }
 
 void coder_release(struct leat_coder *coder, void *memory)
@@ -44,9 +61,21 @@ void coder_release(struct leat_coder *coder, void *memory)
     if (memory == NULL)
         return;
     struct coder_block *block = (struct coder_block *)memory - 1;
-    if (coder->core != NULL)
-        atomic_fetch_sub(&coder->core->codec_bytes, block->bytes);
-    leat_heap_free(block);
+    if (block->is_counted && leat_core_now == NULL && coder->core != NULL) {
+        block->next = coder->released; /* until the coder is on its core again */
+        coder->released = block;
+        return;
+    }
+    block_free(coder->core, block);
+}
+
+static void released_free(struct leat_coder *coder)
+{
+    while (leat_core_now != NULL && coder->released != NULL) {
+        struct coder_block *block = coder->released;
+        coder->released = block->next;
+        block_free(coder->core, block);
+    }
 }
 
 static void memory_fail(struct leat_coder *coder)
@@ -139,6 +168,7 @@ void leat_coder_free(struct leat_coder *coder)
     if (coder == NULL)
         return;
     coder->ops->end(coder);
+    released_free(coder);
     struct leat_coder last = *coder;
     coder_release(&last, coder);
 }
@@ -149,6 +179,7 @@ void leat_coder_reset(struct leat_coder *coder)
     coder->code = 0;
     coder->is_done = coder->is_between = false;
     coder->has_no_memory = coder->was_refused = false;
+    released_free(coder);
     coder->ops->reset(coder);
 }
 
@@ -246,6 +277,7 @@ static enum leat_coder_step decoder_run(struct leat_coder *coder, struct leat_co
 
 enum leat_coder_step leat_coder_run(struct leat_coder *coder, struct leat_coder_io *io)
 {
+    released_free(coder);
     if (coder->code != 0)
         return LEAT_CODER_WRONG;
     if (coder->is_done)

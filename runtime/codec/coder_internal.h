@@ -22,6 +22,8 @@ enum coder_result {
     CODER_MEMORY, /* coder_alloc gave NULL */
 };
 
+struct coder_block;
+
 struct coder_ops {
     const char *name;
     int level_least, level_most, level_default; /* of an encoder */
@@ -39,6 +41,7 @@ struct leat_coder {
     struct leat_core *core; /* whose codec memory is charged; NULL: none's */
     struct leat_coder_options options;
     uint64_t in_bytes, out_bytes; /* of this stream so far */
+    struct coder_block *released; /* by a thread of the pool: to be freed on the core */
     const char *sentence;
     int code;
     bool is_decoder, is_done, is_between;
