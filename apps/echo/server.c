@@ -15,7 +15,7 @@ struct echo_conn {
 void echo_pour(const struct echo *echo, leat_conn conn)
 {
     struct leat_buf piece = leat_buf_from_static(echo->block, echo->bytes);
-    while (leat_conn_send(conn, &piece, 1) == 0) {
+    while (leat_conn_send(conn, &piece, 1) >= 0) {
     }
 }
 
@@ -58,7 +58,7 @@ static bool send_back(struct echo_conn *c, leat_conn conn, struct leat_buf slice
         return false;
     struct leat_buf own = leat_buf_ref(held);
     leat_conn_release(conn, held); /* from here on the send queue bounds it, not the window */
-    if (c->kept.count == 0 && leat_conn_send(conn, &own, 1) == 0)
+    if (c->kept.count == 0 && leat_conn_send(conn, &own, 1) >= 0)
         return true;
     if (leat_chain_push(&c->kept, own) < 0) {
         leat_buf_unref(own);

@@ -22,7 +22,7 @@ static struct sim *sim_of(const struct visitor *v)
 static void visitor_ask(struct visitor *v)
 {
     while (v->is_open && !v->is_over && v->asked < v->to_ask && v->asked < v->answered + v->depth) {
-        if (leat_conn_send_bytes(v->conn, request, sizeof(request) - 1) != 0)
+        if (leat_conn_send_bytes(v->conn, request, sizeof(request) - 1) < 0)
             return;
         v->asked++;
         v->peers->asked++;

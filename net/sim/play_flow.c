@@ -123,7 +123,7 @@ static bool send_chunk(struct side *s, uint64_t up_to)
     }
     memcpy(buf.data, bytes_at(f, s->is_client, s->sent), length);
     int result = leat_conn_send(s->conn, &buf, 1);
-    if (result == 0) {
+    if (result >= 0) {
         s->sent += length;
         return true;
     }

@@ -34,9 +34,10 @@ static int sock_send(struct leat_transport *base, leat_conn conn, const struct l
         return -EAGAIN;
     }
     int result = sock_queue_push_bufs(c, bufs, count);
-    if (likely(result == 0))
-        sock_conn_dirty(c);
-    return result;
+    if (unlikely(result < 0))
+        return result;
+    sock_conn_dirty(c);
+    return c->out.bytes >= c->settings->options.send_high_bytes;
 }
 
 static int sock_send_file(struct leat_transport *base, leat_conn conn, struct leat_file *file,
@@ -56,9 +57,10 @@ static int sock_send_file(struct leat_transport *base, leat_conn conn, struct le
     if (length_bytes == 0)
         return 0;
     int result = sock_queue_push_file(c, file, offset_bytes, length_bytes);
-    if (result == 0)
-        sock_conn_dirty(c);
-    return result;
+    if (result < 0)
+        return result;
+    sock_conn_dirty(c);
+    return c->out.bytes >= c->settings->options.send_high_bytes;
 }
 
 static int sock_want_writable(struct leat_transport *base, leat_conn conn)

@@ -142,6 +142,12 @@ class Style(Sample):
         self.write("apps/c.c", "/* What it is. */\nstatic int start(void)\n{\n}\n")
         self.expect(style.check(self.root), "net/a.c:1: does not begin", "net/a.c:1: find has no")
 
+    def test_the_sign_of_a_sender_is_no_refusal(self):
+        self.write("a.c", "x = leat_conn_send(conn, &buf,\n                    1) == 0;\n"
+                          "y = leat_conn_send_bytes(conn, text, 5) != 0;\n"
+                          "z = leat_conn_send_file(conn, file, 0, 1) < 0;\n")
+        self.expect(style.check(self.root), "a.c:1: leat_conn_send is", "a.c:3: leat_conn_send_byt")
+
 
 class Docs(Sample):
     def test_what_is_named_must_exist(self):

@@ -12,6 +12,8 @@ LEFTOVERS = re.compile(r"\b(TODO|FIXME|XXX|HACK|[Pp]laceholder|not yet implement
 # show it to users. Applications' start, check and the like are named after what leat_run calls.
 NAMED = ("net/", "runtime/", "buffers/")
 LONE_WORD = re.compile(r"^static [\w *]*?\b([a-z]+)\(", re.M)
+# An answer below 0 is a refusal and 1 means full (C15): a comparison with 0 takes that for a refusal.
+SEND_BY_ZERO = re.compile(r"\bleat_conn_send\w*\([^;{}]*?\)\s*[=!]=\s*0\b")
 SELF = ("test/check/style.py", "test/check/selftest.py")
 CODE = (".c", ".h", ".inc", ".cpp", ".py", "dev")
 
@@ -66,6 +68,15 @@ def check_names(path, text, problems):
         problems.append(f"{path}:{line}: {found[1]} has no noun")
 
 
+def check_sends(path, text, problems):
+    if not path.endswith((".c", ".h", ".inc", ".cpp", ".md")):
+        return
+    for found in SEND_BY_ZERO.finditer(text):
+        line = text.count("\n", 0, found.start()) + 1
+        problems.append(f"{path}:{line}: {found[0].split('(')[0]} is compared with 0: < 0 is a "
+                        "refusal, 1 is accepted and full")
+
+
 def check(root):
     problems = []
     for path in files.walk(root, *CODE):
@@ -74,4 +85,5 @@ def check(root):
         text = files.read(root, path)
         check_text(path, text, problems)
         check_names(path, text, problems)
+        check_sends(path, text, problems)
     return problems

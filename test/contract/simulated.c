@@ -324,7 +324,7 @@ static long stack_peer_send(struct peer *p, const void *bytes, size_t length)
     sim_enter(p->net->far);
     int result = leat_conn_send_bytes(p->conn, bytes, part);
     sim_leave(p->net->far);
-    return result == 0 ? (long)part : result;
+    return result >= 0 ? (long)part : result;
 }
 
 static long stack_peer_receive(struct peer *p, void *bytes, size_t room)

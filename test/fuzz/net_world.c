@@ -129,10 +129,10 @@ static void app_send(struct app *a, uint32_t length)
     }
     int result = leat_conn_send(a->conn, bufs, count);
     check_result(a, result);
-    CHECK(result != 0 || !a->has_ended);
-    if (result == 0)
+    CHECK(result < 0 || !a->has_ended);
+    if (result >= 0)
         a->sent += length;
-    for (unsigned i = 0; result != 0 && i < count; i++)
+    for (unsigned i = 0; result < 0 && i < count; i++)
         leat_buf_unref(bufs[i]);
 }
 

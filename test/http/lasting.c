@@ -188,8 +188,8 @@ static void flow_send(struct flow *f)
                                : leat_conn_send(f->conn, &buf, 1);
         if (again != NULL || result < 0)
             leat_buf_unref(buf);
-        f->moved_bytes += result == 0 ? piece : 0;
-    } while (result == 0 && f->kind->sends == AT_ONCE);
+        f->moved_bytes += result >= 0 ? piece : 0;
+    } while (result >= 0 && f->kind->sends == AT_ONCE);
 }
 
 /* Several times in each limit, so that it is never reached. */

@@ -60,7 +60,7 @@ void app_send(struct talk *t, uint64_t from, size_t length)
         buf.data[i] = talk_byte(from + i);
     int result = leat_conn_send(t->conn, &buf, 1);
     sim_leave(t->host);
-    assert_int_equal(result, 0);
+    assert_true(result >= 0);
     pass(t, 1);
 }
 

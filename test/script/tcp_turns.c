@@ -33,7 +33,7 @@ static struct talk *open_all(leat_conn *conns)
 static void send_zeroes(leat_conn conn, size_t bytes)
 {
     struct leat_buf buf = leat_buf_alloc(bytes);
-    assert_int_equal(leat_conn_send(conn, &buf, 1), 0);
+    assert_true(leat_conn_send(conn, &buf, 1) >= 0);
 }
 
 /* The connection whose segment comes next, and what that carries. False: silence. */

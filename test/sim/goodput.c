@@ -48,7 +48,7 @@ static void refill(leat_conn conn, void *user)
 {
     static const uint8_t zeros[CHUNK_BYTES];
     (void)user;
-    while (leat_conn_send_bytes(conn, zeros, sizeof(zeros)) == 0)
+    while (leat_conn_send_bytes(conn, zeros, sizeof(zeros)) >= 0)
         ;
 }
 

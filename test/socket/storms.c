@@ -28,7 +28,7 @@ static void tally_data(leat_conn conn, void *user, const struct leat_buf *slices
     struct tally *tally = user;
     for (unsigned i = 0; i < count; i++)
         tally->bytes += slices[i].length_bytes;
-    if (leat_conn_send_bytes(conn, "!", 1) != 0)
+    if (leat_conn_send_bytes(conn, "!", 1) < 0)
         (void)leat_conn_abort(conn);
 }
 
@@ -271,7 +271,7 @@ static void chaos_data(leat_conn conn, void *user, const struct leat_buf *slices
                 leat_buf_unref(echo);
         }
         }
-        assert_true(result == 0 || result == -EAGAIN || result == -EPIPE);
+        assert_true(result >= 0 || result == -EAGAIN || result == -EPIPE);
     }
 }
 

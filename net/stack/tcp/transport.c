@@ -91,11 +91,11 @@ static int tcp_send(struct leat_transport *transport, leat_conn conn, const stru
     uint64_t bytes = total_bytes(bufs, count);
     if (result == 0)
         result = queue_bufs(tcp_of_transport(transport), c, bufs, count);
-    if (result == 0) {
-        c->accepted_bytes += bytes;
-        tcp_dirty(c);
-    }
-    return result;
+    if (result < 0)
+        return result;
+    c->accepted_bytes += bytes;
+    tcp_dirty(c);
+    return tcp_queued_bytes(c) >= c->send_high;
 }
 
 /* C19; read in pieces by and by: file.c. */
@@ -109,11 +109,11 @@ static int tcp_send_file(struct leat_transport *transport, leat_conn conn, struc
         return -EINVAL;
     if (result == 0 && length_bytes > 0)
         result = tcp_later_file(t, c, file, offset_bytes, length_bytes);
-    if (result == 0) {
-        c->accepted_bytes += length_bytes;
-        tcp_dirty(c);
-    }
-    return result;
+    if (result < 0)
+        return result;
+    c->accepted_bytes += length_bytes;
+    tcp_dirty(c);
+    return tcp_queued_bytes(c) >= c->send_high;
 }
 
 static int tcp_want_writable(struct leat_transport *transport, leat_conn conn)
