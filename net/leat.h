@@ -35,6 +35,7 @@
 #include <leat/run.h>
 #include <leat/signals.h>
 #include <leat/stream.h>
+#include <leat/stream_conn.h>
 #include <leat/timer.h>
 #include <leat/transform.h>
 #include <leat/udp.h>

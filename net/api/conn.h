@@ -72,8 +72,8 @@
  *
  *  C15  leat_conn_send is all or nothing. With less than send_high_bytes queued it is accepted
  *       whole, whatever its size, and the references are the transport's; else -EAGAIN, and nothing
- *       is taken. 1 when it was accepted and send_high_bytes are queued now: the sign to stop before
- *       the next one is refused. So an answer below 0 is a refusal, and nothing else is.
+ *       is taken. 1 when it was accepted and send_high_bytes are queued now: the sign to stop
+ *       before the next one is refused. An answer below 0 is a refusal, and nothing else is.
  *
  *  C16  After -EAGAIN one on_writable follows when less than send_low_bytes are queued. Without
  *       -EAGAIN none comes, except once when leat_conn_want_writable was called.

@@ -130,8 +130,9 @@ struct leat_stream_class {
     const char *engine;  /* of pipes that offer it ranges: "send_file"; NULL: it takes none */
     /* More is wanted: leat_push now or later, once at least. takes: kinds that who reads knows. */
     void (*read)(struct leat_stream *stream, unsigned takes);
-    /* Writes chunks, which are valid until it returns (leat_chunk_keep), then calls
-     * leat_stream_wrote, now or later; until then it is not called again. */
+    /* Writes chunks, which are valid until it returns (leat_chunk_keep): one, if it is a range or
+     * the stream a transform. Then calls leat_stream_wrote, now or later; until then it is not
+     * called again. */
     void (*write)(struct leat_stream *stream, const struct leat_chunk *chunks, unsigned count);
     /* All is written, and no more comes: leat_stream_wrote when that is done too. May be NULL. */
     void (*final)(struct leat_stream *stream);

@@ -32,7 +32,7 @@ static const struct state_rule w_rules[] = {
     {W_PREFINISHED, W_FINAL, W_ENDING, true, "finished before final was"},
     {W_FINISHED, W_WRITING | W_FINAL, W_ENDING | W_PREFINISHED, true, "finished too early"},
     {W_HELD, W_FINAL, W_WRITING, false, "held without a write"},
-    {W_REFUSED, 0, W_SYNC | W_BLOCKED, false, "refused, and not within write"},
+    {W_REFUSED, 0, W_BLOCKED, false, "refused, and not blocked"},
 };
 
 static const char *rules_check(const struct state_rule *rules, size_t count, uint32_t state)

@@ -237,12 +237,18 @@ static void write_begin(struct leat_stream *stream, const struct leat_chunk *chu
     w_change(stream, 0, W_SYNC);
 }
 
-/* A transform sees the writes one by one, as Node's do. */
-static struct stream_queue queue_part(struct leat_stream *stream)
+/* How many chunks one call of write gets: a transform sees them one by one, as Node's do, and a
+ * range comes alone. */
+static uint32_t part_count(const struct leat_stream *stream, const struct leat_chunk *chunks,
+                           uint32_t count)
 {
-    struct stream_queue part = *stream->writable.queue;
-    if (stream->of->is_transform)
-        part.count = 1;
+    uint32_t part = 1;
+    if (stream->of->is_transform || chunks[0].kind == LEAT_CHUNK_RANGE)
+        return 1;
+    if ((stream->of->takes & LEAT_CHUNK_RANGE) == 0)
+        return count;
+    while (part < count && chunks[part].kind != LEAT_CHUNK_RANGE)
+        part++;
     return part;
 }
 
@@ -263,7 +269,8 @@ static void newer_lost(struct leat_stream *stream, struct stream_queue *newer)
 static void queue_flush_once(struct leat_stream *stream)
 {
     struct stream_queue *queue = stream->writable.queue;
-    struct stream_queue part = queue_part(stream);
+    struct stream_queue part = *queue;
+    part.count = part_count(stream, part.chunks + part.head, part.count);
     queue->head += part.count;
     queue->count -= part.count;
     queue->first += part.count;
@@ -429,8 +436,7 @@ static int write_now(struct leat_stream *stream, struct leat_chunk *chunks, unsi
 static int write_any(struct leat_stream *stream, struct leat_chunk *chunks, unsigned count,
                      struct stream_write *write)
 {
-    bool is_one_by_one = stream->of->is_transform && count > 1;
-    if (!must_wait(stream) && !is_one_by_one)
+    if (!must_wait(stream) && part_count(stream, chunks, count) == count)
         return write_now(stream, chunks, count, write);
     int result = write_wait(stream, chunks, count, write);
     if (result == 0)

@@ -12,7 +12,7 @@ LEFTOVERS = re.compile(r"\b(TODO|FIXME|XXX|HACK|[Pp]laceholder|not yet implement
 # show it to users. Applications' start, check and the like are named after what leat_run calls.
 NAMED = ("net/", "runtime/", "buffers/")
 LONE_WORD = re.compile(r"^static [\w *]*?\b([a-z]+)\(", re.M)
-# An answer below 0 is a refusal and 1 means full (C15): a comparison with 0 takes that for a refusal.
+# An answer below 0 is a refusal, 1 means full (C15): a comparison with 0 would mistake that.
 SEND_BY_ZERO = re.compile(r"\bleat_conn_send\w*\([^;{}]*?\)\s*[=!]=\s*0\b")
 SELF = ("test/check/style.py", "test/check/selftest.py")
 CODE = (".c", ".h", ".inc", ".cpp", ".py", "dev")
