@@ -18,6 +18,7 @@
 #include <leat/files.h>
 #include <leat/fs.h>
 #include <leat/form.h>
+#include <leat/fs_stream.h>
 #include <leat/future.h>
 #include <leat/http.h>
 #include <leat/io.h>
@@ -25,6 +26,7 @@
 #include <leat/json.h>
 #include <leat/log.h>
 #include <leat/loop.h>
+#include <leat/lru.h>
 #include <leat/memory.h>
 #include <leat/method.h>
 #include <leat/metrics.h>

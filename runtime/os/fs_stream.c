@@ -1,0 +1,374 @@
+/* Files as streams: one operation at a time, each a future of leat/fs.h. */
+#include <leat/fs_stream.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "buffers/heap.h"
+#include "runtime/base/core.h"
+#include "runtime/base/list.h"
+
+#define READ_BYTES 65536
+
+struct file_stream {
+    struct leat_stream stream; /* first */
+    struct leat_file *file;    /* NULL: it is not open */
+    char *path;
+    struct leat_future *out; /* the operation that is under way; with a reference on the stream */
+    struct leat_chunk chunk; /* what is being written */
+    struct leat_buf writing; /* its bytes, while the file is being opened */
+    uint64_t offset_bytes, left_bytes;
+    unsigned flags, takes;
+    enum leat_fs_sync sync;
+};
+
+static struct file_stream *file_of(struct leat_stream *stream)
+{
+    return container_of(stream, struct file_stream, stream);
+}
+
+/* ---- operations ---- */
+
+/* Waits for future, which is taken; done must call file_heard first. */
+static void file_wait(struct file_stream *f, struct leat_future *future, leat_done *done)
+{
+    (void)leat_stream_ref(&f->stream);
+    f->out = future;
+    leat_on_settled(future, done, f);
+}
+
+static struct leat_result failure_of(const struct leat_result *result)
+{
+    return result->code < 0 ? leat_failure(result->code, "%s", leat_result_sentence(result))
+                            : leat_nothing();
+}
+
+static void file_closed(void *arg, const struct leat_result *result)
+{
+    struct file_stream *f = arg;
+    struct leat_future *future = f->out;
+    f->out = NULL;
+    leat_stream_destroyed(&f->stream, failure_of(result));
+    leat_future_unref(future);
+    leat_stream_unref(&f->stream);
+}
+
+static void file_close(struct file_stream *f)
+{
+    struct leat_file *file = f->file;
+    leat_chunk_drop(&f->chunk);
+    leat_buf_unref(f->writing);
+    f->writing = (struct leat_buf){0};
+    f->file = NULL;
+    if (file == NULL)
+        leat_stream_destroyed(&f->stream, leat_nothing());
+    else
+        file_wait(f, leat_fs_close(file), file_closed);
+}
+
+/* The operation is over; false: the stream was destroyed meanwhile, or by this. */
+static bool file_heard(struct file_stream *f, const struct leat_result *result)
+{
+    f->out = NULL;
+    if (leat_stream_is_destroyed(&f->stream)) {
+        file_close(f);
+        return false;
+    }
+    return result->code >= 0;
+}
+
+/* Behind each done. */
+static void file_done(struct file_stream *f, struct leat_future *future)
+{
+    leat_future_unref(future);
+    leat_stream_unref(&f->stream);
+}
+
+static void file_destroy(struct leat_stream *stream)
+{
+    struct file_stream *f = file_of(stream);
+    if (f->out != NULL)
+        leat_future_cancel(f->out); /* its done closes the file */
+    else
+        file_close(f);
+}
+
+static void file_drop(struct leat_stream *stream)
+{
+    leat_heap_free(file_of(stream)->path);
+}
+
+static void file_open(struct file_stream *f, leat_done *done)
+{
+    file_wait(f, leat_fs_open(f->stream.loop, f->path, f->flags), done);
+}
+
+static void file_take(struct file_stream *f, const struct leat_result *result)
+{
+    f->file = leat_file_ref(leat_result_pointer(result, LEAT_KIND_FILE));
+}
+
+/* ---- reading ---- */
+
+static int range_keep(struct leat_lender *lender, struct leat_chunk *chunk)
+{
+    (void)leat_file_ref(chunk->file);
+    chunk->flags = 0;
+    return 0;
+}
+
+static void range_give(struct leat_lender *lender, struct leat_chunk *chunk)
+{
+    leat_file_unref(chunk->file);
+}
+
+static struct leat_lender range_lender = {range_keep, range_give};
+
+static void file_piece(void *arg, const struct leat_result *result)
+{
+    struct file_stream *f = arg;
+    struct leat_future *future = f->out;
+    if (!file_heard(f, result)) {
+        leat_stream_destroy(&f->stream, failure_of(result));
+    } else if (result->kind != LEAT_KIND_BUF || leat_result_buf(result).length_bytes == 0) {
+        leat_push_end(&f->stream);
+    } else {
+        struct leat_chunk chunk = leat_chunk_buf(leat_buf_ref(leat_result_buf(result)));
+        f->offset_bytes += chunk.buf.length_bytes;
+        f->left_bytes -= chunk.buf.length_bytes;
+        (void)leat_push(&f->stream, &chunk, 1);
+    }
+    file_done(f, future);
+}
+
+/* All of it at once: who takes ranges reads the file itself. */
+static void file_measured(void *arg, const struct leat_result *result)
+{
+    struct file_stream *f = arg;
+    struct leat_future *future = f->out;
+    if (!file_heard(f, result)) {
+        leat_stream_destroy(&f->stream, failure_of(result));
+        file_done(f, future);
+        return;
+    }
+    const struct leat_stat *stat = leat_result_pointer(result, LEAT_KIND_STAT);
+    uint64_t behind =
+        stat->length_bytes > f->offset_bytes ? stat->length_bytes - f->offset_bytes : 0;
+    struct leat_chunk chunk = {.file = leat_file_ref(f->file),
+                               .offset_bytes = f->offset_bytes,
+                               .length_bytes = behind < f->left_bytes ? behind : f->left_bytes,
+                               .lender = &range_lender,
+                               .kind = LEAT_CHUNK_RANGE};
+    (void)leat_push(&f->stream, &chunk, 1);
+    leat_push_end(&f->stream);
+    file_done(f, future);
+}
+
+static void file_read_on(struct file_stream *f)
+{
+    uint64_t piece = f->left_bytes < READ_BYTES ? f->left_bytes : READ_BYTES;
+    if (piece == 0)
+        leat_push_end(&f->stream);
+    else if ((f->takes & LEAT_CHUNK_RANGE) != 0)
+        file_wait(f, leat_fs_fstat(f->file), file_measured);
+    else
+        file_wait(f, leat_fs_read(f->file, f->offset_bytes, (size_t)piece), file_piece);
+}
+
+static void file_opened_to_read(void *arg, const struct leat_result *result)
+{
+    struct file_stream *f = arg;
+    struct leat_future *future = f->out;
+    if (result->code >= 0)
+        file_take(f, result);
+    if (file_heard(f, result))
+        file_read_on(f);
+    else
+        leat_stream_destroy(&f->stream, failure_of(result));
+    file_done(f, future);
+}
+
+static void file_read(struct leat_stream *stream, unsigned takes)
+{
+    struct file_stream *f = file_of(stream);
+    f->takes = takes;
+    if (f->file == NULL)
+        file_open(f, file_opened_to_read);
+    else
+        file_read_on(f);
+}
+
+/* ---- writing ---- */
+
+static void file_written(void *arg, const struct leat_result *result)
+{
+    struct file_stream *f = arg;
+    struct leat_future *future = f->out;
+    if (file_heard(f, result)) {
+        f->offset_bytes += (uint64_t)leat_result_number(result);
+        leat_chunk_drop(&f->chunk);
+    }
+    if (!leat_stream_is_destroyed(&f->stream))
+        leat_stream_wrote(&f->stream, failure_of(result));
+    file_done(f, future);
+}
+
+static void file_write_on(struct file_stream *f)
+{
+    struct leat_buf buf = f->writing;
+    f->writing = (struct leat_buf){0};
+    file_wait(f, leat_fs_write(f->file, f->offset_bytes, buf), file_written);
+}
+
+static void file_opened_to_write(void *arg, const struct leat_result *result)
+{
+    struct file_stream *f = arg;
+    struct leat_future *future = f->out;
+    if (result->code >= 0)
+        file_take(f, result);
+    if (file_heard(f, result))
+        file_write_on(f);
+    else if (!leat_stream_is_destroyed(&f->stream))
+        leat_stream_wrote(&f->stream, failure_of(result));
+    file_done(f, future);
+}
+
+/* Several chunks become one write: a trip to a thread costs more than the copy. */
+static struct leat_buf chunks_join(const struct leat_chunk *chunks, unsigned count)
+{
+    size_t length_bytes = 0;
+    for (unsigned i = 0; i < count; i++)
+        length_bytes += chunks[i].buf.length_bytes;
+    struct leat_buf joined = leat_buf_alloc_unsafe(length_bytes);
+    uint8_t *to = joined.data;
+    for (unsigned i = 0; i < count && joined.data != NULL; i++) {
+        memcpy(to, chunks[i].buf.data, chunks[i].buf.length_bytes);
+        to += chunks[i].buf.length_bytes;
+    }
+    return joined;
+}
+
+/* Lent bytes stay lent until they are written, so that a slow disk stops who sends them. */
+static bool chunks_keep(struct file_stream *f, const struct leat_chunk *chunks, unsigned count)
+{
+    struct leat_chunk seen = chunks[0];
+    if (count > 1)
+        f->writing = chunks_join(chunks, count);
+    else if (leat_chunk_keep(&seen, &f->chunk) == 0)
+        f->writing = leat_buf_ref(f->chunk.buf);
+    return f->writing.data != NULL;
+}
+
+static void file_write(struct leat_stream *stream, const struct leat_chunk *chunks, unsigned count)
+{
+    struct file_stream *f = file_of(stream);
+    if (count == 1 && chunks[0].buf.length_bytes == 0)
+        leat_stream_wrote(stream, leat_nothing());
+    else if (!chunks_keep(f, chunks, count))
+        leat_stream_wrote(stream,
+                          leat_failure(-ENOMEM, "memory is out: %s is not written on", f->path));
+    else if (f->file == NULL)
+        file_open(f, file_opened_to_write);
+    else
+        file_write_on(f);
+}
+
+static void file_synced(void *arg, const struct leat_result *result)
+{
+    struct file_stream *f = arg;
+    struct leat_future *future = f->out;
+    (void)file_heard(f, result);
+    if (!leat_stream_is_destroyed(&f->stream))
+        leat_stream_wrote(&f->stream, failure_of(result));
+    file_done(f, future);
+}
+
+static void file_finish(struct file_stream *f)
+{
+    if (f->sync == LEAT_FS_SYNC)
+        file_wait(f, leat_fs_sync(f->file), file_synced);
+    else
+        leat_stream_wrote(&f->stream, leat_nothing());
+}
+
+static void file_opened_empty(void *arg, const struct leat_result *result)
+{
+    struct file_stream *f = arg;
+    struct leat_future *future = f->out;
+    if (result->code >= 0)
+        file_take(f, result);
+    if (file_heard(f, result))
+        file_finish(f);
+    else if (!leat_stream_is_destroyed(&f->stream))
+        leat_stream_wrote(&f->stream, failure_of(result));
+    file_done(f, future);
+}
+
+/* A file that nothing was written to is made all the same. */
+static void file_final(struct leat_stream *stream)
+{
+    struct file_stream *f = file_of(stream);
+    if (f->file == NULL)
+        file_open(f, file_opened_empty);
+    else
+        file_finish(f);
+}
+
+/* ---- made ---- */
+
+static const struct leat_stream_class file_readable_class = {
+    .name = "file",
+    .length_bytes = sizeof(struct file_stream),
+    .gives = LEAT_CHUNK_BYTES | LEAT_CHUNK_RANGE,
+    .read = file_read,
+    .destroy = file_destroy,
+    .drop = file_drop,
+};
+
+static const struct leat_stream_class file_writable_class = {
+    .name = "file",
+    .length_bytes = sizeof(struct file_stream),
+    .takes = LEAT_CHUNK_BYTES,
+    .write = file_write,
+    .final = file_final,
+    .destroy = file_destroy,
+    .drop = file_drop,
+};
+
+static struct file_stream *file_stream_new(struct leat_loop *loop,
+                                           const struct leat_stream_class *of, const char *path)
+{
+    size_t path_bytes = strlen(path) + 1;
+    char *own = leat_heap_alloc(path_bytes);
+    struct leat_stream *stream = own != NULL ? leat_stream_new(loop, of, NULL) : NULL;
+    if (stream == NULL) {
+        leat_heap_free(own);
+        (void)leat_fail(&leat_core_now->error, -ENOMEM, "memory is out: no stream of %s", path);
+        return NULL;
+    }
+    memcpy(own, path, path_bytes);
+    file_of(stream)->path = own;
+    return file_of(stream);
+}
+
+struct leat_stream *leat_fs_readable(struct leat_loop *loop, const char *path,
+                                     uint64_t offset_bytes, uint64_t length_bytes)
+{
+    struct file_stream *f = file_stream_new(loop, &file_readable_class, path);
+    if (f == NULL)
+        return NULL;
+    f->offset_bytes = offset_bytes;
+    f->left_bytes = length_bytes;
+    return &f->stream;
+}
+
+struct leat_stream *leat_fs_writable(struct leat_loop *loop, const char *path, unsigned flags,
+                                     enum leat_fs_sync sync)
+{
+    struct file_stream *f = file_stream_new(loop, &file_writable_class, path);
+    if (f == NULL)
+        return NULL;
+    f->flags = flags | LEAT_OPEN_WRITE;
+    f->sync = sync;
+    return &f->stream;
+}
