@@ -21,6 +21,7 @@
 #include <leat/fs_stream.h>
 #include <leat/future.h>
 #include <leat/http.h>
+#include <leat/http_stream.h>
 #include <leat/io.h>
 #include <leat/lines.h>
 #include <leat/json.h>

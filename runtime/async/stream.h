@@ -126,6 +126,7 @@ struct leat_stream_class {
     size_t length_bytes; /* of the author's struct, which begins with struct leat_stream */
     uint8_t gives;       /* enum leat_chunk_kind, or'ed; 0: there is no readable side */
     uint8_t takes;       /* 0: there is no writable side */
+    uint16_t chunks_max; /* that one call of write gets; 0: all that there are */
     bool is_transform;   /* write pushes what it makes of the chunks; final pushes the rest */
     const char *engine;  /* of pipes that offer it ranges: "send_file"; NULL: it takes none */
     /* More is wanted: leat_push now or later, once at least. takes: kinds that who reads knows. */

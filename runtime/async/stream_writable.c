@@ -245,6 +245,8 @@ static uint32_t part_count(const struct leat_stream *stream, const struct leat_c
     uint32_t part = 1;
     if (stream->of->is_transform || chunks[0].kind == LEAT_CHUNK_RANGE)
         return 1;
+    if (stream->of->chunks_max != 0 && count > stream->of->chunks_max)
+        count = stream->of->chunks_max;
     if ((stream->of->takes & LEAT_CHUNK_RANGE) == 0)
         return count;
     while (part < count && chunks[part].kind != LEAT_CHUNK_RANGE)
