@@ -107,6 +107,7 @@ static void pairs_with_nul_are_left_out(void **state)
     check_form(VIEW("a=1&b=%00&c=3"), "a=1;c=3;");
     check_form(VIEW("%00=1&c=3"), "c=3;");
     check_form(VIEW("a\0=1&c"), "c=;");
+    check_form(VIEW("a=1&b=2&c=3&d=4&e=%00"), "a=1;b=2;c=3;d=4;"); /* and do not count */
 }
 
 static void limits_hold_at_their_edge(void **state)

@@ -37,7 +37,7 @@ static int pair_close(struct http_urlencoded *form, struct http_pairs *pairs)
         return 0;
     escape_flush(form, pairs);
     form->is_open = false;
-    if (pair_check(form, pairs) < 0 || pairs->count == form->fields_max)
+    if (pair_check(form, pairs) < 0 || (!form->has_nul && pairs->count == form->fields_max))
         return -413;
     if (!form->has_nul)
         http_pair_end(pairs);
