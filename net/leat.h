@@ -20,6 +20,7 @@
 #include <leat/form.h>
 #include <leat/fs_stream.h>
 #include <leat/future.h>
+#include <leat/group.h>
 #include <leat/http.h>
 #include <leat/http_stream.h>
 #include <leat/io.h>
@@ -39,6 +40,7 @@
 #include <leat/signals.h>
 #include <leat/stream.h>
 #include <leat/stream_conn.h>
+#include <leat/task.h>
 #include <leat/timer.h>
 #include <leat/transform.h>
 #include <leat/udp.h>

@@ -33,6 +33,7 @@ struct leat_udp_transport;
 struct leat_rng;
 struct leat_run_core;
 struct profile;
+struct tasks;
 
 struct leat_core {
     struct leat_loop *loop;
@@ -42,6 +43,7 @@ struct leat_core {
     struct leat_log *log;
     struct async_core *async;              /* runtime/async: NULL until the first future */
     struct pool_core *pool;                /* runtime/os: NULL until the first operation */
+    struct tasks *tasks;                   /* runtime/async: NULL until the first task */
     struct profile *profile;               /* runtime/loop: set in a turn that is sampled */
     struct leat_run_core *run;             /* net/program: NULL outside leat_run */
     struct counters_core *counters;        /* net/watch: NULL where nothing is counted */
@@ -52,7 +54,12 @@ struct leat_core {
     uint64_t codec_bytes_max;
     struct http_core *http; /* net/http: request objects, Date, counters */
     const char *phase;      /* static string, for dumps: "poll", "timers", ... */
-    uint32_t index;         /* 0 .. LEAT_CORES_MAX - 1, unique in the process */
+    /* Static string: what runs now and may not await ("a listener of an emitter"), or NULL. */
+    const char *awaits_forbidden;
+    /* Says in a report of a crash what a higher floor knows of it; address is where a fault was, or
+     * NULL. Returns a place in the code to be named behind the backtrace, or NULL. Signal-safe. */
+    const void *(*note_crash)(int fd, const void *address);
+    uint32_t index; /* 0 .. LEAT_CORES_MAX - 1, unique in the process */
     uint32_t numa_node;
     bool logs_errors_only;       /* runtime/base: while log is NULL */
     void (*on_fatal)(void *arg); /* runtime/base: called once, after the report of a crash */

@@ -157,6 +157,19 @@ static void *interrupted_at(const ucontext_t *context)
 #endif
 }
 
+const void *leat_crash_note(int fd, const void *address)
+{
+    const struct leat_core *core = leat_core_now;
+    return core != NULL && core->note_crash != NULL ? core->note_crash(fd, address) : NULL;
+}
+
+void leat_crash_place(int fd, const void *place)
+{
+    void *frame = (char *)(uintptr_t)place - 1; /* a return address: the call before it */
+    if (place != NULL)
+        leat_crash_symbols(fd, &frame, 1);
+}
+
 static void on_crash(int signal_number, siginfo_t *info, void *context)
 {
     const struct leat_core *core = leat_core_now;
@@ -174,10 +187,12 @@ static void on_crash(int signal_number, siginfo_t *info, void *context)
     else
         crash_say(&line, " outside of any core");
     line_end(&line, fd);
+    const void *place = leat_crash_note(fd, info->si_code > 0 ? info->si_addr : NULL);
     void *frames[LEAT_CRASH_FRAMES_MAX];
     int count = backtrace(frames, LEAT_CRASH_FRAMES_MAX);
     int first = frame_find(frames, count, interrupted_at(context)); /* a jump to nowhere has none */
     backtrace_from(fd, frames + first, (unsigned)(count - first));
+    leat_crash_place(fd, place);
     crash_die(signal_number);
 }
 

@@ -131,6 +131,7 @@ void loop_common_leave(struct leat_loop *loop);
 
 /* part.c */
 void loop_fini_parts(struct leat_loop *loop);
+bool loop_trim_parts(struct leat_loop *loop); /* whether there is more to give back */
 
 /* phases.c */
 void loop_run_pending(struct leat_loop *loop);

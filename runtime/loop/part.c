@@ -27,6 +27,15 @@ void loop_fini_parts(struct leat_loop *loop)
     }
 }
 
+bool loop_trim_parts(struct leat_loop *loop)
+{
+    bool has_more = false;
+    for (struct loop_part *part = loop->parts; part != NULL; part = part->next)
+        if (part->trim != NULL)
+            has_more |= part->trim(part);
+    return has_more;
+}
+
 struct loop_queue *loop_jobs(struct leat_loop *loop)
 {
     return &loop->jobs;

@@ -9,6 +9,9 @@
 
 struct loop_part {
     void (*fini)(struct loop_part *part); /* in leat_loop_free, the core being current */
+    /* The core is idle: gives memory back, for a bounded time. Returns whether there is more to
+     * give. May be NULL. */
+    bool (*trim)(struct loop_part *part);
     struct loop_part *next;
 };
 

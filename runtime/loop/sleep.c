@@ -132,7 +132,8 @@ static uint64_t loop_trim(struct leat_loop *loop, uint64_t now_ns)
     if (now_ns - since_ns < LOOP_TRIM_NS)
         return LOOP_TRIM_NS - (now_ns - since_ns);
     loop->trim_ns = now_ns;
-    loop->has_to_trim = leat_pools_trim(&loop->core);
+    bool parts_have_more = loop_trim_parts(loop);
+    loop->has_to_trim = leat_pools_trim(&loop->core) || parts_have_more;
     return loop->has_to_trim ? LOOP_TRIM_NS : UINT64_MAX;
 }
 
