@@ -7,7 +7,8 @@
  *
  * start(loop) runs once on every core, on the core's own thread, one core after the other. It
  * returns 0, or a negative errno whose sentence is in leat_loop_error: then all cores stop, the
- * sentence is printed once, and the exit code is 1. When every core has started, the loops run, and
+ * sentence is printed once, and the exit code is 1. What it has to wait for it leaves to
+ * leat_run_ready_after. When every core has started, the loops run, and
  * what leat_run_listening was told is printed on standard output.
  *
  * The end. SIGTERM and SIGINT start the drain: on each core its drain hooks run, in the reverse of
@@ -25,8 +26,8 @@
  * started with is there, or when there was none; when it is gone SIGHUP is like SIGTERM. Signals
  * that are ignored at the start stay ignored (nohup).
  *
- * Exit codes: 0 success, 1 it could not start or go on, 2 the command line was wrong, 128 + n
- * signal n.
+ * Exit codes: 0 success, 1 it could not start or go on, 2 the command line was wrong, 13 nothing
+ * was left to do while tasks (leat/task.h) still waited, 128 + n signal n.
  *
  * leat_run raises its soft limit of descriptors to the hard one; blocks SIGHUP, SIGINT, SIGTERM,
  * SIGUSR1 and SIGUSR2 in every thread, and gives them back when it returns; ignores SIGPIPE and
@@ -39,6 +40,7 @@
 
 #include <leat/addr.h>
 #include <leat/defs.h>
+#include <leat/future.h>
 #include <leat/log.h>
 #include <leat/loop.h>
 #include <leat/options.h>
@@ -135,6 +137,11 @@ LEAT_API const char *leat_run_listen_at(const struct leat_loop *loop, unsigned i
  * once. */
 LEAT_API void leat_run_listening(struct leat_loop *loop, const char *scheme,
                                  const struct leat_addr *addr);
+
+/* For a start that has to wait, Node's top-level await: called in start, once, it has the program
+ * ready when future, whose reference is taken, has settled as well. The loop turns meanwhile. A
+ * rejection fails the start of the core, with its sentence. Returns 0; -EBUSY: a second call. */
+LEAT_API int leat_run_ready_after(struct leat_loop *loop, struct leat_future *future);
 
 /* Hooks of this core; each kind runs in the reverse of the order in which it was added. The end of
  * a core, when its loop has stopped:

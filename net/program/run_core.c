@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "runtime/async/tasks.h"
 #include "runtime/base/crash.h"
 #include "runtime/loop/part.h"
 
@@ -49,6 +50,42 @@ static void log_refusals(struct leat_run_core *core)
                       "refused; allow it in the container's seccomp profile");
         run->has_told_memory = true;
     }
+}
+
+int leat_run_ready_after(struct leat_loop *loop, struct leat_future *future)
+{
+    struct leat_run_core *core = run_core_of(loop);
+    if (core != NULL && core->ready_after == NULL) {
+        core->ready_after = future;
+        return 0;
+    }
+    leat_future_unref(future);
+    return core == NULL ? 0 : leat_run_fail(loop, -EBUSY, "leat_run_ready_after was called before");
+}
+
+static void ready_stop(void *loop, const struct leat_result *result)
+{
+    leat_loop_stop(loop);
+}
+
+/* Until it has settled, or the end was asked for, or nothing is left to do. */
+static int core_wait_ready(struct leat_run_core *core, struct leat_error *error)
+{
+    struct leat_future *future = core->ready_after;
+    leat_on_settled(future, ready_stop, core->loop);
+    (void)leat_loop_run(core->loop);
+    const struct leat_result *result = leat_future_result(future);
+    int code = 0;
+    if (result != NULL && result->code < 0)
+        code =
+            leat_fail(error, result->code, "the program's start: %s", leat_result_sentence(result));
+    else if (result == NULL && tasks_name_parked(core->loop) > 0)
+        code = leat_fail(error, -EDEADLK, "the program's start waits for what nothing will bring");
+    else if (result == NULL)
+        code = -ECANCELED;
+    core->ready_after = NULL;
+    leat_future_unref(future);
+    return code;
 }
 
 /* Everything up to the application's start, and that. */
@@ -95,6 +132,10 @@ static int core_start(struct leat_run_core *core, struct leat_error *error)
                       leat_errno_name(result));
         }
     }
+    if (core->ready_after != NULL && result < 0)
+        leat_future_unref(core->ready_after);
+    else if (core->ready_after != NULL)
+        result = core_wait_ready(core, error);
     return result < 0 ? result : 0;
 }
 
@@ -117,6 +158,7 @@ static void core_end(struct leat_run_core *core)
     } else {
         if (core->run->options->stats)
             run_core_stats(core);
+        tasks_stop(loop); /* what they use is still there */
         counters_close(&core->counters);
         leat_net_shut(core->run->net, loop);
         leat_loop_turn(loop, 0); /* what on_close put off, before the hooks free what it uses */
@@ -140,8 +182,10 @@ static void core_run(struct leat_run_core *core)
     while (leat_loop_run(core->loop) == 0) {
         run_hooks_run(core, RUN_HOOK_BEFORE_EXIT);
         if (!leat_loop_is_alive(core->loop))
-            return;
+            break;
     }
+    if (!leat_loop_is_alive(core->loop) && tasks_name_parked(core->loop) > 0)
+        leat_run_end(core->loop, EXIT_PARKED);
 }
 
 void *run_core_main(void *run_core)

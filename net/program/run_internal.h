@@ -49,7 +49,8 @@ struct leat_run_core {
     unsigned hook_counts[RUN_HOOK_KINDS];
     uint64_t refs_count;
     bool is_draining;
-    struct leat_source log_source; /* wakes the log's writer at the end of a turn */
+    struct leat_future *ready_after; /* or NULL: leat_run_ready_after */
+    struct leat_source log_source;   /* wakes the log's writer at the end of a turn */
     struct counters_core counters;
     struct pool_play_drawn files; /* of a world that is played */
     const char *net_name;
@@ -104,7 +105,7 @@ struct leat_run {
 };
 
 /* run.c */
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_SIGNAL = 128 };
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_PARKED = 13, EXIT_SIGNAL = 128 };
 void run_tell(struct leat_run *run); /* wakes the waiting thread */
 
 /* On a core that starts: nobody wants the program any more. */

@@ -75,11 +75,13 @@ static inline size_t stack_bytes(enum stack_size size)
            (size == STACK_PLAIN ? LEAT_TASK_STACK_BYTES : LEAT_TASK_STACK_BYTES_BIG);
 }
 
-/* Whether address lies in the guard of stack. Signal-safe. */
-static inline bool stack_guards(const struct stack *stack, const void *address)
+/* Whether a fault at address, with the stack pointer at sp (NULL: unknown), is an overflow: in the
+ * guard, or anywhere by code that has jumped over the guard with a large frame. Signal-safe. */
+static inline bool stack_is_full(const struct stack *stack, const void *address, const void *sp)
 {
-    const char *at = address;
-    return at < stack->low && at >= stack->low - LEAT_TASK_GUARD_BYTES;
+    const char *at = address, *now = sp;
+    return (at < stack->low && at >= stack->low - LEAT_TASK_GUARD_BYTES) ||
+           (now != NULL && (now < stack->low || now > stack->top));
 }
 
 /* Gives memory back to the system. Returns whether there is more to give. */

@@ -107,8 +107,9 @@ void tasks_on_shield_over(struct leat_timer *timer, void *tasks);
 void tasks_end(struct tasks *tasks);
 
 /* task_report.c */
-const void *tasks_note_crash(int fd, const void *address); /* for struct leat_core */
-void task_dump(struct task *task);                         /* on its own stack */
+const void *tasks_note_crash(int fd, const void *address,
+                             const void *sp); /* for struct leat_core */
+void task_dump(struct task *task);            /* on its own stack */
 /* Logs the first few and how many more there are. */
 void tasks_name(const struct tasks *tasks, const char *why);
 const char *task_describe(const struct task *task, char *to, size_t to_bytes);

@@ -59,13 +59,13 @@ static void overflow_report(int fd, const struct task *task)
                       "bounded");
 }
 
-const void *tasks_note_crash(int fd, const void *address)
+const void *tasks_note_crash(int fd, const void *address, const void *sp)
 {
     const struct tasks *tasks = leat_core_now->tasks;
     const struct task *task = tasks != NULL ? tasks->running : NULL;
     if (task == NULL)
         return NULL;
-    if (address != NULL && stack_guards(task->stack, address))
+    if (address != NULL && stack_is_full(task->stack, address, sp))
         overflow_report(fd, task);
     report_line(fd, "leat: in the task \"%s\", which was started at %p (named below)\n", task->name,
                 task->site);

@@ -19,7 +19,7 @@ void leat_panic(const char *file, int line, const char *function, const char *fo
     dprintf(STDERR_FILENO, "leat: %s:%d: %s: check failed: %s (core %d, phase %s)\n", file, line,
             function, message, core != NULL ? (int)core->index : -1,
             core != NULL && core->phase != NULL ? core->phase : "none");
-    const void *place = leat_crash_note(STDERR_FILENO, NULL);
+    const void *place = leat_crash_note(STDERR_FILENO, NULL, NULL);
     leat_crash_backtrace(STDERR_FILENO, __builtin_return_address(0));
     leat_crash_place(STDERR_FILENO, place);
     abort();

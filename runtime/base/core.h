@@ -56,9 +56,10 @@ struct leat_core {
     const char *phase;      /* static string, for dumps: "poll", "timers", ... */
     /* Static string: what runs now and may not await ("a listener of an emitter"), or NULL. */
     const char *awaits_forbidden;
-    /* Says in a report of a crash what a higher floor knows of it; address is where a fault was, or
-     * NULL. Returns a place in the code to be named behind the backtrace, or NULL. Signal-safe. */
-    const void *(*note_crash)(int fd, const void *address);
+    /* Says in a report of a crash what a higher floor knows of it: address is where a fault was, sp
+     * where the stack was then; or NULL. Returns a place in the code to be named behind the
+     * backtrace, or NULL. Signal-safe. */
+    const void *(*note_crash)(int fd, const void *address, const void *sp);
     uint32_t index; /* 0 .. LEAT_CORES_MAX - 1, unique in the process */
     uint32_t numa_node;
     bool logs_errors_only;       /* runtime/base: while log is NULL */

@@ -113,6 +113,40 @@ static void fatal_hook_run(void)
     fn(core->on_fatal_arg);
 }
 
+/* Names are found by libdw, which wants more stack than a task has. */
+struct symbols_call {
+    int fd;
+    unsigned count;
+    void *const *frames;
+    ucontext_t there, back;
+};
+
+/* makecontext passes ints alone. */
+static void symbols_enter(unsigned low, unsigned high)
+{
+    const struct symbols_call *call =
+        (const struct symbols_call *)(((uintptr_t)high << 16 << 16) | low);
+    leat_crash_symbols(call->fd, call->frames, call->count);
+}
+
+static void symbols_write(int fd, void *const *frames, unsigned count)
+{
+    struct symbols_call call = {.fd = fd, .count = count, .frames = frames};
+    void *memory = mmap(NULL, LEAT_CRASH_STACK_BYTES, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (memory == MAP_FAILED || getcontext(&call.there) != 0) {
+        leat_crash_symbols(fd, frames, count);
+        return;
+    }
+    uintptr_t at = (uintptr_t)&call;
+    call.there.uc_stack = (stack_t){.ss_sp = memory, .ss_size = LEAT_CRASH_STACK_BYTES};
+    call.there.uc_link = &call.back;
+    makecontext(&call.there, (void (*)(void))(uintptr_t)symbols_enter, 2, (unsigned)at,
+                (unsigned)(at >> 16 >> 16));
+    (void)swapcontext(&call.back, &call.there);
+    (void)munmap(memory, LEAT_CRASH_STACK_BYTES);
+}
+
 static void backtrace_from(int fd, void *const *frames, unsigned count)
 {
     struct line line = {.length = 0};
@@ -120,7 +154,7 @@ static void backtrace_from(int fd, void *const *frames, unsigned count)
     for (unsigned i = 0; i < count; i++)
         crash_say(&line, " %p", frames[i]);
     line_end(&line, fd);
-    leat_crash_symbols(fd, frames, count);
+    symbols_write(fd, frames, count);
     fatal_hook_run();
 }
 
@@ -157,17 +191,29 @@ static void *interrupted_at(const ucontext_t *context)
 #endif
 }
 
-const void *leat_crash_note(int fd, const void *address)
+const void *leat_crash_note(int fd, const void *address, const void *sp)
 {
     const struct leat_core *core = leat_core_now;
-    return core != NULL && core->note_crash != NULL ? core->note_crash(fd, address) : NULL;
+    return core != NULL && core->note_crash != NULL ? core->note_crash(fd, address, sp) : NULL;
 }
 
 void leat_crash_place(int fd, const void *place)
 {
     void *frame = (char *)(uintptr_t)place - 1; /* a return address: the call before it */
     if (place != NULL)
-        leat_crash_symbols(fd, &frame, 1);
+        symbols_write(fd, &frame, 1);
+}
+
+static void *interrupted_sp(const ucontext_t *context)
+{
+#if defined(__x86_64__)
+    return (void *)(uintptr_t)context->uc_mcontext.gregs[REG_RSP];
+#elif defined(__aarch64__)
+    return (void *)(uintptr_t)context->uc_mcontext.sp;
+#else
+    (void)context;
+    return NULL;
+#endif
 }
 
 static void on_crash(int signal_number, siginfo_t *info, void *context)
@@ -187,7 +233,8 @@ static void on_crash(int signal_number, siginfo_t *info, void *context)
     else
         crash_say(&line, " outside of any core");
     line_end(&line, fd);
-    const void *place = leat_crash_note(fd, info->si_code > 0 ? info->si_addr : NULL);
+    const void *fault = info->si_code > 0 && signal_number != SIGABRT ? info->si_addr : NULL;
+    const void *place = leat_crash_note(fd, fault, fault != NULL ? interrupted_sp(context) : NULL);
     void *frames[LEAT_CRASH_FRAMES_MAX];
     int count = backtrace(frames, LEAT_CRASH_FRAMES_MAX);
     int first = frame_find(frames, count, interrupted_at(context)); /* a jump to nowhere has none */

@@ -38,7 +38,7 @@ void leat_crash_backtrace(int fd, const void *from);
 
 /* Writes what a higher floor knows of the crash (note_crash of struct leat_core), and returns a
  * place that leat_crash_place writes the name of, behind the backtrace; NULL: none. */
-const void *leat_crash_note(int fd, const void *address);
+const void *leat_crash_note(int fd, const void *address, const void *sp);
 void leat_crash_place(int fd, const void *place);
 
 /* Writes frames as "  #0 function (file:line)"; where names are not known, as module+offset. */

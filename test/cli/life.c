@@ -10,7 +10,8 @@ struct life {
     uint64_t fail_on; /* the core whose start fails; UINT64_MAX: none */
     uint64_t crash_on;
     bool hold, hang, slow_start, stall, dry, reload, post, silent, exit_with_3;
-    bool exit_at_once, before_exit, last_words, unhandled;
+    bool exit_at_once, before_exit, last_words, unhandled, parked;
+    const char *ready; /* what start awaits: "well", "badly", "never" */
 };
 
 struct core_life {
@@ -90,6 +91,32 @@ static void reject(struct leat_timer *timer, void *arg)
     leat_future_unref(leat_settled(arg, leat_failure(-EIO, "nobody looks")));
 }
 
+static struct leat_result wait_in_vain(void *loop)
+{
+    struct leat_future *never = leat_future_new(loop, NULL);
+    struct leat_result result = leat_await(leat_future_ref(never));
+    LEAT_LOG_INFO("parked: %s", leat_result_sentence(&result));
+    leat_settle(never, leat_nothing());
+    leat_future_unref(never);
+    return leat_nothing();
+}
+
+static struct leat_future *waiter_start(struct leat_loop *loop)
+{
+    const struct leat_task_options options = {.name = "waiter"};
+    return leat_task_start_with(loop, &options, wait_in_vain, loop, 0);
+}
+
+static struct leat_result prepare(void *loop)
+{
+    struct leat_result slept = leat_await(leat_delay(loop, 20 * LEAT_NS_PER_MS));
+    const struct life *life = leat_run_user(loop);
+    LEAT_LOG_INFO("prepared");
+    if (slept.code < 0 || life->ready[0] == 'w')
+        return slept;
+    return leat_failure(-EACCES, "the database is locked");
+}
+
 /* Sent around all cores once; the first then ends the program. */
 static void on_post(void *arg)
 {
@@ -139,6 +166,16 @@ static int start(struct leat_loop *loop)
     if (index == life->fail_on)
         return life->silent ? -EIO : leat_run_fail(loop, -EIO, "core %u must fail", index);
     if (life->dry && !life->before_exit)
+        return 0;
+    if (life->parked) {
+        leat_future_unref(waiter_start(loop));
+        return 0;
+    }
+    if (life->ready != NULL)
+        (void)leat_run_ready_after(loop, life->ready[0] == 'n'
+                                             ? waiter_start(loop)
+                                             : leat_task_start(loop, prepare, loop, 0));
+    if (life->ready != NULL && life->ready[0] == 'n')
         return 0;
     struct core_life *core = calloc(1, sizeof(*core));
     if (core == NULL)
@@ -196,6 +233,8 @@ int main(int argc, char **argv)
         {"before-exit", LEAT_OPTION_FLAG, &life.before_exit, NULL, "runs dry, with a hook", 0, 0},
         {"last-words", LEAT_OPTION_FLAG, &life.last_words, NULL, "has a fatal hook", 0, 0},
         {"unhandled", LEAT_OPTION_FLAG, &life.unhandled, NULL, "a rejection is lost", 0, 0},
+        {"parked", LEAT_OPTION_FLAG, &life.parked, NULL, "a task waits for ever", 0, 0},
+        {"ready", LEAT_OPTION_TEXT, &life.ready, "HOW", "start awaits well, badly, never", 0, 0},
     };
     const struct leat_program program = {
         .options = options,

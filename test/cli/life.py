@@ -132,6 +132,25 @@ class End(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertEqual(lines(err, r"nobody handles: future of .*: nobody looks \(EIO\)$"), 1)
 
+    def test_a_task_that_waits_for_ever_is_named(self):
+        code, _, err = finish(LIFE, "--parked", "--cores", "1")
+        self.assertEqual(code, 13)
+        self.assertEqual(lines(err, "a task waits for ever: waiter, a task of .*, which awaits$"),
+                         1)
+        self.assertEqual(lines(err, "parked: ECANCELED$"), 1)
+
+    def test_a_start_that_awaits(self):
+        with Program(LIFE, "--ready", "well") as program:
+            program.until(READY)
+            self.assertEqual(lines(program.text["stderr"], "prepared$"), CORES)
+            self.assertEqual(program.end(TERM), 0)
+        code, out, err = finish(LIFE, "--ready", "badly")
+        self.assertEqual((code, out), (1, ""))
+        self.assertEqual(lines(err, "the program's start: the database is locked$"), 1)
+        code, out, err = finish(LIFE, "--ready", "never")
+        self.assertEqual((code, out), (1, ""))
+        self.assertEqual(lines(err, "start waits for what nothing will bring$"), 1)
+
     def test_signals_drain_every_core_and_end_hooks_run(self):
         for number in (TERM, INT):
             with Program(LIFE, "--hold") as program:

@@ -77,10 +77,11 @@ static void each_has_its_bytes_and_its_guard(void **state)
             assert_true(is_readable(stack->low));
             assert_false(is_readable(stack->low - 1));
             assert_false(is_readable(stack->low - LEAT_TASK_GUARD_BYTES));
-            assert_true(stack_guards(stack, stack->low - 1));
-            assert_true(stack_guards(stack, stack->low - LEAT_TASK_GUARD_BYTES));
-            assert_false(stack_guards(stack, stack->low));
-            assert_false(stack_guards(stack, stack->low - LEAT_TASK_GUARD_BYTES - 1));
+            assert_true(stack_is_full(stack, stack->low - 1, stack->low));
+            assert_true(stack_is_full(stack, stack->low - LEAT_TASK_GUARD_BYTES, NULL));
+            assert_false(stack_is_full(stack, stack->low, stack->low));
+            assert_false(stack_is_full(stack, stack->low - LEAT_TASK_GUARD_BYTES - 1, NULL));
+            assert_true(stack_is_full(stack, stack->low - (1 << 20), stack->low - 1));
         }
         give_some();
     }
