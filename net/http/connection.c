@@ -57,7 +57,7 @@ static void request_drop(struct leat_request *req)
     req->conn = NULL;
     req->phase = HTTP_PHASE_GONE;
     if (!req->is_ready && !req->in_pump)
-        http_request_give(req);
+        http_request_give_gone(req);
 }
 
 /* ---- Where a connection waits ---- */
@@ -226,7 +226,10 @@ static void conn_on_close(leat_conn handle, void *user, enum leat_close_reason r
             http_count_error(req, LEAT_HTTP_ERROR_CLIENT_GONE);
             http_exchange_abort(req);
         }
-        http_exchange_fini(req);
+        if (http_request_is_pinned(req))
+            http_task_cancel(req); /* what it looks at stays until it returns */
+        else
+            http_exchange_fini(req);
         request_drop(req);
     }
     if (unlikely(conn->flags & HTTP_CONN_LOGS))
@@ -320,7 +323,8 @@ int http_conn_detach(struct http_conn *conn, const struct leat_conn_ops *ops, vo
     conn->request = NULL;
     http_conn_give(conn->http->core, conn);
     req->conn = NULL;
-    http_exchange_fini(req);
+    if (!http_request_is_pinned(req))
+        http_exchange_fini(req);
     req->phase = HTTP_PHASE_GONE;
     leat_buf_unref(req->partial);
     req->partial = (struct leat_buf){0};

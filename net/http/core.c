@@ -291,7 +291,7 @@ leat_deferred leat_request_defer(struct leat_request *req)
         return (leat_deferred){0};
     if (!req->x.deferred)
         charge_begin(req);
-    req->x.has_handle = true;
+    req->x.handles |= HTTP_HANDLE;
     return (leat_deferred){(uint64_t)core->core->index << 54 | generation << HANDLE_INDEX_BITS |
                            (req->index + 1)};
 }
@@ -299,7 +299,10 @@ leat_deferred leat_request_defer(struct leat_request *req)
 void http_request_stale(struct leat_request *req)
 {
     req->core->slots[req->index].generation++;
-    req->x.has_handle = false;
+    req->x.handles &= (uint8_t)~HTTP_HANDLE;
+    /* Its task still has it: the next request waits. */
+    if ((req->x.handles & HTTP_PINNED) != 0 && req->x.ended && req->phase == HTTP_PHASE_EXCHANGE)
+        req->phase = HTTP_PHASE_HELD;
 }
 
 uint32_t leat_deferred_core(leat_deferred deferred)
@@ -317,7 +320,8 @@ struct leat_request *leat_deferred_request(leat_deferred deferred)
         index > home->http->slot_count)
         return NULL;
     const struct http_slot *slot = &home->http->slots[index - 1];
-    return slot->generation == generation && slot->request && slot->request->x.has_handle
+    return slot->generation == generation && slot->request &&
+                   (slot->request->x.handles & HTTP_HANDLE) != 0
                ? slot->request
                : NULL;
 }

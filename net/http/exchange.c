@@ -15,6 +15,8 @@ void http_exchange_abort(struct leat_request *req)
     struct http_exchange *x = &req->x;
     void (*on_abort)(struct leat_request *) = x->on_abort;
 
+    if (http_request_is_pinned(req))
+        http_task_cancel(req);
     http_request_forget(req);
     x->on_abort = NULL;
     x->on_writable = NULL;

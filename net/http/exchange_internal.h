@@ -9,6 +9,7 @@
 
 enum http_phase {
     HTTP_PHASE_HEAD,     /* between requests, or a head is incomplete */
+    HTTP_PHASE_HELD,     /* a request was answered, and its task still runs */
     HTTP_PHASE_EXCHANGE, /* a request is in progress */
     HTTP_PHASE_CLOSING,  /* what was written goes out first */
     HTTP_PHASE_CLOSED,   /* nothing more is read or sent; the transport closes */
@@ -25,6 +26,9 @@ struct http_chunk_state {
     uint8_t area[HTTP_TRAILER_AREA_BYTES];
 };
 
+#define HTTP_HANDLE (1u << 0) /* a leat_deferred names it */
+#define HTTP_PINNED (1u << 1) /* a task has it, and it stays until that returns */
+
 /* What is zeroed between requests. Its bits say more than the phase:
  *
  *  bit            set by                          cleared by              never together with
@@ -33,7 +37,10 @@ struct http_chunk_state {
  *  is_failing     http_fail                       http_fail               (between two events)
  *  has_failed     failed_late, reply_check                                not begun
  *  has_bufs       whoever fills kept              (with kept)             (kept without it)
- *  has_handle     leat_request_defer              http_request_stale      ended, in EXCHANGE
+ *  handles:
+ *   HANDLE        leat_request_defer              http_request_stale      ended, in EXCHANGE
+ *   PINNED        http_task_start                 request_unpin           phase HEAD; ended, in
+ *                                                                         EXCHANGE
  *  deferred       leat_request_defer              leat_next
  *  paused         leat_request_pause              _resume, http_body_feed
  *  body_done      http_body_begin, body_complete, reader_start: its end
@@ -71,7 +78,7 @@ struct http_exchange {
     bool is_failing;      /* the error handler runs */
     bool has_failed;      /* the log has said that its handler failed, after it had answered */
     bool has_bufs;        /* something in kept is set */
-    bool has_handle;      /* a leat_deferred names it */
+    uint8_t handles;      /* HTTP_HANDLE, HTTP_PINNED */
     bool deferred;        /* the application has taken charge */
     bool paused;
 

@@ -48,6 +48,8 @@ int leat_request_fail(struct leat_request *req, int status, const char *format, 
     va_start(arguments, format);
     vsnprintf(sentence, sizeof(sentence), format, arguments);
     va_end(arguments);
+    if (!req->x.begun && req->phase != HTTP_PHASE_EXCHANGE)
+        return -EPIPE;
     if (!req->x.begun) {
         http_fail(req, status, sentence);
         return 0;
@@ -109,7 +111,8 @@ void http_check_unanswered(struct leat_request *req)
 {
     const struct http_exchange *x = &req->x;
 
-    if (x->deferred || x->reader != HTTP_READER_NONE || req->phase != HTTP_PHASE_EXCHANGE)
+    if (x->deferred || x->reader != HTTP_READER_NONE || req->phase != HTTP_PHASE_EXCHANGE ||
+        http_request_is_pinned(req))
         return;
     http_count_error(req, LEAT_HTTP_ERROR_UNANSWERED);
     http_fail(req, 500, leat_http_error_sentence(LEAT_HTTP_ERROR_UNANSWERED));

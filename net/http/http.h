@@ -174,6 +174,13 @@ LEAT_API void leat_http_any(struct leat_http *http, const char *pattern, leat_ha
  * gives in handler. */
 LEAT_API void leat_http_route(struct leat_http *http, const char *method, const char *pattern,
                               leat_handler *handler, void *user);
+/* A route whose handler is a task (leat/task.h): it may await, on a stack of its own. It begins
+ * before anything else happens, and req and its views stay valid until it returns, also when it has
+ * answered or its client has gone: then responding gives -EALREADY or -EPIPE, and awaits
+ * -ECANCELED. What it returns counts as any handler's. The next request of its connection waits
+ * until it has returned. When LEAT_TASKS_MAX are there, the client gets the ready-made 503. */
+LEAT_API void leat_http_task(struct leat_http *http, const char *method, const char *pattern,
+                             leat_handler *handler);
 
 /* Middleware: runs before the routes, for paths that equal prefix or go on behind it with a slash;
  * prefix NULL or "/": for every request, those that no route matches included. It answers, or calls

@@ -279,7 +279,8 @@ struct http_kept {
 };
 
 struct leat_request {
-    struct http_conn *conn; /* NULL: free, or gone */
+    struct http_conn *conn;   /* NULL: free, or gone */
+    struct leat_future *task; /* while HTTP_PINNED */
     struct leat_http *http;
     struct http_core *core;
     struct leat_request *next; /* free list or ready list */
@@ -401,11 +402,24 @@ void http_attachments_drop(struct leat_request *req);
 
 /* core.c */
 void http_request_stale(struct leat_request *req);
-/* Its deferred handles go stale. */
+/* Its deferred handles go stale; one that is pinned and was answered is held. */
 static inline void http_request_forget(struct leat_request *req)
 {
-    if (unlikely(req->x.has_handle))
+    if (unlikely(req->x.handles != 0))
         http_request_stale(req);
+}
+
+/* task.c */
+static inline bool http_request_is_pinned(const struct leat_request *req)
+{
+    return unlikely((req->x.handles & HTTP_PINNED) != 0);
+}
+void http_task_cancel(struct leat_request *req); /* of one that is pinned */
+/* One that has gone, if no task has it. */
+static inline void http_request_give_gone(struct leat_request *req)
+{
+    if (!http_request_is_pinned(req))
+        http_request_give(req);
 }
 
 /* exchange.c: gives back what the exchange holds. */
@@ -466,6 +480,7 @@ static inline bool http_out_is_empty(const struct leat_request *req)
 /* reply.c */
 void http_prefix_refresh(struct leat_http *http);    /* Server and Date; cheap */
 void http_response_finish(struct leat_request *req); /* everything of it was accepted by output */
+int http_reply_overload(struct leat_request *req);   /* the ready-made 503; 0 */
 
 /* number.c: in decimal; returns the number of digits, at most 20. */
 size_t http_put_number(uint8_t *to, uint64_t number);

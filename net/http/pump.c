@@ -122,7 +122,7 @@ static void pump_slices(struct leat_request *req, const struct leat_buf *slices,
 static LEAT_MUST_CHECK enum http_step pump_begin(struct leat_request *req)
 {
     if (req->phase == HTTP_PHASE_GONE) {
-        http_request_give(req);
+        http_request_give_gone(req);
         return HTTP_STEP_GONE;
     }
     req->in_pump = true;
@@ -136,15 +136,22 @@ static LEAT_MUST_CHECK enum http_step pump_begin(struct leat_request *req)
     return HTTP_STEP_GO;
 }
 
+/* Of a request that is looked at later: by the application, or by a task that has answered it. */
+static void pump_keep_views(struct leat_request *req)
+{
+    if (req->phase > HTTP_PHASE_EXCHANGE || !http_keep_views(req))
+        return;
+    http_count_error(req, LEAT_HTTP_ERROR_NO_MEMORY);
+    http_conn_abort(req->conn);
+}
+
 static void pump_end(struct leat_request *req)
 {
     struct leat_http *http = req->http;
 
     req->more_count = 0;
-    if (req->phase == HTTP_PHASE_EXCHANGE && http_keep_views(req)) {
-        http_count_error(req, LEAT_HTTP_ERROR_NO_MEMORY);
-        http_conn_abort(req->conn);
-    }
+    if (req->phase != HTTP_PHASE_HEAD)
+        pump_keep_views(req);
     if (req->backlog.buf.data && req->backlog.begin == req->backlog.end)
         http_backlog_drop(req);
     http_out_flush(req);
@@ -157,7 +164,7 @@ static void pump_end(struct leat_request *req)
         http_conn_settle(conn);
         DCHECK(http_conn_validate(conn) == NULL);
     } else if (!req->is_ready)
-        http_request_give(req);
+        http_request_give_gone(req);
     http->calls--;
     if (unlikely(http->freeing || http->draining))
         http_server_settle(http);

@@ -175,16 +175,28 @@ static int reply_check(struct leat_request *req, struct http_reply *reply)
     return -EINVAL;
 }
 
-int http_reply_no_memory(struct leat_request *req)
+/* The ready-made 503, for which nothing has to be had. */
+static void reply_ready_made(struct leat_request *req, enum leat_http_error error)
 {
-    http_count_error(req, LEAT_HTTP_ERROR_NO_MEMORY);
+    http_count_error(req, error);
     req->x.begun = req->x.close = true;
     req->x.status = 503;
     http_out_flush(req);
     if (req->conn && !req->is_blocked && req->phase == HTTP_PHASE_EXCHANGE)
         http_send_overload(req->conn->conn);
     http_response_finish(req);
+}
+
+int http_reply_no_memory(struct leat_request *req)
+{
+    reply_ready_made(req, LEAT_HTTP_ERROR_NO_MEMORY);
     return -ENOMEM;
+}
+
+int http_reply_overload(struct leat_request *req)
+{
+    reply_ready_made(req, LEAT_HTTP_ERROR_OVERLOAD);
+    return 0;
 }
 
 /* Writes the head, and room_bytes behind it for the caller to fill: *body. */

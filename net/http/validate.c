@@ -39,8 +39,10 @@ static const char *exchange_validate(const struct leat_request *req)
         {is_reading && !x->had_reader, "a reader that was not started"},
         {has_extras && req->kept.headers.data == NULL, "of extra headers that are not there"},
         {!x->has_bufs && !kept_is_empty(&req->kept), "keeps buffers without saying so"},
-        {x->has_handle && x->ended && req->phase == HTTP_PHASE_EXCHANGE,
-         "can be answered later, and was answered"},
+        {x->handles != 0 && x->ended && req->phase == HTTP_PHASE_EXCHANGE,
+         "can be answered later, or is a task's, and was answered"},
+        {req->phase == HTTP_PHASE_HELD && !(http_request_is_pinned(req) && x->ended),
+         "held, and not a task's that was answered"},
     };
 
     return RULES_CHECK(rules);
@@ -56,6 +58,7 @@ static const char *request_validate(const struct http_conn *conn, const struct l
         {req->is_blocked && http_out_is_empty(req), "blocked with nothing to send"},
         {req->phase == HTTP_PHASE_HEAD && is_open, "an exchange that is open between two"},
         {req->phase == HTTP_PHASE_EXCHANGE && !is_open, "an exchange that is not open"},
+        {req->phase == HTTP_PHASE_HELD && !is_open, "held, and not open"},
         {req->phase == HTTP_PHASE_GONE, "gone, and still a connection's"},
         {req->phase <= HTTP_PHASE_EXCHANGE && conn->flags & HTTP_CONN_ABORTED,
          "aborted, and in a phase that goes on"},
