@@ -54,6 +54,7 @@ struct leat_loop_metrics {
     uint64_t wake_count;            /* sleeps that were ended by a post or a stop */
     uint64_t slow_turn_count;       /* turns of more than 100 ms: a callback kept I/O waiting */
     uint64_t microtask_storm_count; /* 100,000 microtasks behind one callback */
+    uint64_t blocked_ns;            /* in _sync functions that a callback called */
 };
 
 /* "http": static. */

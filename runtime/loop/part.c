@@ -80,8 +80,9 @@ void loop_fail(struct leat_loop *loop, int code, const char *format, ...)
     leat_loop_stop(loop);
 }
 
-bool loop_is_turning(const struct leat_loop *loop)
+bool loop_note_blocked(struct leat_loop *loop, uint64_t ns)
 {
+    loop->metrics.blocked_ns += loop->is_turning ? ns : 0;
     return loop->is_turning;
 }
 

@@ -34,7 +34,8 @@ void loop_when_drained(struct leat_loop *loop, leat_callback *fn, void *arg);
 
 /* Leaves a sentence in leat_loop_error and stops the loop; leat_run ends the program with 1. */
 void loop_fail(struct leat_loop *loop, int code, const char *format, ...) LEAT_PRINTF(3, 4);
-bool loop_is_turning(const struct leat_loop *loop); /* a callback runs */
+/* A callback has blocked the loop for ns. False: no callback runs, and nothing was counted. */
+bool loop_note_blocked(struct leat_loop *loop, uint64_t ns);
 bool loop_has_failed(const struct leat_loop *loop);
 
 #endif

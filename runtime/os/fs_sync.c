@@ -18,15 +18,28 @@ static struct fs_op fs_op_here(struct fs_args args)
     return fs;
 }
 
+/* Counted, and said once a second. */
+static void blocked_say(const struct fs_op *fs, const char *name, uint64_t began_ns)
+{
+    uint64_t now_ns = clock_monotonic();
+    struct leat_core *core = leat_core_now;
+    if (core == NULL || !loop_note_blocked(core->loop, now_ns - began_ns))
+        return;
+    if (core->pool != NULL && now_ns - core->pool->blocked_said_ns < LEAT_NS_PER_S)
+        return;
+    if (core->pool != NULL)
+        core->pool->blocked_said_ns = now_ns;
+    LEAT_LOG_WARN("%s_sync of \"%.200s\" held up the loop for %llu us: %s has a future instead",
+                  name, fs->args.path, (unsigned long long)((now_ns - began_ns) / LEAT_NS_PER_US),
+                  name);
+}
+
 static void fs_op_run(struct fs_op *fs, const char *name, void (*run)(struct op *op),
                       struct leat_error *error)
 {
     uint64_t began_ns = clock_monotonic();
     run(&fs->op);
-    if (leat_core_now != NULL && loop_is_turning(leat_core_now->loop))
-        LEAT_LOG_WARN("%s_sync of \"%.200s\" held up the loop for %llu us: %s has a future instead",
-                      name, fs->args.path,
-                      (unsigned long long)((clock_monotonic() - began_ns) / LEAT_NS_PER_US), name);
+    blocked_say(fs, name, began_ns);
     if (fs->op.value < 0) {
         char sentence[LEAT_SENTENCE_BYTES_MAX];
         fs_sentence(fs, name, (int)fs->op.value, sentence, sizeof(sentence));

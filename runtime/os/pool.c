@@ -74,7 +74,7 @@ static int pool_join(struct pool_core *core)
     if (common->pool == NULL)
         result = pool_new(common, &core->error);
     struct pool *pool = common->pool;
-    if (result == 0) {
+    if (pool != NULL) {
         pthread_mutex_lock(&pool->lock);
         if (pool->threads_count == 0)
             result = pool_worker_start(pool);

@@ -51,6 +51,7 @@ struct pool_core {
     uint32_t open_count;                           /* operations that are not settled */
     uint32_t played_count;
     uint64_t dropped_count; /* results of cancelled operations */
+    uint64_t blocked_said_ns;
     struct list played;     /* pool_play.c */
     bool has_ended;         /* the loop is being freed: jobs are refused */
     uint32_t running_count; /* the pool's lock */

@@ -57,8 +57,8 @@ void watch_tell_all(struct watch_core *core, const struct leat_fs_change *change
 void watch_dir_gone(struct watch_core *core, struct watch_dir *dir);
 
 /* watch_read.c */
-void watch_on_readable(struct leat_watch *watch, uint32_t events, void *core);
-void watch_on_move_over(struct leat_timer *timer, void *core);
+void watch_on_readable(struct leat_watch *watch, uint32_t events, void *arg);
+void watch_on_move_over(struct leat_timer *timer, void *arg);
 
 /* For the end of a core's part in the pool. */
 void watch_core_fini(struct watch_core *core); /* NULL: no effect */

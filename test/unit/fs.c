@@ -18,6 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <leat/metrics.h>
+
 #include "buffers/heap.h"
 #include "runtime/os/pool_internal.h"
 #include "test/unit/fs_failing.h"
@@ -743,6 +745,26 @@ static void twins_do_the_same_at_once(void **state)
     assert_int_equal(leat_fs_remove_sync("s", &error), -ENOENT);
 }
 
+static void blocking_write(void *arg)
+{
+    struct leat_buf buf = text("x");
+    assert_int_equal(leat_fs_write_file_sync("b", buf, NULL), 0);
+    leat_buf_unref(buf);
+}
+
+static void twins_on_a_turning_loop_are_counted(void **state)
+{
+    struct leat_loop_metrics metrics;
+    blocking_write(NULL);
+    leat_loop_metrics(loop, &metrics);
+    assert_int_equal(metrics.blocked_ns, 0);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(leat_loop_pend(loop, blocking_write, NULL), 0);
+    settle();
+    leat_loop_metrics(loop, &metrics);
+    assert_true(metrics.blocked_ns > 0);
+}
+
 int main(void)
 {
 #define TEST(name)           cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -772,6 +794,7 @@ int main(void)
         TEST_IN_MEMORY(every_system_call_fails_once),
         TEST_IN_MEMORY(every_allocation_fails_once),
         TEST(twins_do_the_same_at_once),
+        TEST(twins_on_a_turning_loop_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
