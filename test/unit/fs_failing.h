@@ -3,6 +3,7 @@
 #define TEST_FS_FAILING_H
 
 #include <errno.h>
+#include <stdatomic.h>
 
 #include "runtime/base/list.h"
 #include "runtime/os/fs_sys.h"
@@ -10,17 +11,18 @@
 struct failing_sys {
     struct fs_sys sys; /* first */
     struct fs_sys *inner;
-    uint64_t fail_at; /* 1: the next; 0: none */
-    uint64_t failed_count;
+    _Atomic uint64_t fail_at; /* 1: the next; 0: none */
+    _Atomic uint64_t failed_count;
 };
 
 static bool failing_fails(struct fs_sys *sys)
 {
     struct failing_sys *failing = container_of(sys, struct failing_sys, sys);
-    if (failing->fail_at == 0 || --failing->fail_at != 0)
-        return false;
-    failing->failed_count++;
-    return true;
+    uint64_t left = atomic_load(&failing->fail_at);
+    while (left != 0 && !atomic_compare_exchange_weak(&failing->fail_at, &left, left - 1))
+        ;
+    failing->failed_count += left == 1;
+    return left == 1;
 }
 
 /* A close that fails has closed all the same. */
