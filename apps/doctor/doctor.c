@@ -34,6 +34,7 @@ const struct doctor_check doctor_checks[] = {
     {"xdp", check_xdp},
     {"tap", check_tap},
     {"pci", check_pci},
+    {"cards", check_cards},
     {"vfio", check_vfio},
     {"iommu", check_iommu},
 };

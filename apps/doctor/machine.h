@@ -104,6 +104,7 @@ struct finding check_packet(const struct machine *machine);
 struct finding check_xdp(const struct machine *machine);
 struct finding check_tap(const struct machine *machine);
 struct finding check_pci(const struct machine *machine);
+struct finding check_cards(const struct machine *machine);
 struct finding check_vfio(const struct machine *machine);
 struct finding check_iommu(const struct machine *machine);
 

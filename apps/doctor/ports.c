@@ -2,9 +2,13 @@
 #include "apps/doctor/machine.h"
 
 #include <errno.h>
+#include <glob.h>
+#include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
-#define HUGEPAGES_FREE "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
+#define PCI_CLASS_NETWORK "0x02"
+#define HUGEPAGES_FREE    "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
 
 struct finding check_tun(const struct machine *machine)
 {
@@ -137,6 +141,37 @@ struct finding check_pci(const struct machine *machine)
         return kind_lacks(&kind, "needs vfio, unless the card is NVIDIA's",
                           "sudo modprobe vfio-pci");
     return machine->is_root ? kind_works(&kind) : kind_lacks(&kind, "needs root", "sudo");
+}
+
+/* ---- cards that were given away ---- */
+
+/* Adds those that a driver of the kernel's holds for DPDK: "0000:03:00.0 (vfio-pci)". */
+static void cards_add(const struct machine *machine, const char *driver, char *text, size_t size)
+{
+    char pattern[128], path[PATH_MAX], class[16];
+    glob_t found;
+    snprintf(pattern, sizeof(pattern), "/sys/bus/pci/drivers/%s/*:*:*.*", driver);
+    if (glob(machine_path(machine, pattern, path), 0, NULL, &found) != 0)
+        return;
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        const char *address = strrchr(found.gl_pathv[i], '/') + 1;
+        snprintf(pattern, sizeof(pattern), "/sys/bus/pci/drivers/%s/%s/class", driver, address);
+        machine_line(machine, pattern, class, sizeof(class));
+        if (strncmp(class, PCI_CLASS_NETWORK, strlen(PCI_CLASS_NETWORK)) != 0)
+            continue;
+        size_t at = strlen(text);
+        snprintf(text + at, size - at, "%s%s (%s)", at > 0 ? ", " : "", address, driver);
+    }
+    globfree(&found);
+}
+
+struct finding check_cards(const struct machine *machine)
+{
+    static const char *const drivers[] = {"vfio-pci", "igb_uio", "uio_pci_generic"};
+    char text[FINDING_FACT_BYTES_MAX] = "";
+    for (unsigned i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
+        cards_add(machine, drivers[i], text, sizeof(text));
+    return text[0] != '\0' ? finding_ok("given to DPDK: %s", text) : (struct finding){0};
 }
 
 struct finding check_vfio(const struct machine *machine)

@@ -139,6 +139,7 @@ def doctor(guest, card):
         bind(guest, card.vlan_address)
     code, said = guest.run("leat doctor")
     assert code == 0 and re.search(r"^ok +dpdk", said, re.M), said
+    assert re.search(rf"^ok +cards .*{card.address} \({guest.driver}\)", said, re.M), said
 
 
 def refused_unmapped(guest, card):

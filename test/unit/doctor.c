@@ -19,6 +19,7 @@
 
 #define HUGEPAGES "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
 #define THP       "/sys/kernel/mm/transparent_hugepage/enabled"
+#define VFIO      "/sys/bus/pci/drivers/vfio-pci/"
 #define PMDS      "/usr/lib/x86_64-linux-gnu/dpdk/pmds-23.0/"
 
 /* A finding, and what makes it: files "PATH=TEXT", and what the kernel would say. */
@@ -273,6 +274,16 @@ static const struct doctor_case cases[] = {
      NULL,
      FINDING_OK,
      "--net pci:ADDR can be opened",
+     ""},
+    {"cards", {"/sys/bus/pci/drivers/vfio-pci/bind"}, NULL, FINDING_NONE, "", ""},
+    {"cards",
+     {VFIO "0000:03:00.1/class=0x020000\n", VFIO "0000:03:00.0/class=0x020000\n",
+      VFIO "0000:01:00.0/class=0x030000\n",
+      "/sys/bus/pci/drivers/uio_pci_generic/0000:02:00.0/class=0x020000\n"},
+     NULL,
+     FINDING_OK,
+     "given to DPDK: 0000:03:00.0 (vfio-pci), 0000:03:00.1 (vfio-pci), "
+     "0000:02:00.0 (uio_pci_generic)",
      ""},
     {"vfio", {"/dev/vfio/vfio"}, NULL, FINDING_OK, "loaded", ""},
     {"vfio",
