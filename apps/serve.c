@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -160,6 +161,20 @@ static int port_set(struct serve *serve, const struct leat_run_options *options)
     return 0;
 }
 
+/* Sockets are descriptors, of which leat_run takes as many as it may have. */
+static void connections_check(const struct serve *serve, const struct leat_run_options *options)
+{
+    struct rlimit files;
+    bool is_on_sockets = options->net == NULL || strchr(options->net, ':') == NULL;
+    if (is_on_sockets && getrlimit(RLIMIT_NOFILE, &files) == 0 &&
+        serve->connections_max > files.rlim_max)
+        fprintf(stderr,
+                "leat serve: warning: --max-connections %llu is more than the %llu files that this "
+                "process may open: raise the hard limit (ulimit -Hn, or LimitNOFILE= of the "
+                "service)\n",
+                (unsigned long long)serve->connections_max, (unsigned long long)files.rlim_max);
+}
+
 /* 0, or the exit code. */
 static int symlinks_set(struct serve *serve)
 {
@@ -197,6 +212,7 @@ static int check(const struct leat_command_line *line, const struct leat_run_opt
         fprintf(stderr, "leat serve: --list-directories needs a DIR to list: leat serve .\n");
         return 2;
     }
+    connections_check(serve, options);
     int result = symlinks_set(serve);
     if (result != 0)
         return result;

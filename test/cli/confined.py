@@ -174,6 +174,17 @@ class Descriptors(unittest.TestCase):
             self.assertEqual(self.limits_of(program.process.pid), (512, 512))
             self.assertEqual(program.end(TERM), 0)
 
+    def test_more_connections_than_files_are_warned_of(self):
+        def lower():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (128, 512))
+        for count, is_warned in ((512, False), (513, True)):
+            with serve("--hello", "--max-connections", str(count), preexec_fn=lower) as program:
+                self.assertEqual(program.end(TERM), 0)
+            wanted = (f"leat serve: warning: --max-connections {count} is more than the 512 files "
+                      "that this process may open: raise the hard limit (ulimit -Hn, or "
+                      "LimitNOFILE= of the service)\n")
+            self.assertEqual(wanted in program.text["stderr"], is_warned, program.text)
+
     def test_connections_leave_some_for_files(self):
         def lower():
             resource.setrlimit(resource.RLIMIT_NOFILE, (96, 96))
