@@ -45,10 +45,10 @@ void tiny_send_buffers_deliver_everything(void **state)
     struct leat_file *file = leat_file_new(memory_file(FILE_BYTES, 77));
     for (unsigned i = 0; i < PIECES; i++) {
         struct leat_buf piece = pattern(PIECE, i);
-        assert_int_equal(leat_conn_send(p.r->conn, &piece, 1), 0);
+        assert_true(leat_conn_send(p.r->conn, &piece, 1) >= 0);
     }
-    assert_int_equal(leat_conn_send_file(p.r->conn, file, 0, FILE_BYTES), 0);
-    assert_int_equal(leat_conn_send_bytes(p.r->conn, "end", 3), 0);
+    assert_true(leat_conn_send_file(p.r->conn, file, 0, FILE_BYTES) >= 0);
+    assert_true(leat_conn_send_bytes(p.r->conn, "end", 3) >= 0);
     leat_file_unref(file);
     assert_int_equal(leat_conn_end(p.r->conn), 0);
     size_t total = PIECES * PIECE + FILE_BYTES + 3;
@@ -86,7 +86,7 @@ void sixty_four_mebibytes_to_slow_readers(void **state)
         struct leat_buf parts[BYTES / PART];
         for (unsigned k = 0; k < BYTES / PART; k++)
             parts[k] = leat_buf_ref(part);
-        assert_int_equal(leat_conn_send(s->record[i].conn, parts, BYTES / PART), 0);
+        assert_true(leat_conn_send(s->record[i].conn, parts, BYTES / PART) >= 0);
         assert_int_equal(leat_conn_close(s->record[i].conn), 0);
     }
     leat_buf_unref(part);
@@ -208,8 +208,8 @@ void a_file_truncated_while_it_is_sent_aborts(void **state)
     int fd = memory_file(BYTES, 5);
     struct leat_file *file = leat_file_new(fd);
     uint8_t *received = malloc(BYTES);
-    assert_int_equal(leat_conn_send_bytes(p.r->conn, "head", 4), 0);
-    assert_int_equal(leat_conn_send_file(p.r->conn, file, 0, BYTES), 0);
+    assert_true(leat_conn_send_bytes(p.r->conn, "head", 4) >= 0);
+    assert_true(leat_conn_send_file(p.r->conn, file, 0, BYTES) >= 0);
     assert_int_equal(peer_receive_all(w, p.peer, received, 1000000), 1000000);
     assert_int_equal(ftruncate(fd, 1000), 0);
     leat_file_unref(file);
@@ -240,8 +240,8 @@ void a_file_that_refuses_sendfile_is_copied(void **state)
     ssize_t length = pread(fd, wanted, sizeof(wanted), 0);
     assert_true(length > 10);
     struct leat_file *file = leat_file_new(fd);
-    assert_int_equal(leat_conn_send_file(p.r->conn, file, 0, (uint64_t)length), 0);
-    assert_int_equal(leat_conn_send_bytes(p.r->conn, "end", 3), 0);
+    assert_true(leat_conn_send_file(p.r->conn, file, 0, (uint64_t)length) >= 0);
+    assert_true(leat_conn_send_bytes(p.r->conn, "end", 3) >= 0);
     leat_file_unref(file);
     assert_int_equal(peer_receive_all(w, p.peer, received, (size_t)length + 3), length + 3);
     assert_memory_equal(received, wanted, (size_t)length);
