@@ -83,6 +83,7 @@ struct leat_run_options {
     uint64_t buffer_bytes_max; /* bound of each core's buffer pools [half of the memory that the
                                   program may use, by its cgroups too, shared by the cores; at
                                   most 1 GiB] */
+    uint64_t codec_bytes_max;  /* of each core's coders' memory [LEAT_CODEC_MEMORY_BYTES] */
     void (*on_ready)(void *user); /* on the calling thread, when every core has started */
 };
 

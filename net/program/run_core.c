@@ -97,6 +97,7 @@ static int core_start(struct leat_run_core *core, struct leat_error *error)
         .busy_poll = run->options->busy_poll,
         .clock = leat_net_clock(run->net),
         .buffer_bytes_max = run_buffer_bytes(run),
+        .codec_bytes_max = run->options->codec_bytes_max,
         .mesh = run->mesh,
         .hugepages = run->options->hugepages && !leat_net_spares_hugepages(run->net),
     };

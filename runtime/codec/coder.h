@@ -9,10 +9,10 @@
  * package.
  *
  * Memory comes from the core's heap and is counted: the coders of a core hold at most
- * LEAT_CODEC_MEMORY_BYTES together; past it a coder is not made, or fails while it runs, with
- * -EAGAIN. A gzip encoder takes 268 KiB, a zstd one of level 3 about 1.3 MiB, a brotli one up to
- * 16 MiB; a decoder 40 KiB (gzip), up to 16 MiB (brotli), 8 MiB (zstd, whose larger windows are
- * refused: RFC 9659).
+ * LEAT_CODEC_MEMORY_BYTES together (leat_run_options.codec_bytes_max); past it a coder is not made,
+ * or fails while it runs, with -EAGAIN. A gzip encoder takes 268 KiB, a zstd one of level 3 about
+ * 1.3 MiB, a brotli one up to 16 MiB; a decoder 40 KiB (gzip), up to 16 MiB (brotli), 8 MiB (zstd,
+ * whose larger windows are refused: RFC 9659).
  *
  * A coder is made and freed on its core. In between it runs on one thread at a time, on any: a
  * large piece belongs on a thread of the pool, as 64 KiB take a millisecond by gzip.

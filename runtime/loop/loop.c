@@ -35,6 +35,7 @@ struct leat_loop *leat_loop_new(const struct leat_loop_options *options, struct 
     loop->mesh = options->mesh;
     rng_init(&loop->rng, options->seed);
     loop->core.rng = &loop->rng;
+    loop->core.codec_bytes_max = options->codec_bytes_max;
     clock_machine_init(&loop->machine_clock);
     profile_init(&loop->profile);
     loop->now_ns = loop->started_ns = loop->turn_ns = loop_clock(loop);

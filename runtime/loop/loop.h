@@ -28,6 +28,7 @@ struct leat_loop_options {
     bool busy_poll;                 /* never sleep */
     const struct leat_clock *clock; /* NULL: the machine's; the simulator's otherwise */
     uint64_t buffer_bytes_max;      /* bound of the core's buffer pools; 0: default */
+    uint64_t codec_bytes_max;       /* of its coders' memory; 0: LEAT_CODEC_MEMORY_BYTES */
     struct leat_mesh *mesh;         /* rings between the loops of the process, or NULL */
     uint64_t seed;                  /* of the core's random numbers, leat_random_bytes too: for
                                        tests; 0: from the kernel */

@@ -14,6 +14,7 @@
 #include <leat/transform.h>
 
 #include "buffers/heap.h"
+#include "buffers/pools.h"
 #include "leat_config.h"
 #include "runtime/base/core.h"
 #include "runtime/base/list.h"
@@ -251,6 +252,37 @@ static void destroyed_at_any_time_nothing_is_left(void **state)
     }
 }
 
+/* Each allocation of a pipeline that works on the loop and on the pool fails once, the pool's own
+ * among them: then the loop does that piece itself. */
+static void each_allocation_fails_once(void **state)
+{
+    unsigned failed = 0, went_well = 0;
+    for (unsigned nth = 1; nth <= 60; nth++)
+        for (int is_pools = 0; is_pools < 2; is_pools++) {
+            struct leat_coder_options options = {.coding = LEAT_GZIP};
+            struct end *source = end_new(&source_class, bytes, 100000, 30000);
+            struct end *sink = end_new(&sink_class, bytes, 100000, 0);
+            struct leat_stream *stages[] = {&source->stream, leat_compress_new(loop, &options),
+                                            leat_decompress_new(loop, &options), &sink->stream};
+            int code = 1;
+            leat_stream_ref(&sink->stream);
+            if (is_pools)
+                leat_pools_fail_at(leat_core_now, nth);
+            else
+                leat_heap_fail_at(leat_core_now, nth);
+            leat_call(leat_pipeline(stages, 4), ended, &code);
+            assert_int_equal(leat_loop_run(loop), 0);
+            leat_pools_fail_at(leat_core_now, 0);
+            leat_heap_fail_at(leat_core_now, 0);
+            assert_true(code == -ENOMEM || (code == 0 && sink->at_bytes == 100000));
+            failed += code != 0;
+            went_well += code == 0;
+            leat_stream_unref(&sink->stream);
+        }
+    assert_in_range(failed, 5, 119);
+    assert_in_range(went_well, 5, 119);
+}
+
 static void what_cannot_be_made_is_said(void **state)
 {
     assert_null(leat_compress_new(loop, &(struct leat_coder_options){.level = 77}));
@@ -268,6 +300,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_slow_reader_bounds_what_waits, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_wrong_ends_the_pipeline, setup, teardown),
         cmocka_unit_test_setup_teardown(destroyed_at_any_time_nothing_is_left, setup, teardown),
+        cmocka_unit_test_setup_teardown(each_allocation_fails_once, setup, teardown),
         cmocka_unit_test_setup_teardown(what_cannot_be_made_is_said, setup, teardown),
     };
     return LEAT_HAVE_ZLIB ? cmocka_run_group_tests(tests, NULL, NULL) : 0;
