@@ -9,6 +9,7 @@
 
 #include "buffers/heap.h"
 #include "runtime/async/async_internal.h"
+#include "runtime/async/tasks.h"
 
 enum {
     ENTRY_ONCE = 1u << 0,
@@ -249,9 +250,11 @@ bool leat_emit(struct leat_emitter *emitter, const struct leat_event *event,
     bool has_called = false;
     value = value != NULL ? value : &nothing;
     if (list != NULL) {
+        const char *outer = await_forbid("a listener of an emitter");
         list->depth++;
         has_called = entries_call(list, event, value);
         list->depth--;
+        await_allow(outer);
         list_settle(emitter, list);
     }
     if (!has_called && event->is_error)

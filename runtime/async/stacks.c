@@ -46,7 +46,7 @@ static struct stack_slab *slab_new(enum stack_size size, struct leat_error *erro
         leat_heap_free(slab);
         leat_fail(error, -ENOMEM,
                   "no memory for the stacks of more tasks: raise the limit on address space "
-                  "(ulimit -v, vm.overcommit_memory) or run fewer with --tasks");
+                  "(ulimit -v, vm.overcommit_memory) or have fewer at once");
         return NULL;
     }
     (void)madvise(memory, slab_bytes(size), MADV_NOHUGEPAGE); /* EINVAL: there are none */

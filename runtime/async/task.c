@@ -114,7 +114,7 @@ static void task_init(struct task *task, struct tasks *tasks, struct stack *stac
 static struct task *task_refuse(struct leat_error *error, const struct tasks *tasks)
 {
     leat_fail(error, -EAGAIN,
-              "%u tasks are there, as many as the core may have: --tasks allows more",
+              "%u tasks are there, as many as a core may have: wait for some, or use more cores",
               tasks->count);
     return NULL;
 }

@@ -11,7 +11,7 @@
 #include <brotli/encode.h>
 #include <setjmp.h>
 
-/* 512 KiB: a window of 16 MiB would make of each stream what 60 need with this one. */
+/* A window of 512 KiB, not of 16 MiB: many streams share a core's memory for coders. */
 enum { WINDOW_BITS = 19 };
 
 struct encoder {

@@ -10,12 +10,10 @@
  *
  * Memory comes from the core's heap and is counted: the coders of a core hold at most
  * LEAT_CODEC_MEMORY_BYTES together (leat_run_options.codec_bytes_max); past it a coder is not made,
- * or fails while it runs, with -EAGAIN. A gzip encoder takes 268 KiB, a zstd one of level 3 about
- * 1.3 MiB, a brotli one up to 16 MiB; a decoder 40 KiB (gzip), up to 16 MiB (brotli), 8 MiB (zstd,
- * whose larger windows are refused: RFC 9659).
+ * or fails while it runs, with -EAGAIN. zstd's windows beyond 8 MiB are refused (RFC 9659).
  *
  * A coder is made and freed on its core. In between it runs on one thread at a time, on any: a
- * large piece belongs on a thread of the pool, as 64 KiB take a millisecond by gzip.
+ * large piece belongs on a thread of the pool.
  *
  * Decoding is bounded, because a few bytes may become many: bytes_max, and ratio_max, which counts
  * from LEAT_CODER_RATIO_FREE_BYTES of output on. Both are -EMSGSIZE. */

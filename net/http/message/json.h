@@ -3,13 +3,12 @@
  *
  * The tree, for a text that is there as a whole, NDJSON's lines among them:
  *
- *   struct leat_json_tree tree;
- *   struct leat_error error;
- *   leat_json_tree_init(&tree, NULL);
- *   const struct leat_json_node *root = leat_json_parse(&tree, body.data, body.length_bytes,
- * &error); int64_t id; if (root == NULL || leat_json_int(leat_json_find(root, "id"), &id) < 0)
- *       ...
- *   leat_json_tree_fini(&tree);
+ *     struct leat_json_tree tree;
+ *     leat_json_tree_init(&tree, NULL);
+ *     root = leat_json_parse(&tree, body.data, body.length_bytes, &error);
+ *     if (leat_json_int(leat_json_find(root, "id"), &id) < 0)
+ *         ...
+ *     leat_json_tree_fini(&tree);
  *
  * A text that comes in pieces is fed: leat_json_feed gives a piece, leat_json_tree_build (or
  * leat_json_next, token by token) works on it, and asks for more by LEAT_JSON_WAIT. After
@@ -23,8 +22,10 @@
  *                           what was written is kept beside it: nothing is lost. A number beyond
  *                           double's range is refused when it is read, not turned into infinity.
  *   strings                 are valid UTF-8, unescaped. An escaped lone surrogate, which JSON.parse
- *                           accepts, is refused: no UTF-8 can say it. \u0000 is accepted: the
- * view's length counts. a mark (U+FEFF) at the front is refused, as by JSON.parse.
+ *                           accepts, is refused: no UTF-8 can say it. An escaped NUL is accepted:
+ *                           the view's length counts.
+ *
+ * A mark (U+FEFF) at the front is refused, as by JSON.parse.
  *
  * Bounds (struct leat_json_limits): -EMSGSIZE. Errors say line, column (in characters), what stood
  * there, and what may stand there.
