@@ -113,7 +113,14 @@ static void fatal_hook_run(void)
     fn(core->on_fatal_arg);
 }
 
-/* Names are found by libdw, which wants more stack than a task has. */
+/* Names are found by libdw, which wants more stack than a task has. A sanitizer that is not told of
+ * the switch takes it for an error; under one a task has twice the stack. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static void symbols_write(int fd, void *const *frames, unsigned count)
+{
+    leat_crash_symbols(fd, frames, count);
+}
+#else
 struct symbols_call {
     int fd;
     unsigned count;
@@ -146,6 +153,7 @@ static void symbols_write(int fd, void *const *frames, unsigned count)
     (void)swapcontext(&call.back, &call.there);
     (void)munmap(memory, LEAT_CRASH_STACK_BYTES);
 }
+#endif
 
 static void backtrace_from(int fd, void *const *frames, unsigned count)
 {

@@ -243,6 +243,8 @@ static struct leat_buf chunks_join(const struct leat_chunk *chunks, unsigned cou
     struct leat_buf joined = leat_buf_alloc_unsafe(length_bytes);
     uint8_t *to = joined.data;
     for (unsigned i = 0; i < count && joined.data != NULL; i++) {
+        if (chunks[i].buf.length_bytes == 0) /* it may have no bytes to point to */
+            continue;
         memcpy(to, chunks[i].buf.data, chunks[i].buf.length_bytes);
         to += chunks[i].buf.length_bytes;
     }
