@@ -359,7 +359,7 @@ static int64_t may_replace(const struct sim_inode *from, const struct sim_inode 
 static int64_t disk_rename(struct fs_sys *sys, const char *from, const char *to)
 {
     struct sim_disk *disk = DISK_OF(sys);
-    struct sim_found old, new;
+    struct sim_found old = {0}, new = {0};
     int64_t result = sim_path_find(disk, AT_FDCWD, from, 0, &old);
     if (result == 0)
         result = sim_path_find(disk, AT_FDCWD, to, 0, &new);

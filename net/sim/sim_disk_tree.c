@@ -56,7 +56,8 @@ bool sim_bytes_resize(struct sim_bytes *bytes, size_t length)
         return false;
     if (length > bytes->length)
         memset(grown + bytes->length, 0, length - bytes->length);
-    *bytes = (struct sim_bytes){grown, length};
+    bytes->bytes = grown;
+    bytes->length = length;
     return true;
 }
 

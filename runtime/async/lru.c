@@ -187,7 +187,8 @@ struct leat_lru *leat_lru_new(struct leat_loop *loop, const struct leat_lru_opti
     uint32_t chain_count = 8;
     while (chain_count < options->count_max)
         chain_count *= 2;
-    struct leat_lru *lru = leat_heap_calloc(1, sizeof(*lru) + chain_count * sizeof(lru->chains[0]));
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): the chains are pointers */
+    struct leat_lru *lru = leat_heap_calloc(1, sizeof(*lru) + chain_count * sizeof(*lru->chains));
     if (lru == NULL) {
         (void)leat_fail(&leat_core_now->error, -ENOMEM, "memory is out: no cache of %u entries",
                         options->count_max);

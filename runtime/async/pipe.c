@@ -155,9 +155,11 @@ static void pipe_leave(struct stream_pipe *pipe)
 
 static void pipe_remove(struct stream_pipe *pipe)
 {
+    struct leat_stream *source = pipe->source;
+    CHECK(source != NULL); /* it was not freed before */
     pipe_unlink(pipe);
-    if (pipe->source->readable.pipes == NULL)
-        leat_stream_pause(pipe->source);
+    if (source->readable.pipes == NULL)
+        leat_stream_pause(source);
     pipe_leave(pipe);
 }
 

@@ -163,7 +163,7 @@ static inline uint32_t queue_count(const struct stream_queue *queue)
     return queue != NULL ? queue->count : 0;
 }
 /* Moves, or keeps, all of the chunks: 0, or -ENOMEM, and nothing happened. */
-int queue_push(struct stream_queue **queue, struct leat_chunk *chunks,
+int queue_push(struct stream_queue **where, struct leat_chunk *chunks,
                unsigned count) LEAT_MUST_CHECK;
 void queue_push_write(struct stream_queue *queue, struct stream_write *write);
 struct leat_chunk queue_pull(struct stream_queue *queue);

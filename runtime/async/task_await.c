@@ -18,10 +18,10 @@ static _Noreturn void await_refuse(const char *what)
 struct task *task_may_block(const char *what)
 {
     const struct leat_core *core = leat_core_now;
-    if (unlikely(core == NULL || core->tasks == NULL || core->tasks->running == NULL ||
-                 core->awaits_forbidden != NULL))
+    struct task *running = core != NULL && core->tasks != NULL ? core->tasks->running : NULL;
+    if (unlikely(running == NULL || core->awaits_forbidden != NULL))
         await_refuse(what);
-    return core->tasks->running;
+    return running;
 }
 
 /* ---- a future ---- */

@@ -102,7 +102,7 @@ struct leat_result task_await_held(struct leat_future *future); /* whatever canc
 
 /* task_cancel.c */
 extern const struct leat_future_class task_future_class;
-void tasks_on_shield_over(struct leat_timer *timer, void *tasks);
+void tasks_on_shield_over(struct leat_timer *timer, void *arg);
 /* Cancels all, shields or not, and runs the gate until all have ended. */
 void tasks_end(struct tasks *tasks);
 

@@ -207,9 +207,10 @@ const void *leat_crash_note(int fd, const void *address, const void *sp)
 
 void leat_crash_place(int fd, const void *place)
 {
+    if (place == NULL)
+        return;
     void *frame = (char *)(uintptr_t)place - 1; /* a return address: the call before it */
-    if (place != NULL)
-        symbols_write(fd, &frame, 1);
+    symbols_write(fd, &frame, 1);
 }
 
 static void *interrupted_sp(const ucontext_t *context)

@@ -75,7 +75,7 @@ static void decimal_set(struct decimal *decimal, double value, int count)
     char text[40];
     snprintf(text, sizeof(text), "%.*e", count - 1, value);
     char *exponent = strchr(text, 'e');
-    decimal->count = 0;
+    *decimal = (struct decimal){.count = 0};
     for (const char *at = text; at < exponent; at++)
         if (*at >= '0' && *at <= '9') /* the point is whatever the locale has */
             decimal->digits[decimal->count++] = *at;

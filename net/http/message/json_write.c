@@ -56,6 +56,8 @@ static void writer_put(struct leat_json_writer *writer, const char *bytes, size_
     char *to = writer_room(writer, length_bytes);
     if (to == NULL)
         return;
+    /* cppcheck-suppress uninitvar; who calls has filled them by a function that it does not follow
+     */
     memcpy(to, bytes, length_bytes);
     writer->used_bytes += length_bytes;
 }

@@ -36,6 +36,6 @@ static inline size_t http_pair_length(const struct http_pairs *pairs)
 bool http_pairs_next(const struct http_pairs *pairs, size_t *position, struct leat_view *name,
                      struct leat_view *value);
 /* The first value of name; data == NULL when there is none. */
-struct leat_view http_pairs_find(const struct http_pairs *pairs, const char *name);
+struct leat_view http_pairs_find(const struct http_pairs *pairs, const char *wanted);
 
 #endif

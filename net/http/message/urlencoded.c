@@ -71,7 +71,8 @@ static bool escape_read(struct http_urlencoded *form, char byte, struct http_pai
         return true;
     }
     form->escape_bytes = 0;
-    pair_put(form, pairs, (char)(http_hex_digit(form->escape_digit) << 4 | http_hex_digit(byte)));
+    int value = http_hex_digit(form->escape_digit) * 16 + http_hex_digit(byte);
+    pair_put(form, pairs, (char)value);
     return true;
 }
 
