@@ -21,20 +21,14 @@ static void *future_setup(uint64_t argument)
     struct future_bench *bench = calloc(1, sizeof(*bench));
     if (bench == NULL)
         return NULL;
-    struct leat_loop_options options = {.busy_poll = true};
-    bench->loop = leat_loop_new(&options, NULL);
-    if (bench->loop == NULL)
-        abort();
-    bench_settle_clock(bench->loop);
-    leat_loop_ref(bench->loop);
+    bench->loop = bench_loop_new();
     return bench;
 }
 
 static void future_teardown(void *state)
 {
     struct future_bench *bench = state;
-    leat_loop_unref(bench->loop);
-    leat_loop_free(bench->loop);
+    bench_loop_free(bench->loop);
     free(bench);
 }
 

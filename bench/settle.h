@@ -4,6 +4,8 @@
 #ifndef BENCH_SETTLE_H
 #define BENCH_SETTLE_H
 
+#include <stdlib.h>
+
 #include "runtime/loop/loop_internal.h"
 
 static inline void bench_settle_clock(struct leat_loop *loop)
@@ -16,6 +18,23 @@ static inline void bench_settle_clock(struct leat_loop *loop)
     if (clock->counts)
         clock->rate = (LEAT_NS_PER_S << 32) / clock_machine_counts(clock, LEAT_NS_PER_S);
     clock->tsc_age_max = UINT64_MAX;
+}
+
+/* A loop that never sleeps, settled, and alive until bench_loop_free. */
+static inline struct leat_loop *bench_loop_new(void)
+{
+    struct leat_loop *loop = leat_loop_new(&(struct leat_loop_options){.busy_poll = true}, NULL);
+    if (loop == NULL)
+        abort();
+    bench_settle_clock(loop);
+    leat_loop_ref(loop);
+    return loop;
+}
+
+static inline void bench_loop_free(struct leat_loop *loop)
+{
+    leat_loop_unref(loop);
+    leat_loop_free(loop);
 }
 
 #endif

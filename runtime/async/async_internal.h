@@ -18,8 +18,8 @@
  *
  * | bit       | set by                        | cleared by               | never with     |
  * |-----------|-------------------------------|--------------------------|----------------|
- * | FULFILLED | future_settle, code >= 0      | -                        | REJECTED       |
- * | REJECTED  | future_settle, code < 0       | -                        | FULFILLED      |
+ * | FULFILLED | state_settle, code >= 0       | -                        | REJECTED       |
+ * | REJECTED  | state_settle, code < 0        | -                        | FULFILLED      |
  * | HANDLED   | the first reaction, or ignore | -                        |                |
  * | LISTED    | rejected and not handled      | handled, or reported     | HANDLED        |
  * | REPORTED  | the hook was called           | handled                  | LISTED         |

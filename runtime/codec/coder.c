@@ -119,26 +119,26 @@ static struct leat_coder *coder_new(const struct coder_ops *ops,
 }
 
 /* NULL: the library was not there, or there is no such coding. */
-static const struct coder_ops *ops_find(const struct coder_ops *const *table,
-                                        enum leat_coding coding, struct leat_error *error)
+static const struct coder_ops *ops_find(enum leat_coding coding, bool is_decoder,
+                                        struct leat_error *error)
 {
-    static const char *const packages[] = {"zlib1g-dev", "zlib1g-dev", "zlib1g-dev",
-                                           "libbrotli-dev", "libzstd-dev"};
     if ((unsigned)coding > LEAT_ZSTD) {
         leat_fail(error, -EINVAL, "there is no coding %d", (int)coding);
         return NULL;
     }
-    if (table[coding] == NULL)
+    const struct coding *found = &codings[coding];
+    const struct coder_ops *ops = is_decoder ? found->decoder : found->encoder;
+    if (ops == NULL)
         leat_fail(error, -ENOTSUP, "Leat was built without this coding: install %s, build again",
-                  packages[coding]);
-    return table[coding];
+                  found->package);
+    return ops;
 }
 
 struct leat_coder *leat_encoder_new(const struct leat_coder_options *options,
                                     struct leat_error *error)
 {
     struct leat_coder_options own = *options;
-    const struct coder_ops *ops = ops_find(coder_encoders, options->coding, error);
+    const struct coder_ops *ops = ops_find(options->coding, false, error);
     if (ops == NULL)
         return NULL;
     if (own.level == 0)
@@ -155,7 +155,7 @@ struct leat_coder *leat_decoder_new(const struct leat_coder_options *options,
                                     struct leat_error *error)
 {
     struct leat_coder_options own = *options;
-    const struct coder_ops *ops = ops_find(coder_decoders, options->coding, error);
+    const struct coder_ops *ops = ops_find(options->coding, true, error);
     if (own.bytes_max == 0)
         own.bytes_max = LEAT_CODER_BYTES_MAX;
     if (own.ratio_max == 0)

@@ -53,7 +53,11 @@ struct leat_coder {
 void *coder_alloc(struct leat_coder *coder, size_t bytes);
 void coder_release(struct leat_coder *coder, void *memory);
 
-/* By enum leat_coding; NULL: the library was not there. */
-extern const struct coder_ops *const coder_encoders[], *const coder_decoders[];
+/* By enum leat_coding. */
+struct coding {
+    const struct coder_ops *encoder, *decoder; /* NULL: the library was not there */
+    const char *package;                       /* Debian's, that has it */
+};
+extern const struct coding codings[];
 
 #endif

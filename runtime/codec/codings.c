@@ -6,34 +6,26 @@ extern const struct coder_ops coder_gzip, coder_deflate, coder_deflate_raw;
 extern const struct coder_ops coder_brotli_encoder, coder_brotli_decoder;
 extern const struct coder_ops coder_zstd_encoder, coder_zstd_decoder;
 
-const struct coder_ops *const coder_encoders[] = {
 #if LEAT_HAVE_ZLIB
-    [LEAT_GZIP] = &coder_gzip,
-    [LEAT_DEFLATE] = &coder_deflate,
-    [LEAT_DEFLATE_RAW] = &coder_deflate_raw,
+#define ZLIB(ops) &(ops)
+#else
+#define ZLIB(ops) NULL
 #endif
 #if LEAT_HAVE_BROTLI
-    [LEAT_BROTLI] = &coder_brotli_encoder,
+#define BROTLI(ops) &(ops)
+#else
+#define BROTLI(ops) NULL
 #endif
 #if LEAT_HAVE_ZSTD
-    [LEAT_ZSTD] = &coder_zstd_encoder,
+#define ZSTD(ops) &(ops)
 #else
-    [LEAT_ZSTD] = NULL,
+#define ZSTD(ops) NULL
 #endif
-};
 
-const struct coder_ops *const coder_decoders[] = {
-#if LEAT_HAVE_ZLIB
-    [LEAT_GZIP] = &coder_gzip,
-    [LEAT_DEFLATE] = &coder_deflate,
-    [LEAT_DEFLATE_RAW] = &coder_deflate_raw,
-#endif
-#if LEAT_HAVE_BROTLI
-    [LEAT_BROTLI] = &coder_brotli_decoder,
-#endif
-#if LEAT_HAVE_ZSTD
-    [LEAT_ZSTD] = &coder_zstd_decoder,
-#else
-    [LEAT_ZSTD] = NULL,
-#endif
+const struct coding codings[] = {
+    [LEAT_GZIP] = {ZLIB(coder_gzip), ZLIB(coder_gzip), "zlib1g-dev"},
+    [LEAT_DEFLATE] = {ZLIB(coder_deflate), ZLIB(coder_deflate), "zlib1g-dev"},
+    [LEAT_DEFLATE_RAW] = {ZLIB(coder_deflate_raw), ZLIB(coder_deflate_raw), "zlib1g-dev"},
+    [LEAT_BROTLI] = {BROTLI(coder_brotli_encoder), BROTLI(coder_brotli_decoder), "libbrotli-dev"},
+    [LEAT_ZSTD] = {ZSTD(coder_zstd_encoder), ZSTD(coder_zstd_decoder), "libzstd-dev"},
 };

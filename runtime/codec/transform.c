@@ -270,28 +270,14 @@ static void coder_drop(struct leat_stream *stream)
     leat_coder_free(self->coder);
 }
 
-static const struct leat_stream_class compress_class = {
-    .name = "compressing stream",
-    .length_bytes = sizeof(struct coder_stream),
-    .gives = LEAT_CHUNK_BYTES,
-    .takes = LEAT_CHUNK_BYTES,
-    .read = coder_read,
-    .write = coder_write,
-    .final = coder_final,
-    .destroy = coder_destroy,
-    .drop = coder_drop,
-};
-static const struct leat_stream_class decompress_class = {
-    .name = "decompressing stream",
-    .length_bytes = sizeof(struct coder_stream),
-    .gives = LEAT_CHUNK_BYTES,
-    .takes = LEAT_CHUNK_BYTES,
-    .read = coder_read,
-    .write = coder_write,
-    .final = coder_final,
-    .destroy = coder_destroy,
-    .drop = coder_drop,
-};
+#define CODER_CLASS(word)                                                                          \
+    {                                                                                              \
+        .name = word, .length_bytes = sizeof(struct coder_stream), .gives = LEAT_CHUNK_BYTES,      \
+        .takes = LEAT_CHUNK_BYTES, .read = coder_read, .write = coder_write, .final = coder_final, \
+        .destroy = coder_destroy, .drop = coder_drop                                               \
+    }
+static const struct leat_stream_class compress_class = CODER_CLASS("compressing stream");
+static const struct leat_stream_class decompress_class = CODER_CLASS("decompressing stream");
 
 static struct leat_stream *coder_stream_new(struct leat_loop *loop,
                                             const struct leat_stream_class *of,
