@@ -282,6 +282,13 @@ static void test_immediates_cleared_and_left_behind(void **state)
     leat_clear_immediate(leat_set_immediate(world->loop, say, (void *)"never"));
     leat_clear_immediate(0);
     assert_false(leat_loop_is_alive(world->loop));
+    leat_immediate old = leat_set_immediate(world->loop, say, (void *)"once");
+    (void)leat_loop_turn(world->loop, 0);
+    leat_set_immediate(world->loop, say, (void *)"again"); /* in the place of the first */
+    leat_clear_immediate(old);
+    leat_clear_immediate(old);
+    (void)leat_loop_turn(world->loop, 0);
+    assert_string_equal(world->trace, "once again ");
     leat_set_immediate(world->loop, say, (void *)"left"); /* freed with the loop */
 }
 

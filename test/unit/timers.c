@@ -236,6 +236,36 @@ static void count_up(struct leat_timer *timer, void *arg)
     ++*(unsigned *)arg;
 }
 
+static void stop_itself(struct leat_timer *timer, void *arg)
+{
+    ++*(unsigned *)arg;
+    leat_timer_stop(timer);
+}
+
+/* Cleared late, or twice; the place of the first is the second's by then. */
+static void test_a_handle_outlives_its_timer(void **state)
+{
+    struct world *world = *state;
+    unsigned fired = 0;
+    leat_timeout old = leat_set_timeout(world->loop, count_up, &fired, 1);
+    assert_non_null(leat_timeout_timer(old));
+    world_run_until(world, world->now_ns + 10 * MS);
+    assert_int_equal(fired, 1);
+    assert_null(leat_timeout_timer(old));
+    leat_timeout next = leat_set_timeout(world->loop, count_up, &fired, 1);
+    assert_true(next != old);
+    leat_clear_timeout(old);
+    leat_clear_timeout(old);
+    world_run_until(world, world->now_ns + 10 * MS);
+    assert_int_equal(fired, 2);
+    leat_timeout interval = leat_set_interval(world->loop, stop_itself, &fired, 1);
+    world_run_until(world, world->now_ns + 10 * MS);
+    assert_int_equal(fired, 3);
+    assert_null(leat_timeout_timer(interval));
+    leat_clear_timeout(interval);
+    assert_false(leat_loop_is_alive(world->loop));
+}
+
 static void test_one_turn_runs_a_bounded_number(void **state)
 {
     struct world *world = *state;
@@ -335,6 +365,7 @@ int main(void)
         TEST(test_a_callback_may_restart_its_own_interval),
         TEST(test_a_timer_that_fires_once_may_free_itself),
         TEST(test_timeouts_and_intervals_free_themselves),
+        TEST(test_a_handle_outlives_its_timer),
         TEST(test_one_turn_runs_a_bounded_number),
         TEST(test_a_day),
         TEST(test_timeouts_left_behind_are_freed),
