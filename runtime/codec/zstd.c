@@ -95,8 +95,17 @@ static void decoder_end(struct leat_coder *coder)
     coder->state = NULL;
 }
 
+/* Debian's library also reads frames of its versions before 1.0, whose magic numbers begin like
+ * this; RFC 8878 does not know them, and of a broken one it says what depends on how it was cut. */
+static bool is_old_frame(const struct leat_coder *coder, const struct leat_coder_io *io)
+{
+    return coder->in_bytes == 0 && io->in_bytes > 0 && io->in[0] >= 0x1e && io->in[0] <= 0x27;
+}
+
 static enum coder_result decoder_run(struct leat_coder *coder, struct leat_coder_io *io)
 {
+    if (is_old_frame(coder, io))
+        return CODER_BROKEN;
     for (;;) {
         ZSTD_inBuffer in = {io->in, io->in_bytes, 0};
         ZSTD_outBuffer out = {io->out, io->out_bytes, 0};

@@ -272,6 +272,26 @@ static void test_streams_may_follow_each_other(void **state)
     }
 }
 
+static void test_frames_of_zstd_before_1_0_are_refused(void **state)
+{
+    static const char *const frames[] = {"\x27\xb5\x2f\xfd\0\0\0\0\0\0\0\x64",
+                                         "\x22\xb5\x2f\xfd\0\0\0\0\0\0\0\x64",
+                                         "\x1e\xb5\x2f\xfd\0\0\0\0\0\0\0\x64"};
+    for (size_t i = 0; i < 3 && is_built[LEAT_ZSTD]; i++) {
+        struct leat_coder *decoder = coder_of(LEAT_ZSTD, true);
+        for (size_t piece_bytes = 1; piece_bytes <= 12; piece_bytes++) {
+            struct leat_error error;
+            size_t back = sizeof(unpacked);
+            leat_coder_reset(decoder);
+            assert_int_equal(run_through(decoder, (const uint8_t *)frames[i], 12, unpacked, &back,
+                                         piece_bytes),
+                             LEAT_CODER_WRONG);
+            assert_int_equal(leat_coder_error(decoder, &error), -EBADMSG);
+        }
+        leat_coder_free(decoder);
+    }
+}
+
 static void test_options_that_cannot_be(void **state)
 {
     for (enum leat_coding coding = LEAT_GZIP; coding <= LEAT_ZSTD; coding++) {
@@ -366,6 +386,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_output_is_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_bomb_is_put_out, setup, teardown),
         cmocka_unit_test_setup_teardown(test_streams_may_follow_each_other, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_frames_of_zstd_before_1_0_are_refused, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_options_that_cannot_be, setup, teardown),
         cmocka_unit_test_setup_teardown(test_each_allocation_fails_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_codec_memory_is_bounded, setup, teardown),
