@@ -63,7 +63,7 @@ static void blocks_free(struct async_block *block)
 
 void async_blocks_fini(struct async_core *core)
 {
-    core->jobs->reserved_count -= core->spare_count;
+    loop_queue_release(core->jobs, core->spare_count);
     blocks_free(core->spare);
     blocks_free(core->blocks);
 }

@@ -45,7 +45,7 @@ static struct leat_future *part_leave(struct combine_part *part)
     part->future = NULL;
     if (future != NULL && reaction_is_waiting(&part->reaction)) {
         reaction_unlink(&part->reaction);
-        async_here()->jobs->reserved_count--;
+        loop_queue_release(async_here()->jobs, 1);
         leat_future_unref(&combine->future);
     }
     return future;

@@ -291,7 +291,7 @@ int pipe_add(struct leat_stream *source, struct leat_stream *sink, bool leaves_o
         return result;
     bool is_late = r_has(source, R_END_TOLD);
     struct stream_pipe *pipe = leat_heap_calloc(1, sizeof(*pipe));
-    if (pipe == NULL || (is_late && loop_tick_reserve(source->loop, 1) != 0)) {
+    if (pipe == NULL || (is_late && !loop_queue_reserve(loop_ticks(source->loop), 1))) {
         leat_heap_free(pipe);
         return -ENOMEM;
     }
@@ -301,7 +301,7 @@ int pipe_add(struct leat_stream *source, struct leat_stream *sink, bool leaves_o
     pipe_link(pipe);
     if (is_late) {
         pipe->is_ticking = true;
-        loop_tick_push(source->loop, pipe_end_tick, pipe);
+        loop_queue_push_reserved(loop_ticks(source->loop), pipe_end_tick, pipe);
     }
     readable_flow_on(source);
     struct leat_result value = leat_pointer(source, LEAT_KIND_STREAM, NULL);

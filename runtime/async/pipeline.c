@@ -65,7 +65,7 @@ static void pipeline_settle_maybe(struct pipeline *pipeline)
     if (pipeline->is_settling)
         return;
     pipeline->is_settling = true;
-    loop_tick_push(pipeline->loop, settle_tick, pipeline);
+    loop_queue_push_reserved(loop_ticks(pipeline->loop), settle_tick, pipeline);
 }
 
 /* ---- failing ---- */
@@ -232,7 +232,7 @@ struct leat_future *leat_pipeline(struct leat_stream *const *streams, unsigned c
     struct pipeline *pipeline = container_of(future, struct pipeline, future);
     pipeline->loop = loop;
     pipeline->stages = leat_heap_calloc(count, sizeof(*pipeline->stages));
-    if (pipeline->stages == NULL || loop_tick_reserve(loop, 1) != 0) {
+    if (pipeline->stages == NULL || !loop_queue_reserve(loop_ticks(loop), 1)) {
         streams_give_up(streams, count);
         leat_settle(future, leat_failure(-ENOMEM, "memory is out: no pipeline"));
         return future;

@@ -36,7 +36,7 @@ void reaction_cancel(struct leat_reaction *reaction)
 {
     reaction_unlink(reaction);
     if (reaction->of->when == REACTION_JOB)
-        async_here()->jobs->reserved_count--;
+        loop_queue_release(async_here()->jobs, 1);
     reaction_free(reaction);
 }
 

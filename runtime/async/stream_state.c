@@ -1,5 +1,7 @@
 /* The state words of a stream, and its ticks: every change of them is here (the table of bits is in
  * stream_internal.h). */
+#include <errno.h>
+
 #include "runtime/async/stream_internal.h"
 
 /* What a bit may not stand with, and that it stays: rules of the table, as the machine sees them.
@@ -129,7 +131,7 @@ const char *stream_validate(const struct leat_stream *stream)
 /* Its place is kept again, for the next one of the kind: it has just become free. */
 static void tick_run(struct leat_stream *stream, enum stream_tick tick)
 {
-    CHECK(loop_tick_reserve(stream->loop, 1) == 0);
+    CHECK(loop_queue_reserve(loop_ticks(stream->loop), 1));
     stream->ticks &= ~(1u << tick);
     stream_run_tick(stream, tick);
     leat_stream_unref(stream);
@@ -167,12 +169,12 @@ static leat_callback *const tick_runners[TICK_COUNT] = {
 
 int stream_ticks_reserve(struct leat_stream *stream)
 {
-    return loop_tick_reserve(stream->loop, TICK_COUNT);
+    return loop_queue_reserve(loop_ticks(stream->loop), TICK_COUNT) ? 0 : -ENOMEM;
 }
 
 void stream_ticks_release(struct leat_stream *stream)
 {
-    loop_tick_release(stream->loop, TICK_COUNT);
+    loop_queue_release(loop_ticks(stream->loop), TICK_COUNT);
 }
 
 void stream_tick(struct leat_stream *stream, enum stream_tick tick)
@@ -181,5 +183,5 @@ void stream_tick(struct leat_stream *stream, enum stream_tick tick)
         return;
     stream->ticks |= 1u << tick;
     (void)leat_stream_ref(stream);
-    loop_tick_push(stream->loop, tick_runners[tick], stream);
+    loop_queue_push_reserved(loop_ticks(stream->loop), tick_runners[tick], stream);
 }

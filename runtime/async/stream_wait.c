@@ -232,12 +232,12 @@ static void finished_tick(void *arg)
 /* One whose close was told before: a tick later. */
 static void finished_late(struct stream_wait *wait, struct leat_stream *stream)
 {
-    if (loop_tick_reserve(stream->loop, 1) != 0) {
+    if (!loop_queue_reserve(loop_ticks(stream->loop), 1)) {
         leat_settle(&wait->future, leat_failure(-ENOMEM, NULL));
         return;
     }
     wait->stream = leat_stream_ref(stream);
-    loop_tick_push(stream->loop, finished_tick, wait);
+    loop_queue_push_reserved(loop_ticks(stream->loop), finished_tick, wait);
 }
 
 static const struct leat_future_class late_class = {.name = "finished",

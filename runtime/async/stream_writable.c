@@ -19,7 +19,7 @@ bool writable_is_full(const struct leat_stream *stream)
 static struct stream_write *write_new(struct leat_stream *stream, leat_done *done, void *arg)
 {
     struct stream_write *write = leat_heap_alloc(sizeof(*write));
-    if (write == NULL || loop_tick_reserve(stream->loop, 1) != 0) {
+    if (write == NULL || !loop_queue_reserve(loop_ticks(stream->loop), 1)) {
         leat_heap_free(write);
         return NULL;
     }
@@ -29,7 +29,7 @@ static struct stream_write *write_new(struct leat_stream *stream, leat_done *don
 
 static void write_free(struct stream_write *write)
 {
-    loop_tick_release(write->stream->loop, 1);
+    loop_queue_release(loop_ticks(write->stream->loop), 1);
     leat_heap_free(write);
 }
 
@@ -182,7 +182,8 @@ static void write_tick(void *arg)
 {
     struct stream_write *writes = arg;
     struct leat_stream *stream = writes->stream;
-    CHECK(loop_tick_reserve(stream->loop, 1) == 0); /* its own again, to be given back with it */
+    CHECK(loop_queue_reserve(loop_ticks(stream->loop),
+                             1)); /* its own again, to be given back with it */
     written_tell(stream, 1, writes);
     leat_stream_unref(stream);
 }
@@ -195,7 +196,7 @@ static void written_later(struct leat_stream *stream, struct stream_write *write
         return;
     }
     (void)leat_stream_ref(stream);
-    loop_tick_push(stream->loop, write_tick, writes);
+    loop_queue_push_reserved(loop_ticks(stream->loop), write_tick, writes);
 }
 
 /* failure is what write said, and taken: the stream may have another error already. */

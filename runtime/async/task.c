@@ -50,7 +50,7 @@ static void task_end(struct tasks *tasks, struct task *task)
 {
     list_unlink(&task->link);
     tasks->count--;
-    tasks->jobs->reserved_count--;
+    loop_queue_release(tasks->jobs, 1);
     fiber_fini(&task->fiber);
     stack_give(&tasks->stacks, task->stack);
 }
@@ -60,7 +60,7 @@ void task_resume(struct task *task)
 {
     struct tasks *tasks = task->tasks;
     CHECK(tasks == leat_core_now->tasks && tasks->running == NULL);
-    tasks->jobs->reserved_count++;
+    CHECK(loop_queue_reserve(tasks->jobs, 1));
     task_move(task, TASK_RUNS);
     tasks->running = task;
     fiber_switch(&tasks->fiber, &task->fiber, false);
@@ -136,7 +136,7 @@ static struct task *task_new(struct leat_loop *loop, const struct task_call *cal
     }
     struct stack *stack = stack_take(&tasks->stacks, size, error);
     if (unlikely(stack == NULL)) {
-        tasks->jobs->reserved_count--;
+        loop_queue_release(tasks->jobs, 1);
         return NULL;
     }
     struct task *task = (struct task *)(void *)(stack->top - TASK_BYTES);

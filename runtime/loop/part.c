@@ -1,7 +1,6 @@
 /* What higher floors hang on a loop, and how the loop fails for them. */
 #include "runtime/loop/part.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -36,25 +35,14 @@ bool loop_trim_parts(struct leat_loop *loop)
     return has_more;
 }
 
+struct loop_queue *loop_ticks(struct leat_loop *loop)
+{
+    return &loop->ticks;
+}
+
 struct loop_queue *loop_jobs(struct leat_loop *loop)
 {
     return &loop->jobs;
-}
-
-int loop_tick_reserve(struct leat_loop *loop, uint32_t count)
-{
-    return loop_queue_reserve(&loop->ticks, count) ? 0 : -ENOMEM;
-}
-
-void loop_tick_release(struct leat_loop *loop, uint32_t count)
-{
-    DCHECK(loop->ticks.reserved_count >= count);
-    loop->ticks.reserved_count -= count;
-}
-
-void loop_tick_push(struct leat_loop *loop, leat_callback *fn, void *arg)
-{
-    loop_queue_push_reserved(&loop->ticks, fn, arg);
 }
 
 static void job_nothing(void *arg)

@@ -20,13 +20,9 @@ struct leat_core *loop_core(struct leat_loop *loop);
 /* The part's memory lives until fini, which may free it. Parts end in the reverse order. */
 void loop_part_add(struct leat_loop *loop, struct loop_part *part);
 
-/* The queue of promise jobs. */
+/* The queues of next ticks and of promise jobs. */
+struct loop_queue *loop_ticks(struct leat_loop *loop);
 struct loop_queue *loop_jobs(struct leat_loop *loop);
-/* Places among the next ticks: 0, or -ENOMEM; loop_tick_push uses one up and does not fail. A tick
- * that runs may keep its own place again: that cannot fail. */
-int loop_tick_reserve(struct leat_loop *loop, uint32_t count) LEAT_MUST_CHECK;
-void loop_tick_release(struct leat_loop *loop, uint32_t count);
-void loop_tick_push(struct leat_loop *loop, leat_callback *fn, void *arg);
 
 /* Calls fn once, when the gate has run all microtasks that there are; what fn queues runs after it.
  * One place a loop: a second call replaces the first. */

@@ -35,11 +35,17 @@ static inline bool loop_queue_reserve(struct loop_queue *queue, uint32_t count)
     return true;
 }
 
-/* Into a place that was kept. */
+static inline void loop_queue_release(struct loop_queue *queue, uint32_t count)
+{
+    DCHECK(queue->reserved_count >= count);
+    queue->reserved_count -= count;
+}
+
+/* Into a place that was kept. What runs may keep its own place again at once: it has just become
+ * free. */
 static inline void loop_queue_push_reserved(struct loop_queue *queue, leat_callback *fn, void *arg)
 {
-    DCHECK(queue->reserved_count > 0);
-    queue->reserved_count--;
+    loop_queue_release(queue, 1);
     uint32_t at = (queue->head + queue->count++) & (queue->capacity - 1);
     queue->slots[at] = (struct loop_callback){fn, arg};
 }
