@@ -9,7 +9,7 @@ static int show(struct leat_request *req)
     snprintf(path, sizeof(path), "/proc/%.*s", LEAT_VIEW_PRINT(name));
     struct leat_result file = leat_await(leat_fs_read_file(leat_request_loop(req), path, 65536));
     if (file.code < 0)
-        return file.code; /* to the error handler, with 404 for ENOENT */
+        return leat_result_drop(&file); /* to the error handler, with 404 for ENOENT */
     int result = leat_respond_buf(req, 200, "text/plain", leat_buf_ref(leat_result_buf(&file)));
     leat_result_drop(&file);
     return result;

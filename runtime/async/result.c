@@ -43,7 +43,7 @@ static bool result_has_pointer(const struct leat_result *result)
     return result->kind >= LEAT_KIND_POINTER || result->kind == LEAT_KIND_FAILURE;
 }
 
-void leat_result_drop(struct leat_result *result)
+int leat_result_drop(struct leat_result *result)
 {
     struct leat_result old = *result;
     *result = leat_nothing();
@@ -55,6 +55,7 @@ void leat_result_drop(struct leat_result *result)
         leat_future_unref(old.owner);
     else if (result_has_pointer(&old) && old.drop != NULL)
         old.drop(old.pointer);
+    return old.code;
 }
 
 struct leat_result result_share(struct leat_future *future)

@@ -108,8 +108,9 @@ LEAT_API struct leat_result leat_failure(int code, const char *format, ...) LEAT
  * long as the result. */
 LEAT_API const char *leat_result_sentence(const struct leat_result *result);
 
-/* Gives back what the result carries, and makes it leat_nothing. */
-LEAT_API void leat_result_drop(struct leat_result *result);
+/* Gives back what the result carries, a failure's sentence as well, and makes it leat_nothing.
+ * Returns the code that it had: `return leat_result_drop(&file);` */
+LEAT_API int leat_result_drop(struct leat_result *result);
 
 /* The value. Asking for another kind than there is, or for that of a failure, is a programmer's
  * error. */

@@ -147,6 +147,9 @@ static void drops_a_value_once_when_all_let_go(void **state)
     assert_int_equal(dropped_count, 1);
     leat_result_drop(&own);
     assert_int_equal(dropped_count, 1);
+    struct leat_result failed = leat_failure(-EIO, "with a sentence");
+    assert_int_equal(leat_result_drop(&failed), -EIO);
+    assert_int_equal(leat_result_drop(&failed), 0);
 }
 
 static void takes_a_value_that_nobody_else_sees(void **state)
