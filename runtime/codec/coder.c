@@ -175,7 +175,7 @@ void leat_coder_free(struct leat_coder *coder)
 
 void leat_coder_reset(struct leat_coder *coder)
 {
-    coder->in_bytes = coder->out_bytes = 0;
+    coder->in_bytes = coder->out_bytes = coder->stream_at = 0;
     coder->code = 0;
     coder->is_done = coder->is_between = false;
     coder->has_no_memory = coder->was_refused = false;
@@ -242,6 +242,7 @@ static enum leat_coder_step decoder_between(struct leat_coder *coder,
         return LEAT_CODER_DONE;
     }
     coder->ops->reset(coder);
+    coder->stream_at = coder->in_bytes;
     coder->is_between = false;
     return LEAT_CODER_OUT; /* go on */
 }

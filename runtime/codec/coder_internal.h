@@ -40,7 +40,8 @@ struct leat_coder {
     void *state;            /* the library's */
     struct leat_core *core; /* whose codec memory is charged; NULL: none's */
     struct leat_coder_options options;
-    uint64_t in_bytes, out_bytes; /* of this stream so far */
+    uint64_t in_bytes, out_bytes; /* since it was reset */
+    uint64_t stream_at;           /* in_bytes when this stream began: others may have been before */
     struct coder_block *released; /* by a thread of the pool: to be freed on the core */
     const char *sentence;
     int code;

@@ -95,19 +95,22 @@ static void decoder_end(struct leat_coder *coder)
     coder->state = NULL;
 }
 
-/* Debian's library also reads frames of its versions before 1.0, whose magic numbers begin like
- * this; RFC 8878 does not know them, and of a broken one it says what depends on how it was cut. */
-static bool is_old_frame(const struct leat_coder *coder, const struct leat_coder_io *io)
+/* A frame of which the library sees the whole at once goes another way through it, that looks
+ * neither for the largest window nor for an empty last block; and where an input begins like a
+ * frame of a version before 1.0 it may take that for one. The header byte by byte leads all frames
+ * one way, so that it never matters how one was cut. */
+static size_t bytes_at_once(const struct leat_coder *coder, const struct leat_coder_io *io,
+                            size_t given_bytes)
 {
-    return coder->in_bytes == 0 && io->in_bytes > 0 && io->in[0] >= 0x1e && io->in[0] <= 0x27;
+    uint64_t at = coder->in_bytes - coder->stream_at + given_bytes - io->in_bytes;
+    return at < ZSTD_FRAMEHEADERSIZE_MAX && io->in_bytes > 1 ? 1 : io->in_bytes;
 }
 
 static enum coder_result decoder_run(struct leat_coder *coder, struct leat_coder_io *io)
 {
-    if (is_old_frame(coder, io))
-        return CODER_BROKEN;
+    size_t given_bytes = io->in_bytes;
     for (;;) {
-        ZSTD_inBuffer in = {io->in, io->in_bytes, 0};
+        ZSTD_inBuffer in = {io->in, bytes_at_once(coder, io, given_bytes), 0};
         ZSTD_outBuffer out = {io->out, io->out_bytes, 0};
         if (io->out_bytes == 0)
             return CODER_FULL;

@@ -292,6 +292,33 @@ static void test_frames_of_zstd_before_1_0_are_refused(void **state)
     }
 }
 
+/* Whole frames, of which a decoder that sees all at once could say more or less than otherwise. */
+static void test_a_frame_of_zstd_is_the_same_however_it_is_cut(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t count;
+        enum leat_coder_step step;
+    } rows[] = {
+        {"\x28\xb5\x2f\xfd\x20\x04\x21\0\0leat", 13, LEAT_CODER_DONE},
+        /* 16 bytes announced, none in its only block */
+        {"\x28\xb5\x2f\xfd\x20\x10\x01\0\0", 9, LEAT_CODER_DONE},
+        {"\x28\x25\xb5\x2f\xfd\x04\0\0\0\0", 10, LEAT_CODER_WRONG}, /* 0.5, a byte too late */
+        {"\x28\xb5\x2f\xfd\x80\xa0\x04\0\0\0\x21\0\0leat", 17, LEAT_CODER_WRONG}, /* 1 GiB window */
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]) && is_built[LEAT_ZSTD]; i++) {
+        struct leat_coder *decoder = coder_of(LEAT_ZSTD, true);
+        for (size_t piece_bytes = 1; piece_bytes <= rows[i].count + 8; piece_bytes++) {
+            size_t back = sizeof(unpacked);
+            leat_coder_reset(decoder);
+            assert_int_equal(run_through(decoder, (const uint8_t *)rows[i].bytes, rows[i].count,
+                                         unpacked, &back, piece_bytes),
+                             rows[i].step);
+        }
+        leat_coder_free(decoder);
+    }
+}
+
 static void test_options_that_cannot_be(void **state)
 {
     for (enum leat_coding coding = LEAT_GZIP; coding <= LEAT_ZSTD; coding++) {
@@ -387,6 +414,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_bomb_is_put_out, setup, teardown),
         cmocka_unit_test_setup_teardown(test_streams_may_follow_each_other, setup, teardown),
         cmocka_unit_test_setup_teardown(test_frames_of_zstd_before_1_0_are_refused, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_frame_of_zstd_is_the_same_however_it_is_cut, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_options_that_cannot_be, setup, teardown),
         cmocka_unit_test_setup_teardown(test_each_allocation_fails_once, setup, teardown),
