@@ -17,7 +17,7 @@ import servers
 HERE = pathlib.Path(__file__).resolve().parent
 # Name -> minutes that it takes, about.
 ALL = {"count": 0.5, "micro": 4, "http": 6, "compare": 12, "latency": 6, "scaling": 2,
-       "async": 1, "connections": 3, "bypass": 9, "soak": 10}
+       "async": 5, "connections": 3, "bypass": 9, "soak": 10}
 
 
 def ended(words):

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import platform
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -13,6 +14,7 @@ import xml.etree.ElementTree
 import instructions
 import machine
 import report
+import report_async
 import report_compare
 import report_latency
 import report_scaling
@@ -94,6 +96,47 @@ class Tools(unittest.TestCase):
     def test_a_server_that_went_away_is_an_error(self):
         self.server.stop()
         self.assertNotEqual(self.load(1).returncode, 0)
+
+
+class Works(unittest.TestCase):
+    """Those of `./dev bench async` do what they say, else they abort."""
+
+    def figures(self, *words):
+        done = subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        found = json.loads(done.stdout)
+        self.assertTrue(found)
+        for name, value in found.items():
+            self.assertGreater(value, 0, name)
+        return found
+
+    def leats(self, work, *count):
+        return self.figures(BUILD / "bench/async", work, "0.02", *count)
+
+    def test_files_and_tasks(self):
+        self.assertLessEqual({"read/future", "read/calls"}, set(self.leats("read")))
+        self.assertEqual(len(self.leats("files", 200)), 4)
+        self.assertIn("parked/task", self.leats("parked", 2000))
+
+    def test_a_pipe_carries(self):
+        self.assertLessEqual({"pipe/streams, epoll", "pipe/by hand, epoll"},
+                             set(self.leats("pipe")))
+
+    def test_a_stream_compresses_as_well_as_the_library(self):
+        done = subprocess.run([BUILD / "bench/async", "gzip", "0.1"], capture_output=True,
+                              text=True, timeout=60)
+        found = json.loads(done.stdout)
+        if found: # built with zlib
+            self.assertAlmostEqual(found["gzip/stream ratio"], found["gzip/library ratio"], 2)
+
+    def test_others_have_the_same_figures(self):
+        own = self.leats("read")
+        libuv = BUILD / "bench/peer-uv_fs"
+        if libuv.exists():
+            self.assertLessEqual(set(self.figures(libuv, "read", "0.02")), set(own))
+        if shutil.which("node"):
+            script = pathlib.Path(__file__).parent / "async_fs.js"
+            self.assertLessEqual(set(self.figures("node", script, "read", "0.02")), set(own))
 
 
 class Verdicts(unittest.TestCase):
@@ -206,6 +249,17 @@ class Sections(unittest.TestCase):
         self.assertIn("| CPU per request, both by apart | 1.250 |", text)
         self.assertIn("| rate, both by apart | 0.900 |", text)
         self.assertIn("| CPU per request, together by apart | 0.500 |", text)
+
+    def test_works_stand_beside_others(self):
+        samples = {"read/future": [390.0] * 9, "read/calls": [320.0] * 9,
+                   "gzip/stream": [90.0] * 9, "gzip/library": [100.0] * 9,
+                   "parked/task": [4400.0] * 9}
+        for step in ("write", "stat", "read", "remove"):
+            samples.update({f"files/{step}": [2.0] * 9, f"node/files/{step}": [9.0] * 9})
+        text = report_async.section({**self.COMMON, **self.QUIET, "samples": samples, "rounds": 9,
+                                     "node": "20"})
+        self.assertEqual(self.words(text), ["PASS", "MISSED", "MISSED", "MISSED", "PASS"])
+        self.assertIn("| all four | 8.0 µs | 8.0 .. 8.0 | 0.0% | Node: 36.0 | 0.22 |", text)
 
     def test_latency_is_shown_and_drawn(self):
         run = {"latency_us": {p: 10.0 for p in report_latency.PERCENTILES},
