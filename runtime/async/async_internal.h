@@ -14,7 +14,7 @@
 #define FUTURE_NOWHERE (FUTURE_REF - 1)    /* the index of the one of memory that is out */
 #define BLOCK_BYTES    64                  /* of a future, and of a reaction */
 
-/* The state word of a future, result.own. Who writes it: future_state.c alone.
+/* The state word of a future, result.own. Who writes it: future_state.c alone, and future_handle.
  *
  * | bit       | set by                        | cleared by               | never with     |
  * |-----------|-------------------------------|--------------------------|----------------|
@@ -159,7 +159,16 @@ static inline bool future_is_here(const struct leat_future *future)
 extern const struct leat_future future_out_of_memory;
 void future_settle(struct leat_future *future, struct leat_result result); /* keeps the reference */
 void future_share_mark(struct leat_future *future);
-void future_handle(struct leat_future *future); /* somebody looks at its rejection */
+void future_handle_listed(struct leat_future *future);
+/* Somebody looks at its rejection. */
+static inline void future_handle(struct leat_future *future)
+{
+    uint16_t own = future->result.own;
+    if (likely((own & (FUTURE_LISTED | FUTURE_REPORTED | FUTURE_IMMORTAL)) == 0))
+        future->result.own = own | FUTURE_HANDLED;
+    else
+        future_handle_listed(future);
+}
 void future_list(struct leat_future *future);   /* nobody has so far */
 void future_report(struct leat_future *future); /* the hook was called */
 
@@ -188,13 +197,38 @@ static inline void future_unref(struct leat_future *future)
         future_free(future);
 }
 
+/* Word by word, as results are written: a load of 16 bytes waits until two stores of 8 are out. */
+static inline struct leat_result result_read(const struct leat_result *from)
+{
+    struct leat_result to;
+    to.buf.data = __atomic_load_n(&from->buf.data, __ATOMIC_RELAXED);
+    to.buf.length_bytes = __atomic_load_n(&from->buf.length_bytes, __ATOMIC_RELAXED);
+    to.buf.block = __atomic_load_n(&from->buf.block, __ATOMIC_RELAXED);
+    to.drop = __atomic_load_n(&from->drop, __ATOMIC_RELAXED);
+    to.code = from->code;
+    to.kind = from->kind;
+    to.own = 0;
+    return to;
+}
+
 /* result.c */
 struct leat_result result_share(
     struct leat_future *future); /* what it was settled with, once more */
 
 /* reaction.c */
 /* With its place among the jobs if it needs one. Fields beside of are not set. */
-struct leat_reaction *reaction_new(const struct reaction_class *of);
+struct leat_reaction *reaction_new_otherwise(const struct reaction_class *of);
+static inline struct leat_reaction *reaction_new(const struct reaction_class *of)
+{
+    struct async_core *core = async_here();
+    if (unlikely(core == NULL || core->blocks == NULL ||
+                 (of->when == REACTION_JOB && !loop_queue_reserve(core->jobs, 1))))
+        return reaction_new_otherwise(of);
+    struct leat_reaction *reaction = async_block_take(core);
+    core->reaction_count++;
+    reaction->of = of;
+    return reaction;
+}
 static inline void reaction_free(struct leat_reaction *reaction)
 {
     struct async_core *core = async_here();
@@ -211,6 +245,8 @@ static inline bool reaction_is_waiting(const struct leat_reaction *reaction)
 void reaction_unlink(struct leat_reaction *reaction);   /* one that waits */
 void reaction_cancel(struct leat_reaction *reaction);   /* likewise, and frees it */
 void reaction_schedule(struct leat_reaction *reaction); /* its future has settled */
+/* All that wait. Takes a reference on future, which the last of them gets. */
+void reactions_schedule(struct leat_future *future);
 
 /* cancel.c */
 void future_cancel_unless_wanted(struct leat_future *future);

@@ -11,23 +11,11 @@
 
 static const struct leat_future_class future_plain = {.name = "future"};
 
-static struct leat_future *future_memory(struct async_core *core,
-                                         const struct leat_future_class *of, size_t extra_bytes)
+/* memory may be NULL. */
+static inline struct leat_future *future_begin(struct async_core *core, struct leat_future *memory,
+                                               const struct leat_future_class *of, const void *site)
 {
-    if (of->length_bytes <= BLOCK_BYTES)
-        return async_block_take(core);
-    struct leat_future *future = leat_heap_alloc(of->length_bytes + extra_bytes);
-    if (future != NULL)
-        memset(future + 1, 0, of->length_bytes - sizeof(*future));
-    return future;
-}
-
-struct leat_future *async_operation_new(struct leat_loop *loop, const struct leat_future_class *of,
-                                        size_t extra_bytes, const void *site)
-{
-    struct async_core *core = async_core_of(loop);
-    of = of != NULL ? of : &future_plain;
-    struct leat_future *future = core != NULL ? future_memory(core, of, extra_bytes) : NULL;
+    struct leat_future *future = memory;
     if (unlikely(future == NULL))
         return (struct leat_future *)(uintptr_t)&future_out_of_memory; /* never written to */
     core->future_count++;
@@ -42,10 +30,28 @@ struct leat_future *async_operation_new(struct leat_loop *loop, const struct lea
     return future;
 }
 
+struct leat_future *async_operation_new(struct leat_loop *loop, const struct leat_future_class *of,
+                                        size_t extra_bytes, const void *site)
+{
+    struct async_core *core = async_core_of(loop);
+    struct leat_future *memory = NULL;
+    if (core != NULL && of->length_bytes <= BLOCK_BYTES)
+        memory = async_block_take(core);
+    else if (core != NULL)
+        memory = leat_heap_alloc(of->length_bytes + extra_bytes);
+    if (memory != NULL && of->length_bytes > BLOCK_BYTES)
+        memset(memory + 1, 0, of->length_bytes - sizeof(*memory));
+    return future_begin(core, memory, of, site);
+}
+
 struct leat_future *async_future_new(struct leat_loop *loop, const struct leat_future_class *of,
                                      const void *site)
 {
-    return async_operation_new(loop, of, 0, site);
+    struct async_core *core = async_core_of(loop);
+    of = of != NULL ? of : &future_plain;
+    if (unlikely(core == NULL || of->length_bytes > BLOCK_BYTES))
+        return async_operation_new(loop, of, 0, site);
+    return future_begin(core, async_block_take(core), of, site);
 }
 
 struct leat_future *leat_future_new(struct leat_loop *loop, const struct leat_future_class *of)

@@ -53,6 +53,11 @@ struct leat_future { /* fields are the future's own */
     const struct leat_future_class *of;
 };
 
+/* Leat's own: leat_settle with the five words of its result in registers. Written to memory in
+ * pieces and read again in larger ones they would wait for each other. */
+LEAT_API void leat_settle_words(struct leat_future *future, uint64_t first, uint64_t second,
+                                uint64_t third, uint64_t drop, uint64_t code_and_kind);
+
 typedef void leat_done(void *arg, const struct leat_result *result);
 typedef struct leat_result leat_then_fn(void *arg, const struct leat_result *result);
 
@@ -67,7 +72,12 @@ LEAT_API struct leat_future *leat_settled(struct leat_loop *loop,
 /* Takes result and the producer's reference; with leat_follow the future settles as that one does,
  * later. Settling twice is a programmer's error, but for a
  * future that was cancelled or that is the one of memory that is out: then result is dropped. */
-LEAT_API void leat_settle(struct leat_future *future, struct leat_result result);
+static inline void leat_settle(struct leat_future *future, struct leat_result result)
+{
+    uint64_t words[5];
+    memcpy(words, &result, sizeof(words));
+    leat_settle_words(future, words[0], words[1], words[2], words[3], words[4]);
+}
 /* A leat_done whose arg is a future, to give to anybody's callback API: Node's promisify. */
 LEAT_API void leat_done_settle(void *future, const struct leat_result *result);
 

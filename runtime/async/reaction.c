@@ -3,14 +3,14 @@
 #include "runtime/async/async_internal.h"
 
 /* What is spare has a place among the jobs already. */
-struct leat_reaction *reaction_new(const struct reaction_class *of)
+struct leat_reaction *reaction_new_otherwise(const struct reaction_class *of)
 {
     struct async_core *core = async_here();
     LEAT_CHECK(core != NULL); /* no memory even for the first future of this core */
     struct leat_reaction *reaction = async_block_take(core);
-    if (unlikely(reaction == NULL))
+    if (reaction == NULL)
         reaction = async_spare_take(core);
-    else if (of->when == REACTION_JOB && unlikely(!loop_queue_reserve(core->jobs, 1))) {
+    else if (of->when == REACTION_JOB && !loop_queue_reserve(core->jobs, 1)) {
         leat_heap_free(reaction);
         reaction = async_spare_take(core);
     }
@@ -69,10 +69,10 @@ void reaction_add(struct leat_future *future, struct leat_reaction *reaction)
     reaction_watch(future, reaction);
 }
 
-void reaction_schedule(struct leat_reaction *reaction)
+/* Has a reference on its future. */
+static inline void reaction_start(struct leat_reaction *reaction)
 {
     struct async_core *core = async_here();
-    (void)future_ref(reaction->future);
     reaction->next = NULL;
     switch (reaction->of->when) {
     case REACTION_NOW:
@@ -85,6 +85,27 @@ void reaction_schedule(struct leat_reaction *reaction)
         async_call_add(core, reaction);
         break;
     }
+}
+
+void reaction_schedule(struct leat_reaction *reaction)
+{
+    (void)future_ref(reaction->future);
+    reaction_start(reaction);
+}
+
+/* Those that wait leave the ring, the first first. */
+void reactions_schedule(struct leat_future *future)
+{
+    struct leat_reaction *reaction;
+    while ((reaction = future->reactions) != NULL && reaction->next != reaction) {
+        reaction_unlink(reaction);
+        reaction_schedule(reaction);
+    }
+    future->reactions = NULL;
+    if (reaction != NULL)
+        reaction_start(reaction);
+    else
+        future_unref(future);
 }
 
 /* ---- done(arg, result) ---- */

@@ -60,8 +60,7 @@ int leat_result_drop(struct leat_result *result)
 
 struct leat_result result_share(struct leat_future *future)
 {
-    struct leat_result result = future->result;
-    result.own = 0;
+    struct leat_result result = result_read(&future->result);
     if (result.kind == LEAT_KIND_BUF)
         (void)leat_buf_ref(result.buf);
     if (!result_has_pointer(&result) || result.pointer == NULL)
@@ -82,11 +81,9 @@ struct leat_result leat_future_take(struct leat_future *future)
     if ((future->result.own & (FUTURE_SHARED | FUTURE_IMMORTAL)) != 0 ||
         future->refs >= 2 * FUTURE_REF)
         return result_share(future);
-    struct leat_result result = future->result;
-    uint16_t own = result.own;
-    result.own = 0;
-    future->result = leat_nothing();
-    future->result.code = result.code;
-    future->result.own = own;
+    struct leat_result result = result_read(&future->result);
+    future->result.buf = (struct leat_buf){NULL, 0, NULL};
+    future->result.drop = NULL;
+    future->result.kind = LEAT_KIND_NOTHING;
     return result;
 }

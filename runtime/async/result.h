@@ -63,7 +63,13 @@ struct leat_results {
 static inline struct leat_result leat_nothing(void)
 {
     struct leat_result result;
-    memset(&result, 0, sizeof(result));
+    result.buf.data = NULL;
+    result.buf.length_bytes = 0;
+    result.buf.block = NULL;
+    result.drop = NULL;
+    result.code = 0;
+    result.kind = LEAT_KIND_NOTHING;
+    result.own = 0;
     return result;
 }
 

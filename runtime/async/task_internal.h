@@ -91,14 +91,27 @@ const char *tasks_validate(const struct tasks *tasks);
 struct tasks *tasks_of(struct leat_loop *loop, struct leat_error *error); /* NULL with a sentence */
 
 /* task.c */
-void task_leave(struct task *task, enum task_place place); /* the running one, until it goes on */
-void task_resume(struct task *task);                       /* from a job of its own */
-void task_queue(struct task *task); /* its next run; its place among the jobs is kept for it */
+void task_resume(struct task *task); /* from a job of its own */
+void task_queue(struct task *task);  /* its next run; its place among the jobs is kept for it */
 
 /* task_await.c */
 struct task *task_may_block(const char *what); /* the running one; or stops the program */
 void task_interrupt(struct task *task); /* what it waits for, if it does: it goes on by a job */
 struct leat_result task_await_held(struct leat_future *future); /* whatever cancels the task */
+
+void task_dump(struct task *task); /* task_report.c; on its own stack */
+/* The running one leaves its stack until it goes on. In line: behind a switch the processor
+ * predicts each return wrongly, so that there should be one less. */
+static inline void task_leave(struct task *task, enum task_place place)
+{
+    struct tasks *tasks = task->tasks;
+    task_move(task, place);
+    fiber_switch(&task->fiber, &tasks->fiber, false);
+    while (unlikely((task->flags & TASK_DUMPS) != 0)) {
+        task_dump(task);
+        fiber_switch(&task->fiber, &tasks->fiber, false);
+    }
+}
 
 /* task_cancel.c */
 extern const struct leat_future_class task_future_class;
@@ -109,7 +122,6 @@ void tasks_end(struct tasks *tasks);
 /* task_report.c */
 const void *tasks_note_crash(int fd, const void *address,
                              const void *sp); /* for struct leat_core */
-void task_dump(struct task *task);            /* on its own stack */
 /* Logs the first few and how many more there are. */
 void tasks_name(const struct tasks *tasks, const char *why);
 const char *task_describe(const struct task *task, char *to, size_t to_bytes);

@@ -41,15 +41,6 @@ int loop_queue_grow(struct loop_queue *queue, uint32_t count)
     return 0;
 }
 
-struct loop_callback loop_queue_pull(struct loop_queue *queue)
-{
-    DCHECK(queue->count > 0);
-    struct loop_callback callback = queue->slots[queue->head];
-    queue->head = (queue->head + 1) & (queue->capacity - 1);
-    queue->count--;
-    return callback;
-}
-
 void loop_queue_fini(struct loop_queue *queue)
 {
     leat_heap_free(queue->slots);

@@ -22,8 +22,16 @@ struct loop_queue {
 int loop_queue_push(struct loop_queue *queue, leat_callback *fn, void *arg);
 /* 0, or -ENOMEM. */
 int loop_queue_grow(struct loop_queue *queue, uint32_t count); /* until so many more have room */
-struct loop_callback loop_queue_pull(struct loop_queue *queue);
 void loop_queue_fini(struct loop_queue *queue);
+
+static inline struct loop_callback loop_queue_pull(struct loop_queue *queue)
+{
+    DCHECK(queue->count > 0);
+    struct loop_callback callback = queue->slots[queue->head];
+    queue->head = (queue->head + 1) & (queue->capacity - 1);
+    queue->count--;
+    return callback;
+}
 
 /* Whether there was memory. */
 static inline bool loop_queue_reserve(struct loop_queue *queue, uint32_t count)

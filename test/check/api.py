@@ -44,7 +44,8 @@ FUTURES = re.compile(r"^LEAT_API struct leat_(?:future|stream) \*(leat_\w+)\(", 
 
 DECLARATION = re.compile(r"^LEAT_API ([^;]*);([ \t]*/\*.*?\*/)?", re.M | re.S)
 NAME = re.compile(r"(\w+)\(")
-PIECE = re.compile(r"^/\*.*?\*/|^LEAT_API [^;]*;(?:[ \t]*/\*.*?\*/)?|\n\n", re.M | re.S)
+PIECE = re.compile(r"^/\*.*?\*/|^LEAT_API [^;]*;(?:[ \t]*/\*.*?\*/)?"
+                   r"|^static inline [^{;]*\n\{.*?^\}|\n\n", re.M | re.S)
 TYPE = re.compile(r"^(?:typedef )?(struct|enum) (leat_\w+) \{", re.M)
 
 
@@ -72,6 +73,13 @@ def comment_text(comment):
     return "\n".join(lines).strip()
 
 
+def declaration_of(piece):
+    """LEAT_API or inline, without its body and its margin."""
+    if piece.startswith("LEAT_API"):
+        return re.sub(r"^(LEAT_API|        ) ", "", piece, flags=re.M)
+    return re.sub(r"^(static inline|             ) ", "", piece.split("\n{")[0] + ";", flags=re.M)
+
+
 def sections(text):
     """(comment, [declarations]) for each run of functions of a header."""
     comment, found = "", []
@@ -80,10 +88,10 @@ def sections(text):
         if piece.startswith("/*"):
             comment = comment_text(piece)
             found.append((comment, []))
-        elif piece.startswith("LEAT_API"):
+        elif piece.startswith(("LEAT_API", "static inline")):
             if not found:
                 found.append(("", []))
-            found[-1][1].append(re.sub(r"^(LEAT_API|        ) ", "", piece, flags=re.M))
+            found[-1][1].append(declaration_of(piece))
         elif found and found[-1][1]:
             found.append(("", []))
     return [(said, declared) for said, declared in found if declared]
