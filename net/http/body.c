@@ -312,7 +312,7 @@ int http_body_refuse_coding(struct leat_request *req)
     return leat_request_fail(req, 415, "the body has a content coding");
 }
 
-int leat_request_collect(struct leat_request *req, uint64_t limit_bytes, leat_handler *then)
+static int collect_start(struct leat_request *req, uint64_t limit_bytes, leat_handler *then)
 {
     struct http_exchange *x = &req->x;
     uint64_t limit = limit_bytes ? limit_bytes : req->http->options.collect_bytes_max;
@@ -328,6 +328,13 @@ int leat_request_collect(struct leat_request *req, uint64_t limit_bytes, leat_ha
         return leat_request_fail(req, 413, "the body is larger than what is collected");
     }
     return reader_start(req, HTTP_READER_COLLECT, NULL, then);
+}
+
+int leat_request_collect(struct leat_request *req, uint64_t limit_bytes, leat_handler *then)
+{
+    if (then != NULL)
+        return collect_start(req, limit_bytes, then);
+    return http_task_wait_body(req, collect_start(req, limit_bytes, http_task_body_there));
 }
 
 int leat_request_on_body(struct leat_request *req, leat_body_fn *on_body, leat_handler *on_end)

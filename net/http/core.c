@@ -300,9 +300,10 @@ void http_request_stale(struct leat_request *req)
 {
     req->core->slots[req->index].generation++;
     req->x.handles &= (uint8_t)~HTTP_HANDLE;
-    /* Its task still has it: the next request waits. */
-    if ((req->x.handles & HTTP_PINNED) != 0 && req->x.ended && req->phase == HTTP_PHASE_EXCHANGE)
-        req->phase = HTTP_PHASE_HELD;
+    if ((req->x.handles & HTTP_PINNED) == 0 || !req->x.ended || req->phase != HTTP_PHASE_EXCHANGE)
+        return;
+    req->phase = HTTP_PHASE_HELD; /* its task still has it: the next request waits */
+    http_task_body_over(req);
 }
 
 uint32_t leat_deferred_core(leat_deferred deferred)

@@ -321,8 +321,8 @@ static int form_start(struct leat_request *req, struct http_form *form, struct l
     return leat_request_on_body(req, form_on_body, form_on_end);
 }
 
-int leat_request_read_form(struct leat_request *req, const struct leat_form_options *options,
-                           leat_handler *then)
+static int form_read(struct leat_request *req, const struct leat_form_options *options,
+                     leat_handler *then)
 {
     struct leat_view type = leat_request_header(req, "content-type"), rest = type;
     struct leat_view kind = type.data != NULL ? http_params_begin(&rest) : type;
@@ -340,6 +340,14 @@ int leat_request_read_form(struct leat_request *req, const struct leat_form_opti
     form->then = then;
     int code = leat_request_attach(req, &form_key, form, form_free);
     return code < 0 ? code : form_start(req, form, type);
+}
+
+int leat_request_read_form(struct leat_request *req, const struct leat_form_options *options,
+                           leat_handler *then)
+{
+    if (then != NULL)
+        return form_read(req, options, then);
+    return http_task_wait_body(req, form_read(req, options, http_task_body_there));
 }
 
 /* ---- What came ---- */

@@ -60,7 +60,8 @@ struct leat_form_options {
  * answer; what comes after is discarded. Where the form ends early (the client goes, a limit, a
  * broken body), no callback says so: what is half done hangs on the request
  * (leat_request_attach). Returns 0, -EALREADY when the body has a reader, -ENOMEM (a handler may
- * return it); another content type gets a 415, as a content coding does. */
+ * return it); another content type gets a 415, as a content coding does. With then NULL it waits,
+ * in a task, as leat_request_collect does. */
 LEAT_API int leat_request_read_form(struct leat_request *req,
                                     const struct leat_form_options *options, leat_handler *then);
 

@@ -74,11 +74,11 @@ int leat_status_of_code(int code)
     return 500;
 }
 
-/* What a handler returns that passes on what responding gave it: the client has gone, or the server
- * has said it already. */
+/* What a handler returns that passes on what responding or awaiting gave it: the client has gone,
+ * or the server has said it already. */
 static bool code_is_known(int code)
 {
-    return code == -EPIPE || code == -ENOMEM;
+    return code == -EPIPE || code == -ENOMEM || code == -ECANCELED;
 }
 
 /* It was answered, or began to be. */

@@ -270,7 +270,10 @@ LEAT_API uint64_t leat_request_content_length(const struct leat_request *req);
 
 /* Collects the body, at most limit_bytes (0: collect_bytes_max), in memory, then runs then(req),
  * where leat_request_body gives it. More than that: 413; a content coding: 415. `100 Continue` is
- * sent when the client waits for it. Returns 0, -EALREADY when the body has a reader. */
+ * sent when the client waits for it. Returns 0, -EALREADY when the body has a reader. With then
+ * NULL it waits, in a task (leat_http_task), until the body is there; below 0 it never will be, and
+ * the handler returns the code: -EPIPE when the client got a 413 or 415, -ECANCELED when it has
+ * gone. */
 LEAT_API int leat_request_collect(struct leat_request *req, uint64_t limit_bytes,
                                   leat_handler *then);
 /* The collected body, in one piece; empty before. */

@@ -281,6 +281,7 @@ struct http_kept {
 struct leat_request {
     struct http_conn *conn;   /* NULL: free, or gone */
     struct leat_future *task; /* while HTTP_PINNED */
+    struct leat_future *body; /* while the task waits for it */
     struct leat_http *http;
     struct http_core *core;
     struct leat_request *next; /* free list or ready list */
@@ -415,6 +416,12 @@ static inline bool http_request_is_pinned(const struct leat_request *req)
     return unlikely((req->x.handles & HTTP_PINNED) != 0);
 }
 void http_task_cancel(struct leat_request *req); /* of one that is pinned */
+/* In a task whose reader has started with code, and with http_task_body_there behind it: 0 when
+ * the body is there; below: code, -EPIPE when the request was answered, -ECANCELED when it is over.
+ */
+int http_task_wait_body(struct leat_request *req, int code);
+int http_task_body_there(struct leat_request *req);
+void http_task_body_over(struct leat_request *req); /* it was answered: nobody reads the rest */
 /* One that has gone, if no task has it. */
 static inline void http_request_give_gone(struct leat_request *req)
 {

@@ -1,6 +1,8 @@
 /* Handlers that are tasks: they may await, and their request stays until they return. */
 #include <leat/task.h>
 
+#include <errno.h>
+
 #include "net/http/http_internal.h"
 #include "runtime/async/tasks.h"
 
@@ -57,6 +59,42 @@ void http_task_cancel(struct leat_request *req)
 {
     leat_future_cancel(req->task);
 }
+
+/* ---- Waiting for the body ---- */
+
+static void body_tell(struct leat_request *req, struct leat_result result)
+{
+    struct leat_future *body = req->body;
+
+    req->body = NULL;
+    if (body != NULL)
+        leat_settle(body, result);
+}
+
+int http_task_body_there(struct leat_request *req)
+{
+    body_tell(req, leat_nothing());
+    return 0;
+}
+
+void http_task_body_over(struct leat_request *req)
+{
+    body_tell(req, leat_failure(-EPIPE, NULL));
+}
+
+int http_task_wait_body(struct leat_request *req, int code)
+{
+    if (code < 0)
+        return code;
+    if (req->x.ended)
+        return -EPIPE;
+    req->body = leat_future_new(req->http->loop, NULL);
+    struct leat_result result = leat_await(req->body);
+    body_tell(req, leat_nothing()); /* the await was cut short: nobody will say it any more */
+    return leat_result_drop(&result);
+}
+
+/* ---- Starting ---- */
 
 /* The route's handler: starts the task, or says that there is no room for it. */
 static int http_task_start(struct leat_request *req)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <leat/form.h>
 #include <leat/task.h>
 
 #include "runtime/async/tasks.h"
@@ -97,6 +98,37 @@ static int look_at_what_is_left(struct leat_request *req)
     return -ECANCELED;
 }
 
+/* The body, of 16 bytes at most, comes back behind another await. */
+static int echo_body(struct leat_request *req)
+{
+    int code = leat_request_collect(req, 16, NULL);
+    say_code("body", code);
+    if (code < 0)
+        return code;
+    say_code("again", leat_request_collect(req, 16, NULL));
+    (void)nap(req, 1);
+    struct leat_view body = leat_request_body(req);
+    return leat_respond_bytes(req, 200, "text/plain", body.data, body.length_bytes);
+}
+
+static int refuse_file(struct leat_request *req, const struct leat_part *part)
+{
+    return leat_respond_text(req, 409, "no files");
+}
+
+static int echo_field(struct leat_request *req)
+{
+    int code =
+        leat_request_read_form(req,
+                               &(struct leat_form_options){.on_file = refuse_file, .fields_max = 2},
+                               NULL);
+    say_code("form", code);
+    if (code < 0)
+        return code;
+    struct leat_view name = leat_request_field(req, "name");
+    return leat_respond_bytes(req, 200, "text/plain", name.data, name.length_bytes);
+}
+
 static int stream_later(struct leat_request *req)
 {
     int code = leat_response_begin(req, 200, "text/plain", LEAT_LENGTH_UNKNOWN);
@@ -121,6 +153,8 @@ static void begin(void)
     leat_http_task(bench.http, "GET", "/task/works", work_on);
     leat_http_task(bench.http, "GET", "/task/looks/:id", look_at_what_is_left);
     leat_http_task(bench.http, "GET", "/task/streams", stream_later);
+    leat_http_task(bench.http, "POST", "/task/echo", echo_body);
+    leat_http_task(bench.http, "POST", "/task/form", echo_field);
 }
 
 static void end(void)
@@ -226,6 +260,85 @@ static void pieces_are_written_between_awaits(void **state)
     assert_outcome(conn, "200 piece piece piece ");
     bench_check_rest(&bench);
     end();
+}
+
+/* ---- bodies ---- */
+
+#define ECHO(rest)       "POST /task/echo HTTP/1.1\r\nHost: a\r\n" rest
+#define CHUNKS(chunks)   ECHO("Transfer-Encoding: chunked\r\n\r\n" chunks)
+#define FORM(type, rest) "POST /task/form HTTP/1.1\r\nHost: a\r\nContent-Type: " type "\r\n" rest
+
+/* However the request is cut in two, and once byte by byte, the same comes of it. */
+static void check_pieces(const char *text, const char *outcome, const char *codes)
+{
+    size_t length = strlen(text);
+    for (size_t cut = 0; cut <= length; cut++) {
+        begin();
+        struct wire_conn *conn = bench_connect(&bench);
+        char piece[512];
+        for (size_t at = 0; at < length;) {
+            size_t bytes = cut == length ? 1 : at == 0 && cut > 0 ? cut : length - at;
+            snprintf(piece, sizeof(piece), "%.*s", (int)bytes, text + at);
+            if (!conn->gone)
+                bench_send(&bench, conn, piece);
+            at += bytes;
+        }
+        wire_pass(bench.wire, SECONDS(1));
+        assert_outcome(conn, outcome);
+        assert_string_equal(said, codes);
+        assert_null(validate());
+        if (!conn->gone)
+            wire_reset(bench.wire, conn);
+        wire_settle(bench.wire);
+        bench_check_rest(&bench);
+        end();
+    }
+}
+
+static void a_task_waits_for_a_body(void **state)
+{
+    check_pieces(ECHO("Content-Length: 5\r\n\r\nhello"), "200 hello", "body:ok again:EALREADY ");
+    check_pieces(ECHO("Content-Length: 0\r\n\r\n"), "200", "body:ok again:EALREADY ");
+    check_pieces(CHUNKS("3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"), "200 hello",
+                 "body:ok again:EALREADY ");
+    check_pieces(ECHO("Content-Length: 2\r\n\r\nhi") GET("/task/now"), "200 hi | 200 at once",
+                 "body:ok again:EALREADY ");
+}
+
+static void a_body_that_never_comes_ends_the_wait(void **state)
+{
+    check_pieces(ECHO("Content-Length: 17\r\n\r\n"), "413 Content Too Large", "body:EPIPE ");
+    check_pieces(ECHO("Content-Length: 2\r\nContent-Encoding: gzip\r\n\r\nhi"),
+                 "415 Unsupported Media Type", "body:EPIPE ");
+    check_pieces(CHUNKS("11\r\n12345678901234567\r\n0\r\n\r\n"), "413 Content Too Large | close",
+                 "body:ECANCELED ");
+    check_pieces(CHUNKS("3\r\nhel\r\nX\r\n"), "400 Bad Request | close", "body:ECANCELED ");
+}
+
+static void a_client_that_goes_ends_the_wait_for_its_body(void **state)
+{
+    begin();
+    struct wire_conn *conn = bench_connect(&bench);
+    bench_send(&bench, conn, ECHO("Content-Length: 5\r\n\r\nhe"));
+    wire_reset(bench.wire, conn);
+    wire_settle(bench.wire);
+    assert_string_equal(said, "body:ECANCELED ");
+    bench_check_rest(&bench);
+    end();
+}
+
+static void a_task_waits_for_a_form(void **state)
+{
+    check_pieces(FORM("application/x-www-form-urlencoded", "Content-Length: 9\r\n\r\nname=leat"),
+                 "200 leat", "form:ok ");
+    check_pieces(FORM("application/x-www-form-urlencoded", "Content-Length: 11\r\n\r\na=1&b=2&c=3"),
+                 "413 Content Too Large", "form:EPIPE ");
+    check_pieces(FORM("text/plain", "Content-Length: 2\r\n\r\nhi"), "415 Unsupported Media Type",
+                 "form:EPIPE ");
+    check_pieces(FORM("multipart/form-data; boundary=x",
+                      "Content-Length: 67\r\n\r\n--x\r\nContent-Disposition: form-data; "
+                      "name=a; filename=b\r\n\r\n1\r\n--x--"),
+                 "409 no files", "form:EPIPE ");
 }
 
 /* ---- the client goes ---- */
@@ -352,6 +465,10 @@ int main(void)
         cmocka_unit_test(one_without_an_answer_is_a_500),
         cmocka_unit_test(the_next_request_waits_for_the_handler),
         cmocka_unit_test(pieces_are_written_between_awaits),
+        cmocka_unit_test(a_task_waits_for_a_body),
+        cmocka_unit_test(a_body_that_never_comes_ends_the_wait),
+        cmocka_unit_test(a_client_that_goes_ends_the_wait_for_its_body),
+        cmocka_unit_test(a_task_waits_for_a_form),
         cmocka_unit_test(the_request_stays_when_its_client_has_gone),
         cmocka_unit_test(one_that_was_answered_is_cancelled_as_well),
         cmocka_unit_test(a_client_that_half_closes_gets_its_answer),
