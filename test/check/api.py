@@ -42,6 +42,14 @@ LOOPS_OWN = re.compile(r"^leat_(loop|run)_")
 # An operation makes the future, or the stream, that it returns.
 FUTURES = re.compile(r"^LEAT_API struct leat_(?:future|stream) \*(leat_\w+)\(", re.M)
 
+# One operation is one function, which returns a future: leat_call makes the callback form of each,
+# leat_await the third. So these words in a name say nothing but how the caller is told.
+FORMS = {"async", "await", "blocking", "call", "callback", "cb", "done", "fn", "future", "later",
+         "now", "promise", "sync", "then"}
+# What libc has no single call for may be done before the loop turns, too.
+SYNC = {f"leat_fs_{what}_sync" for what in ("read_file", "write_file", "replace_file", "mkdir_all",
+                                            "remove", "copy")}
+
 DECLARATION = re.compile(r"^LEAT_API ([^;]*);([ \t]*/\*.*?\*/)?", re.M | re.S)
 NAME = re.compile(r"(\w+)\(")
 PIECE = re.compile(r"^/\*.*?\*/|^LEAT_API [^;]*;(?:[ \t]*/\*.*?\*/)?"
@@ -160,9 +168,34 @@ def check_spellings(name, text, declared):
     return problems
 
 
+def operation_of(function):
+    """The words of noun and verb, in any order: without those that name a form."""
+    return frozenset(function.split("_")[1:]) - FORMS
+
+
+def check_forms(texts):
+    """An operation that returns a future has no second spelling, in whatever form."""
+    problems, operations, homes = [], {}, {}
+    for name, text in texts.items():
+        for function in functions(text):
+            homes[function] = name
+        for function in FUTURES.findall(text):
+            if operation_of(function):
+                operations.setdefault(operation_of(function), function)
+    for function, home in sorted(homes.items()):
+        first = operations.get(operation_of(function))
+        if first not in (None, function) and function not in SYNC:
+            problems.append(f"leat/{home}: {function}: a second spelling of {first}, whose other "
+                            "forms are leat_call and leat_await")
+        elif first is None and function.endswith("_sync"):
+            problems.append(f"leat/{home}: {function}: the sync form of no operation")
+    return problems
+
+
 def check(root):
-    problems, count = [], 0
-    for name, text in headers(root).items():
+    texts = headers(root)
+    problems, count = check_forms(texts), 0
+    for name, text in texts.items():
         declared = functions(text)
         count += len(declared)
         problems += check_words(name, text) + check_spellings(name, text, declared)

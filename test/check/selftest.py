@@ -57,6 +57,23 @@ class Api(Sample):
         self.expect(api.check(self.root), "leat_response_on_drain: 'drain'", "not 'destroy'",
                     "not 'cores_count'", "leat_cat_feed: a method")
 
+    def test_an_operation_has_one_function(self):
+        os.mkdir(os.path.join(self.root, "docs"))
+        self.header("".join(f"LEAT_API struct leat_future *leat_fs_{what}(const char *path);\n"
+                            for what in ("stat", "sync", "copy", "read_file"))
+                    + "LEAT_API void leat_fs_stat_call(const char *path, leat_done *done);\n"
+                    "LEAT_API struct leat_result leat_await_fs_stat(const char *path);\n"
+                    "LEAT_API struct leat_future *leat_stat_fs_async(const char *path);\n"
+                    "LEAT_API int leat_fs_copy_sync(const char *path);\n"
+                    "LEAT_API int leat_fs_stat_sync(const char *path);\n"
+                    "LEAT_API int leat_fs_walk_sync(const char *path);\n"
+                    "LEAT_API void leat_fs_stat_free(void *stat);\n"
+                    "LEAT_API void leat_call(leat_done *done);\n")
+        self.expect(api.check(self.root), *[f"{name}: a second spelling of leat_fs_stat"
+                                            for name in ("leat_fs_stat_call", "leat_await_fs_stat",
+                                                         "leat_stat_fs_async", "leat_fs_stat_sync")],
+                    "leat_fs_walk_sync: the sync form of no operation")
+
     def test_there_are_not_too_many_functions(self):
         os.mkdir(os.path.join(self.root, "docs"))
         self.header("".join(f"LEAT_API void leat_f{i}(void);\n" for i in range(551)))
