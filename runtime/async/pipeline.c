@@ -214,15 +214,38 @@ static void pipeline_begin(struct pipeline *pipeline)
 static void streams_give_up(struct leat_stream *const *streams, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
+        if (streams[i] == NULL)
+            continue;
         leat_stream_destroy(streams[i], leat_nothing());
         leat_stream_unref(streams[i]);
     }
 }
 
+/* What leat_loop_error says of the one that could not be made. */
+static struct leat_future *pipeline_refuse(struct leat_loop *loop,
+                                           struct leat_stream *const *streams, unsigned count)
+{
+    struct leat_error error = *leat_loop_error(loop);
+    streams_give_up(streams, count);
+    int code = error.code < 0 ? error.code : -ENOMEM;
+    return leat_settled(loop, leat_failure(code, "no pipeline: %s", error.sentence));
+}
+
+static bool streams_are_made(struct leat_stream *const *streams, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (streams[i] == NULL)
+            return false;
+    return true;
+}
+
 struct leat_future *leat_pipeline(struct leat_stream *const *streams, unsigned count)
 {
-    LEAT_CHECK(count >= 2 && streams[0]->loop == leat_loop_current());
-    struct leat_loop *loop = streams[0]->loop;
+    struct leat_loop *loop = leat_loop_current();
+    LEAT_CHECK(count >= 2 && loop != NULL);
+    if (!streams_are_made(streams, count))
+        return pipeline_refuse(loop, streams, count);
+    LEAT_CHECK(streams[0]->loop == loop);
     struct leat_future *future =
         async_future_new(loop, &pipeline_class, __builtin_return_address(0));
     if (async_is_out_of_memory(future)) {

@@ -296,7 +296,8 @@ LEAT_API const char *leat_pipe_engine_name(const struct leat_stream *source,
 /* Pipes each stream into the next, and takes the references, whatever happens. Fulfilled when all
  * has gone through and all have closed (a last one with a readable side: has finished). When one
  * fails or closes before its end, the others are destroyed with that failure, and the future is
- * rejected with it, once. Cancelling destroys them. count is 2 at least. */
+ * rejected with it, once. Cancelling destroys them. count is 2 at least. NULL, for a stream that
+ * could not be made, is such a failure too: leat_loop_error says which. */
 LEAT_API struct leat_future *leat_pipeline(struct leat_stream *const *streams,
                                            unsigned count) LEAT_MUST_CHECK;
 

@@ -2,8 +2,10 @@
 
 usage: cookbook.py FOLDER-OF-PROGRAMS
 
-A recipe with a .http file is a server: it is asked each line ("METHOD /path"), and status and body
-are compared; then it is told to end."""
+A recipe with a .http file is a server: it is asked each line, and status, body and what the
+response says of other sites are compared; then it is told to end, and what it says last is compared
+as well. A line is "METHOD /path", with " | Name: value" for each header, then " < body", or
+" then TERM": the server is told to end as soon as it has begun to answer."""
 import http.client
 import pathlib
 import re
@@ -33,18 +35,32 @@ def printed(words):
     return out
 
 
+def asked(program, address, line):
+    asks, _, body = line.partition(" < ")
+    asks, ends, _ = asks.partition(" then TERM")
+    first, *fields = asks.split(" | ")
+    method, path = first.split()
+    client = http.client.HTTPConnection(*address, timeout=process.LIMIT_S)
+    client.request(method, path, body or None, dict(field.split(": ") for field in fields)
+                   | {"Connection": "close"})
+    answer = client.getresponse()
+    if ends:
+        program.send(process.TERM)
+    said = sorted(f"{name}: {value}" for name, value in answer.getheaders()
+                  if name.lower().startswith(("access-control-", "vary")))
+    text = f"{line}: {answer.status} {answer.read().decode()!r} {said}"
+    client.close()
+    return text
+
+
 def answered(words, questions):
     with process.Program(*words) as program:
-        found = program.until(r"listening on http://([\d.]+):(\d+)")
-        answers = []
-        for line in questions.read_text().splitlines():
-            method, path = line.split()
-            client = http.client.HTTPConnection(found[1], int(found[2]), timeout=process.LIMIT_S)
-            client.request(method, path, headers={"Connection": "close"})
-            answer = client.getresponse()
-            answers.append(f"{line}: {answer.status} {answer.read().decode()!r}")
-            client.close()
-        assert program.end(process.TERM) == 0, program.text
+        found = program.until(r"listening on http://([\d.]+):(\d+)\n")
+        lines = questions.read_text().splitlines()
+        answers = [asked(program, (found[1], int(found[2])), line) for line in lines]
+        was_told = " then TERM" in lines[-1]
+        assert program.end(None if was_told else process.TERM) == 0, program.text
+        answers.append(program.text["stdout"][found.end():])
     return "\n".join(answers)
 
 

@@ -537,6 +537,27 @@ static void a_cancelled_pipeline_destroys_its_streams(void **state)
     leat_stream_unref(&sink->stream);
 }
 
+/* A stage that could not be made need not be looked at before. */
+static void a_pipeline_of_a_stream_that_was_not_made_is_rejected(void **state)
+{
+    struct end *source = end_new(&source_class, 4), *sink = end_new(&sink_class, 4);
+    leat_future_unref(leat_settled(loop, leat_nothing())); /* what the core makes once */
+    leat_heap_fail_at(leat_core_now, 1);
+    struct leat_stream *streams[] = {leat_stream_ref(&source->stream),
+                                     leat_stream_new(loop, &stage_class, NULL),
+                                     leat_stream_ref(&sink->stream)};
+    assert_null(streams[1]);
+    struct leat_future *all = leat_pipeline(streams, 3);
+    assert_int_equal(leat_future_result(all)->code, -ENOMEM);
+    assert_true(leat_stream_is_destroyed(&source->stream));
+    assert_true(leat_stream_is_destroyed(&sink->stream));
+    leat_future_ignore(all);
+    leat_future_unref(all);
+    run();
+    leat_stream_unref(&source->stream);
+    leat_stream_unref(&sink->stream);
+}
+
 static void an_error_that_nobody_hears_ends_the_loop(void **state)
 {
     struct end *sink = end_new(&sink_class, 4);
@@ -677,6 +698,7 @@ int main(void)
         TEST(a_pipe_keeps_what_is_refused),
         TEST(the_engine_is_visible),
         TEST(a_cancelled_pipeline_destroys_its_streams),
+        TEST(a_pipeline_of_a_stream_that_was_not_made_is_rejected),
         TEST(an_error_that_nobody_hears_ends_the_loop),
         TEST(every_allocation_fails_once),
         TEST(every_stream_is_destroyed_at_every_event),
