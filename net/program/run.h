@@ -148,7 +148,8 @@ LEAT_API int leat_run_ready_after(struct leat_loop *loop, struct leat_future *fu
  * a core, when its loop has stopped:
  *   1. connections and datagram sockets that are left close, with LEAT_CLOSE_SHUTDOWN, and their
  *      on_close runs; from here on nothing can be opened;
- *   2. what on_close put off (ticks, immediates, the close phase) runs;
+ *   2. what on_close put off (ticks, immediates, the close phase) runs, and operations that are
+ *      under way (files, leat_pool_run) are waited for and told: ECANCELED, if they had not begun;
  *   3. the on_end hooks run: nothing uses what was made for connections any more, and it is freed
  *      there. Listeners are still there, and closed by whoever opened them;
  *   4. listeners that are left are closed, and the loop is freed.

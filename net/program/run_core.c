@@ -9,6 +9,7 @@
 #include "runtime/async/tasks.h"
 #include "runtime/base/crash.h"
 #include "runtime/loop/part.h"
+#include "runtime/os/op.h"
 
 static void log_source_flush(struct leat_source *source)
 {
@@ -163,7 +164,9 @@ static void core_end(struct leat_run_core *core)
         counters_close(&core->counters);
         leat_net_shut(core->run->net, loop);
         leat_loop_turn(loop, 0); /* what on_close put off, before the hooks free what it uses */
+        pool_settle(loop); /* likewise; and operations may hold bytes that the transport lent */
         run_hooks_run(core, RUN_HOOK_END);
+        pool_settle(loop); /* what the hooks began: a file that is closed */
         leat_net_close(core->run->net, loop);
         leat_loop_turn(loop, 0); /* what the hooks put off, before the memory goes */
         leat_source_remove(&core->log_source);

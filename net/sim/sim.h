@@ -154,6 +154,12 @@ struct leat_loop *sim_loop(struct sim_host *host);
 struct stack *sim_stack(struct sim_host *host);
 struct sim_link *sim_link(struct sim_host *host); /* may be changed at any time */
 struct sim_port_options *sim_port(struct sim_host *host);
+/* Its files are on disk, instead of the machine's, and take their time: before its first operation.
+ * disk must live as long as the host. */
+struct sim_disk;
+void sim_set_disk(struct sim_host *host, struct sim_disk *disk);
+/* How long operations of the host may take: may be changed at any time. */
+struct pool_play_drawn *sim_files(struct sim_host *host);
 struct mac_addr sim_mac(const struct sim_host *host);
 struct ip_addr sim_ip(const struct sim_host *host, bool v6);
 struct leat_addr sim_addr(const struct sim_host *host, bool v6, uint16_t port);

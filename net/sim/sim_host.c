@@ -1,7 +1,10 @@
 /* The hosts of a simulated world: their loops, stacks and cores, and entering one. */
+#include "net/sim/sim_disk.h"
 #include "net/sim/sim_internal.h"
 
 #include <stdlib.h>
+
+#include "runtime/os/op.h"
 
 /* ---- hosts ---- */
 
@@ -150,17 +153,25 @@ struct sim_host *sim_core_now(struct sim *sim)
     return NULL;
 }
 
+/* As at the end of a program's core: operations may hold bytes that the stack lent. Entered. */
+static void core_shut(struct sim_host *host)
+{
+    stack_source_shut(host->source);
+    leat_loop_turn(host->loop, 0);
+    pool_settle(host->loop);
+}
+
 static void stop_core(struct sim_host *host)
 {
     struct leat_buf_stats stats = {0};
     bool has_stack = host->source != NULL;
     sim_enter(host);
-    if (has_stack)
+    if (has_stack) {
+        core_shut(host);
         stack_source_free(host->source);
+    }
     if (has_stack && host->leader->steer != NULL)
         steer_leave(host->leader->steer, host->core_index);
-    if (host->loop != NULL)
-        pool_play_settle(host->loop);
     host->source = NULL;
     host->stack = NULL;
     sim_port_fini(host);
@@ -175,16 +186,26 @@ static void stop_core(struct sim_host *host)
     host->loop = NULL;
 }
 
-static void on_each_core(struct sim_host *host, void (*fn)(struct stack_source *source))
+static void on_each_core(struct sim_host *host, void (*fn)(struct sim_host *core))
 {
     for (uint32_t i = 0; i < host->core_count; i++) {
         struct sim_host *core = host->mates[i];
         if (core->source == NULL)
             continue;
         sim_enter_quietly(core);
-        fn(core->source);
+        fn(core);
         sim_leave_quietly(core);
     }
+}
+
+static void core_end(struct sim_host *core)
+{
+    stack_source_end(core->source);
+}
+
+static void core_settle(struct sim_host *core)
+{
+    stack_source_settle(core->source);
 }
 
 void sim_stop_host(struct sim_host *host)
@@ -193,8 +214,9 @@ void sim_stop_host(struct sim_host *host)
         stop_core(host);
         return;
     }
-    on_each_core(host, stack_source_end);
-    on_each_core(host, stack_source_settle);
+    on_each_core(host, core_shut);
+    on_each_core(host, core_end);
+    on_each_core(host, core_settle);
     for (uint32_t i = 0; i < host->core_count; i++)
         stop_core(host->mates[i]);
     steer_free(host->steer);
@@ -258,6 +280,19 @@ uint64_t sim_guest_next(struct sim_host *guest)
 void sim_guest_close(struct sim_host *guest)
 {
     sim_port_fini(guest);
+}
+
+void sim_set_disk(struct sim_host *host, struct sim_disk *disk)
+{
+    uint64_t seed = host->sim->seed + host->number;
+    sim_enter_quietly(host);
+    CHECK(pool_play_drawn(host->loop, &host->files, &disk->sys, seed) == 0);
+    sim_leave_quietly(host);
+}
+
+struct pool_play_drawn *sim_files(struct sim_host *host)
+{
+    return &host->files;
 }
 
 struct sim_link *sim_link(struct sim_host *host)

@@ -81,4 +81,10 @@ bool op_begin(struct op *op); /* false: it was cancelled */
 void op_tell(struct op *op);  /* any thread: it has run, or was passed over */
 void op_pass(struct op *op);  /* the loop's end: it will not begin */
 
+/* Until no operation is open, in turns of the loop: those that run are waited for, those that wait
+ * are passed over, and so is what is begun because of that (the close of a file whose write was
+ * waited for). On the loop's core, outside of its turns, and before a transport ends: operations,
+ * and who waits for them, may hold bytes that it lent. */
+void pool_settle(struct leat_loop *loop);
+
 #endif

@@ -115,16 +115,41 @@ static struct async_node *queues_empty(struct pool_core *core)
     return passed;
 }
 
-/* The core's jobs that run are waited for (P6). */
-static struct async_node *pool_leave(struct pool_core *core)
+#define SETTLE_ROUNDS_MAX 100 /* a program may begin anew each time: that is not waited for */
+
+/* The core's jobs that run are waited for (P6), and those that wait are passed over. */
+static void jobs_settle(struct pool_core *core)
+{
+    struct pool *pool = core->pool;
+    struct async_node *passed = NULL;
+    if (pool != NULL) {
+        pthread_mutex_lock(&pool->lock);
+        passed = queues_empty(core);
+        while (core->running_count > 0)
+            pthread_cond_wait(&pool->changed, &pool->lock);
+        pthread_mutex_unlock(&pool->lock);
+    }
+    pool_play_fini(core);
+    for (struct async_node *next; passed != NULL; passed = next) {
+        next = passed->next;
+        passed->run(passed);
+    }
+    async_hear(core->loop);
+}
+
+void pool_settle(struct leat_loop *loop)
+{
+    struct pool_core *core = pool_core_existing(loop);
+    for (unsigned i = 0; core != NULL && core->open_count > 0 && i < SETTLE_ROUNDS_MAX; i++) {
+        jobs_settle(core);
+        leat_loop_turn(loop, 0);
+    }
+}
+
+static void pool_leave(struct pool_core *core)
 {
     struct pool *pool = core->pool;
     struct loop_common *common = pool->common;
-    pthread_mutex_lock(&pool->lock);
-    struct async_node *passed = queues_empty(core);
-    while (core->running_count > 0)
-        pthread_cond_wait(&pool->changed, &pool->lock);
-    pthread_mutex_unlock(&pool->lock);
     pthread_mutex_lock(&common->lock);
     pthread_mutex_lock(&pool->lock);
     uint32_t at = 0;
@@ -138,21 +163,16 @@ static struct async_node *pool_leave(struct pool_core *core)
     pthread_mutex_unlock(&common->lock);
     if (is_last)
         pool_free(pool);
-    return passed;
 }
 
 static void pool_core_fini(struct loop_part *part)
 {
     struct pool_core *core = container_of(part, struct pool_core, part);
-    struct async_node *passed = core->pool != NULL ? pool_leave(core) : NULL;
     core->has_ended = true;
     watch_core_fini(core->watches);
-    pool_play_fini(core);
-    for (struct async_node *next; passed != NULL; passed = next) {
-        next = passed->next;
-        passed->run(passed);
-    }
-    async_hear(core->loop);
+    jobs_settle(core);
+    if (core->pool != NULL)
+        pool_leave(core);
     CHECK(core->open_count == 0);
     leat_source_remove(&core->source);
     for (unsigned lane = 0; lane < POOL_LANES; lane++)

@@ -72,15 +72,6 @@ int pool_play_drawn(struct leat_loop *loop, struct pool_play_drawn *drawn, struc
     return pool_play_set(loop, &drawn->play);
 }
 
-void pool_play_settle(struct leat_loop *loop)
-{
-    struct pool_core *core = pool_core_of(loop);
-    if (core == NULL)
-        return;
-    pool_play_fini(core);
-    async_hear(loop);
-}
-
 int pool_play_set(struct leat_loop *loop, struct pool_play *play)
 {
     struct pool_core *core = pool_core_of(loop);

@@ -28,7 +28,5 @@ struct pool_play_drawn {
 };
 int pool_play_drawn(struct leat_loop *loop, struct pool_play_drawn *drawn, struct fs_sys *sys,
                     uint64_t seed) LEAT_MUST_CHECK;
-/* What was run is told now, whatever its time. On the loop's core, outside of its turns. */
-void pool_play_settle(struct leat_loop *loop);
 
 #endif

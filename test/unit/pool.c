@@ -331,6 +331,40 @@ static void a_loop_ends_with_jobs_under_way(void **state)
     loop = leat_loop_new(NULL, NULL);
 }
 
+static struct leat_result job_again(void *arg)
+{
+    return leat_failure(-EIO, "gone wrong");
+}
+
+static void done_ask_again(void *arg, const struct leat_result *result)
+{
+    heard++;
+    leat_call(leat_pool_run(loop, LEAT_LANE_FS, job_again, NULL), done_say, TEXT("again"));
+}
+
+/* Before a transport ends: each is told, and so is what was begun because of that. */
+static void settling_tells_all(void **state)
+{
+    pthread_t thread;
+    is_freeing = false;
+    assert_int_equal(pthread_create(&thread, NULL, gate_open_later, NULL), 0);
+    leat_call(leat_pool_run(loop, LEAT_LANE_FS, job_wait, NULL), done_ask_again, NULL);
+    wait_begun(1);
+    for (int i = 0; i < 3; i++)
+        leat_call(leat_pool_run(loop, LEAT_LANE_FS, job_wait, NULL), done_hear, NULL);
+    wait_begun(4);
+    leat_call(leat_pool_run(loop, LEAT_LANE_FS, job_count, NULL), done_hear, NULL); /* waits */
+    atomic_store(&is_freeing, true);
+    pool_settle(loop);
+    pthread_join(thread, NULL);
+    assert_int_equal(heard, 5);
+    char wanted[64];
+    snprintf(wanted, sizeof(wanted), "again:%d ", -EIO);
+    assert_string_equal(said, wanted);
+    assert_false(leat_loop_is_alive(loop));
+    pool_settle(loop); /* nothing is open */
+}
+
 static void a_consumer_may_have_gone(void **state)
 {
     leat_future_unref(leat_pool_run(loop, LEAT_LANE_FS, job_count, NULL));
@@ -515,6 +549,7 @@ int main(void)
         TEST(a_job_not_begun_never_does),
         TEST(the_result_of_a_cancelled_job_is_dropped),
         TEST(a_loop_ends_with_jobs_under_way),
+        TEST(settling_tells_all),
         TEST(a_consumer_may_have_gone),
         TEST(cores_are_served_in_turn),
         TEST(cores_share_the_pool),
