@@ -68,7 +68,8 @@ enum http_queue_number http_conn_queue_for(const struct http_conn *conn)
 
     if (!req && likely(!(conn->flags & (HTTP_CONN_BULK | HTTP_CONN_CLOSING))))
         return HTTP_QUEUE_KEEPALIVE;
-    if (!req || conn->flags & HTTP_CONN_CLOSING || req->is_blocked)
+    if (!req || conn->flags & HTTP_CONN_CLOSING || req->is_blocked ||
+        (req->phase == HTTP_PHASE_EXCHANGE && req->x.is_full))
         return HTTP_QUEUE_WRITE;
     if (req->phase == HTTP_PHASE_HEAD)
         return req->partial.data ? HTTP_QUEUE_HEADER : HTTP_QUEUE_BUSY;
@@ -190,9 +191,9 @@ static void conn_on_writable(leat_conn handle, void *user)
     struct http_conn *conn = user;
     struct leat_request *req = conn->request;
 
-    if (!req || !req->is_blocked)
+    if (!req || (!req->is_blocked && !req->x.is_full))
         return;
-    req->is_blocked = false;
+    req->is_blocked = req->x.is_full = false;
     http_out_flush(req);
     http_pump(req, NULL, 0);
 }

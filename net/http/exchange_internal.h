@@ -56,7 +56,8 @@ struct http_chunk_state {
  *  chunked        reply_decide_close                                      has_length; not begun
  *  has_length     leat_response_begin                                     chunked
  *  no_body        http_reply_begin                                        not begun
- *  want_writable  stream_check                    pump_begin              not begun
+ *  want_writable  stream_check, stream_done       pump_begin              not begun
+ *  is_full        stream_done: write gave 1       conn_on_writable        not want_writable
  *  bad_header     header_refuse, and the like
  *  has_type,      leat_response_header            reply_check             no extra headers
  *  has_upgrade
@@ -97,7 +98,7 @@ struct http_exchange {
 
     /* Response. */
     uint16_t status;
-    bool begun, ended, close, chunked, no_body, want_writable, has_length;
+    bool begun, ended, close, chunked, no_body, want_writable, is_full, has_length;
     bool bad_header, has_type, has_upgrade; /* of the extra headers */
     uint64_t left_bytes;                    /* promised by Content-Length, not written yet */
     uint64_t sent_bytes;                    /* of the body */

@@ -377,10 +377,15 @@ LEAT_API int leat_response_set_cookie(struct leat_request *req, const struct lea
 LEAT_API void leat_response_close(struct leat_request *req);
 
 /* Streaming. begin sends the head; with LEAT_LENGTH_UNKNOWN the body is chunked (or, for HTTP/1.0,
- * ends with the connection). write takes the reference unless it returns -EAGAIN: then nothing was
- * taken, and on_writable runs once when the client has caught up. end completes it; fewer bytes
- * than promised abort the connection, more are refused with -EMSGSIZE. begin takes charge: the
- * handler may return, and go on later. */
+ * ends with the connection).
+ *
+ * A write returns 0: go on; 1: accepted, and the connection has its send_high_bytes now
+ * (leat/conn.h C15), so stop: the next one is refused; or below 0: refused. After 1 and after
+ * -EAGAIN on_writable runs once, when the client has caught up to send_low_bytes; the same holds of
+ * all three. What a handler writes while its request is being read is counted from 16 KiB on. write
+ * takes the reference unless it returns -EAGAIN: then nothing was taken. end is never refused for
+ * want of room, and completes the response; fewer bytes than promised abort the connection, more
+ * are refused with -EMSGSIZE. begin takes charge: the handler may return, and go on later. */
 LEAT_API int leat_response_begin(struct leat_request *req, int status, const char *type,
                                  uint64_t length_bytes);
 LEAT_API int leat_response_write(struct leat_request *req, struct leat_buf piece) LEAT_MUST_CHECK;

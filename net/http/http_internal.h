@@ -34,6 +34,7 @@
 #define HTTP_SHARED_ALIGN       16
 #define HTTP_COPY_BYTES_MAX     2048  /* a body up to this is copied behind its head, */
 #define HTTP_FILE_BYTES_MAX     8192  /* and so is a file up to this that is in memory */
+#define HTTP_GATHER_BYTES       16384 /* pieces of one handler that go in one call */
 #define HTTP_BULK_BYTES         65536 /* a response this large is watched for progress */
 #define HTTP_ACCESS_WAITING_MAX 1024
 #define HTTP_REQUESTS_KEPT_MAX  256 /* unused request objects that a core keeps */
@@ -476,7 +477,8 @@ static inline void http_out_advance(struct leat_request *req, size_t bytes)
 void http_out_push(struct leat_request *req, struct leat_buf buf); /* takes the reference */
 void http_out_push_file(struct leat_request *req, struct leat_file *file, uint64_t offset_bytes,
                         uint64_t length_bytes);
-void http_out_flush(struct leat_request *req);
+/* Gives the transport what it takes. 1: it has its send_high_bytes now (C15), or takes no more. */
+int http_out_flush(struct leat_request *req);
 uint64_t http_out_bytes(const struct leat_request *req); /* that the transport has not accepted */
 void http_out_drop(struct leat_request *req);
 static inline bool http_out_is_empty(const struct leat_request *req)

@@ -178,7 +178,7 @@ static void response_write(struct leat_stream *stream, const struct leat_chunk *
 {
     struct body_stream *body = body_of(stream);
     int result = body->req != NULL ? response_send(body->req, &chunks[0]) : -EPIPE;
-    leat_stream_wrote(stream, result < 0 ? leat_failure(result, NULL) : leat_nothing());
+    leat_stream_wrote(stream, result < 0 ? leat_failure(result, NULL) : leat_number(result));
 }
 
 static int response_on_writable(struct leat_request *req)

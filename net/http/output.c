@@ -138,32 +138,36 @@ static int out_send(struct leat_request *req, unsigned first, unsigned *count, u
     return leat_conn_send(conn, &req->out[first], *count);
 }
 
-/* What most bursts come to: one buffer, which goes without having waited. */
-static bool tail_send(struct leat_request *req)
+/* What most bursts come to: one buffer, which goes without having waited. As leat_conn_send;
+ * -EAGAIN also when it is not that. */
+static int tail_send(struct leat_request *req)
 {
     uint64_t bytes = req->tail.length_bytes;
 
     if (req->out_count || req->is_blocked || !req->conn || !bytes || bytes >= HTTP_BULK_BYTES)
-        return false;
-    if (leat_conn_send(req->conn->conn, &req->tail, 1) < 0)
-        return false;
+        return -EAGAIN;
+    int result = leat_conn_send(req->conn->conn, &req->tail, 1);
+    if (result < 0)
+        return result;
     tail_give_back(req);
     req->tail = (struct leat_buf){0};
     req->core->stats.sent_bytes += bytes;
-    return true;
+    return result;
 }
 
-void http_out_flush(struct leat_request *req)
+int http_out_flush(struct leat_request *req)
 {
     unsigned done = 0, count = 0;
     uint64_t bytes = 0;
-    int result = 0;
+    int result = tail_send(req);
 
-    if (likely(tail_send(req)))
-        return;
+    if (likely(result >= 0))
+        return result;
     tail_push(req);
-    if (req->is_blocked || !req->conn || req->out_count == 0)
-        return;
+    if (req->is_blocked)
+        return 1;
+    if (!req->conn || req->out_count == 0)
+        return 0;
     for (; done < req->out_count; done += count) {
         result = out_send(req, done, &count, &bytes);
         if (result < 0)
@@ -174,14 +178,15 @@ void http_out_flush(struct leat_request *req)
     }
     if (likely(done == req->out_count)) {
         req->out_count = 0;
-        return;
+        return result;
     }
     out_pull(req, done);
     if (result == -EAGAIN) {
         req->is_blocked = true;
-        return;
+        return 1;
     }
     http_conn_abort(req->conn);
+    return 0;
 }
 
 uint64_t http_out_bytes(const struct leat_request *req)

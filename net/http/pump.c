@@ -128,7 +128,8 @@ static LEAT_MUST_CHECK enum http_step pump_begin(struct leat_request *req)
     req->in_pump = true;
     req->http->calls++;
     http_prefix_refresh(req->http);
-    if (likely(!req->x.want_writable) || req->is_blocked || req->phase != HTTP_PHASE_EXCHANGE)
+    if (likely(!req->x.want_writable) || req->is_blocked || req->x.is_full ||
+        req->phase != HTTP_PHASE_EXCHANGE)
         return HTTP_STEP_GO;
     req->x.want_writable = false;
     if (req->x.on_writable)

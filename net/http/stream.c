@@ -40,17 +40,27 @@ static int stream_check(struct leat_request *req)
         http_out_flush(req);
     if (req->phase != HTTP_PHASE_EXCHANGE)
         return -EPIPE;
-    x->want_writable = req->is_blocked;
-    return req->is_blocked ? -EAGAIN : 0;
+    x->want_writable = req->is_blocked || x->is_full;
+    return x->want_writable ? -EAGAIN : 0;
 }
 
-static void stream_done(struct leat_request *req)
+/* The end of a write that was accepted: its result. Small pieces that a handler writes within the
+ * pump go together, at its end. */
+static int stream_done(struct leat_request *req)
 {
-    if (req->in_pump)
-        return;
-    http_out_flush(req);
-    if (req->is_blocked || req->phase != HTTP_PHASE_EXCHANGE)
+    struct http_exchange *x = &req->x;
+
+    if (req->in_pump && req->out_count <= OUT_COUNT_HIGH && http_out_bytes(req) < HTTP_GATHER_BYTES)
+        return 0;
+    int result = http_out_flush(req);
+    if (req->phase == HTTP_PHASE_EXCHANGE && result == 1) {
+        x->want_writable = x->is_full = true;
+        if (!req->is_blocked)
+            (void)leat_conn_want_writable(req->conn->conn);
+    }
+    if (!req->in_pump && (result == 1 || req->phase != HTTP_PHASE_EXCHANGE))
         http_conn_settle(req->conn);
+    return result;
 }
 
 static uint8_t *put_chunk_size(uint8_t *to, uint64_t bytes)
@@ -114,8 +124,7 @@ int leat_response_write_bytes(struct leat_request *req, const void *bytes, size_
     memcpy(to, bytes, length_bytes);
     http_out_advance(req, length_bytes);
     req->x.sent_bytes += length_bytes;
-    stream_done(req);
-    return 0;
+    return stream_done(req);
 }
 
 int leat_response_write(struct leat_request *req, struct leat_buf piece)
@@ -135,8 +144,7 @@ int leat_response_write(struct leat_request *req, struct leat_buf piece)
     }
     http_out_push(req, piece);
     req->x.sent_bytes += piece.length_bytes;
-    stream_done(req);
-    return 0;
+    return stream_done(req);
 }
 
 int leat_response_write_file(struct leat_request *req, struct leat_file *file,
@@ -153,8 +161,7 @@ int leat_response_write_file(struct leat_request *req, struct leat_file *file,
         return http_reply_broken(req);
     http_out_push_file(req, file, offset_bytes, length_bytes);
     req->x.sent_bytes += length_bytes;
-    stream_done(req);
-    return 0;
+    return stream_done(req);
 }
 
 void leat_response_on_writable(struct leat_request *req, leat_handler *on_writable)

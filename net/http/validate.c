@@ -33,6 +33,7 @@ static const char *exchange_validate(const struct leat_request *req)
         {x->chunked && x->has_length, "chunked, and of a known length"},
         {x->no_body && !x->begun, "without a body, but not begun"},
         {x->want_writable && !x->begun, "waits to write, but has not begun"},
+        {x->is_full && !x->want_writable, "full, and does not wait to write"},
         {x->is_broken && !x->close, "broken, and the connection is to go on"},
         {x->has_failed && !x->begun, "failed behind its answer, but not begun"},
         {x->is_failing, "the error handler runs between two events"},

@@ -518,14 +518,16 @@ static int stream_some(struct leat_request *req)
 
     while (stream->pieces < APP_STREAM_PIECES) {
         int result = leat_response_write(req, leat_buf_from_static(bytes, sizeof(bytes)));
-        if (result == -EAGAIN) {
-            app->writable_count++;
-            return 0;
-        }
-        if (result)
+        if (result < 0)
             return 0;
         app->streamed_count++;
         stream->pieces++;
+        if (result == 1) {
+            if (leat_response_write_bytes(req, "more", 4) != -EAGAIN)
+                abort(); /* it was told to stop */
+            app->writable_count++;
+            return 0;
+        }
     }
     return leat_response_end(req);
 }
@@ -558,7 +560,7 @@ static void stream_finish(struct leat_timer *timer, void *arg)
 {
     struct leat_request *req = leat_deferred_request((leat_deferred){(uintptr_t)arg});
 
-    if (req != NULL && leat_response_write_bytes(req, "last", 4) == 0)
+    if (req != NULL && leat_response_write_bytes(req, "last", 4) >= 0)
         leat_response_end(req);
 }
 

@@ -16,14 +16,24 @@
 
 /* ---- the server ---- */
 
+/* Of what is written in memory: how often the sign to stop came, and whether one who stops at it is
+ * ever refused, or one who does not is not. */
+static unsigned full_count, wrong_count;
+
 static int memory_write(struct leat_request *req)
 {
     struct leat_buf piece = leat_buf_alloc(PIECE_BYTES);
     int result = piece.data != NULL ? 0 : -ENOMEM;
     while (result == 0)
         result = leat_response_write(req, leat_buf_ref(piece));
-    if (result == -EAGAIN) /* then the reference is still ours */
+    if (result == 1) {
+        full_count++;
+        result = leat_response_write_bytes(req, "more", 4);
+        wrong_count += result != -EAGAIN;
+    } else if (result == -EAGAIN) { /* then the reference is still ours */
         leat_buf_unref(piece);
+        wrong_count++;
+    }
     leat_buf_unref(piece);
     return 0;
 }
@@ -79,10 +89,11 @@ static int on_errors(struct leat_request *req)
     char text[96];
     struct leat_http_stats stats;
     leat_http_stats(leat_request_http(req), &stats);
-    snprintf(text, sizeof(text), "head %u body %u write %u;",
+    snprintf(text, sizeof(text), "head %u body %u write %u; full %s wrong %u",
              (unsigned)stats.errors_count[LEAT_HTTP_ERROR_HEADER_TIMEOUT],
              (unsigned)stats.errors_count[LEAT_HTTP_ERROR_BODY_TIMEOUT],
-             (unsigned)stats.errors_count[LEAT_HTTP_ERROR_WRITE_TIMEOUT]);
+             (unsigned)stats.errors_count[LEAT_HTTP_ERROR_WRITE_TIMEOUT],
+             full_count > 0 ? "yes" : "no", wrong_count);
     return leat_respond_text(req, 200, text);
 }
 
@@ -132,8 +143,10 @@ static const struct kind kinds[] = {
     {"a reader that stops", GET("/memory"), LIMIT(write_ns), NEVER, NEVER, ENDS, NULL},
     {"nothing more to ask", GET("/"), LIMIT(keepalive_ns), AT_ONCE, NEVER, ENDS, NULL},
 };
-#define KINDS         (sizeof(kinds) / sizeof(kinds[0]))
-#define ERRORS_WANTED "head 1 body 1 write 1;" /* of those that end; of no other */
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+#define ERRORS_WANTED                                                                              \
+    "head 1 body 1 write 1; full yes wrong 0" /* of those that end; of no other                    \
+                                               */
 
 struct flow {
     struct lasting *lasting;

@@ -87,7 +87,7 @@ static int wire_send(struct leat_transport *transport, leat_conn handle,
                bufs[i].length_bytes);
         leat_buf_unref(bufs[i]);
     }
-    return result;
+    return result < 0 ? result : conn->queued_bytes >= conn->high_bytes;
 }
 
 static int wire_send_file(struct leat_transport *transport, leat_conn handle,
@@ -103,7 +103,7 @@ static int wire_send_file(struct leat_transport *transport, leat_conn handle,
     CHECK(bytes && pread(leat_file_fd(file), bytes, length, (off_t)offset) == (ssize_t)length);
     append(&conn->queued, &conn->queued_bytes, &conn->queued_capacity, bytes, length);
     free(bytes);
-    return 0;
+    return conn->queued_bytes >= conn->high_bytes;
 }
 
 static int wire_want_writable(struct leat_transport *transport, leat_conn handle)

@@ -51,21 +51,21 @@ static int parts_send(struct leat_request *req)
             char text[PART_BYTES_MAX];
             int length = part_head(parts, parts->next, text);
             rc = leat_response_write_bytes(req, text, (size_t)length);
-            parts->is_head_sent = rc == 0;
+            parts->is_head_sent = rc >= 0;
         } else if (parts->next == parts->count) {
             return leat_response_end(req);
         } else {
             const struct files_range *range = &parts->ranges[parts->next];
             rc = leat_response_write_file(req, parts->file, range->first,
                                           range->last - range->first + 1);
-            if (rc == 0) {
+            if (rc >= 0) {
                 parts->next++;
                 parts->is_head_sent = false;
             }
         }
     }
-    if (rc == -EAGAIN)
-        return 0;
+    if (rc == 1 || rc == -EAGAIN)
+        return 0; /* on_writable goes on */
     return leat_request_fail(req, 500, "a part of a file could not be sent: %s",
                              leat_errno_name(rc));
 }
