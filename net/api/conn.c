@@ -222,6 +222,13 @@ struct leat_buf leat_conn_hold(leat_conn conn, struct leat_buf slice)
     return transport != NULL ? transport->ops->hold(transport, conn, slice) : (struct leat_buf){0};
 }
 
+struct leat_buf leat_conn_take(leat_conn conn, struct leat_buf slice)
+{
+    int error;
+    struct leat_transport *transport = transport_of(conn, &error);
+    return transport != NULL ? transport->ops->take(transport, conn, slice) : (struct leat_buf){0};
+}
+
 void leat_conn_release(leat_conn conn, struct leat_buf held)
 {
     int error;

@@ -59,7 +59,10 @@
  *       than twice as large as what is held in it), and gives them back with leat_conn_release.
  *       Held bytes count against the connection's receive window: with receive_bytes_max held,
  *       nothing more is delivered until some are released, and the peer's sender is stopped by flow
- *       control. leat_conn_release also works when the connection is gone.
+ *       control. leat_conn_release also works when the connection is gone. leat_conn_take gives the
+ *       bytes away instead: a buf of the core's own pools (the block that they lie in, where that
+ * is one of these and half filled by them; else a copy), which is charged to the pools and not to
+ *       the window: the credit returns at once, and whoever takes bounds what it keeps.
  *
  *  C13  leat_conn_pause stops on_data and on_end (not within the running callback) until
  *       leat_conn_resume; the peer is stopped by flow control. Both are idempotent.
@@ -67,6 +70,17 @@
  *  C14  A window once promised is honoured: nothing that the peer sent within it is dropped for
  *       lack of buffers of ours; when receive buffers run out, connections wait, and go on when
  *       buffers return.
+ *
+ *  C29  A slice's bytes may be changed in place: by the callback until it returns, and of what is
+ *       held by its owner until it is released. Within the slice: what lies before and behind it in
+ *       the block is another's. So a transport never reads again what it delivered. It knows what
+ *       it acknowledges, and what comes a second time, by numbers and not by content; a capture has
+ *       its copy before on_data; and bytes that anybody else may read as well are copied first.
+ *       Kernel sockets and ports (net/port) deliver out of buffers of this side alone, without a
+ *       copy; what the stack sends to itself is one, for the sender may have to send it again
+ *       (C18). What is held or taken after a change has the change. A filter, which is a transport
+ *       over another one, may change what it was given and hand it on as slices of its own; who
+ *       holds those holds them below.
  *
  * Sending
  *
@@ -250,8 +264,10 @@ LEAT_API int leat_conn_resume(leat_conn conn);                           /* C13 
 
 /* C12. hold: within on_data, for a slice or part of one; the result carries a reference, data ==
  * NULL when memory is out (then the caller should abort or close). release takes the reference back
- * and returns the credit; the buf must be one that hold returned for conn, whole. */
+ * and returns the credit; the buf must be one that hold returned for conn, whole. take as hold; its
+ * result goes back with leat_buf_unref, and to other cores as any buf of this one's does. */
 LEAT_API struct leat_buf leat_conn_hold(leat_conn conn, struct leat_buf slice) LEAT_MUST_CHECK;
+LEAT_API struct leat_buf leat_conn_take(leat_conn conn, struct leat_buf slice) LEAT_MUST_CHECK;
 LEAT_API void leat_conn_release(leat_conn conn, struct leat_buf held);
 
 /* Changes whom the callbacks go to, from the next one on. ops NULL leaves them. */

@@ -46,6 +46,7 @@ struct leat_transport_ops {
     int (*abort)(struct leat_transport *, leat_conn);
     int (*pause)(struct leat_transport *, leat_conn, bool paused);
     struct leat_buf (*hold)(struct leat_transport *, leat_conn, struct leat_buf slice);
+    struct leat_buf (*take)(struct leat_transport *, leat_conn, struct leat_buf slice);
     void (*release)(struct leat_transport *, leat_conn, struct leat_buf held);
     int (*set)(struct leat_transport *, leat_conn, const struct leat_conn_ops *, void *user);
     int (*set_timeout)(struct leat_transport *, leat_conn, uint64_t timeout_ns);

@@ -138,24 +138,32 @@ static int sock_pause(struct leat_transport *base, leat_conn conn, bool paused)
     return 0;
 }
 
-/* A slice that fills less than half of its block is copied, so that no connection pins much more
- * memory than it is charged for. */
+/* A slice that fills less than half of its block is copied, so that nobody pins much more memory
+ * than is charged for. */
+static struct leat_buf slice_keep(struct sock_transport *t, struct leat_buf slice)
+{
+    if (slice.length_bytes * 2 >= t->receive_block_bytes)
+        return leat_buf_ref(slice);
+    t->stats.compacted_count++;
+    return leat_buf_from_bytes(slice.data, slice.length_bytes);
+}
+
 static struct leat_buf sock_hold(struct leat_transport *base, leat_conn conn, struct leat_buf slice)
 {
-    struct sock_transport *t = transport_of(base);
     struct sock_conn *c = conn_of(base, conn);
-    struct leat_buf held;
-    if (c == NULL)
-        return (struct leat_buf){0};
-    if (slice.length_bytes * 2 < t->receive_block_bytes) {
-        held = leat_buf_from_bytes(slice.data, slice.length_bytes);
-        t->stats.compacted_count++;
-    } else {
-        held = leat_buf_ref(slice);
-    }
+    struct leat_buf held = {0};
+    if (c != NULL)
+        held = slice_keep(transport_of(base), slice);
     if (held.data != NULL)
         c->held_bytes += (uint32_t)held.length_bytes;
     return held;
+}
+
+/* The blocks are the core's already. */
+static struct leat_buf sock_take(struct leat_transport *base, leat_conn conn, struct leat_buf slice)
+{
+    return conn_of(base, conn) != NULL ? slice_keep(transport_of(base), slice)
+                                       : (struct leat_buf){0};
 }
 
 static void sock_release(struct leat_transport *base, leat_conn conn, struct leat_buf held)
@@ -252,6 +260,7 @@ static const struct leat_transport_ops transport_ops = {
     .abort = sock_abort,
     .pause = sock_pause,
     .hold = sock_hold,
+    .take = sock_take,
     .release = sock_release,
     .set = sock_set,
     .set_timeout = sock_set_timeout,

@@ -1,4 +1,4 @@
-/* The transport contracts' tests (net/api/conn.h, clauses C1 to C30; net/api/udp.h, U1 to U18):
+/* The transport contracts' tests (net/api/conn.h, clauses C1 to C31; net/api/udp.h, U1 to U18):
  * what they stand on.
  *
  * A world is one loop with one transport, and peers: the other ends of its connections, which are
@@ -109,6 +109,7 @@ struct record {
     void (*on_close)(struct record *r);
     void *extra;
     struct leat_buf held[256];
+    size_t held_at[256]; /* C29: where each began */
     unsigned held_count;
 };
 
@@ -186,6 +187,9 @@ typedef void contract_test(struct world *w);
     X(c11_data_comes_in_order_and_once)                                                            \
     X(c12_held_bytes_stop_the_peer)                                                                \
     X(c12_small_holds_cost_little)                                                                 \
+    X(c12_taken_bytes_cost_no_window)                                                              \
+    X(c29_slices_may_be_changed)                                                                   \
+    X(c29_what_is_sent_to_oneself_may_be_changed)                                                  \
     X(c13_pause_stops_the_peer)                                                                    \
     X(c14_nothing_is_dropped_when_buffers_run_out)                                                 \
     X(c15_a_send_is_taken_whole_or_not_at_all)                                                     \

@@ -38,6 +38,7 @@ static void peer_on_data(leat_conn conn, void *user, const struct leat_buf *slic
         assert_true(p->length + slices[i].length_bytes <= sizeof(p->room));
         memcpy(p->room + p->length, slices[i].data, slices[i].length_bytes);
         p->length += slices[i].length_bytes;
+        memset(slices[i].data, 0x5c, slices[i].length_bytes); /* C29 */
     }
     if (p->length > ROOM_BYTES / 2)
         (void)leat_conn_pause(conn);

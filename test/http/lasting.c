@@ -144,9 +144,8 @@ static const struct kind kinds[] = {
     {"nothing more to ask", GET("/"), LIMIT(keepalive_ns), AT_ONCE, NEVER, ENDS, NULL},
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
-#define ERRORS_WANTED                                                                              \
-    "head 1 body 1 write 1; full yes wrong 0" /* of those that end; of no other                    \
-                                               */
+/* Those that end; no other. */
+#define ERRORS_WANTED "head 1 body 1 write 1; full yes wrong 0"
 
 struct flow {
     struct lasting *lasting;

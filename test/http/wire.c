@@ -164,6 +164,13 @@ static struct leat_buf wire_hold(struct leat_transport *transport, leat_conn han
     return leat_buf_from_bytes(slice.data, slice.length_bytes);
 }
 
+static struct leat_buf wire_take(struct leat_transport *transport, leat_conn handle,
+                                 struct leat_buf slice)
+{
+    return find(transport, handle) ? leat_buf_from_bytes(slice.data, slice.length_bytes)
+                                   : (struct leat_buf){0};
+}
+
 static void wire_release(struct leat_transport *transport, leat_conn handle, struct leat_buf held)
 {
     struct wire_conn *conn = find(transport, handle);
@@ -215,6 +222,7 @@ static const struct leat_transport_ops wire_ops = {
     .abort = wire_abort,
     .pause = wire_pause,
     .hold = wire_hold,
+    .take = wire_take,
     .release = wire_release,
     .set = wire_set,
     .address = wire_address,

@@ -209,6 +209,14 @@ static struct leat_buf tcp_transport_hold(struct leat_transport *transport, leat
     return c != NULL ? tcp_hold(tcp_of_transport(transport), c, slice) : (struct leat_buf){0};
 }
 
+/* Frames are the port's, which has few: what is to stay goes out of them. */
+static struct leat_buf tcp_take(struct leat_transport *transport, leat_conn conn,
+                                struct leat_buf slice)
+{
+    return conn_find(transport, conn) != NULL ? leat_buf_from_bytes(slice.data, slice.length_bytes)
+                                              : (struct leat_buf){0};
+}
+
 static void tcp_release(struct leat_transport *transport, leat_conn conn, struct leat_buf held)
 {
     struct tcp_conn *c = conn_find(transport, conn);
@@ -325,6 +333,7 @@ const struct leat_transport_ops tcp_transport_ops = {
     .abort = tcp_abort,
     .pause = tcp_pause,
     .hold = tcp_transport_hold,
+    .take = tcp_take,
     .release = tcp_release,
     .set = tcp_set,
     .set_timeout = tcp_set_timeout,
