@@ -187,6 +187,7 @@ static void on_data(leat_conn conn, void *user, const struct leat_buf *slices, u
                 do_later(s, LATER_RELEASE, f->pause_ns);
             }
         }
+        memset(slices[i].data, 0x5c, slices[i].length_bytes); /* C29: nobody reads them again */
     }
     if (f->is_slow_reader || sim_chance(f->play->sim, f->pause_ppm)) {
         (void)leat_conn_pause(conn);
@@ -266,6 +267,15 @@ static bool is_to_try_again(const struct side *s, enum leat_close_reason reason)
 
 static void connect_again(struct sim *sim, void *side);
 
+/* Both ends of a simultaneous open try again at one time, or they might never meet. */
+static uint64_t again_ns(struct flow *f)
+{
+    struct play *p = f->play;
+    if (f->again_ns <= sim_now(p->sim))
+        f->again_ns = sim_now(p->sim) + 1 + below(p, LEAT_NS_PER_S);
+    return f->again_ns;
+}
+
 static void on_close(leat_conn conn, void *user, enum leat_close_reason reason)
 {
     struct side *s = user;
@@ -273,7 +283,7 @@ static void on_close(leat_conn conn, void *user, enum leat_close_reason reason)
     struct play *p = f->play;
     if (is_to_try_again(s, reason)) {
         f->was_unreachable = true;
-        sim_at(p->sim, sim_now(p->sim) + below(p, LEAT_NS_PER_S), connect_again, s);
+        sim_at(p->sim, again_ns(f), connect_again, s);
         return;
     }
     if (s->is_closed)

@@ -51,6 +51,7 @@ struct flow {
     bool is_simultaneous; /* both ends connect */
     bool uses_extra;      /* the server's second address */
     bool is_slow_reader;
+    uint64_t again_ns;    /* when both ends try again */
     bool was_unreachable; /* an attempt ended so, and its side tries again */
     bool is_looped;       /* the client's host is the server's too */
     uint32_t pause_ppm, hold_ppm, chunk_max, pattern;

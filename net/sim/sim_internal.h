@@ -126,6 +126,14 @@ void sim_say_too_big(struct sim_host *from, const uint8_t *bytes, uint32_t lengt
 void sim_observe(struct sim_host *from, const uint8_t *frame, uint32_t length);
 /* Whether nothing has been sent behind the text of frame, which was observed, no FIN either. */
 bool sim_observe_is_newest(struct sim_host *from, const uint8_t *frame, uint32_t length);
+/* Where the number of a frame, which from never sent, lies beside what from has sent: *end. */
+enum sim_place {
+    SIM_AHEAD,        /* behind all that was sent, or nobody knows */
+    SIM_OVERTAKEN,    /* sent already */
+    SIM_PAST_THE_END, /* sent already, and a FIN too */
+};
+enum sim_place sim_observe_place(struct sim_host *from, const uint8_t *frame, uint32_t length,
+                                 uint32_t *end);
 
 /* sim.c */
 void sim_quiet(struct sim *sim); /* sim_free prints nothing */

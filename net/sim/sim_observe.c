@@ -14,7 +14,7 @@ struct half {
     uint32_t promised_end; /* the furthest right edge of its receive window */
     uint32_t prior_end;    /* sent_end of the connection before: the peer may still speak of it */
     uint8_t scale;         /* of its SYN; 255: none offered */
-    bool has_sent, has_promised, has_only_syn, has_prior;
+    bool has_sent, has_promised, has_only_syn, has_prior, has_ended;
 };
 
 struct observed {
@@ -178,16 +178,35 @@ void sim_observe(struct sim_host *from, const uint8_t *frame, uint32_t length)
     if (!mine->has_sent || is_after(end, mine->sent_end))
         mine->sent_end = end;
     mine->has_sent = true;
+    mine->has_ended |= (g.flags & TCP_FIN) != 0;
     if (g.flags & TCP_ACK)
         half_on_promise(mine, theirs, &g);
+}
+
+/* What has been sent in the direction of a frame; NULL: nobody knows. */
+static const struct half *half_of(struct sim_host *from, const uint8_t *frame, uint32_t length,
+                                  struct segment *g)
+{
+    bool from_a;
+    struct observed *o =
+        segment_parse(frame, length, g) ? observed_find(from->sim, g, &from_a) : NULL;
+    return o != NULL && !o->is_mixed && o->half[!from_a].has_sent ? &o->half[!from_a] : NULL;
 }
 
 bool sim_observe_is_newest(struct sim_host *from, const uint8_t *frame, uint32_t length)
 {
     struct segment g;
-    bool from_a;
-    struct observed *o =
-        segment_parse(frame, length, &g) ? observed_find(from->sim, &g, &from_a) : NULL;
-    return o != NULL && !o->is_mixed && o->half[!from_a].has_sent &&
-           o->half[!from_a].sent_end == g.seq + g.length;
+    const struct half *half = half_of(from, frame, length, &g);
+    return half != NULL && half->sent_end == g.seq + g.length;
+}
+
+enum sim_place sim_observe_place(struct sim_host *from, const uint8_t *frame, uint32_t length,
+                                 uint32_t *end)
+{
+    struct segment g;
+    const struct half *half = half_of(from, frame, length, &g);
+    if (half == NULL || is_after(g.seq, half->sent_end))
+        return SIM_AHEAD;
+    *end = half->sent_end;
+    return half->has_ended ? SIM_PAST_THE_END : SIM_OVERTAKEN;
 }

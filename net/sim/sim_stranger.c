@@ -2,6 +2,8 @@
  * a router before a narrow link. */
 #include "net/sim/sim_internal.h"
 
+#include <stdlib.h>
+
 #define FAR         (UINT32_C(1) << 30) /* from what is right: outside of every window */
 #define INSIDE      4000                /* behind what is right: inside of most windows */
 #define FORGED_TEXT 20
@@ -96,6 +98,50 @@ static void forge_near(struct sim *sim, struct tcp_header *h, uint32_t end)
     h->flags = flags[sim_random_below(sim, sizeof(flags))];
 }
 
+/* A segment in the window that is on its way. */
+struct forged {
+    struct sim_host *from;
+    uint32_t inside; /* how far its number is from what had been sent when it was made */
+    uint32_t length;
+    struct layers at;
+    uint8_t frame[FORGED_MAX];
+};
+
+/* The sender may have gone on meanwhile: then its number could be RCV.NXT by now, and what it asks
+ * for would have to be done. It is as far ahead as it was meant to be when it arrives; behind an
+ * end, where there is nothing ahead, it does not. */
+static void forged_arrive(struct sim *sim, void *arg)
+{
+    struct forged *f = arg;
+    uint32_t end;
+    enum sim_place place = sim_observe_place(f->from, f->frame, f->length, &end);
+    if (place == SIM_OVERTAKEN) {
+        struct tcp_header *tcp = (void *)(f->frame + 14 + f->at.ip_bytes);
+        tcp->seq = be32_put(end + f->inside);
+        frame_finish(f->frame, &f->at);
+    }
+    if (place != SIM_PAST_THE_END)
+        sim_wire_deliver(f->from, f->frame, f->length, sim->now_ns);
+    free(f);
+}
+
+static void forged_send(struct sim_host *from, const uint8_t *frame, const struct layers *at,
+                        uint32_t end, uint64_t at_ns)
+{
+    const struct tcp_header *tcp = (const void *)(frame + 14 + at->ip_bytes);
+    struct forged *f = malloc(sizeof(*f));
+    CHECK(f != NULL);
+    *f = (struct forged){.from = from,
+                         .inside = be32_get(tcp->seq) - end,
+                         .length = 14 + at->ip_bytes + at->l4_bytes,
+                         .at = *at};
+    memcpy(f->frame, frame, f->length);
+    sim_push_event(from->sim, &(struct sim_event){.at_ns = at_ns,
+                                                  .bytes = (uint8_t *)f, /* freed with the world */
+                                                  .fn = forged_arrive,
+                                                  .arg = f});
+}
+
 void sim_forge(struct sim_host *from, const uint8_t *bytes, uint32_t length, uint64_t at_ns,
                bool is_inside)
 {
@@ -118,15 +164,19 @@ void sim_forge(struct sim_host *from, const uint8_t *bytes, uint32_t length, uin
     memcpy(frame, bytes, header);
     h.offset = (uint8_t)((5 + option_bytes / 4) << 4);
     h.window = be16_put((uint16_t)sim_random(sim));
+    uint32_t end = be32_get(h.seq) + text;
     if (is_inside)
-        forge_near(sim, &h, be32_get(h.seq) + text);
+        forge_near(sim, &h, end);
     else
         forge_far(sim, &h, frame + header + 20, option_bytes);
     memcpy(frame + header, &h, sizeof(h));
     memset(frame + header + 20 + option_bytes, 0xee, forged_text);
     at.l4_bytes = 20 + option_bytes + forged_text;
     frame_finish(frame, &at);
-    sim_wire_deliver(from, frame, header + at.l4_bytes, at_ns);
+    if (is_inside)
+        forged_send(from, frame, &at, end, at_ns);
+    else
+        sim_wire_deliver(from, frame, header + at.l4_bytes, at_ns);
     sim->fault_count++;
 }
 
