@@ -5,10 +5,11 @@
  * called on that core only. Nothing here blocks, sleeps or allocates on the heap once the port is
  * open; each call does work bounded by its count.
  *
- * Receiving. poll fills an array of frames. A frame's bytes are the receiver's alone, to read and to
- * change within its length (conn.h C29), until its handle is given back with release, which costs
- * the port nothing but its own buffer: no copy on the way up. The receiver may keep a frame as long as it likes; a port that runs out of
- * receive buffers drops (RX_NO_BUFFER) and never takes a frame back.
+ * Receiving. poll fills an array of frames. A frame's bytes are the receiver's alone, to read and
+ * to change within its length (conn.h C29), until its handle is given back with release, which
+ * costs the port nothing but its own buffer: no copy on the way up. The receiver may keep a frame
+ * as long as it likes; a port that runs out of receive buffers drops (RX_NO_BUFFER) and never takes
+ * a frame back.
  *
  * Sending. A packet is a head (headers, and payload small enough to be worth copying), which lies
  * in the port's own memory, and slices of reference-counted payload, which do not move. grant hands

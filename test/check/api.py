@@ -17,7 +17,7 @@ WORDS = {
     "hold": ("keeping received bytes", r"leat_(conn|udp|request)_hold"),
     "held": ("received bytes that are kept", r"leat_held(_release)?|held(_bytes)?"),
     "release": ("giving held bytes back", r"leat_(conn|udp|held)_release"),
-    "take": ("moving ownership to the caller", r"leat_request_take_body|leat_future_take"),
+    "take": ("moving ownership to the caller", r"leat_request_take_body|leat_(future|conn)_take"),
     "discard": ("reading what nobody wants", r"discard_bytes_max"),
 }
 # What is not written -> what is written instead, and the names that are right all the same.

@@ -164,8 +164,8 @@ static struct leat_buf wire_hold(struct leat_transport *transport, leat_conn han
     return leat_buf_from_bytes(slice.data, slice.length_bytes);
 }
 
-static struct leat_buf wire_take(struct leat_transport *transport, leat_conn handle,
-                                 struct leat_buf slice)
+static struct leat_buf wire_conn_take(struct leat_transport *transport, leat_conn handle,
+                                      struct leat_buf slice)
 {
     return find(transport, handle) ? leat_buf_from_bytes(slice.data, slice.length_bytes)
                                    : (struct leat_buf){0};
@@ -222,7 +222,7 @@ static const struct leat_transport_ops wire_ops = {
     .abort = wire_abort,
     .pause = wire_pause,
     .hold = wire_hold,
-    .take = wire_take,
+    .take = wire_conn_take,
     .release = wire_release,
     .set = wire_set,
     .address = wire_address,
