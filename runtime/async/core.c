@@ -117,6 +117,12 @@ static void calls_drop(struct async_core *core)
     }
 }
 
+static bool async_end(struct loop_part *part)
+{
+    struct async_core *core = container_of(part, struct async_core, part);
+    return async_poll(&core->source) > 0;
+}
+
 static void async_fini(struct loop_part *part)
 {
     struct async_core *core = container_of(part, struct async_core, part);
@@ -147,6 +153,7 @@ struct async_core *async_core_new(struct leat_loop *loop)
         leat_heap_free(core);
         return NULL;
     }
+    core->part.end = async_end;
     core->part.fini = async_fini;
     loop_part_add(loop, &core->part);
     core->source.ops = &async_ops;

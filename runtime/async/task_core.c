@@ -6,11 +6,18 @@
 #include "buffers/heap.h"
 #include "runtime/async/task_internal.h"
 
+static bool tasks_part_end(struct loop_part *part)
+{
+    struct tasks *tasks = container_of(part, struct tasks, part);
+    bool had_some = !list_is_empty(&tasks->all);
+    tasks_name(tasks, "the loop ends, and with it a task");
+    tasks_end(tasks);
+    return had_some;
+}
+
 static void tasks_fini(struct loop_part *part)
 {
     struct tasks *tasks = container_of(part, struct tasks, part);
-    tasks_name(tasks, "the loop ends, and with it a task");
-    tasks_end(tasks);
     leat_timer_stop(&tasks->shield_timer);
     stacks_fini(&tasks->stacks);
     leat_core_now->tasks = NULL;
@@ -42,6 +49,7 @@ static struct tasks *tasks_new(struct leat_loop *loop, struct leat_error *error)
     leat_timer_init(&tasks->shield_timer, loop, tasks_on_shield_over, tasks);
     leat_timer_unref(&tasks->shield_timer);
     fiber_init_running(&tasks->fiber);
+    tasks->part.end = tasks_part_end;
     tasks->part.fini = tasks_fini;
     tasks->part.trim = tasks_trim;
     loop_part_add(loop, &tasks->part);

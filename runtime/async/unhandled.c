@@ -2,6 +2,7 @@
  * so that a reaction which a tick or a job adds is in time. */
 #include <leat/log.h>
 
+#include <errno.h>
 #include <string.h>
 
 #include "buffers/heap.h"
@@ -41,6 +42,8 @@ static void unhandled_end(struct async_core *core, struct leat_future *future)
 
 static void unhandled_report(struct async_core *core, struct leat_future *future)
 {
+    if (loop_is_ending(core->loop) && future->result.code == -ECANCELED)
+        return; /* its loop ended, and that is known */
     future_report(future);
     if (core->on_unhandled != NULL)
         core->on_unhandled(core->on_unhandled_arg, future);

@@ -45,9 +45,13 @@ LEAT_API void leat_mesh_free(struct leat_mesh *mesh);
  * NULL. */
 LEAT_API struct leat_loop *leat_loop_new(const struct leat_loop_options *options,
                                          struct leat_error *error);
-/* Frees it. All sources must be removed and nobody may post to it any more. Timers that are still
- * started are stopped; what leat_set_timeout, leat_set_interval and leat_set_immediate left is
- * freed. Buffers still in use are reported as leaks. */
+/* Frees it. All sources must be removed and nobody may post to it any more. What is under way ends
+ * first, and whoever waits on it is told, within this call: tasks are cancelled and run to their
+ * ends; operations that have not begun are rejected with -ECANCELED, as what is begun now is, and
+ * those that run are waited for; then the jobs and callbacks that this caused run, and whatever
+ * they cause. So what their callbacks need is freed after the loop. Timers that are still started
+ * are stopped; what leat_set_timeout, leat_set_interval and leat_set_immediate left is freed.
+ * Buffers still in use are reported as leaks. */
 LEAT_API void leat_loop_free(struct leat_loop *loop);
 
 /* Runs until nothing keeps the loop alive or it is stopped. Returns 0 when it ran dry, 1 when

@@ -74,7 +74,7 @@ struct leat_loop {
     struct clock_machine machine_clock;
     uint64_t now_ns;
     uint64_t refs; /* what keeps the loop alive */
-    bool busy_poll, is_turning, is_draining, has_failed, lacks_pwait2;
+    bool busy_poll, is_turning, is_draining, is_ending, has_failed, lacks_pwait2;
 
     struct loop_queue ticks, jobs, pending, closing;
     struct loop_callback drained; /* loop_when_drained */

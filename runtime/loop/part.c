@@ -6,6 +6,8 @@
 
 #include "runtime/loop/loop_internal.h"
 
+#define ENDING_ROUNDS_MAX 1000 /* of callbacks that begin something while all is being ended */
+
 struct leat_core *loop_core(struct leat_loop *loop)
 {
     return &loop->core;
@@ -17,8 +19,28 @@ void loop_part_add(struct leat_loop *loop, struct loop_part *part)
     loop->parts = part;
 }
 
+bool loop_is_ending(const struct leat_loop *loop)
+{
+    return loop->is_ending;
+}
+
+static bool parts_end(struct leat_loop *loop)
+{
+    const struct loop_part *first = loop->parts;
+    bool had_some = false;
+    for (struct loop_part *part = loop->parts; part != NULL; part = part->next)
+        if (part->end != NULL)
+            had_some |= part->end(part);
+    leat_loop_gate(loop);
+    return had_some || loop->parts != first; /* callbacks may begin a part */
+}
+
 void loop_fini_parts(struct leat_loop *loop)
 {
+    loop->is_ending = true;
+    bool has_some = loop->parts != NULL;
+    for (unsigned rounds = 0; has_some && rounds < ENDING_ROUNDS_MAX; rounds++)
+        has_some = parts_end(loop);
     struct loop_part *part;
     while ((part = loop->parts) != NULL) {
         loop->parts = part->next;

@@ -7,8 +7,14 @@
 
 #include "runtime/loop/queue.h"
 
+/* leat_loop_free ends them in this order, each time the youngest first, the core being current:
+ *   1  end of each, then the gate, again until none had anything left. Nothing new begins, what is
+ *      under way is cancelled or waited for, and whoever waits on it is told, for a callback that
+ *      never came could give back nothing.
+ *   2  fini of each. Nothing runs any more. */
 struct loop_part {
-    void (*fini)(struct loop_part *part); /* in leat_loop_free, the core being current */
+    bool (*end)(struct loop_part *part); /* returns whether it had something left; may be NULL */
+    void (*fini)(struct loop_part *part);
     /* The core is idle: gives memory back, for a bounded time. Returns whether there is more to
      * give. May be NULL. */
     bool (*trim)(struct loop_part *part);
@@ -17,8 +23,9 @@ struct loop_part {
 
 struct leat_core *loop_core(struct leat_loop *loop);
 
-/* The part's memory lives until fini, which may free it. Parts end in the reverse order. */
+/* The part's memory lives until fini, which may free it. */
 void loop_part_add(struct leat_loop *loop, struct loop_part *part);
+bool loop_is_ending(const struct leat_loop *loop); /* leat_loop_free has begun */
 
 /* The queues of next ticks and of promise jobs. */
 struct loop_queue *loop_ticks(struct leat_loop *loop);

@@ -70,6 +70,7 @@ static struct fs_op *close_new(struct leat_file *file, const void *site)
         return NULL;
     struct fs_op *fs = fs_op_of(op);
     op->sys = file->sys;
+    op->is_in_line = true; /* there are no more of them than descriptors */
     fs->fd = -1;
     return fs;
 }

@@ -7,6 +7,7 @@
 #include "buffers/heap.h"
 #include "runtime/base/core.h"
 #include "runtime/base/list.h"
+#include "runtime/os/op.h"
 
 #define READ_BYTES 65536
 
@@ -35,6 +36,37 @@ static void file_wait(struct file_stream *f, struct leat_future *future, leat_do
     (void)leat_stream_ref(&f->stream);
     f->out = future;
     leat_on_settled(future, done, f);
+}
+
+/* What a stream does with its file: one at a time, so it waits for a place in the pool. */
+enum file_step { FILE_OPEN, FILE_READ, FILE_MEASURE, FILE_WRITE, FILE_SYNC };
+
+static struct leat_future *step_begin(struct file_stream *f, enum file_step step)
+{
+    struct leat_buf buf = f->writing;
+    switch (step) {
+    case FILE_OPEN:
+        return leat_fs_open(f->stream.loop, f->path, f->flags);
+    case FILE_READ:
+        return leat_fs_read(f->file, f->offset_bytes,
+                            f->left_bytes < READ_BYTES ? (size_t)f->left_bytes : READ_BYTES);
+    case FILE_MEASURE:
+        return leat_fs_fstat(f->file);
+    case FILE_WRITE:
+        f->writing = (struct leat_buf){0};
+        return leat_fs_write(f->file, f->offset_bytes, buf);
+    case FILE_SYNC:
+        break;
+    }
+    return leat_fs_sync(f->file);
+}
+
+static void file_do(struct file_stream *f, enum file_step step, leat_done *done)
+{
+    op_line_begin(f->stream.loop);
+    struct leat_future *future = step_begin(f, step);
+    op_line_end(f->stream.loop);
+    file_wait(f, future, done);
 }
 
 static struct leat_result failure_of(const struct leat_result *result)
@@ -96,11 +128,6 @@ static void file_destroy(struct leat_stream *stream)
 static void file_drop(struct leat_stream *stream)
 {
     leat_heap_free(file_of(stream)->path);
-}
-
-static void file_open(struct file_stream *f, leat_done *done)
-{
-    file_wait(f, leat_fs_open(f->stream.loop, f->path, f->flags), done);
 }
 
 static void file_take(struct file_stream *f, const struct leat_result *result)
@@ -167,13 +194,12 @@ static void file_measured(void *arg, const struct leat_result *result)
 
 static void file_read_on(struct file_stream *f)
 {
-    uint64_t piece = f->left_bytes < READ_BYTES ? f->left_bytes : READ_BYTES;
-    if (piece == 0)
+    if (f->left_bytes == 0)
         leat_push_end(&f->stream);
     else if ((f->takes & LEAT_CHUNK_RANGE) != 0)
-        file_wait(f, leat_fs_fstat(f->file), file_measured);
+        file_do(f, FILE_MEASURE, file_measured);
     else
-        file_wait(f, leat_fs_read(f->file, f->offset_bytes, (size_t)piece), file_piece);
+        file_do(f, FILE_READ, file_piece);
 }
 
 static void file_opened_to_read(void *arg, const struct leat_result *result)
@@ -194,7 +220,7 @@ static void file_read(struct leat_stream *stream, unsigned takes)
     struct file_stream *f = file_of(stream);
     f->takes = takes;
     if (f->file == NULL)
-        file_open(f, file_opened_to_read);
+        file_do(f, FILE_OPEN, file_opened_to_read);
     else
         file_read_on(f);
 }
@@ -214,13 +240,6 @@ static void file_written(void *arg, const struct leat_result *result)
     file_done(f, future);
 }
 
-static void file_write_on(struct file_stream *f)
-{
-    struct leat_buf buf = f->writing;
-    f->writing = (struct leat_buf){0};
-    file_wait(f, leat_fs_write(f->file, f->offset_bytes, buf), file_written);
-}
-
 static void file_opened_to_write(void *arg, const struct leat_result *result)
 {
     struct file_stream *f = arg;
@@ -228,7 +247,7 @@ static void file_opened_to_write(void *arg, const struct leat_result *result)
     if (result->code >= 0)
         file_take(f, result);
     if (file_heard(f, result))
-        file_write_on(f);
+        file_do(f, FILE_WRITE, file_written);
     else if (!leat_stream_is_destroyed(&f->stream))
         leat_stream_wrote(&f->stream, failure_of(result));
     file_done(f, future);
@@ -271,9 +290,9 @@ static void file_write(struct leat_stream *stream, const struct leat_chunk *chun
         leat_stream_wrote(stream,
                           leat_failure(-ENOMEM, "memory is out: %s is not written on", f->path));
     else if (f->file == NULL)
-        file_open(f, file_opened_to_write);
+        file_do(f, FILE_OPEN, file_opened_to_write);
     else
-        file_write_on(f);
+        file_do(f, FILE_WRITE, file_written);
 }
 
 static void file_synced(void *arg, const struct leat_result *result)
@@ -289,7 +308,7 @@ static void file_synced(void *arg, const struct leat_result *result)
 static void file_finish(struct file_stream *f)
 {
     if (f->sync == LEAT_FS_SYNC)
-        file_wait(f, leat_fs_sync(f->file), file_synced);
+        file_do(f, FILE_SYNC, file_synced);
     else
         leat_stream_wrote(&f->stream, leat_nothing());
 }
@@ -312,7 +331,7 @@ static void file_final(struct leat_stream *stream)
 {
     struct file_stream *f = file_of(stream);
     if (f->file == NULL)
-        file_open(f, file_opened_empty);
+        file_do(f, FILE_OPEN, file_opened_empty);
     else
         file_finish(f);
 }

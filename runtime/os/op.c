@@ -32,6 +32,8 @@ static void op_deliver(struct async_node *node)
     struct leat_result result;
     leat_loop_unref(core->loop);
     core->open_count--;
+    if (unlikely(core->in_line_count > 0))
+        pool_lines_move(core);
     if (op->is_cancelled)
         core->dropped_count += !was_passed;
     if (was_passed || (op->is_cancelled && op->value < 0))
@@ -39,6 +41,20 @@ static void op_deliver(struct async_node *node)
     else
         result = op_class_of(op)->result(op);
     leat_settle(&op->future, result);
+}
+
+void op_line_begin(struct leat_loop *loop)
+{
+    struct pool_core *core = pool_core_of(loop);
+    if (core != NULL)
+        core->is_in_line = true;
+}
+
+void op_line_end(struct leat_loop *loop)
+{
+    struct pool_core *core = pool_core_of(loop);
+    if (core != NULL)
+        core->is_in_line = false;
 }
 
 void op_tell(struct op *op)
@@ -59,6 +75,7 @@ struct op *op_new(struct leat_loop *loop, const struct op_class *of, size_t extr
     op->node.run = op_deliver;
     op->core = core;
     op->sys = core->sys;
+    op->is_in_line = core->is_in_line;
     atomic_init(&op->state, OP_NEW);
     return op;
 }

@@ -11,7 +11,8 @@
  * | state       | entered when                              | left to                  |
  * |-------------|-------------------------------------------|--------------------------|
  * | OP_NEW      | it was made                               | OP_QUEUED, OP_RUNNING    |
- * | OP_QUEUED   | it waits in a queue of the pool           | OP_RUNNING, OP_PASSED    |
+ * | OP_QUEUED   | it waits in a queue of the pool, or in    |                          |
+ * |             | line for a place there                    | OP_RUNNING, OP_PASSED    |
  * | OP_RUNNING  | a thread, or the loop itself, works on it | - (told to its loop)     |
  * | OP_PASSED   | it was cancelled before it began          | - (told to its loop)     |
  *
@@ -57,12 +58,18 @@ struct op {
     int64_t value;      /* 0 or more; or -errno */
     _Atomic uint8_t state;
     bool is_cancelled; /* the loop's own: the future was rejected already */
+    bool is_in_line;   /* waits for a place in a full lane, instead of being refused */
 };
 
 /* Of of->future.length_bytes, zero beyond the struct op, and extra_bytes behind that, which are
  * not. NULL when memory is out, even for what a core has of the pool. */
 struct op *op_new(struct leat_loop *loop, const struct op_class *of, size_t extra_bytes,
                   const void *site);
+/* Operations that are made between the two wait for a place. For who has one out at a time, and so
+ * bounds by itself what waits: streams, connections that send a file, closing. Others are refused,
+ * with -EAGAIN, or nothing would bound them. */
+void op_line_begin(struct leat_loop *loop);
+void op_line_end(struct leat_loop *loop);
 /* Takes op, and returns its future. */
 struct leat_future *op_start(struct op *op) LEAT_MUST_CHECK;
 /* Takes op, whose future is rejected with code; sentence may be NULL. */

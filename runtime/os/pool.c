@@ -115,9 +115,23 @@ static struct async_node *queues_empty(struct pool_core *core)
     return passed;
 }
 
+static void lines_empty(struct pool_core *core, struct async_node **passed)
+{
+    for (unsigned lane = 0; lane < POOL_LANES; lane++) {
+        struct pool_line *line = &core->lines[lane];
+        for (struct async_node *node; (node = line->first) != NULL;) {
+            line->first = node->next;
+            op_pass(container_of(node, struct op, node));
+            node->next = *passed;
+            *passed = node;
+        }
+    }
+    core->in_line_count = 0;
+}
+
 #define SETTLE_ROUNDS_MAX 100 /* a program may begin anew each time: that is not waited for */
 
-/* The core's jobs that run are waited for (P6), and those that wait are passed over. */
+/* The core's jobs that run are waited for (P7), and those that wait are passed over. */
 static void jobs_settle(struct pool_core *core)
 {
     struct pool *pool = core->pool;
@@ -129,6 +143,7 @@ static void jobs_settle(struct pool_core *core)
             pthread_cond_wait(&pool->changed, &pool->lock);
         pthread_mutex_unlock(&pool->lock);
     }
+    lines_empty(core, &passed);
     pool_play_fini(core);
     for (struct async_node *next; passed != NULL; passed = next) {
         next = passed->next;
@@ -165,15 +180,27 @@ static void pool_leave(struct pool_core *core)
         pool_free(pool);
 }
 
-static void pool_core_fini(struct loop_part *part)
+/* Nothing begins any more: what waits is passed over, what runs is waited for, all is told. */
+static bool pool_core_end(struct loop_part *part)
 {
     struct pool_core *core = container_of(part, struct pool_core, part);
+    if (core->has_ended)
+        return false;
     core->has_ended = true;
     watch_core_fini(core->watches);
     jobs_settle(core);
     if (core->pool != NULL)
         pool_leave(core);
+    core->pool = NULL;
+    core->published_count = 0;
+    return true;
+}
+
+static void pool_core_fini(struct loop_part *part)
+{
+    struct pool_core *core = container_of(part, struct pool_core, part);
     CHECK(core->open_count == 0);
+    watch_core_fini(core->watches); /* of one that began in the end */
     leat_source_remove(&core->source);
     for (unsigned lane = 0; lane < POOL_LANES; lane++)
         leat_heap_free(core->queues[lane]);
@@ -212,6 +239,7 @@ static struct pool_core *pool_core_new(struct leat_loop *loop)
     core->loop = loop;
     core->sys = fs_sys_machine();
     list_init(&core->played);
+    core->part.end = pool_core_end;
     core->part.fini = pool_core_fini;
     loop_part_add(loop, &core->part);
     core->source.ops = &pool_ops;
@@ -238,29 +266,79 @@ static struct pool_queue *queue_new(struct pool_core *core, unsigned lane)
     return queue;
 }
 
+static int lane_full(struct pool_core *core, enum leat_lane lane)
+{
+    return leat_fail(&core->error, -EAGAIN,
+                     "%d jobs wait in the lane %s of this core, which is all it holds: start fewer "
+                     "at a time",
+                     LEAT_POOL_JOBS_MAX, pool_lane_name(lane));
+}
+
+/* 0, or -EAGAIN when the lane is full; a played one also -ENOMEM. */
+static int op_place(struct pool_core *core, struct op *op)
+{
+    enum leat_lane lane = op_class_of(op)->lane;
+    if (core->play != NULL)
+        return core->played_count < LEAT_POOL_JOBS_MAX ? pool_play_submit(core, op)
+                                                       : lane_full(core, lane);
+    struct pool_queue *queue = atomic_load_explicit(&core->queues[lane], memory_order_relaxed);
+    if (ring_room(&queue->ring) == 0)
+        return lane_full(core, lane);
+    queue->slots[queue->ring.tail_local & queue->ring.mask] = op;
+    ring_publish(&queue->ring, 1);
+    core->published_count++;
+    return 0;
+}
+
+static void line_push(struct pool_core *core, struct op *op)
+{
+    struct pool_line *line = &core->lines[op_class_of(op)->lane];
+    op->node.next = NULL;
+    if (line->first != NULL)
+        line->last->next = &op->node;
+    else
+        line->first = &op->node;
+    line->last = &op->node;
+    core->in_line_count++;
+}
+
+void pool_lines_move(struct pool_core *core)
+{
+    for (unsigned lane = 0; lane < POOL_LANES && core->in_line_count > 0; lane++) {
+        struct pool_line *line = &core->lines[lane];
+        for (struct async_node *next; line->first != NULL; line->first = next) {
+            next = line->first->next; /* where it goes it may be linked anew */
+            if (op_place(core, container_of(line->first, struct op, node)) != 0)
+                break;
+            core->in_line_count--;
+        }
+    }
+}
+
+/* The pool and the lane's queue are there from the first job on. */
+static int lane_begin(struct pool_core *core, enum leat_lane lane)
+{
+    int result = core->pool == NULL ? pool_join(core) : 0;
+    if (result == 0 && atomic_load_explicit(&core->queues[lane], memory_order_relaxed) == NULL &&
+        queue_new(core, lane) == NULL)
+        return leat_fail(&core->error, -ENOMEM, "no memory for a queue of jobs");
+    return result;
+}
+
 int pool_submit(struct pool_core *core, struct op *op)
 {
     enum leat_lane lane = op_class_of(op)->lane;
     if (core->has_ended)
         return leat_fail(&core->error, -ECANCELED, "the loop ends");
-    if (core->play != NULL)
-        return pool_play_submit(core, op);
-    if (unlikely(core->pool == NULL)) {
-        int result = pool_join(core);
-        if (result < 0)
-            return result;
-    }
-    struct pool_queue *queue = atomic_load_explicit(&core->queues[lane], memory_order_relaxed);
-    if (unlikely(queue == NULL) && (queue = queue_new(core, lane)) == NULL)
-        return leat_fail(&core->error, -ENOMEM, "no memory for a queue of jobs");
-    if (ring_room(&queue->ring) == 0)
-        return leat_fail(&core->error, -EAGAIN,
-                         "%d jobs wait in the lane %s of this core, which is all it holds: start "
-                         "fewer at a time",
-                         LEAT_POOL_JOBS_MAX, pool_lane_name(lane));
-    queue->slots[queue->ring.tail_local & queue->ring.mask] = op;
-    ring_publish(&queue->ring, 1);
-    core->published_count++;
+    int result = core->play == NULL ? lane_begin(core, lane) : 0;
+    if (result < 0)
+        return result;
+    if (unlikely(core->in_line_count > 0))
+        pool_lines_move(core);
+    result = core->lines[lane].first == NULL ? op_place(core, op) : lane_full(core, lane);
+    if (result != -EAGAIN || !op->is_in_line)
+        return result;
+    line_push(core, op);
     return 0;
 }
 

@@ -11,7 +11,8 @@
  * N threads LEAT_LANE_DNS gets at most half, and DNS, CPU and USER together all but one, which
  * always remains for files. With one thread files come first. Each core has a queue of
  * LEAT_POOL_JOBS_MAX jobs for each lane; the queues of the cores are served in turn. Jobs of one
- * queue begin in their order, and end in any.
+ * queue begin in their order, and end in any. A full queue refuses; streams of files, files that
+ * a connection sends, and closes, which have one job at a time each, wait in line for it instead.
  *
  * A job keeps its loop alive. Cancelling its future rejects it at once; a job that had not begun
  * never does, one that runs goes on, and what it returns is dropped. leat_loop_free waits for the

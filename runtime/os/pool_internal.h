@@ -10,7 +10,9 @@
  *       itself idle, fences, and looks at the queues once more before it sleeps.
  *   P5  A worker that pulls a job while more may begin wakes another one, or starts one: so a loop
  *       wakes once for a turn, however many jobs it left.
- *   P6  A loop ends after its last job was told: running_count of its core is 0 then. */
+ *   P6  While an operation waits in a line its lane's queue is full, or was when the last job of it
+ *       was told: the next that is told moves the line on.
+ *   P7  A loop ends after its last job was told: running_count of its core is 0 then. */
 #ifndef LEAT_POOL_INTERNAL_H
 #define LEAT_POOL_INTERNAL_H
 
@@ -36,6 +38,11 @@ struct pool_queue {
     struct op *slots[LEAT_POOL_JOBS_MAX];
 };
 
+/* Operations that wait for a place in a lane's queue (op.h), linked by their nodes. */
+struct pool_line {
+    struct async_node *first, *last;
+};
+
 /* What a core has of the pool: made with its first operation, ends with its loop. */
 struct pool_core {
     struct loop_part part;
@@ -46,9 +53,12 @@ struct pool_core {
     struct fs_sys *sys;
     struct watch_core *watches;                    /* watch_fs.c; NULL: nothing was watched */
     struct pool_queue *_Atomic queues[POOL_LANES]; /* made when first needed; workers read them */
-    struct leat_error error;                       /* of the last job that was refused */
-    uint32_t published_count;                      /* since workers were last woken */
-    uint32_t open_count;                           /* operations that are not settled */
+    struct pool_line lines[POOL_LANES];
+    uint32_t in_line_count;   /* in all of them */
+    bool is_in_line;          /* operations that are made now will wait in them */
+    struct leat_error error;  /* of the last job that was refused */
+    uint32_t published_count; /* since workers were last woken */
+    uint32_t open_count;      /* operations that are not settled */
     uint32_t played_count;
     uint64_t dropped_count; /* results of cancelled operations */
     uint64_t blocked_said_ns;
@@ -87,6 +97,7 @@ struct pool_core *pool_core_existing(const struct leat_loop *loop); /* NULL: it 
 /* 0, or -errno with a sentence in core->error. */
 int pool_submit(struct pool_core *core, struct op *op) LEAT_MUST_CHECK;
 bool pool_may_try(const struct pool_core *core);
+void pool_lines_move(struct pool_core *core); /* places may have become free */
 
 /* pool_lanes.c: with the pool's lock held, but for the name */
 const char *pool_lane_name(enum leat_lane lane);

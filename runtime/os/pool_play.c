@@ -24,11 +24,6 @@ static void played_over(struct leat_timer *timer, void *arg)
 
 int pool_play_submit(struct pool_core *core, struct op *op)
 {
-    if (core->played_count >= LEAT_POOL_JOBS_MAX)
-        return leat_fail(&core->error, -EAGAIN,
-                         "%d jobs wait, which is all this core holds: "
-                         "start fewer at a time",
-                         LEAT_POOL_JOBS_MAX);
     struct played *played = leat_heap_alloc(sizeof(*played));
     if (played == NULL)
         return leat_fail(&core->error, -ENOMEM, "no memory for a job");

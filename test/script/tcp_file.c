@@ -3,6 +3,7 @@
 #include "test/script/talk.h"
 
 #include <errno.h>
+#include <leat/pool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -204,6 +205,39 @@ static void writable_waits_for_the_file_to_go_c16(void **state)
     talk_end(t);
 }
 
+static struct leat_result job(void *arg)
+{
+    return leat_number((intptr_t)arg);
+}
+
+/* Others have all places of the lane: it waits for one, as behind a slow disk, and goes on. */
+static void a_full_lane_is_waited_for_c19(void **state)
+{
+    struct talk *t = talk_open(NULL);
+    struct leat_file *file = file_of(1, 3000);
+    sim_enter(t->host);
+    struct leat_loop *loop = leat_loop_current();
+    for (unsigned i = 0; i <= LEAT_POOL_JOBS_MAX; i++) {
+        struct leat_future *future = leat_pool_run(loop, LEAT_LANE_FS, job, NULL);
+        assert_true((i < LEAT_POOL_JOBS_MAX) == (leat_future_result(future) == NULL));
+        leat_future_ignore(future);
+        leat_future_unref(future);
+    }
+    assert_int_equal(leat_conn_send_file(t->conn, file, 0, 3000), 0);
+    leat_file_unref(file);
+    sim_leave(t->host);
+    assert_int_equal(t->closes, 0);
+    for (unsigned ms = 0; ms < 10 && in_memory(t) == 0; ms++)
+        pass(t, 1); /* others' jobs are told meanwhile, one of them first */
+    hear(t, "A", 1, 1, MSS);
+    hear(t, "A", 1 + MSS, 1, MSS);
+    hear(t, "PA", 1 + 2 * MSS, 1, 3000 - 2 * MSS);
+    say(t, "A", 1, 3001, 0);
+    quiet(t);
+    app_abort(t);
+    talk_end(t);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +247,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_file_that_is_cut_while_it_is_sent_resets_c19),
         cmocka_unit_test(files_of_any_length_are_accepted_whole_c15),
         cmocka_unit_test(memory_of_any_length_is_accepted_whole_c15),
+        cmocka_unit_test(a_full_lane_is_waited_for_c19),
         cmocka_unit_test(writable_waits_for_the_file_to_go_c16),
     };
     return run_scripts(tests, argc, argv);

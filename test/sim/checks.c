@@ -374,7 +374,11 @@ static void play_end(struct play *p, const char *words)
 
 static void give(struct side *s, const uint8_t *bytes, size_t length)
 {
-    struct leat_buf slice = {.data = (uint8_t *)(uintptr_t)bytes, .length_bytes = length};
+    uint8_t own[16]; /* it may be changed */
+    struct leat_buf slice = {.data = own, .length_bytes = length};
+    assert_true(length <= sizeof(own));
+    if (length > 0)
+        memcpy(own, bytes, length);
     sim_enter_quietly(s->host);
     flow_client_ops.on_data(LEAT_CONN_NONE, s, &slice, 1);
     sim_leave_quietly(s->host);

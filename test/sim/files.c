@@ -13,7 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <leat/fs.h>
+#include <leat/fs_stream.h>
+#include <leat/pool.h>
 
 #include "buffers/heap.h"
 #include "runtime/base/clock.h"
@@ -446,6 +447,72 @@ static void every_operation_is_cancelled_at_every_point(void **state)
     }
 }
 
+/* ---- a full lane ---- */
+
+static void lane_fill(void)
+{
+    bool is_full = false;
+    for (unsigned i = 0; i <= LEAT_POOL_JOBS_MAX && !is_full; i++) {
+        struct leat_future *future = leat_fs_stat(loop, "/");
+        is_full = leat_future_result(future) != NULL;
+        leat_future_ignore(future);
+        leat_future_unref(future);
+    }
+    assert_true(is_full);
+}
+
+/* At each of its steps: opening, measuring or reading, writing, syncing, closing. */
+static void a_stream_waits_for_a_full_lane(void **state)
+{
+    file_write("from", 's', LARGE);
+    for (unsigned turns = 0; turns < 12; turns++) {
+        struct leat_stream *streams[] = {leat_fs_readable(loop, "from", 0, LEAT_TO_END),
+                                         leat_fs_writable(loop, "to", LEAT_OPEN_NEW, LEAT_FS_SYNC)};
+        struct leat_future *all = leat_pipeline(streams, 2);
+        for (unsigned i = 0; i < turns; i++)
+            (void)pass();
+        if (leat_future_result(all) == NULL)
+            lane_fill();
+        assert_int_equal(code_of(all), 0);
+        assert_int_equal(is_pattern("to", 's', LARGE), 1);
+        assert_int_equal(code_of(leat_fs_unlink(loop, "to")), 0);
+    }
+    while (pass())
+        ;
+    assert_int_equal(sim_disk_open_count(disk), 0);
+}
+
+static void a_close_waits_for_a_full_lane(void **state)
+{
+    struct leat_result result = await(leat_fs_open(loop, "c", LEAT_OPEN_WRITE | LEAT_OPEN_NEW));
+    struct leat_file *file = leat_file_ref(leat_result_file(&result));
+    leat_result_drop(&result);
+    lane_fill();
+    assert_int_equal(code_of(leat_fs_close(file)), 0);
+    assert_int_equal(sim_disk_open_count(disk), 0);
+}
+
+/* ---- the end ---- */
+
+/* Its files are closed, and its consumer hears of it, at whichever step the loop ends. */
+static void a_stream_ends_with_its_loop(void **state)
+{
+    for (unsigned turns = 0; turns < 12; turns++) {
+        file_write("from", 's', LARGE);
+        struct leat_stream *streams[] = {leat_fs_readable(loop, "from", 0, LEAT_TO_END),
+                                         leat_fs_writable(loop, "to", LEAT_OPEN_NEW, LEAT_FS_SYNC)};
+        leat_call(leat_pipeline(streams, 2), done_say, NULL);
+        for (unsigned i = 0; i < turns; i++)
+            (void)pass();
+        leat_loop_free(loop);
+        assert_true(strcmp(said, "0:-125 ") == 0 || strcmp(said, "0:0 ") == 0);
+        assert_true(turns > 0 || strcmp(said, "0:-125 ") == 0);
+        assert_int_equal(sim_disk_open_count(disk), 0);
+        sim_disk_free(disk);
+        world_new(turns);
+    }
+}
+
 static void a_world_may_end_with_jobs_under_way(void **state)
 {
     for (unsigned i = 0; i < 15; i++) {
@@ -476,6 +543,9 @@ int main(void)
         TEST(replace_file_leaves_old_or_new),
         TEST(every_call_fails_once),
         TEST(every_operation_is_cancelled_at_every_point),
+        TEST(a_stream_waits_for_a_full_lane),
+        TEST(a_close_waits_for_a_full_lane),
+        TEST(a_stream_ends_with_its_loop),
         TEST(a_world_may_end_with_jobs_under_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

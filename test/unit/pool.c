@@ -16,6 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <leat/task.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "buffers/heap.h"
 
 static struct leat_loop *loop;
@@ -251,6 +255,63 @@ static void a_full_queue_refuses(void **state)
     assert_int_equal(heard, 1 + LEAT_POOL_JOBS_MAX + 1);
 }
 
+/* ---- in line ---- */
+
+static struct leat_future *run_in_line(leat_pool_fn *fn, const char *text)
+{
+    op_line_begin(loop);
+    struct leat_future *future = leat_pool_run(loop, LEAT_LANE_USER, fn, NULL);
+    op_line_end(loop);
+    assert_null(leat_future_result(future)); /* not refused */
+    leat_on_settled(future, done_say, TEXT(text));
+    return future;
+}
+
+static void lane_fill(void)
+{
+    setenv("LEAT_THREADPOOL_SIZE", "1", 1);
+    leat_call(leat_pool_run(loop, LEAT_LANE_USER, job_wait, NULL), done_hear, NULL);
+    wait_begun(1);
+    for (int i = 0; i < LEAT_POOL_JOBS_MAX; i++)
+        leat_call(leat_pool_run(loop, LEAT_LANE_USER, job_count, NULL), done_hear, NULL);
+}
+
+static void who_is_in_line_is_not_refused(void **state)
+{
+    static const char *const names[] = {"a", "b", "cancelled", "c"};
+    struct leat_future *futures[4];
+    lane_fill();
+    for (int i = 0; i < 4; i++)
+        futures[i] = run_in_line(job_count, names[i]);
+    struct leat_future *other = leat_pool_run(loop, LEAT_LANE_USER, job_count, NULL);
+    assert_int_equal(leat_future_result(other)->code, -EAGAIN); /* nobody passes them */
+    leat_future_ignore(other);
+    leat_future_unref(other);
+    leat_future_cancel(futures[2]);
+    open_gate(1);
+    run();
+    assert_string_equal(said, "cancelled:-125 a:0 b:0 c:0 ");
+    assert_int_equal(heard, 1 + LEAT_POOL_JOBS_MAX);
+    assert_int_equal(atomic_load(&begun), 1 + LEAT_POOL_JOBS_MAX + 3);
+    for (int i = 0; i < 4; i++)
+        leat_future_unref(futures[i]);
+}
+
+static void the_line_ends_with_its_loop(void **state)
+{
+    lane_fill();
+    struct leat_future *first = run_in_line(job_count, "first");
+    struct leat_future *cancelled = run_in_line(job_count, "cancelled");
+    leat_future_cancel(cancelled);
+    leat_future_unref(first);
+    leat_future_unref(cancelled);
+    open_gate(1);
+    leat_loop_free(loop);
+    loop = leat_loop_new(NULL, NULL);
+    assert_string_equal(said, "cancelled:-125 first:-125 ");
+    assert_int_equal(heard, 1 + LEAT_POOL_JOBS_MAX);
+}
+
 /* ---- cancelling ---- */
 
 static void a_job_not_begun_never_does(void **state)
@@ -326,7 +387,7 @@ static void a_loop_ends_with_jobs_under_way(void **state)
     pthread_join(thread, NULL);
     assert_int_equal(threads_count(), before);
     assert_int_equal(atomic_load(&begun), 4);
-    assert_int_equal(heard, 0);
+    assert_int_equal(heard, 20); /* each, of its result or of the end */
     assert_true(dropped <= 4);
     loop = leat_loop_new(NULL, NULL);
 }
@@ -363,6 +424,90 @@ static void settling_tells_all(void **state)
     assert_string_equal(said, wanted);
     assert_false(leat_loop_is_alive(loop));
     pool_settle(loop); /* nothing is open */
+}
+
+static struct leat_result then_add(void *arg, const struct leat_result *result)
+{
+    return leat_number(leat_result_number(result) + 1);
+}
+
+/* What a callback begins in the end is refused at once. */
+static void done_begin(void *arg, const struct leat_result *result)
+{
+    done_say(arg, result);
+    leat_call(leat_pool_run(loop, LEAT_LANE_USER, job_count, NULL), done_say, TEXT("late"));
+}
+
+static struct leat_result task_wait(void *arg)
+{
+    struct leat_result result = leat_await(leat_pool_run(loop, LEAT_LANE_USER, job_count, NULL));
+    done_say(TEXT("task"), &result);
+    leat_result_drop(&result);
+    return leat_nothing();
+}
+
+static void say_both(void)
+{
+    struct leat_future *runs = leat_pool_run(loop, LEAT_LANE_USER, job_wait, NULL);
+    struct leat_future *waits = leat_pool_run(loop, LEAT_LANE_USER, job_count, NULL);
+    struct leat_future *both[] = {leat_future_ref(runs), leat_future_ref(waits)};
+    struct leat_future *all = leat_all_settled(loop, both, 2);
+    struct leat_future *then = leat_then(waits, then_add, NULL, NULL);
+    leat_on_settled(runs, done_say, TEXT("runs"));
+    leat_on_settled(all, done_say, TEXT("all"));
+    leat_on_settled(then, done_say, TEXT("then"));
+    leat_future_unref(leat_then(runs, then_add, NULL, NULL));
+    leat_future_unref(all);
+    leat_future_unref(then);
+    leat_future_unref(runs);
+    leat_call(waits, done_begin, TEXT("called"));
+}
+
+static unsigned times_said(const char *what)
+{
+    unsigned count = 0;
+    for (const char *at = said; (at = strstr(at, what)) != NULL; at++)
+        count++;
+    return count;
+}
+
+/* Before and after there are tasks: the youngest part of a loop ends first. */
+static void whoever_waits_is_told_of_the_end(void **state)
+{
+    for (unsigned task_comes = 0; task_comes < 2; task_comes++) {
+        pthread_t thread;
+        char log[4096] = "";
+        setenv("LEAT_THREADPOOL_SIZE", "1", 1);
+        said[0] = '\0';
+        is_freeing = false;
+        begun = 0;
+        int fd = memfd_create("log", MFD_CLOEXEC), error_fd = dup(STDERR_FILENO);
+        assert_int_equal(pthread_create(&thread, NULL, gate_open_later, NULL), 0);
+        if (task_comes == 0)
+            leat_future_unref(leat_task_start(loop, task_wait, NULL, 0));
+        say_both();
+        if (task_comes == 1)
+            leat_future_unref(leat_task_start(loop, task_wait, NULL, 0));
+        wait_begun(1);
+        assert_true(dup2(fd, STDERR_FILENO) >= 0);
+        atomic_store(&is_freeing, true);
+        leat_loop_free(loop);
+        assert_true(dup2(error_fd, STDERR_FILENO) >= 0);
+        assert_true(pread(fd, log, sizeof(log) - 1, 0) >= 0);
+        close(fd);
+        close(error_fd);
+        pthread_join(thread, NULL);
+        while (sem_trywait(&gate) == 0)
+            ;
+        loop = leat_loop_new(NULL, NULL);
+        static const char *const each[] = {"runs:0 ",      "all:0 ",     "then:-125 ",
+                                           "called:-125 ", "late:-125 ", "task:-125 "};
+        for (unsigned i = 0; i < sizeof(each) / sizeof(each[0]); i++)
+            if (times_said(each[i]) != 1)
+                fail_msg("\"%s\", not once %s", said, each[i]);
+        if (strstr(log, "never") != NULL || strstr(log, "nobody handles") != NULL)
+            fail_msg("the log says: %s", log);
+    }
 }
 
 static void a_consumer_may_have_gone(void **state)
@@ -546,10 +691,13 @@ int main(void)
         TEST(slow_lanes_together_leave_one),
         TEST(with_one_thread_files_come_first),
         TEST(a_full_queue_refuses),
+        TEST(who_is_in_line_is_not_refused),
+        TEST(the_line_ends_with_its_loop),
         TEST(a_job_not_begun_never_does),
         TEST(the_result_of_a_cancelled_job_is_dropped),
         TEST(a_loop_ends_with_jobs_under_way),
         TEST(settling_tells_all),
+        TEST(whoever_waits_is_told_of_the_end),
         TEST(a_consumer_may_have_gone),
         TEST(cores_are_served_in_turn),
         TEST(cores_share_the_pool),

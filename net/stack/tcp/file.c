@@ -189,7 +189,8 @@ static const struct op_class piece_class = {.future = {.name = "piece of a file"
                                             .try = piece_try,
                                             .result = piece_result};
 
-/* False: not now, for want of memory or of a place in the pool's queue. */
+/* False: not now, for want of memory, or of the first thread. For a place in the pool's queue it
+ * waits, as one that reads late would: others may have filled it. */
 static bool start_read(struct stack_tcp *t, struct tcp_conn *c, struct tcp_later *l)
 {
     size_t bytes = l->left_bytes < PIECE_BYTES ? (size_t)l->left_bytes : PIECE_BYTES;
@@ -206,6 +207,7 @@ static bool start_read(struct stack_tcp *t, struct tcp_conn *c, struct tcp_later
     read->buf = buf;
     read->offset_bytes = l->offset_bytes;
     op->sys = file_sys(l->file);
+    op->is_in_line = true;
     struct leat_future *future = op_start(op);
     bool is_refused = leat_future_result(future) != NULL;
     c->work->is_reading = !is_refused;
