@@ -1,33 +1,19 @@
 /* Loads the DPDK module. */
 #include "net/port/module.h"
+#include "runtime/os/module.h"
 
 #include <errno.h>
 
-static const struct dpdk_module *load_module(struct leat_error *error)
-{
-    char path[MODULE_PATH_BYTES];
-    struct leat_error why = {0};
-    const struct dpdk_module *module =
-        module_load(DPDK_MODULE_FILE, "leat_dpdk_module", path, &why);
-    if (path[0] == '\0') {
-        leat_fail(error, -ENOENT,
-                  "this Leat was installed without its DPDK module: install libdpdk-dev and build "
-                  "again (./dev deps dpdk && ./dev build), or use tun:NAME, which needs no DPDK");
-        return NULL;
-    }
-    if (why.code == -ENOENT) {
-        leat_fail(error, -ENOENT,
-                  "DPDK is not installed: sudo apt install libdpdk-dev (./dev deps dpdk), or use "
-                  "tun:NAME, which needs no DPDK (%.200s)",
-                  why.sentence);
-        return NULL;
-    }
-    if (module == NULL || module->abi != DPDK_MODULE_ABI) {
-        leat_fail(error, -EPROTO, MODULE_OTHER_VERSION, path);
-        return NULL;
-    }
-    return module;
-}
+static const struct module_kind dpdk_kind = {
+    .file = "leat-dpdk.so",
+    .symbol = "leat_dpdk_module",
+    .abi = DPDK_MODULE_ABI,
+    .code = -ENOENT,
+    .missing = "this Leat was installed without its DPDK module: install libdpdk-dev and build "
+               "again (./dev deps dpdk && ./dev build), or use tun:NAME, which needs no DPDK",
+    .broken = "DPDK is not installed: sudo apt install libdpdk-dev (./dev deps dpdk), or use "
+              "tun:NAME, which needs no DPDK",
+};
 
 struct leat_port *dpdk_port_open(const struct port_options *options, struct leat_error *error)
 {
@@ -36,11 +22,11 @@ struct leat_port *dpdk_port_open(const struct port_options *options, struct leat
         .buf_unref = leat_buf_unref,
         .random_mac = port_random_mac,
     };
-    const struct dpdk_module *module = load_module(error);
+    const struct dpdk_module *module = module_load(&dpdk_kind, error);
     return module != NULL ? module->open(&host, options, error) : NULL;
 }
 
 int dpdk_module_check(struct leat_error *error)
 {
-    return load_module(error) != NULL ? 0 : error->code;
+    return module_load(&dpdk_kind, error) != NULL ? 0 : error->code;
 }

@@ -1,15 +1,13 @@
-/* What the library and the DPDK module know of each other.
+/* What the library and the modules of ports know of each other.
  *
- * The module is a shared object that is loaded when a --net asks for it, so that the same program
- * runs where DPDK is not installed. It links nothing of Leat: what it needs of the library comes in
- * a struct dpdk_host. It exports one symbol, leat_dpdk_module. It is never unloaded, because DPDK
- * cannot be. Internal: not installed. */
+ * Each is loaded when a --net asks for it (runtime/os/module.h). What the DPDK module needs of the
+ * library comes in a struct dpdk_host; it exports one symbol, leat_dpdk_module. Internal: not
+ * installed. */
 #ifndef LEAT_MODULE_H
 #define LEAT_MODULE_H
 
 #include "net/port/ports.h"
 
-#define DPDK_MODULE_FILE "leat-dpdk.so"
 /* Of the two structs below and of all that they reach; a module with another one is refused. */
 #define DPDK_MODULE_ABI 4
 
@@ -28,8 +26,7 @@ struct dpdk_module {
 
 /* The simulator's module (net/sim/world.c) has a copy of the library inside, and calls back only
  * for what belongs to the program. */
-#define SIM_MODULE_FILE "leat-simulator.so"
-#define SIM_MODULE_ABI  1
+#define SIM_MODULE_ABI 1
 
 struct sim_module_host {
     void (*buf_unref)(struct leat_buf buf);
@@ -42,13 +39,5 @@ struct sim_module {
     struct leat_port *(*open)(const struct sim_module_host *host,
                               const struct port_options *options, struct leat_error *error);
 };
-
-/* Loads a module, once and for ever, and finds its symbol. NULL: it was not found (*path is empty),
- * or not loaded: error has the loader's words. */
-#define MODULE_PATH_BYTES 4096
-#define MODULE_OTHER_VERSION                                                                       \
-    "%s belongs to another version of Leat: build and install both together"
-const void *module_load(const char *file, const char *symbol, char path[MODULE_PATH_BYTES],
-                        struct leat_error *error);
 
 #endif

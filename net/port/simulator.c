@@ -3,8 +3,19 @@
 
 #include "net/port/module.h"
 #include "runtime/base/core.h"
+#include "runtime/os/module.h"
 
 #include <errno.h>
+
+static const struct module_kind simulator_kind = {
+    .file = "leat-simulator.so",
+    .symbol = "leat_sim_module",
+    .abi = SIM_MODULE_ABI,
+    .code = -ENOENT,
+    .missing = "this Leat was installed without its simulator: run the program from the folder it "
+               "was built in, or name that folder in LEAT_MODULES",
+    .broken = "the simulator cannot be loaded: build it again (./dev build)",
+};
 
 static uint64_t nap_ns(void)
 {
@@ -14,21 +25,6 @@ static uint64_t nap_ns(void)
 struct leat_port *simulator_port_open(const struct port_options *options, struct leat_error *error)
 {
     static const struct sim_module_host host = {.buf_unref = leat_buf_unref, .nap_ns = nap_ns};
-    char path[MODULE_PATH_BYTES];
-    struct leat_error why = {0};
-    const struct sim_module *module = module_load(SIM_MODULE_FILE, "leat_sim_module", path, &why);
-    if (path[0] == '\0') {
-        leat_fail(error, -ENOENT,
-                  "this Leat was installed without its simulator: run the program from the folder "
-                  "it was built in, or name that folder in LEAT_MODULES");
-        return NULL;
-    }
-    if (module == NULL || module->abi != SIM_MODULE_ABI) {
-        if (module == NULL)
-            leat_fail(error, -EPROTO, "the simulator cannot be loaded: %.300s", why.sentence);
-        else
-            leat_fail(error, -EPROTO, MODULE_OTHER_VERSION, path);
-        return NULL;
-    }
-    return module->open(&host, options, error);
+    const struct sim_module *module = module_load(&simulator_kind, error);
+    return module != NULL ? module->open(&host, options, error) : NULL;
 }

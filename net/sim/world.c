@@ -1,6 +1,6 @@
 /* --net sim:SEED: the simulated world as a port of an unmodified program.
  *
- * A module that the library loads (net/port/module.h), with a copy of the library of its own
+ * A module that the library loads (runtime/os/module.h), with a copy of the library of its own
  * inside: the other hosts run on their own loops in the program's thread, and see nothing of the
  * program but its frames. The clock is the world's. The program is infinitely fast: while its loop
  * has work no time passes; when it would sleep, the world runs on to whatever comes next. */

@@ -1,5 +1,5 @@
 /* Finds and loads modules. */
-#include "net/port/module.h"
+#include "runtime/os/module.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-_Static_assert(MODULE_PATH_BYTES >= PATH_MAX, "any path");
 
 /* The folder of the program or library that this code is in; "" when it is not known. */
 static void own_folder(char folder[PATH_MAX])
@@ -27,9 +25,9 @@ static void own_folder(char folder[PATH_MAX])
     memcpy(folder, path, strlen(path) + 1);
 }
 
-/* Writes the path of the module; false when there is none. LEAT_MODULES, for tests and unusual
- * places, comes first; programs of other users' rights do not look at it. */
-static bool find_module(const char *file, char path[PATH_MAX])
+/* LEAT_MODULES is for tests and unusual places; programs of other users' rights do not look at it.
+ */
+static bool module_find(const char *file, char path[PATH_MAX])
 {
     const char *named = secure_getenv("LEAT_MODULES");
     char own[PATH_MAX];
@@ -52,21 +50,23 @@ static bool find_module(const char *file, char path[PATH_MAX])
     return false;
 }
 
-const void *module_load(const char *file, const char *symbol, char path[MODULE_PATH_BYTES],
-                        struct leat_error *error)
+const void *module_load(const struct module_kind *kind, struct leat_error *error)
 {
-    if (!find_module(file, path)) {
-        path[0] = '\0';
+    char path[PATH_MAX];
+    if (!module_find(kind->file, path)) {
+        leat_fail(error, kind->code, "%s", kind->missing);
         return NULL;
     }
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (handle == NULL) {
-        leat_fail(error, -ENOENT, "%s", dlerror());
+        leat_fail(error, kind->code, "%s (%.100s)", kind->broken, dlerror());
         return NULL;
     }
-    const uint32_t *module = dlsym(handle, symbol); /* each begins with its ABI */
-    if (module == NULL)
-        leat_fail(error, -EPROTO, "%s is no module of Leat", path);
+    const uint32_t *abi = dlsym(handle, kind->symbol);
     // cppcheck-suppress resourceLeak ; it is never unloaded
-    return module;
+    if (abi != NULL && *abi == kind->abi)
+        return abi;
+    leat_fail(error, -EPROTO,
+              "%.200s belongs to another version of Leat: build and install both together", path);
+    return NULL;
 }
