@@ -10,6 +10,7 @@
 #include <leat/coder.h>
 #include <leat/conn.h>
 #include <leat/cookie.h>
+#include <leat/crypto.h>
 #include <leat/defs.h>
 #include <leat/digest.h>
 #include <leat/emitter.h>

@@ -20,6 +20,7 @@
 #define LEAT_CORES_MAX    1024 /* the handle of a connection has ten bits for it */
 
 struct async_core;
+struct crypto_part;
 struct http_core;
 struct pool_core;
 struct leat_clock;
@@ -43,6 +44,7 @@ struct leat_core {
     struct leat_log *log;
     struct async_core *async;              /* runtime/async: NULL until the first future */
     struct pool_core *pool;                /* runtime/os: NULL until the first operation */
+    struct crypto_part *crypto;            /* runtime/codec: NULL until the first key or hash */
     struct tasks *tasks;                   /* runtime/async: NULL until the first task */
     struct profile *profile;               /* runtime/loop: set in a turn that is sampled */
     struct leat_run_core *run;             /* net/program: NULL outside leat_run */

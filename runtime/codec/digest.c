@@ -1,6 +1,8 @@
 /* SHA-1 and SHA-256. */
 #include "runtime/codec/digest.h"
 
+#include <leat/check.h>
+
 #include <string.h>
 
 static uint32_t rotate_left(uint32_t word, unsigned count)
@@ -124,6 +126,7 @@ static const struct {
 
 void leat_digest_init(struct leat_digest *digest, enum leat_digest_kind kind)
 {
+    LEAT_CHECK(kind <= LEAT_SHA256);
     memset(digest, 0, sizeof(*digest));
     digest->kind = kind;
     memcpy(digest->words, kinds[kind].words, sizeof(digest->words));

@@ -1,8 +1,8 @@
 /* Digests of public data: SHA-1 (RFC 3174) and SHA-256 (RFC 6234), a piece at a time.
  *
- * For what is no secret: ETags, the handshake of WebSocket, names in a cache. Keyed digests,
- * passwords and signatures come from OpenSSL's module. SHA-1 is broken for signatures and
- * certificates; it is here for protocols that name it.
+ * For what is no secret: ETags, the handshake of WebSocket, names in a cache. Longer and keyed
+ * digests, passwords and signatures come from OpenSSL's module (leat/crypto.h). SHA-1 is broken for
+ * signatures and certificates; it is here for protocols that name it.
  *
  * Pure: no allocation, any thread. A digest of a large body takes its time (ask for it in pieces,
  * or on a thread of the pool). */
@@ -18,6 +18,8 @@ LEAT_BEGIN
 enum leat_digest_kind {
     LEAT_SHA1,   /* 20 bytes */
     LEAT_SHA256, /* 32 bytes */
+    LEAT_SHA384, /* these two: leat_hash alone (leat/crypto.h) */
+    LEAT_SHA512,
 };
 
 struct leat_digest { /* fields are the digest's own */

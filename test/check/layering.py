@@ -6,8 +6,8 @@ import files
 # Folder -> floor. The longest matching folder counts. Folders of one floor do not know each other.
 FLOORS = {
     "runtime/base": 0, "buffers": 1, "runtime/loop": 2, "runtime/async": 3, "runtime/os": 4,
-    "runtime/codec": 5, "net/api": 6, "net/port": 7, "net/stack": 8, "net/socket": 8, "net/sim": 9,
-    "net/watch": 9, "net/http/message": 9, "net/program": 10, "net/http": 11,
+    "runtime/codec": 5, "net/api": 6, "net/port": 7, "net/stack": 8, "net/socket": 8, "net/tls": 8,
+    "net/sim": 9, "net/watch": 9, "net/http/message": 9, "net/program": 10, "net/http": 11,
     "net/http/files": 12, "net": 12, "apps": 13, "bench": 14, "docs": 14, "test": 14,
 }
 # Includes every public header, for users.
