@@ -12,7 +12,7 @@ static const struct work {
     unsigned count; /* unless another one is asked for */
 } works[] = {
     {"read", async_read, 0}, {"files", async_files, 10000},    {"pipe", async_pipe, 0},
-    {"gzip", async_gzip, 0}, {"parked", async_parked, 100000},
+    {"gzip", async_gzip, 0}, {"parked", async_parked, 100000}, {"uncached", async_uncached, 0},
 };
 
 static const char *between = "{";
@@ -72,6 +72,6 @@ int main(int argc, char **argv)
         puts("}");
         return 0;
     }
-    fputs("usage: async read|files|pipe|gzip|parked SECONDS [COUNT]\n", stderr);
+    fputs("usage: async read|uncached|files|pipe|gzip|parked SECONDS [COUNT]\n", stderr);
     return 2;
 }

@@ -13,6 +13,7 @@ void async_files(double seconds, unsigned count);
 void async_pipe(double seconds, unsigned count);
 void async_gzip(double seconds, unsigned count);
 void async_parked(double seconds, unsigned count);
+void async_uncached(double seconds, unsigned count);
 
 /* Into what is printed. name is static. */
 void async_figure(const char *name, double value);

@@ -22,6 +22,7 @@ WORKS = {
                     ["read/calls", "read/ring", "node/read/future"]),
     "read/callback": ("the same with a callback", "ns",
                       ["read/calls", "libuv/read/callback", "node/read/callback"]),
+    "uncached/ring": ("4 KiB that are not in the page cache", "ns", ["uncached/threads"]),
     "files/write": ("a small file written", "µs", ["libuv/files/write", "node/files/write"]),
     "files/stat": ("looked at", "µs", ["libuv/files/stat", "node/files/stat"]),
     "files/read": ("read", "µs", ["libuv/files/read", "node/files/read"]),
@@ -34,7 +35,8 @@ WORKS = {
     "gzip/stream cpu": ("the same in CPU time, of 1 KiB", "ns", ["gzip/library cpu"]),
     "parked/task": ("memory of a parked task, of 100,000", "bytes", []),
 }
-BESIDE = {"read/calls": "pread", "read/ring": "a ring of io_uring", "gzip/library": "zlib alone",
+BESIDE = {"read/calls": "pread", "read/ring": "a ring of io_uring",
+          "uncached/threads": "the pool's threads", "gzip/library": "zlib alone",
           "gzip/library cpu": "zlib alone", "pipe/by hand, epoll": "on_data to leat_conn_send",
           "pipe/by hand, uring": "on_data to leat_conn_send"}
 # (figure, Leat's, whose, at most).

@@ -53,7 +53,7 @@ def micro_round(seconds):
 
 def works_round(seconds):
     """Each work by Leat, with what the machine alone takes, and by the others that have it."""
-    for work in ("read", "files", "pipe", "gzip", "parked"):
+    for work in ("read", "uncached", "files", "pipe", "gzip", "parked"):
         yield said(WORKS, work, seconds)
         if work in ("read", "files"):
             yield named("node", said("node", FILES_SCRIPT, work, seconds))

@@ -116,6 +116,7 @@ class Works(unittest.TestCase):
     def test_files_and_tasks(self):
         self.assertLessEqual({"read/future", "read/calls"}, set(self.leats("read")))
         self.assertEqual(len(self.leats("files", 200)), 4)
+        self.assertIn("uncached/threads", self.leats("uncached"))
         self.assertIn("parked/task", self.leats("parked", 2000))
 
     def test_a_pipe_carries(self):

@@ -109,11 +109,12 @@ struct finding check_uring(const struct machine *machine)
 {
     if (!machine->is_uring_built)
         return finding_note("install liburing-dev and build again",
-                            "not built in: connections go through epoll");
+                            "not built in: connections go through epoll, files through threads");
     if (machine->uring == 0)
         return finding_ok("available");
     return finding_note(uring_mend(machine),
-                        "refused by the kernel (%s): connections go through epoll",
+                        "refused by the kernel (%s): connections go through epoll, "
+                        "files through threads",
                         leat_errno_name(machine->uring));
 }
 

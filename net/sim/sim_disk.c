@@ -160,6 +160,11 @@ static int64_t disk_read_cached(struct fs_sys *sys, int fd, void *to, size_t byt
     return -EAGAIN; /* every read is a trip to the disk */
 }
 
+static int64_t disk_read_later(struct fs_sys *sys, int fd)
+{
+    return -EOPNOTSUPP; /* its descriptors are none of the kernel's */
+}
+
 static int64_t disk_write(struct fs_sys *sys, int fd, const void *bytes, size_t count,
                           int64_t offset)
 {

@@ -8,7 +8,8 @@
  * that names the file. Paths are copied. -EAGAIN: LEAT_POOL_JOBS_MAX operations of this core wait
  * (leat/pool.h). Two operations on one file have no order, unless the second is started when the
  * first has settled. An operation is one trip to a thread, whatever it does there; cached reads and
- * cached names are served on the loop, and settle in its next poll phase as well.
+ * cached names are served on the loop, and settle in its next poll phase as well. A read of at most
+ * 64 KiB that is not cached waits in the kernel, where that has io_uring, else on a thread.
  *
  * Cancelling rejects the future at once. An operation that is under way goes on to its end; a write
  * that was cancelled, or that failed, may have written a part.
@@ -25,6 +26,10 @@
 #include <leat/result.h>
 
 LEAT_BEGIN
+
+/* Reads of a core that wait for a disk in the kernel (io_uring), where it permits that; what is
+ * more, and all else, waits on threads. */
+#define LEAT_FS_INFLIGHT_MAX 256
 
 /* ---- Opening ---- */
 

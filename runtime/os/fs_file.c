@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "runtime/os/fs_internal.h"
+#include "runtime/os/fs_ring.h"
 
 /* ---- open ---- */
 
@@ -100,7 +101,7 @@ static void fs_read_run(struct op *op)
     op->value = n < 0 ? n : n + (int64_t)done;
 }
 
-/* What lies in memory, up to the first page that does not. */
+/* What lies in memory, up to the first page that does not; that one the kernel may wait for. */
 static enum op_tried fs_read_try(struct op *op)
 {
     struct fs_op *fs = fs_op_of(op);
@@ -113,6 +114,8 @@ static enum op_tried fs_read_try(struct op *op)
                                  buf->length_bytes - fs->done_bytes,
                                  (int64_t)(fs->args.offset + fs->done_bytes));
         if (n == -EAGAIN)
+            return fs_ring_read(fs);
+        if (n == -EOPNOTSUPP)
             return OP_LEFT;
         if (n <= 0) {
             op->value = n < 0 ? n : (int64_t)fs->done_bytes;

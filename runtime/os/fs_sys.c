@@ -60,7 +60,12 @@ static int64_t machine_read_cached(struct fs_sys *sys, int fd, void *to, size_t 
 {
     struct iovec iov = {to, bytes};
     int64_t result = AGAIN(preadv2(fd, &iov, 1, offset, RWF_NOWAIT));
-    return result == -EOPNOTSUPP || result == -ENOSYS ? -EAGAIN : result;
+    return result == -ENOSYS ? -EOPNOTSUPP : result;
+}
+
+static int64_t machine_read_later(struct fs_sys *sys, int fd)
+{
+    return 0;
 }
 
 static int64_t machine_write(struct fs_sys *sys, int fd, const void *bytes, size_t count,

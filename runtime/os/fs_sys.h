@@ -21,6 +21,7 @@
       offset)                                                                                      \
     X(read_cached, (struct fs_sys * sys, int fd, void *to, size_t bytes, int64_t offset), fd, to,  \
       bytes, offset)                                                                               \
+    X(read_later, (struct fs_sys * sys, int fd), fd)                                               \
     X(write, (struct fs_sys * sys, int fd, const void *bytes, size_t count, int64_t offset), fd,   \
       bytes, count, offset)                                                                        \
     X(stat, (struct fs_sys * sys, int dir, const char *path, int flags, struct stat *to), dir,     \
@@ -50,7 +51,9 @@ struct fs_sys {
 /* What the rows mean beyond the system call of their name:
  *   link         linkat(2) of the file behind a descriptor.
  *   open         openat2(2), without waiting for the other end of a FIFO; returns a descriptor.
- *   read_cached  read, but -EAGAIN instead of waiting for the disk.
+ *   read_cached  read, but -EAGAIN instead of waiting for the disk; -EOPNOTSUPP: it may wait, or
+ *                not, and cannot say.
+ *   read_later   no call: 0 when the kernel may be asked to read fd beside the loop (fs_ring.c).
  *   stat         fstatat(2); path "" with AT_EMPTY_PATH is dir itself.
  *   entries      getdents64(2): struct dirent64, as many as fit; 0: the end.
  *   realpath     to has PATH_MAX bytes.

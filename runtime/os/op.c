@@ -86,11 +86,24 @@ static bool op_is_tried(struct op *op)
 {
     const struct op_class *of = op_class_of(op);
     struct pool_core *core = op->core;
-    if (of->try == NULL || !pool_may_try(core) || of->try(op) != OP_DONE)
+    enum op_tried tried = of->try != NULL && pool_may_try(core) ? of->try(op) : OP_LEFT;
+    if (tried == OP_LEFT)
         return false;
     (void)op_move(op, OP_NEW, OP_RUNNING);
-    op_tell(op);
+    if (tried == OP_DONE)
+        op_tell(op);
     return true;
+}
+
+void op_give_back(struct op *op)
+{
+    (void)op_move(op, OP_RUNNING, OP_QUEUED);
+    int result = pool_submit(op->core, op);
+    if (likely(result == 0))
+        return;
+    (void)op_move(op, OP_QUEUED, OP_RUNNING);
+    op->value = result;
+    op_tell(op);
 }
 
 struct leat_future *op_start(struct op *op)

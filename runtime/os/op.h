@@ -11,9 +11,10 @@
  * | state       | entered when                              | left to                  |
  * |-------------|-------------------------------------------|--------------------------|
  * | OP_NEW      | it was made                               | OP_QUEUED, OP_RUNNING    |
- * | OP_QUEUED   | it waits in a queue of the pool, or in    |                          |
- * |             | line for a place there                    | OP_RUNNING, OP_PASSED    |
- * | OP_RUNNING  | a thread, or the loop itself, works on it | - (told to its loop)     |
+ * | OP_QUEUED   | it waits in a queue of the pool, or in    | OP_RUNNING, OP_PASSED    |
+ * |             | line for a place there                    |                          |
+ * | OP_RUNNING  | a thread, the kernel (fs_ring.c), or the  | - (told to its loop);    |
+ * |             | loop itself works on it                   | OP_QUEUED, from a ring   |
  * | OP_PASSED   | it was cancelled before it began          | - (told to its loop)     |
  *
  * From OP_QUEUED both the loop and a thread may move it on; one of them wins. Internal to the
@@ -35,8 +36,9 @@ enum op_state { OP_NEW, OP_QUEUED, OP_RUNNING, OP_PASSED };
 
 /* What a try on the loop came to. */
 enum op_tried {
-    OP_DONE, /* op->value is the result */
-    OP_LEFT, /* it would block: run goes on from there */
+    OP_DONE,  /* op->value is the result */
+    OP_LEFT,  /* it would block: run goes on from there */
+    OP_GIVEN, /* the kernel works on it; whoever hears of its end tells, or gives it back */
 };
 
 struct op_class {
@@ -87,6 +89,8 @@ static inline const struct op_class *op_class_of(const struct op *op)
 bool op_begin(struct op *op); /* false: it was cancelled */
 void op_tell(struct op *op);  /* any thread: it has run, or was passed over */
 void op_pass(struct op *op);  /* the loop's end: it will not begin */
+/* OP_GIVEN, and the kernel could not: a thread does it. Or it is told why not. */
+void op_give_back(struct op *op);
 
 /* Until no operation is open, in turns of the loop: those that run are waited for, those that wait
  * are passed over, and so is what is begun because of that (the close of a file whose write was

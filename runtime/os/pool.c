@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "buffers/heap.h"
+#include "runtime/os/fs_ring.h"
 #include "runtime/os/fs_sys.h"
 #include "runtime/os/watch_internal.h"
 
@@ -143,6 +144,7 @@ static void jobs_settle(struct pool_core *core)
             pthread_cond_wait(&pool->changed, &pool->lock);
         pthread_mutex_unlock(&pool->lock);
     }
+    fs_ring_settle(core);
     lines_empty(core, &passed);
     pool_play_fini(core);
     for (struct async_node *next; passed != NULL; passed = next) {
@@ -201,6 +203,7 @@ static void pool_core_fini(struct loop_part *part)
     struct pool_core *core = container_of(part, struct pool_core, part);
     CHECK(core->open_count == 0);
     watch_core_fini(core->watches); /* of one that began in the end */
+    fs_ring_fini(core);
     leat_source_remove(&core->source);
     for (unsigned lane = 0; lane < POOL_LANES; lane++)
         leat_heap_free(core->queues[lane]);
@@ -211,6 +214,7 @@ static void pool_core_fini(struct loop_part *part)
 static void core_announce(struct leat_source *source)
 {
     struct pool_core *core = container_of(source, struct pool_core, source);
+    fs_ring_flush(core);
     if (core->published_count == 0)
         return;
     uint32_t count = core->published_count;
@@ -223,6 +227,7 @@ static void core_announce(struct leat_source *source)
 static void core_arm(struct leat_source *source, struct leat_nap *nap)
 {
     core_announce(source);
+    nap->has_work |= fs_ring_has_unsent(container_of(source, struct pool_core, source));
 }
 
 static const struct leat_source_ops pool_ops = {.name = "pool",

@@ -31,6 +31,7 @@
 #define POOL_SPIN_NS (20 * LEAT_NS_PER_US) /* before a worker with a CPU of its own sleeps */
 #define POOL_CORES   LEAT_CORES_MAX
 
+struct fs_ring;
 struct watch_core;
 
 struct pool_queue {
@@ -52,6 +53,7 @@ struct pool_core {
     struct pool_play *play;
     struct fs_sys *sys;
     struct watch_core *watches;                    /* watch_fs.c; NULL: nothing was watched */
+    struct fs_ring *ring;                          /* fs_ring.c; NULL: none was wanted so far */
     struct pool_queue *_Atomic queues[POOL_LANES]; /* made when first needed; workers read them */
     struct pool_line lines[POOL_LANES];
     uint32_t in_line_count;   /* in all of them */
@@ -64,6 +66,7 @@ struct pool_core {
     uint64_t blocked_said_ns;
     struct list played;     /* pool_play.c */
     bool has_ended;         /* the loop is being freed: jobs are refused */
+    bool ring_is_refused;   /* by the kernel: the pool reads */
     uint32_t running_count; /* the pool's lock */
 };
 

@@ -15,7 +15,8 @@ UMBRELLA = "net/leat.h"
 # Header pattern -> where alone it may be included, and how many files may.
 HOMES = [
     (re.compile(r"^rte_.*\.h$"), ("net/port/dpdk/", "bench/rte_hash.c"), None),
-    (re.compile(r"^liburing\.h$"), ("net/socket/", "bench/async_read.c"), 2),
+    (re.compile(r"^liburing\.h$"),
+     ("net/socket/", "runtime/os/fs_ring.c", "bench/async_read.c"), 3),
     (re.compile(r"^zlib\.h$"), ("runtime/codec/zlib.c", "bench/async_gzip.c"), 2),
     (re.compile(r"^brotli/"), ("runtime/codec/brotli.c",), 1),
     (re.compile(r"^zstd\.h$"), ("runtime/codec/zstd.c",), 1),

@@ -21,6 +21,7 @@
 #include <leat/metrics.h>
 
 #include "buffers/heap.h"
+#include "runtime/os/fs_internal.h"
 #include "runtime/os/pool_internal.h"
 #include "test/unit/fs_failing.h"
 
@@ -30,6 +31,7 @@ static struct leat_loop *loop;
 static struct failing_sys failing;
 static char root[64];
 static unsigned descriptors_before;
+static bool is_nothing_cached; /* reads leave the loop: for the ring, where there is one */
 
 static unsigned descriptors_count(void)
 {
@@ -41,6 +43,24 @@ static unsigned descriptors_count(void)
     return count;
 }
 
+/* But what no cache has a part in is said at once, by the kernel too. */
+static int64_t uncached_read(struct fs_sys *sys, int fd, void *to, size_t bytes, int64_t offset)
+{
+    int64_t result = fs_sys_machine()->read_cached(fs_sys_machine(), fd, to, bytes, offset);
+    return result >= 0 ? -EAGAIN : result;
+}
+
+/* From now on; the ring, which is made when the first read wants it, is there then. */
+static void uncache(void)
+{
+    failing.sys.read_cached = uncached_read;
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    struct leat_file *file = file_new_on(fd, &failing.sys);
+    leat_future_unref(leat_fs_read(file, 0, 1));
+    leat_file_unref(file);
+    (void)leat_loop_run(loop);
+}
+
 static int setup_in(const char *directory)
 {
     snprintf(root, sizeof(root), "%s/leat-fs.XXXXXX", directory);
@@ -49,6 +69,8 @@ static int setup_in(const char *directory)
         return 1;
     failing_init(&failing, fs_sys_machine());
     pool_core_of(loop)->sys = &failing.sys;
+    if (is_nothing_cached)
+        uncache();
     umask(022);
     descriptors_before = descriptors_count();
     return 0;
@@ -796,5 +818,7 @@ int main(void)
         TEST(twins_do_the_same_at_once),
         TEST(twins_on_a_turning_loop_are_counted),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("on the loop and in the pool", tests, NULL, NULL);
+    is_nothing_cached = true;
+    return failed + cmocka_run_group_tests_name("as if nothing were cached", tests, NULL, NULL);
 }
