@@ -284,6 +284,23 @@ class Instructions(unittest.TestCase):
         self.assertEqual(instructions.problems(kept, {"a": 105.0, "b": 50.0, "c": 8.9}), [])
         self.assertEqual(len(instructions.problems(kept, {"a": 106.0, "b": 100.0, "c": 9.0})), 2)
 
+    def test_growth_since_the_frozen_column_is_a_problem_unless_it_says_why(self):
+        kept = {"a": 1030.0, "b": 1030.0}
+        frozen = {"a": (1000.0, ""), "b": (1000.0, "counts calls")}
+        grown, still = {"a": 1020.0, "b": 1030.0}, {"a": 1010.0, "b": 1010.0}
+        self.assertEqual(len(instructions.problems(kept, grown, frozen)), 1)
+        self.assertEqual(instructions.problems(kept, still, frozen), [])
+
+    def test_the_frozen_column_outlives_a_table_that_is_made_anew(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "table")
+            path.write_text(f"# x\n{'a':44}       20.0       19.0  counts calls\n"
+                            f"{'b':44}       30.0       29.5\n")
+            instructions.write_table(self.GCC, {"a": 21.0, "b": 31.0, "c": 1.0}, path)
+            self.assertEqual(instructions.read_table(path)[1], {"a": 21.0, "b": 31.0, "c": 1.0})
+            self.assertEqual(instructions.read_frozen(path),
+                             {"a": (19.0, "counts calls"), "b": (29.5, "")})
+
     def test_a_case_that_came_or_went_is_a_problem(self):
         self.assertEqual(len(instructions.problems({"a": 1.0}, {"b": 1.0})), 2)
 

@@ -268,33 +268,38 @@ static bool prefix_matches(const struct http_middleware *middleware, struct leat
             (path.length_bytes == bytes || path.data[bytes] == '/'));
 }
 
-/* What the next of the middleware returned, or what is behind all of them. */
-static __attribute__((noinline)) int run_middleware(struct leat_request *req)
+/* The next that concerns the request; NULL: none is left. */
+static __attribute__((noinline)) const struct http_middleware *middleware_next(
+    struct leat_request *req)
 {
     const struct leat_http *http = req->http;
     struct http_exchange *x = &req->x;
 
     while (x->chain_index < http->middleware_count) {
         const struct http_middleware *middleware = &http->middleware[x->chain_index++];
-        if (!prefix_matches(middleware, x->path))
-            continue;
-        x->user = middleware->user;
-        enum leat_layer outer = profile_enter(LEAT_LAYER_HANDLER);
-        int code = middleware->handler(req);
-        profile_leave(outer);
-        return code;
+        if (prefix_matches(middleware, x->path))
+            return middleware;
     }
-    x->chain_index++;
-    return run_route(req);
+    return NULL;
 }
 
-static inline int chain_next(struct leat_request *req)
+static int run_middleware(struct leat_request *req, const struct http_middleware *middleware)
 {
-    unsigned count = req->http->middleware_count;
+    req->x.user = middleware->user;
+    enum leat_layer outer = profile_enter(LEAT_LAYER_HANDLER);
+    int code = middleware->handler(req);
+    profile_leave(outer);
+    return code;
+}
 
-    if (unlikely(req->x.chain_index < count))
-        return run_middleware(req);
-    return req->x.chain_index++ == count ? run_route(req) : 0;
+static int chain_next(struct leat_request *req)
+{
+    bool has_more = req->x.chain_index < req->http->middleware_count;
+    const struct http_middleware *middleware = unlikely(has_more) ? middleware_next(req) : NULL;
+
+    if (middleware != NULL)
+        return run_middleware(req, middleware);
+    return req->x.chain_index++ == req->http->middleware_count ? run_route(req) : 0;
 }
 
 /* Middleware that had taken charge gives it to the next, who must answer or take it too. What
