@@ -92,7 +92,8 @@ LEAT_API const char *leat_task_name(void);
 
 /* ---- For who looks from outside ---- */
 
-/* Writes each task of this core to fd: its name, what it waits for, and its backtrace. */
+/* Writes each task of this core to fd: its name, what it waits for, and its backtrace. In gdb, of a
+ * program that runs and of core files: `leat tasks`, `leat bt N`. */
 LEAT_API void leat_loop_dump_tasks(struct leat_loop *loop, int fd);
 
 LEAT_END

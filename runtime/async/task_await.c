@@ -33,6 +33,11 @@ static void await_run(void *reaction)
 
 static const struct reaction_class await_class = {REACTION_JOB, await_run};
 
+struct task *task_of_microtask(void (*fn)(void *arg), void *arg)
+{
+    return fn == await_run ? container_of(arg, struct task, reaction) : NULL;
+}
+
 /* Cancelled code cannot wait again. A program that tries for ever would keep the core for ever. */
 static struct leat_result await_cut(struct task *task)
 {

@@ -86,6 +86,7 @@ static void tasks_cancel_all(struct tasks *tasks)
     for (struct list *link = tasks->all.next; link != &tasks->all; link = link->next) {
         struct task *task = container_of(link, struct task, link);
         list_unlink(&task->shielded);
+        leat_future_ignore(task->future); /* that it is cancelled now is no failure of its own */
         task_mark(task, TASK_CANCELLED | TASK_EXPIRED, 0);
         if (task_is_stopped(task))
             task_interrupt(task);

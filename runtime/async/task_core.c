@@ -22,6 +22,7 @@ static void tasks_fini(struct loop_part *part)
     stacks_fini(&tasks->stacks);
     leat_core_now->tasks = NULL;
     leat_core_now->note_crash = NULL;
+    leat_core_now->name_microtask = NULL;
     leat_heap_free(tasks);
 }
 
@@ -54,6 +55,7 @@ static struct tasks *tasks_new(struct leat_loop *loop, struct leat_error *error)
     tasks->part.trim = tasks_trim;
     loop_part_add(loop, &tasks->part);
     leat_core_now->note_crash = tasks_note_crash;
+    leat_core_now->name_microtask = tasks_name_microtask;
     return leat_core_now->tasks = tasks;
 }
 

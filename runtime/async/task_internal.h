@@ -95,11 +95,14 @@ void task_resume(struct task *task); /* from a job of its own */
 void task_queue(struct task *task);  /* its next run; its place among the jobs is kept for it */
 
 /* task_await.c */
+struct task *task_of_microtask(void (*fn)(void *arg), void *arg); /* that resumes it, or NULL */
 struct task *task_may_block(const char *what); /* the running one; or stops the program */
 void task_interrupt(struct task *task); /* what it waits for, if it does: it goes on by a job */
 struct leat_result task_await_held(struct leat_future *future); /* whatever cancels the task */
 
-void task_dump(struct task *task); /* task_report.c; on its own stack */
+bool tasks_name_microtask(void (*fn)(void *arg), void *arg, char *to,
+                          size_t to_bytes); /* likewise */
+void task_dump(struct task *task);          /* task_report.c; on its own stack */
 /* The running one leaves its stack until it goes on. In line: behind a switch the processor
  * predicts each return wrongly, so that there should be one less. */
 static inline void task_leave(struct task *task, enum task_place place)

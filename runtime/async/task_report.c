@@ -30,6 +30,15 @@ const char *task_describe(const struct task *task, char *to, size_t to_bytes)
     return to;
 }
 
+bool tasks_name_microtask(void (*fn)(void *arg), void *arg, char *to, size_t to_bytes)
+{
+    const struct task *task = task_of_microtask(fn, arg);
+    if (task == NULL)
+        return false;
+    task_describe(task, to, to_bytes);
+    return true;
+}
+
 /* ---- a crash: signal-safe up to the names of symbols ---- */
 
 static void report_line(int fd, const char *format, ...) LEAT_PRINTF(2, 3);

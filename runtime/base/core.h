@@ -62,6 +62,8 @@ struct leat_core {
      * where the stack was then; or NULL. Returns a place in the code to be named behind the
      * backtrace, or NULL. Signal-safe. */
     const void *(*note_crash)(int fd, const void *address, const void *sp);
+    /* Writes into to which task it is that the microtask fn(arg) resumes; false: none; or NULL. */
+    bool (*name_microtask)(void (*fn)(void *arg), void *arg, char *to, size_t to_bytes);
     uint32_t index; /* 0 .. LEAT_CORES_MAX - 1, unique in the process */
     uint32_t numa_node;
     bool logs_errors_only;       /* runtime/base: while log is NULL */

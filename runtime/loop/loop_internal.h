@@ -167,7 +167,7 @@ void loop_sleep(struct leat_loop *loop, uint64_t nap_ns_max);
 /* metrics.c */
 void loop_count_work(struct leat_loop *loop, uint64_t now_ns); /* when a turn has ended */
 void loop_note_turn(struct leat_loop *loop, uint64_t end_ns);
-void loop_note_storm(struct leat_loop *loop, leat_callback *fn);
+void loop_note_storm(struct leat_loop *loop, const struct loop_callback *last);
 const struct histogram *loop_delays(const struct leat_loop *loop);
 
 static inline uint64_t loop_clock(struct leat_loop *loop)

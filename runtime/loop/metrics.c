@@ -8,6 +8,8 @@
 #include "runtime/base/function_name.h"
 #include "runtime/loop/loop_internal.h"
 
+#define STORM_TASK_BYTES 400
+
 static bool may_warn(struct leat_loop *loop, uint64_t now_ns)
 {
     if (loop->warned_ns != 0 && now_ns - loop->warned_ns < LOOP_WARN_NS)
@@ -34,14 +36,22 @@ void loop_note_turn(struct leat_loop *loop, uint64_t end_ns)
     }
 }
 
-void loop_note_storm(struct leat_loop *loop, leat_callback *fn)
+void loop_note_storm(struct leat_loop *loop, const struct loop_callback *last)
 {
+    char name[FUNCTION_NAME_BYTES], task[STORM_TASK_BYTES];
+    void *address;
     loop->metrics.microtask_storm_count++;
     if (!may_warn(loop, loop_clock(loop)))
         return;
-    char name[FUNCTION_NAME_BYTES];
-    void *address;
-    memcpy(&address, &fn, sizeof(address));
+    if (loop->core.name_microtask != NULL &&
+        loop->core.name_microtask(last->fn, last->arg, task, sizeof(task))) {
+        LEAT_LOG_WARN("%u microtasks in a row keep the loop from I/O, the last of them of %s, "
+                      "which "
+                      "awaits what has settled already; use leat_task_yield to let I/O in between",
+                      LOOP_MICROTASKS_MAX, task);
+        return;
+    }
+    memcpy(&address, &last->fn, sizeof(address));
     function_name(address, name);
     LEAT_LOG_WARN("%u microtasks in a row keep the loop from I/O, the last of them %s; use "
                   "leat_set_immediate to let I/O in between",

@@ -6,12 +6,12 @@ static void loop_run_microtasks(struct leat_loop *loop, struct loop_queue *queue
 {
     while (queue->count > 0) {
         struct loop_callback task = loop_queue_pull(queue);
-        task.fn(task.arg);
-        loop->metrics.microtask_count++;
-        if (unlikely(--*left_count == 0)) {
-            loop_note_storm(loop, task.fn);
+        if (unlikely(--*left_count == 0)) { /* before: what it belongs to is still there */
+            loop_note_storm(loop, &task);
             *left_count = LOOP_MICROTASKS_MAX;
         }
+        task.fn(task.arg);
+        loop->metrics.microtask_count++;
     }
 }
 

@@ -59,7 +59,8 @@ static void server_lose_power(struct play *play)
     sim_link(play->server)->down = true;
     sim_disk_power_cut(play->disk);
     sim_enter(play->server);
-    tasks_stop(play->loop);
+    tasks_stop(play->loop); /* in the order in which a program ends: nobody hears of it */
+    leat_loop_turn(play->loop, 0);
     leat_http_free(play->http);
     sim_leave(play->server);
     sim_stop_host(play->server);

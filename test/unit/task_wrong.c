@@ -350,6 +350,53 @@ static void play_dump(void)
     leat_future_unref(never);
 }
 
+static struct leat_result await_settled(void *arg)
+{
+    struct leat_future *settled = leat_settled(world.loop, leat_nothing());
+    for (unsigned i = 0; i < *(unsigned *)arg; i++) {
+        struct leat_result result = leat_await(leat_future_ref(settled));
+        leat_result_drop(&result);
+    }
+    leat_future_unref(settled);
+    return leat_nothing();
+}
+
+static void play_storm(void)
+{
+    static unsigned await_count = 150000;
+    leat_future_unref(leat_task_start_with(world.loop,
+                                           &(struct leat_task_options){.name = "greedy"},
+                                           await_settled, &await_count, 0));
+}
+
+static void who_keeps_the_loop_from_io_is_named(void **state)
+{
+    int status = child_of(play_storm);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_said(
+        "100000 microtasks in a row keep the loop from I/O, the last of them of greedy, a ");
+    assert_said("use leat_task_yield to let I/O in between");
+}
+
+static struct leat_result wait_for_ever(void *arg)
+{
+    return leat_await(leat_delay(world.loop, 1000 * LEAT_NS_PER_S));
+}
+
+static void play_end(void)
+{
+    leat_future_unref(leat_task_start(world.loop, wait_for_ever, NULL, 0));
+    (void)leat_loop_turn(world.loop, 0);
+    tasks_stop(world.loop);
+}
+
+static void what_the_loops_end_cancels_has_not_failed(void **state)
+{
+    int status = child_of(play_end);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_null(strstr(report, "nobody handles"));
+}
+
 static void a_dump_shows_where_each_waits(void **state)
 {
     int status = child_of(play_dump);
@@ -376,6 +423,8 @@ int main(void)
         cmocka_unit_test(one_that_is_cancelled_and_does_not_end_is_an_error),
         cmocka_unit_test(a_shield_that_is_not_lifted_is_an_error),
         cmocka_unit_test(another_rounding_mode_across_an_await_is_an_error),
+        cmocka_unit_test(who_keeps_the_loop_from_io_is_named),
+        cmocka_unit_test(what_the_loops_end_cancels_has_not_failed),
         cmocka_unit_test(a_dump_shows_where_each_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
