@@ -243,7 +243,7 @@ void leat_stream_destroy(struct leat_stream *stream, struct leat_result result)
     stream_set_error(stream, &result);
     stream_change(stream, STREAM_DESTROYED);
     if (stream->of->destroy != NULL)
-        stream->of->destroy(stream);
+        STREAM_CALL(stream->of->destroy(stream));
     else
         leat_stream_destroyed(stream, leat_nothing());
 }

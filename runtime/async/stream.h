@@ -121,6 +121,8 @@ LEAT_API void leat_chunk_drop(struct leat_chunk *chunk); /* borrowed, or moved a
 
 /* ---- Classes: what implements a stream ---- */
 
+/* None of these functions may await (leat/task.h): a task that calls one, by a write, is stopped
+ * with a sentence. What waits starts a task of its own. */
 struct leat_stream_class {
     const char *name;    /* in reports: "file" */
     size_t length_bytes; /* of the author's struct, which begins with struct leat_stream */

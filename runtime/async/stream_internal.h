@@ -14,6 +14,7 @@
 #include <leat/stream.h>
 
 #include "runtime/async/async_internal.h"
+#include "runtime/async/tasks.h"
 
 /* The state word of a side. Who writes it: stream_state.c alone, which also holds the table of what
  * may stand together. The first five are of the whole stream, and the same on both sides.
@@ -174,6 +175,14 @@ void queue_free(struct stream_queue *queue); /* drops its chunks; it must have n
 void chunks_drop(struct leat_chunk *chunks, unsigned count);
 uint64_t chunks_length(const struct leat_chunk *chunks, unsigned count);
 int chunk_share(const struct leat_chunk *chunk, struct leat_chunk *own) LEAT_MUST_CHECK;
+
+/* Around each call of a class's function: what it calls back runs before it returns. */
+#define STREAM_CALL(call)                                                                          \
+    do {                                                                                           \
+        const char *outer_ = await_forbid("a function of a stream's class");                       \
+        call;                                                                                      \
+        await_allow(outer_);                                                                       \
+    } while (0)
 
 /* stream.c */
 /* Tells those of Leat's that watch, then the listeners. */

@@ -243,7 +243,7 @@ static void readable_ask(struct leat_stream *stream, uint64_t left)
     if (stream->of->is_transform)
         writable_unhold(stream);
     else if (stream->of->read != NULL)
-        stream->of->read(stream, pipes_take(stream));
+        STREAM_CALL(stream->of->read(stream, pipes_take(stream)));
     r_change(stream, 0, R_SYNC);
 }
 

@@ -100,7 +100,7 @@ static void final_begin(struct leat_stream *stream)
     w_change(stream, W_FINAL | W_FINAL_CALLED, 0);
     stream->writable.pending_count++;
     if (stream->of->final != NULL)
-        stream->of->final(stream);
+        STREAM_CALL(stream->of->final(stream));
     else
         final_done(stream, leat_nothing());
 }
@@ -234,7 +234,7 @@ static void write_begin(struct leat_stream *stream, const struct leat_chunk *chu
     stream->writable.given_length = stream->readable.length;
     stream->writable.pending_count++;
     w_change(stream, W_WRITING | W_SYNC, 0);
-    stream->of->write(stream, chunks, count);
+    STREAM_CALL(stream->of->write(stream, chunks, count));
     w_change(stream, 0, W_SYNC);
 }
 

@@ -12,6 +12,7 @@
 #include <leat_config.h>
 #include <leat/emitter.h>
 #include <leat/group.h>
+#include <leat/stream.h>
 
 #include "runtime/base/crash.h"
 
@@ -213,7 +214,7 @@ static void await_listener(void *arg, const struct leat_result *result)
 static struct leat_result await_within(void *arg)
 {
     struct leat_emitter emitter = {NULL};
-    const char *inner = await_forbid("a stream's function");
+    const char *inner = await_forbid("something else");
     await_allow(inner);
     (void)!leat_on(&emitter, &rung, await_listener, NULL);
     (void)leat_emit(&emitter, &rung, NULL);
@@ -226,6 +227,67 @@ static void play_await_within(void)
     leat_future_unref(leat_task_start_with(world.loop,
                                            &(struct leat_task_options){.name = "listener"},
                                            await_within, NULL, 0));
+}
+
+/* Each function of a stream's class, called from a task, awaits when its turn has come. */
+static const char *awaiting_name;
+
+static void await_as(const char *name)
+{
+    if (strcmp(name, awaiting_name) == 0)
+        await_no_task();
+}
+
+static void awaiting_read(struct leat_stream *stream, unsigned takes)
+{
+    await_as("read");
+    leat_push_end(stream);
+}
+
+static void awaiting_write(struct leat_stream *stream, const struct leat_chunk *chunks,
+                           unsigned count)
+{
+    await_as("write");
+    leat_stream_wrote(stream, leat_nothing());
+}
+
+static void awaiting_final(struct leat_stream *stream)
+{
+    await_as("final");
+    leat_stream_wrote(stream, leat_nothing());
+}
+
+static void awaiting_destroy(struct leat_stream *stream)
+{
+    await_as("destroy");
+    leat_stream_destroyed(stream, leat_nothing());
+}
+
+static struct leat_result await_in_stream(void *arg)
+{
+    static const struct leat_stream_class of = {.name = "awaiting",
+                                                .length_bytes = sizeof(struct leat_stream),
+                                                .gives = LEAT_CHUNK_BYTES,
+                                                .takes = LEAT_CHUNK_BYTES,
+                                                .read = awaiting_read,
+                                                .write = awaiting_write,
+                                                .final = awaiting_final,
+                                                .destroy = awaiting_destroy};
+    struct leat_stream *stream = leat_stream_new(world.loop, &of, NULL);
+    struct leat_chunk chunk;
+    CHECK(!leat_read(stream, &chunk));
+    CHECK(leat_write_bytes(stream, "a", 1) == 0);
+    /* Between and behind them a task may. */
+    struct leat_result result = leat_await(leat_settled(world.loop, leat_nothing()));
+    leat_stream_end(stream);
+    leat_stream_destroy(stream, leat_nothing());
+    leat_stream_unref(stream);
+    return result;
+}
+
+static void play_await_in_stream(void)
+{
+    leat_future_unref(leat_task_start(world.loop, await_in_stream, NULL, 0));
 }
 
 static void wait_no_task(void)
@@ -253,6 +315,18 @@ static void an_await_in_a_listener_is_an_error(void **state)
     assert_died(child_of(play_await_within), SIGABRT);
     assert_said("a listener of an emitter may not wait");
     assert_said("leat: in the task \"listener\", which was started at 0x");
+}
+
+static void an_await_in_a_function_of_a_stream_is_an_error(void **state)
+{
+    static const char *const names[] = {"read", "write", "final", "destroy"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        awaiting_name = names[i];
+        assert_died(child_of(play_await_in_stream), SIGABRT);
+        assert_said("a function of a stream's class may not wait");
+    }
+    awaiting_name = "none";
+    assert_int_equal(child_of(play_await_in_stream), 0);
 }
 
 /* ---- other errors ---- */
@@ -420,6 +494,7 @@ int main(void)
         WORLD_TEST(most_of_a_stack_may_be_used),
         cmocka_unit_test(an_await_outside_of_a_task_is_an_error),
         cmocka_unit_test(an_await_in_a_listener_is_an_error),
+        cmocka_unit_test(an_await_in_a_function_of_a_stream_is_an_error),
         cmocka_unit_test(one_that_is_cancelled_and_does_not_end_is_an_error),
         cmocka_unit_test(a_shield_that_is_not_lifted_is_an_error),
         cmocka_unit_test(another_rounding_mode_across_an_await_is_an_error),
