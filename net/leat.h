@@ -39,6 +39,7 @@
 #include <leat/result.h>
 #include <leat/run.h>
 #include <leat/signals.h>
+#include <leat/stdio.h>
 #include <leat/stream.h>
 #include <leat/stream_conn.h>
 #include <leat/task.h>

@@ -11,6 +11,10 @@
  * leat_run_ready_after. When every core has started, the loops run, and
  * what leat_run_listening was told is printed on standard output.
  *
+ * Standard output and error as streams (leat/stdio.h): what they were given before the end is
+ * written within what is left of the time of the drain, also after leat_run_exit; what is not is
+ * cut off, with a line on the log.
+ *
  * The end. SIGTERM and SIGINT start the drain: on each core its drain hooks run, in the reverse of
  * the order of leat_run_on_drain; they stop accepting, and keep the program alive (leat_run_ref)
  * while something is in flight. When every core's references are given back, or drain_timeout_ns

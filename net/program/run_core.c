@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "runtime/async/tasks.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/crash.h"
 #include "runtime/loop/part.h"
 #include "runtime/os/op.h"
+#include "runtime/os/stdio_drain.h"
 
 static void log_source_flush(struct leat_source *source)
 {
@@ -152,6 +154,28 @@ static void core_wait_for_all(struct leat_run *run)
     pthread_mutex_unlock(&run->lock);
 }
 
+static void writing_set(struct leat_run_core *core, bool is_writing)
+{
+    pthread_mutex_lock(&core->run->lock);
+    core->is_writing = is_writing;
+    pthread_mutex_unlock(&core->run->lock);
+}
+
+/* What standard output and error were given goes out while the drain's time lasts. */
+static void core_write_out(struct leat_run_core *core)
+{
+    uint64_t until_ns = atomic_load(&core->run->drain_until_ns);
+    if (until_ns == 0) /* the loop has stopped by itself */
+        until_ns = clock_monotonic() + leat_run_drain_timeout(core->loop);
+    writing_set(core, stdio_is_pending());
+    uint64_t left_bytes = stdio_drain(core->loop, until_ns);
+    writing_set(core, false);
+    if (left_bytes > 0)
+        LEAT_LOG_WARN("%llu bytes for standard output or error are cut off: who reads them did not "
+                      "within --drain-timeout",
+                      (unsigned long long)left_bytes);
+}
+
 static void core_end(struct leat_run_core *core)
 {
     struct leat_loop *loop = core->loop;
@@ -164,9 +188,11 @@ static void core_end(struct leat_run_core *core)
         counters_close(&core->counters);
         leat_net_shut(core->run->net, loop);
         leat_loop_turn(loop, 0); /* what on_close put off, before the hooks free what it uses */
+        core_write_out(core);
         pool_settle(loop); /* likewise; and operations may hold bytes that the transport lent */
         run_hooks_run(core, RUN_HOOK_END);
-        pool_settle(loop); /* what the hooks began: a file that is closed */
+        core_write_out(core); /* what they had to say */
+        pool_settle(loop);    /* what the hooks began: a file that is closed */
         leat_net_close(core->run->net, loop);
         leat_loop_turn(loop, 0); /* what the hooks put off, before the memory goes */
         leat_source_remove(&core->log_source);

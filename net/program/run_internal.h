@@ -61,6 +61,7 @@ struct leat_run_core {
     int result;             /* of the start */
     struct leat_error error;
     bool has_started, has_drained, has_ended;
+    bool is_writing; /* what standard output was given, at its end */
 
     /* The waiting thread's. */
     pthread_t thread;
@@ -102,6 +103,7 @@ struct leat_run {
     _Atomic bool is_stop_asked; /* leat_run_exit */
     _Atomic bool is_end_asked;  /* a signal came: what waits while it starts gives up */
     _Atomic int exit_code;
+    _Atomic uint64_t drain_until_ns; /* of the monotonic clock; 0: no end was asked for */
 };
 
 /* run.c */

@@ -75,11 +75,17 @@ struct wait {
     uint64_t terminal_ns; /* when to look again whether it is there; UINT64_MAX: never */
 };
 
+static uint64_t run_drain_ns(const struct leat_run *run)
+{
+    uint64_t limit_ns = run->options->drain_timeout_ns;
+    return limit_ns != 0 ? limit_ns : LEAT_DRAIN_TIMEOUT_NS;
+}
+
 static void wait_drain(struct wait *wait)
 {
     struct leat_run *run = wait->run;
-    uint64_t limit_ns = run->options->drain_timeout_ns;
-    wait->deadline_ns = clock_monotonic() + (limit_ns != 0 ? limit_ns : LEAT_DRAIN_TIMEOUT_NS);
+    wait->deadline_ns = clock_monotonic() + run_drain_ns(run);
+    atomic_store(&run->drain_until_ns, wait->deadline_ns);
     run_stage_set(run, RUN_DRAINING);
     for (uint32_t i = 0; i < run->cores_count; i++)
         run->cores[i].owes_drain = true;
@@ -88,10 +94,30 @@ static void wait_drain(struct wait *wait)
 /* Without a drain, or what is left of it. */
 static void wait_stop(struct wait *wait)
 {
+    struct leat_run *run = wait->run;
+    uint64_t now_ns = clock_monotonic();
     wait->is_stopping = true;
-    wait->deadline_ns = clock_monotonic() + RUN_STOP_GRACE_NS;
-    run_stage_set(wait->run, RUN_DRAINING);
-    loops_stop(wait->run);
+    wait->deadline_ns = now_ns + RUN_STOP_GRACE_NS;
+    if (atomic_load(&run->drain_until_ns) == 0)
+        atomic_store(&run->drain_until_ns, now_ns + run_drain_ns(run));
+    run_stage_set(run, RUN_DRAINING);
+    loops_stop(run);
+}
+
+/* A core that has stopped may write to standard output as long as the drain would have lasted. */
+static bool wait_prolong(struct wait *wait)
+{
+    struct leat_run *run = wait->run;
+    uint64_t until_ns = atomic_load(&run->drain_until_ns) + RUN_STOP_GRACE_NS;
+    bool is_writing = false;
+    pthread_mutex_lock(&run->lock);
+    for (uint32_t i = 0; i < run->cores_count; i++)
+        is_writing = is_writing || run->cores[i].is_writing;
+    pthread_mutex_unlock(&run->lock);
+    if (!is_writing || wait->deadline_ns >= until_ns)
+        return false;
+    wait->deadline_ns = until_ns;
+    return true;
 }
 
 /* Nothing is in flight yet: cores that have started end, those whose turn it is not do not start.
@@ -166,6 +192,8 @@ static void on_signal(struct wait *wait, int number)
 
 static void on_deadline(struct wait *wait)
 {
+    if (wait->is_stopping && wait_prolong(wait))
+        return;
     if (wait->is_stopping) {
         run_complain(wait->run, "a core does not %s: ending without it",
                      wait->is_cancelled ? "come back from its start" : "stop");

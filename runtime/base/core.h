@@ -21,6 +21,7 @@
 
 struct async_core;
 struct crypto_part;
+struct fd_stream;
 struct http_core;
 struct pool_core;
 struct leat_clock;
@@ -45,6 +46,7 @@ struct leat_core {
     struct async_core *async;              /* runtime/async: NULL until the first future */
     struct pool_core *pool;                /* runtime/os: NULL until the first operation */
     struct crypto_part *crypto;            /* runtime/codec: NULL until the first key or hash */
+    struct fd_stream *stdio;               /* runtime/os: streams of descriptors 0, 1 and 2 */
     struct tasks *tasks;                   /* runtime/async: NULL until the first task */
     struct profile *profile;               /* runtime/loop: set in a turn that is sampled */
     struct leat_run_core *run;             /* net/program: NULL outside leat_run */
