@@ -217,10 +217,28 @@ static int64_t disk_sync(struct fs_sys *sys, int fd)
     return 0;
 }
 
-/* As between two file systems: who copies goes through memory. */
-static int64_t disk_copy(struct fs_sys *sys, int from, int to, size_t bytes)
+/* Within the kernel, unless the disk is one that cannot (faults.no_copy): who copies then goes
+ * through memory. */
+static int64_t disk_copy(struct fs_sys *sys, int from, int64_t from_offset, int to,
+                         int64_t to_offset, size_t bytes)
 {
-    return -EXDEV;
+    struct sim_disk *disk = DISK_OF(sys);
+    struct sim_open *source = file_of(disk, from, false), *sink = file_of(disk, to, true);
+    if (disk->faults.no_copy)
+        return -EXDEV;
+    if (source == NULL || sink == NULL || (sink->flags & O_APPEND) != 0)
+        return -EBADF;
+    uint64_t at = from_offset == FS_HERE ? source->at : (uint64_t)from_offset;
+    if (source->inode == sink->inode) /* as of ranges that overlap, though these may not */
+        return -EINVAL;
+    if (at >= source->inode->now.length)
+        return 0;
+    size_t behind = source->inode->now.length - (size_t)at;
+    size_t count = bytes < behind ? bytes : behind;
+    int64_t written = disk_write(sys, to, source->inode->now.bytes + at, count, to_offset);
+    if (written > 0 && from_offset == FS_HERE)
+        source->at += (uint64_t)written;
+    return written;
 }
 
 /* ---- names ---- */

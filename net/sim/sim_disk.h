@@ -31,7 +31,8 @@ struct sim_disk_faults {
     uint64_t fail_at;   /* this call from now on fails, once; 1: the next; 0: none */
     int fail_code;      /* with this; 0: -EIO */
     uint64_t bytes_max; /* of all files; more is -ENOSPC; 0: no limit */
-    uint32_t short_ppm; /* of reads and writes: fewer bytes than there might be */
+    uint32_t short_ppm; /* of reads, writes and copies: fewer bytes than there might be */
+    bool no_copy;       /* -EXDEV of each copy */
 };
 
 struct sim_disk {

@@ -19,6 +19,8 @@ struct fs_args {
     struct leat_file *file;   /* with a reference */
     struct leat_buf buf;      /* with a reference */
     uint64_t number, offset;
+    struct leat_file *to; /* with a reference */
+    uint64_t to_offset;
 };
 
 struct fs_op {
@@ -76,6 +78,12 @@ int64_t fs_close_after(struct fs_sys *sys, int *fd, int64_t code);
 /* Replaces the "XXXXXX" at the end of path. */
 int64_t fs_random_name(struct fs_sys *sys, char *path);
 enum leat_entry_type fs_type_of_mode(uint32_t mode);
+/* Settles with how many of number bytes from offset of file went to to_offset of to: some, or none,
+ * which at the end of file is no failure. In the kernel -errno may mean that it cannot between
+ * these two. */
+enum fs_copy_how { FS_COPY_IN_KERNEL, FS_COPY_THROUGH_MEMORY };
+struct leat_future *fs_copy_range(const struct fs_args *args, enum fs_copy_how how) LEAT_MUST_CHECK;
+bool fs_copy_is_refused(int64_t code); /* by the kernel, for good */
 /* The core's files: leat_file_unref, and what fs_result_file makes. */
 struct leat_file *file_new_on(int fd, struct fs_sys *sys);
 bool file_is_here(const struct leat_file *file);

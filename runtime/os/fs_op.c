@@ -30,7 +30,8 @@ static struct leat_future *start_refuse(struct leat_loop *loop, const struct fs_
 struct leat_future *fs_start(struct leat_loop *loop, const struct op_class *of,
                              const struct fs_args *args, const void *site)
 {
-    if (args->file != NULL && !file_is_here(args->file))
+    if ((args->file != NULL && !file_is_here(args->file)) ||
+        (args->to != NULL && !file_is_here(args->to)))
         return start_refuse(loop, args, -EXDEV, "the file belongs to another core", site);
     size_t path_bytes = string_bytes(args->path), other_bytes = string_bytes(args->other);
     struct op *op = op_new(loop, of, path_bytes + other_bytes, site);
@@ -46,6 +47,8 @@ struct leat_future *fs_start(struct leat_loop *loop, const struct op_class *of,
         (void)leat_file_ref(args->file);
         op->sys = file_sys(args->file);
     }
+    if (args->to != NULL)
+        (void)leat_file_ref(args->to);
     return op_start(op);
 }
 
@@ -55,6 +58,8 @@ void fs_drop(struct leat_future *future)
     leat_buf_unref(fs->args.buf);
     if (fs->args.file != NULL)
         leat_file_unref(fs->args.file);
+    if (fs->args.to != NULL)
+        leat_file_unref(fs->args.to);
     (void)fs_close_after(fs->op.sys, &fs->fd, 0);
     free(fs->memory);
 }

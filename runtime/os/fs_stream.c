@@ -7,6 +7,7 @@
 #include "buffers/heap.h"
 #include "runtime/base/core.h"
 #include "runtime/base/list.h"
+#include "runtime/os/fs_internal.h"
 #include "runtime/os/op.h"
 
 #define READ_BYTES 65536
@@ -28,6 +29,13 @@ static struct file_stream *file_of(struct leat_stream *stream)
     return container_of(stream, struct file_stream, stream);
 }
 
+/* A stream's class changes when what its file can do is known. */
+static const struct leat_stream_class file_plain_class;          /* gives no ranges */
+static const struct leat_stream_class file_writable_class;       /* ranges go in the kernel */
+static const struct leat_stream_class file_through_memory_class; /* ranges go through memory */
+static void file_read_on(struct file_stream *f);
+static void file_write_on(struct file_stream *f);
+
 /* ---- operations ---- */
 
 /* Waits for future, which is taken; done must call file_heard first. */
@@ -39,7 +47,18 @@ static void file_wait(struct file_stream *f, struct leat_future *future, leat_do
 }
 
 /* What a stream does with its file: one at a time, so it waits for a place in the pool. */
-enum file_step { FILE_OPEN, FILE_READ, FILE_MEASURE, FILE_WRITE, FILE_SYNC };
+enum file_step { FILE_OPEN, FILE_READ, FILE_MEASURE, FILE_WRITE, FILE_COPY, FILE_SYNC };
+
+static struct leat_future *copy_begin(const struct file_stream *f)
+{
+    const struct fs_args args = {.file = f->chunk.file,
+                                 .offset = f->chunk.offset_bytes,
+                                 .to = f->file,
+                                 .to_offset = f->offset_bytes,
+                                 .number = f->chunk.length_bytes};
+    bool is_in_kernel = f->stream.of == &file_writable_class;
+    return fs_copy_range(&args, is_in_kernel ? FS_COPY_IN_KERNEL : FS_COPY_THROUGH_MEMORY);
+}
 
 static struct leat_future *step_begin(struct file_stream *f, enum file_step step)
 {
@@ -55,6 +74,8 @@ static struct leat_future *step_begin(struct file_stream *f, enum file_step step
     case FILE_WRITE:
         f->writing = (struct leat_buf){0};
         return leat_fs_write(f->file, f->offset_bytes, buf);
+    case FILE_COPY:
+        return copy_begin(f);
     case FILE_SYNC:
         break;
     }
@@ -169,17 +190,17 @@ static void file_piece(void *arg, const struct leat_result *result)
     file_done(f, future);
 }
 
-/* All of it at once: who takes ranges reads the file itself. */
-static void file_measured(void *arg, const struct leat_result *result)
+/* A file that does not say how long it is, as those of /proc, is read. */
+static void file_read_plainly(struct file_stream *f)
 {
-    struct file_stream *f = arg;
-    struct leat_future *future = f->out;
-    if (!file_heard(f, result)) {
-        leat_stream_destroy(&f->stream, failure_of(result));
-        file_done(f, future);
-        return;
-    }
-    const struct leat_stat *stat = leat_result_pointer(result, LEAT_KIND_STAT);
+    f->stream.of = &file_plain_class;
+    f->takes = LEAT_CHUNK_BYTES;
+    file_read_on(f);
+}
+
+/* All of it at once: who takes ranges reads the file itself. */
+static void file_push_range(struct file_stream *f, const struct leat_stat *stat)
+{
     uint64_t behind =
         stat->length_bytes > f->offset_bytes ? stat->length_bytes - f->offset_bytes : 0;
     struct leat_chunk chunk = {.file = leat_file_ref(f->file),
@@ -189,6 +210,21 @@ static void file_measured(void *arg, const struct leat_result *result)
                                .kind = LEAT_CHUNK_RANGE};
     (void)leat_push(&f->stream, &chunk, 1);
     leat_push_end(&f->stream);
+}
+
+static void file_measured(void *arg, const struct leat_result *result)
+{
+    struct file_stream *f = arg;
+    struct leat_future *future = f->out;
+    if (!file_heard(f, result)) {
+        leat_stream_destroy(&f->stream, failure_of(result));
+    } else {
+        const struct leat_stat *stat = leat_result_pointer(result, LEAT_KIND_STAT);
+        if (stat->type == LEAT_ENTRY_FILE && stat->length_bytes > 0)
+            file_push_range(f, stat);
+        else
+            file_read_plainly(f);
+    }
     file_done(f, future);
 }
 
@@ -218,7 +254,7 @@ static void file_opened_to_read(void *arg, const struct leat_result *result)
 static void file_read(struct leat_stream *stream, unsigned takes)
 {
     struct file_stream *f = file_of(stream);
-    f->takes = takes;
+    f->takes = takes & f->stream.of->gives;
     if (f->file == NULL)
         file_do(f, FILE_OPEN, file_opened_to_read);
     else
@@ -240,6 +276,49 @@ static void file_written(void *arg, const struct leat_result *result)
     file_done(f, future);
 }
 
+/* The kernel cannot copy between these two: from now on each byte goes through memory, and the
+ * pipe's name says so. */
+static void range_is_refused(struct file_stream *f)
+{
+    f->stream.of = &file_through_memory_class;
+    file_write_on(f);
+}
+
+static void file_copied(void *arg, const struct leat_result *result)
+{
+    struct file_stream *f = arg;
+    struct leat_future *future = f->out;
+    bool is_in_kernel = f->stream.of == &file_writable_class;
+    bool goes_on = file_heard(f, result);
+    uint64_t copied = result->code >= 0 ? (uint64_t)leat_result_number(result) : 0;
+    f->offset_bytes += copied;
+    if (goes_on) {
+        f->chunk.offset_bytes += copied;
+        f->chunk.length_bytes -= copied;
+    }
+    if (leat_stream_is_destroyed(&f->stream)) {
+        file_done(f, future);
+        return;
+    }
+    if (is_in_kernel && (fs_copy_is_refused(result->code) || (goes_on && copied == 0))) {
+        range_is_refused(f);
+    } else if (goes_on && copied > 0 && f->chunk.length_bytes > 0) {
+        file_write_on(f);
+    } else {
+        leat_chunk_drop(&f->chunk);
+        leat_stream_wrote(&f->stream, failure_of(result));
+    }
+    file_done(f, future);
+}
+
+static void file_write_on(struct file_stream *f)
+{
+    if (f->chunk.kind == LEAT_CHUNK_RANGE)
+        file_do(f, FILE_COPY, file_copied);
+    else
+        file_do(f, FILE_WRITE, file_written);
+}
+
 static void file_opened_to_write(void *arg, const struct leat_result *result)
 {
     struct file_stream *f = arg;
@@ -247,7 +326,7 @@ static void file_opened_to_write(void *arg, const struct leat_result *result)
     if (result->code >= 0)
         file_take(f, result);
     if (file_heard(f, result))
-        file_do(f, FILE_WRITE, file_written);
+        file_write_on(f);
     else if (!leat_stream_is_destroyed(&f->stream))
         leat_stream_wrote(&f->stream, failure_of(result));
     file_done(f, future);
@@ -274,6 +353,8 @@ static struct leat_buf chunks_join(const struct leat_chunk *chunks, unsigned cou
 static bool chunks_keep(struct file_stream *f, const struct leat_chunk *chunks, unsigned count)
 {
     struct leat_chunk seen = chunks[0];
+    if (seen.kind == LEAT_CHUNK_RANGE) /* it comes alone */
+        return leat_chunk_keep(&seen, &f->chunk) == 0;
     if (count > 1)
         f->writing = chunks_join(chunks, count);
     else if (leat_chunk_keep(&seen, &f->chunk) == 0)
@@ -284,7 +365,7 @@ static bool chunks_keep(struct file_stream *f, const struct leat_chunk *chunks, 
 static void file_write(struct leat_stream *stream, const struct leat_chunk *chunks, unsigned count)
 {
     struct file_stream *f = file_of(stream);
-    if (count == 1 && chunks[0].buf.length_bytes == 0)
+    if (count == 1 && leat_chunk_length(&chunks[0]) == 0)
         leat_stream_wrote(stream, leat_nothing());
     else if (!chunks_keep(f, chunks, count))
         leat_stream_wrote(stream,
@@ -292,7 +373,7 @@ static void file_write(struct leat_stream *stream, const struct leat_chunk *chun
     else if (f->file == NULL)
         file_do(f, FILE_OPEN, file_opened_to_write);
     else
-        file_do(f, FILE_WRITE, file_written);
+        file_write_on(f);
 }
 
 static void file_synced(void *arg, const struct leat_result *result)
@@ -338,24 +419,23 @@ static void file_final(struct leat_stream *stream)
 
 /* ---- made ---- */
 
-static const struct leat_stream_class file_readable_class = {
-    .name = "file",
-    .length_bytes = sizeof(struct file_stream),
-    .gives = LEAT_CHUNK_BYTES | LEAT_CHUNK_RANGE,
-    .read = file_read,
-    .destroy = file_destroy,
-    .drop = file_drop,
-};
+#define READABLE_CLASS(gives_)                                                                     \
+    {                                                                                              \
+        .name = "file", .length_bytes = sizeof(struct file_stream), .gives = gives_,               \
+        .read = file_read, .destroy = file_destroy, .drop = file_drop,                             \
+    }
+static const struct leat_stream_class file_readable_class =
+    READABLE_CLASS(LEAT_CHUNK_BYTES | LEAT_CHUNK_RANGE);
+static const struct leat_stream_class file_plain_class = READABLE_CLASS(LEAT_CHUNK_BYTES);
 
-static const struct leat_stream_class file_writable_class = {
-    .name = "file",
-    .length_bytes = sizeof(struct file_stream),
-    .takes = LEAT_CHUNK_BYTES,
-    .write = file_write,
-    .final = file_final,
-    .destroy = file_destroy,
-    .drop = file_drop,
-};
+#define WRITABLE_CLASS(engine_)                                                                    \
+    {                                                                                              \
+        .name = "file", .length_bytes = sizeof(struct file_stream),                                \
+        .takes = LEAT_CHUNK_BYTES | LEAT_CHUNK_RANGE, .engine = engine_, .write = file_write,      \
+        .final = file_final, .destroy = file_destroy, .drop = file_drop,                           \
+    }
+static const struct leat_stream_class file_writable_class = WRITABLE_CLASS("copy_file_range");
+static const struct leat_stream_class file_through_memory_class = WRITABLE_CLASS("read_write");
 
 static struct file_stream *file_stream_new(struct leat_loop *loop,
                                            const struct leat_stream_class *of, const char *path)
@@ -387,7 +467,9 @@ struct leat_stream *leat_fs_readable(struct leat_loop *loop, const char *path,
 struct leat_stream *leat_fs_writable(struct leat_loop *loop, const char *path, unsigned flags,
                                      enum leat_fs_sync sync)
 {
-    struct file_stream *f = file_stream_new(loop, &file_writable_class, path);
+    bool appends = (flags & LEAT_OPEN_APPEND) != 0; /* no kernel copies to what is appended to */
+    struct file_stream *f =
+        file_stream_new(loop, appends ? &file_through_memory_class : &file_writable_class, path);
     if (f == NULL)
         return NULL;
     f->flags = flags | LEAT_OPEN_WRITE;

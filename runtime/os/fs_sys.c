@@ -145,9 +145,12 @@ static int64_t machine_sync(struct fs_sys *sys, int fd)
     return AGAIN(fsync(fd));
 }
 
-static int64_t machine_copy(struct fs_sys *sys, int from, int to, size_t bytes)
+static int64_t machine_copy(struct fs_sys *sys, int from, int64_t from_offset, int to,
+                            int64_t to_offset, size_t bytes)
 {
-    return AGAIN(copy_file_range(from, NULL, to, NULL, bytes, 0));
+    off64_t from_at = from_offset, to_at = to_offset;
+    return AGAIN(copy_file_range(from, from_offset != FS_HERE ? &from_at : NULL, to,
+                                 to_offset != FS_HERE ? &to_at : NULL, bytes, 0));
 }
 
 static int64_t machine_random(struct fs_sys *sys, void *to, size_t bytes)

@@ -38,7 +38,10 @@
     X(chmod_file, (struct fs_sys * sys, int fd, uint32_t mode), fd, mode)                          \
     X(truncate, (struct fs_sys * sys, int fd, uint64_t bytes), fd, bytes)                          \
     X(sync, (struct fs_sys * sys, int fd), fd)                                                     \
-    X(copy, (struct fs_sys * sys, int from, int to, size_t bytes), from, to, bytes)                \
+    X(copy,                                                                                        \
+      (struct fs_sys * sys, int from, int64_t from_offset, int to, int64_t to_offset,              \
+       size_t bytes),                                                                              \
+      from, from_offset, to, to_offset, bytes)                                                     \
     X(random, (struct fs_sys * sys, void *to, size_t bytes), to, bytes)                            \
     X(memory, (struct fs_sys * sys, void **at, size_t bytes), at, bytes)
 
@@ -57,7 +60,7 @@ struct fs_sys {
  *   stat         fstatat(2); path "" with AT_EMPTY_PATH is dir itself.
  *   entries      getdents64(2): struct dirent64, as many as fit; 0: the end.
  *   realpath     to has PATH_MAX bytes.
- *   copy         copy_file_range(2) from where both descriptors stand.
+ *   copy         copy_file_range(2), from where the descriptors stand for FS_HERE.
  *   memory       realloc(3) of *at, for what is made on a thread: free(3) gives it back. */
 struct fs_sys *fs_sys_machine(void);
 

@@ -206,8 +206,8 @@ static int64_t blocks_copy(struct fs_sys *sys, int from, int to)
 {
     int64_t total = 0;
     for (;;) {
-        int64_t n = sys->copy(sys, from, to, (size_t)1 << 30);
-        if (n == -EXDEV || n == -EINVAL || n == -ENOSYS || n == -EOPNOTSUPP || n == -EPERM)
+        int64_t n = sys->copy(sys, from, FS_HERE, to, FS_HERE, (size_t)1 << 30);
+        if (fs_copy_is_refused(n))
             return total;
         if (n <= 0)
             return n < 0 ? n : total;

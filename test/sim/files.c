@@ -253,6 +253,7 @@ static void short_reads_and_writes_are_gone_on_with(void **state)
 {
     disk->faults.short_ppm = 500000;
     for (uint8_t i = 0; i < 20; i++) {
+        disk->faults.no_copy = i % 2 == 1;
         file_write("f", i, LARGE);
         assert_int_equal(code_of(leat_fs_replace_file(loop, "g", pattern(i, LARGE))), 0);
         assert_int_equal(code_of(leat_fs_copy(loop, "f", "h", 0)), 0);
@@ -276,6 +277,98 @@ static void a_full_disk_is_told(void **state)
     assert_int_equal(code_of(leat_fs_copy(loop, "f", "g", 0)), 0);
     assert_int_equal(code_of(leat_fs_write_file(loop, "h", pattern('n', LARGE))), -ENOSPC);
     assert_int_equal(disk->used_bytes, 5000);
+}
+
+/* ---- from stream to stream ---- */
+
+static int piped(const char *from, const char *to, unsigned flags, const char *engine)
+{
+    struct leat_stream *source = leat_fs_readable(loop, from, 0, LEAT_TO_END);
+    struct leat_stream *sink = leat_fs_writable(loop, to, flags, LEAT_FS_SYNC);
+    struct leat_future *done = leat_finished(sink);
+    const char *name = NULL;
+    leat_future_ignore(done);
+    if (leat_stream_on(source, LEAT_STREAM_ERROR, done_say, NULL) != 0 ||
+        leat_pipe(source, sink, false) != 0)
+        fail();
+    while (leat_future_result(done) == NULL && pass())
+        if (leat_pipe_engine_name(source, sink) != NULL)
+            name = leat_pipe_engine_name(source, sink);
+    if (leat_future_result(done) == NULL) /* a source that failed leaves it open */
+        leat_stream_destroy(sink, leat_failure(-EIO, NULL));
+    leat_stream_destroy(source, leat_nothing());
+    leat_stream_unref(source);
+    leat_stream_unref(sink);
+    while (pass())
+        ;
+    int code = leat_future_result(done)->code;
+    leat_future_unref(done);
+    if (code == 0)
+        assert_string_equal(name, engine);
+    return code;
+}
+
+static const struct engine_row {
+    unsigned flags;
+    bool no_copy;
+    const char *engine;
+} engine_rows[] = {
+    {LEAT_OPEN_CREATE | LEAT_OPEN_EMPTY, false, "copy_file_range"},
+    {LEAT_OPEN_CREATE | LEAT_OPEN_EMPTY, true, "read_write"},
+    {LEAT_OPEN_CREATE | LEAT_OPEN_EMPTY | LEAT_OPEN_APPEND, false, "read_write"},
+};
+
+static void files_go_by_each_engine(void **state)
+{
+    for (uint8_t i = 0; i < 30; i++) {
+        const struct engine_row *row = &engine_rows[i % 3];
+        disk->faults.short_ppm = i < 15 ? 0 : 500000;
+        disk->faults.no_copy = row->no_copy;
+        file_write("f", i, LARGE);
+        assert_int_equal(piped("f", "g", row->flags, row->engine), 0);
+        assert_int_equal(is_pattern("g", i, LARGE), 1);
+        assert_int_equal(sim_disk_open_count(disk), 0);
+    }
+}
+
+static void each_engine_finds_the_disk_full(void **state)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        const struct engine_row *row = &engine_rows[i];
+        disk->faults.bytes_max = 0;
+        file_write("f", 'f', LARGE);
+        file_write("g", 'g', 0);
+        disk->faults.no_copy = row->no_copy;
+        disk->faults.bytes_max = LARGE + LARGE / 2;
+        assert_int_equal(piped("f", "g", row->flags, row->engine), -ENOSPC);
+        assert_int_equal(is_pattern("g", 'f', LARGE / 2), 1); /* what fitted */
+        assert_int_equal(sim_disk_open_count(disk), 0);
+    }
+}
+
+/* Each call of the disk fails once: the copy is whole and said to be, or it is said to have failed.
+ */
+static void each_call_of_an_engine_fails_once(void **state)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        const struct engine_row *row = &engine_rows[i];
+        unsigned failures = 0;
+        for (uint64_t nth = 1; nth < 20; nth++) {
+            disk->faults.no_copy = row->no_copy;
+            file_write("f", 'f', LARGE);
+            uint64_t failed = disk->failed_count;
+            disk->faults.fail_at = nth;
+            int code = piped("f", "g", row->flags, row->engine);
+            disk->faults.fail_at = 0;
+            failures += code < 0;
+            if (failed == disk->failed_count)
+                assert_int_equal(code, 0);
+            if (code == 0)
+                assert_int_equal(is_pattern("g", 'f', LARGE), 1);
+            assert_int_equal(sim_disk_open_count(disk), 0);
+        }
+        assert_true(failures >= 4);
+    }
 }
 
 /* ---- what a power cut leaves ---- */
@@ -536,6 +629,9 @@ int main(void)
         TEST(a_file_without_a_name_leaves_nothing),
         TEST(short_reads_and_writes_are_gone_on_with),
         TEST(a_full_disk_is_told),
+        TEST(files_go_by_each_engine),
+        TEST(each_engine_finds_the_disk_full),
+        TEST(each_call_of_an_engine_fails_once),
         TEST(d1_synced_bytes_are_there),
         TEST(d2_of_unsynced_bytes_anything_is),
         TEST(d3_names_are_there_in_their_order),
