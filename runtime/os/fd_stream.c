@@ -11,6 +11,7 @@
 
 #include "runtime/base/core.h"
 #include "runtime/os/fd_internal.h"
+#include "runtime/os/op.h"
 
 #define FD_COPY_BYTES (FD_READ_BYTES / 8) /* a read up to this is copied out of its buffer */
 
@@ -188,7 +189,10 @@ static void fd_read_done(void *arg, const struct leat_result *result)
 
 static void fd_read_on_thread(struct fd_stream *f)
 {
-    fd_wait(f, &f->reading, leat_fs_read(f->file, LEAT_FS_HERE, FD_READ_BYTES), fd_read_done);
+    op_line_begin(f->stream.loop);
+    struct leat_future *future = leat_fs_read(f->file, LEAT_FS_HERE, FD_READ_BYTES);
+    op_line_end(f->stream.loop);
+    fd_wait(f, &f->reading, future, fd_read_done);
 }
 
 /* One read: so that a writer who is as fast lets the loop go round. */

@@ -71,7 +71,9 @@ static const struct op_class fd_write_class = {
 struct leat_future *fd_write_start(struct fd_stream *f)
 {
     const void *site = __builtin_return_address(0);
+    op_line_begin(f->stream.loop); /* one is out at a time */
     struct op *op = op_new(f->stream.loop, &fd_write_class, 0, site);
+    op_line_end(f->stream.loop);
     if (op == NULL)
         return op_failed(f->stream.loop, -ENOMEM, NULL, site);
     struct fd_write *write = write_of(op);
