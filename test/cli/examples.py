@@ -2,6 +2,7 @@
 others run on each transport of sockets, and, with root, on Leat's own stack over a tun device, in a
 network namespace of this test's own."""
 import ctypes
+import hashlib
 import http.client
 import json
 import os
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import threading
 import unittest
+import zlib
 
 from process import BUILD, TERM, Program
 
@@ -206,13 +208,15 @@ class Chat(unittest.TestCase):
 class Proxy(unittest.TestCase):
     AHEAD_BYTES_MAX = 40 << 20  # what the kernel's buffers of both connections may take, and more
 
+    EXAMPLE = "proxy"
+
     def each(self, check):
         for transport in transports():
             with self.subTest(transport[0]), socket.create_server(("", 0)) as server:
                 to = TUN_PEER if transport[0] == "tun" else "127.0.0.1"
                 to = f"{to}:{server.getsockname()[1]}"
                 server.settimeout(30)
-                with Running(transport, "proxy", "--cores", "1", "--to", to) as proxy, \
+                with Running(transport, self.EXAMPLE, "--cores", "1", "--to", to) as proxy, \
                         proxy.connect() as client:
                     there, _ = server.accept()
                     with there:
@@ -262,6 +266,58 @@ class Proxy(unittest.TestCase):
             with self.assertRaises(ConnectionResetError):
                 there.recv(1)
         self.each(check)
+
+
+class Relay(Proxy):
+    """The same by two pipes of streams."""
+    EXAMPLE = "relay"
+
+    def test_the_other_end_may_go_first(self):
+        def check(client, there):
+            there.sendall(b"all")
+            there.shutdown(socket.SHUT_WR)
+            self.assertEqual(self.read_all(client), b"all")
+            client.sendall(b"still heard")
+            client.shutdown(socket.SHUT_WR)
+            self.assertEqual(self.read_all(there), b"still heard")
+        self.each(check)
+
+    def test_the_other_end_may_break(self):
+        def check(client, there):
+            client.sendall(b"x")
+            there.recv(1)
+            there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            there.close()
+            with self.assertRaises(ConnectionResetError):
+                client.recv(1)
+        self.each(check)
+
+    def test_nobody_listens_there(self):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            gone = "127.0.0.1:%d" % server.getsockname()[1]
+        for transport in list(transports())[:2]:
+            with self.subTest(transport[0]), \
+                    Running(transport, "relay", "--cores", "1", "--to", gone) as relay:
+                for _ in range(2):  # it goes on
+                    with relay.connect() as client, self.assertRaises(ConnectionResetError):
+                        client.recv(1)
+
+
+class Zipsum(unittest.TestCase):
+    def test_it_is_gzip_and_sha256sum(self):
+        coder = zlib.compressobj(6, zlib.DEFLATED, 31)
+        data = b"a line of text\n" * 100_000 + os.urandom(100_000)
+        wanted = {b"": None, data: None}
+        for text in wanted:
+            packed = coder.copy()
+            packed = packed.compress(text) + packed.flush()
+            wanted[text] = hashlib.sha256(packed).hexdigest().encode() + b"  -\n"
+        for net in ("epoll", "uring"):
+            for text, line in wanted.items():
+                with self.subTest(net=net, length=len(text)):
+                    done = subprocess.run([BUILD / "examples" / "zipsum", "--net", net], input=text,
+                                          capture_output=True, check=False, timeout=60)
+                    self.assertEqual((done.returncode, done.stdout, done.stderr), (0, line, b""))
 
 
 class Notes(unittest.TestCase):
