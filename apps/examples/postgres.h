@@ -23,11 +23,11 @@ struct conn { /* has one query at a time; the watch of an idle one sees the serv
     struct conn *next;
 };
 
-void store_close(void *store); /* the idle ones; all others belong to tasks */
+void store_close(void *arg); /* the idle ones; all others belong to tasks */
 
 /* In a task; 0 or -errno: -EAGAIN, the server is not there, or too many wait for it; -EIO, it
  * refuses the query; -ECANCELED. A connection is idle, or a new one, and given back always. */
-int conn_take(struct store *store, struct conn **conn);
+int conn_take(struct store *store, struct conn **to);
 void conn_give(struct conn *conn);
 int conn_send(struct conn *conn, const char *sql, const char *param, bool row_by_row);
 int conn_next(struct conn *conn, PGresult **result); /* the caller's; NULL: that was the last */

@@ -63,10 +63,12 @@ const void *module_load(const struct module_kind *kind, struct leat_error *error
         return NULL;
     }
     const uint32_t *abi = dlsym(handle, kind->symbol);
+    if (abi == NULL || *abi != kind->abi) {
+        leat_fail(error, -EPROTO,
+                  "%.200s belongs to another version of Leat: build and install both together",
+                  path);
+        abi = NULL;
+    }
     // cppcheck-suppress resourceLeak ; it is never unloaded
-    if (abi != NULL && *abi == kind->abi)
-        return abi;
-    leat_fail(error, -EPROTO,
-              "%.200s belongs to another version of Leat: build and install both together", path);
-    return NULL;
+    return abi;
 }

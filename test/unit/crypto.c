@@ -9,6 +9,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -533,6 +534,39 @@ static void what_is_left_goes_with_its_loop(void **state)
     assert_null(key_of("")); /* it begins anew */
 }
 
+/* A core of its own, which signs with a key of its own. */
+static void *core_sign(void *index)
+{
+    struct leat_loop *own =
+        leat_loop_new(&(struct leat_loop_options){.index = *(uint32_t *)index}, NULL);
+    struct leat_key *key = leat_key_new(own, PEM_P256_PRIVATE, strlen(PEM_P256_PRIVATE));
+    struct leat_future *futures[8];
+    intptr_t good = 0;
+    for (unsigned i = 0; i < 8; i++)
+        futures[i] = leat_key_sign(key, LEAT_ES256, text("m"));
+    (void)leat_loop_run(own);
+    for (unsigned i = 0; i < 8; i++) {
+        good += leat_future_result(futures[i])->code == 0;
+        leat_future_unref(futures[i]);
+    }
+    leat_loop_free(own);
+    return (void *)good;
+}
+
+static void cores_load_and_sign_at_once(void **state)
+{
+    pthread_t threads[3];
+    uint32_t indexes[3] = {1, 2, 3};
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, core_sign, &indexes[i]), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        void *good;
+        assert_int_equal(pthread_join(threads[i], &good), 0);
+        assert_int_equal((intptr_t)good, 8);
+    }
+    assert_null(key_of("")); /* what teardown looks at is there */
+}
+
 static int everything(void)
 {
     uint8_t code[LEAT_HASH_BYTES_MAX];
@@ -583,7 +617,7 @@ int main(void)
         TEST(scrypt_is_that_of_rfc_7914),      TEST(pbkdf2_is_that_of_rfcs_6070_and_7914),
         TEST(hkdf_is_that_of_rfc_5869),        TEST(derivations_have_bounds),
         TEST(what_is_cancelled_gives_nothing), TEST(what_is_left_goes_with_its_loop),
-        TEST(memory_that_is_out_is_told),
+        TEST(cores_load_and_sign_at_once),     TEST(memory_that_is_out_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
