@@ -1,6 +1,7 @@
 /* leat_main: the command line of a program whose cores are run by leat_run. */
 #include <leat/run.h>
 
+#include <leat/task.h>
 #include <leat/version.h>
 #include <errno.h>
 #include <stdio.h>
@@ -66,6 +67,18 @@ static const char *name_typed(int argc, char **argv)
     return slash != NULL ? slash + 1 : argc > 0 ? argv[0] : "leat";
 }
 
+static struct leat_command_line line_of(const struct leat_program *program,
+                                        const struct leat_option *common, unsigned common_count)
+{
+    return (struct leat_command_line){
+        .summary = program->summary,
+        .operands = program->operands,
+        .operand_count_max = program->operand_count_max,
+        .tables = {program->options, common},
+        .table_counts = {program->option_count, common_count},
+    };
+}
+
 int leat_program_main(const struct leat_program *program, int argc, char **argv)
 {
     struct leat_run_options options = {.start = program->start,
@@ -112,6 +125,10 @@ int leat_program_main(const struct leat_program *program, int argc, char **argv)
          "never sleep: lower latency for all of a core", 0, 0},
         {"buffers", LEAT_OPTION_BYTES, &options.buffer_bytes_max, "SIZE",
          "bound of each core's buffer memory: 256M", UINT64_C(1) << 20, 0},
+        {"codec-memory", LEAT_OPTION_BYTES, &options.codec_bytes_max, "SIZE",
+         "bound of what compressing takes on each core (default: 64M)", UINT64_C(1) << 20, 0},
+        {"tasks", LEAT_OPTION_COUNT, &options.tasks_max, "N",
+         "tasks at once on each core (default: 100000)", 1, LEAT_TASKS_MAX},
         {"drain-timeout", LEAT_OPTION_DURATION, &options.drain_timeout_ns, "TIME",
          "how long SIGTERM lets requests finish (default: 10s)", LEAT_NS_PER_MS, 0},
         {"log-buffer", LEAT_OPTION_BYTES, &options.log_buffer_bytes, "SIZE",
@@ -126,15 +143,8 @@ int leat_program_main(const struct leat_program *program, int argc, char **argv)
          0, 0},
     };
     unsigned skipped = program->is_client ? 1 : 0; /* --listen */
-    struct leat_command_line line = {
-        .name = program->name != NULL ? program->name : name_typed(argc, argv),
-        .summary = program->summary,
-        .operands = program->operands,
-        .operand_count_max = program->operand_count_max,
-        .tables = {program->options, common + skipped},
-        .table_counts = {program->option_count, COUNT_OF(common) - skipped},
-    };
-    options.name = line.name;
+    struct leat_command_line line = line_of(program, common + skipped, COUNT_OF(common) - skipped);
+    options.name = line.name = program->name != NULL ? program->name : name_typed(argc, argv);
     return program_go(program, &options, &line, argc, argv);
 }
 

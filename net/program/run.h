@@ -88,6 +88,7 @@ struct leat_run_options {
                                   program may use, by its cgroups too, shared by the cores; at
                                   most 1 GiB] */
     uint64_t codec_bytes_max;  /* of each core's coders' memory [LEAT_CODEC_MEMORY_BYTES] */
+    uint64_t tasks_max;        /* at once on each core [LEAT_TASKS_MAX, which is the most] */
     void (*on_ready)(void *user); /* on the calling thread, when every core has started */
 };
 

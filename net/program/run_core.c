@@ -91,6 +91,15 @@ static int core_wait_ready(struct leat_run_core *core, struct leat_error *error)
     return code;
 }
 
+/* At most so many at once; 0: as many as there may be. */
+static int tasks_set(struct leat_loop *loop, uint64_t max, struct leat_error *error)
+{
+    int result = max != 0 ? tasks_limit(loop, max < UINT32_MAX ? (uint32_t)max : UINT32_MAX) : 0;
+    if (result < 0)
+        *error = *leat_loop_error(loop);
+    return result;
+}
+
 /* Everything up to the application's start, and that. */
 static int core_start(struct leat_run_core *core, struct leat_error *error)
 {
@@ -116,8 +125,9 @@ static int core_start(struct leat_run_core *core, struct leat_error *error)
     core->loop = loop;
     pthread_mutex_unlock(&run->lock);
     log_refusals(core);
-    int result = 0;
-    if (options.clock != NULL) /* in a world that is played, so is what runs beside the loop */
+    int result = tasks_set(loop, run->options->tasks_max, error);
+    if (result == 0 &&
+        options.clock != NULL) /* in a world that is played, so is what runs beside the loop */
         result = pool_play_drawn(loop, &core->files, NULL, leat_net_seed(run->net) + core->index);
     if (result == 0)
         result = leat_net_open(run->net, loop, error);

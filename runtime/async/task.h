@@ -46,7 +46,7 @@
 
 LEAT_BEGIN
 
-#define LEAT_TASKS_MAX            100000 /* per core; one more is -EAGAIN */
+#define LEAT_TASKS_MAX            100000 /* per core, or --tasks; one more is -EAGAIN */
 #define LEAT_TASK_STACK_BYTES     131072
 #define LEAT_TASK_STACK_BYTES_BIG 1048576
 #define LEAT_TASK_GUARD_BYTES     65536

@@ -9,8 +9,9 @@
  * package.
  *
  * Memory comes from the core's heap and is counted: the coders of a core hold at most
- * LEAT_CODEC_MEMORY_BYTES together (leat_run_options.codec_bytes_max); past it a coder is not made,
- * or fails while it runs, with -EAGAIN. zstd's windows beyond 8 MiB are refused (RFC 9659).
+ * LEAT_CODEC_MEMORY_BYTES together (leat_run_options.codec_bytes_max, --codec-memory); past it a
+ * coder is not made, or fails while it runs, with -EAGAIN. zstd's windows beyond 8 MiB are refused
+ * (RFC 9659).
  *
  * A coder is made and freed on its core. In between it runs on one thread at a time, on any: a
  * large piece belongs on a thread of the pool.

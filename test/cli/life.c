@@ -10,7 +10,7 @@ struct life {
     uint64_t fail_on; /* the core whose start fails; UINT64_MAX: none */
     uint64_t crash_on;
     bool hold, hang, slow_start, stall, dry, reload, post, silent, exit_with_3;
-    bool exit_at_once, before_exit, last_words, unhandled, parked;
+    bool exit_at_once, before_exit, last_words, unhandled, parked, fill;
     const char *ready; /* what start awaits: "well", "badly", "never" */
 };
 
@@ -156,6 +156,31 @@ static void wait_for_user_signal(void)
     sigwait(&set, &number);
 }
 
+static struct leat_result do_nothing(void *arg)
+{
+    return leat_nothing();
+}
+
+/* Says how many of three tasks and of eight coders there may be. */
+static int fill(struct leat_loop *loop)
+{
+    const struct leat_coder_options gzip = {.coding = LEAT_GZIP};
+    struct leat_coder *coders[8];
+    unsigned tasks = 0, count = 0;
+    for (int i = 0; i < 3; i++) {
+        struct leat_future *task = leat_task_start(loop, do_nothing, NULL, 0);
+        tasks += leat_future_result(task) == NULL;
+        leat_future_ignore(task);
+        leat_future_unref(task);
+    }
+    while (count < 8 && (coders[count] = leat_encoder_new(&gzip, NULL)) != NULL)
+        count++;
+    LEAT_LOG_INFO("%u tasks, %u coders", tasks, count);
+    while (count > 0)
+        leat_coder_free(coders[--count]);
+    return 0;
+}
+
 static int start(struct leat_loop *loop)
 {
     const struct life *life = leat_run_user(loop);
@@ -167,6 +192,8 @@ static int start(struct leat_loop *loop)
         return life->silent ? -EIO : leat_run_fail(loop, -EIO, "core %u must fail", index);
     if (life->dry && !life->before_exit)
         return 0;
+    if (life->fill)
+        return fill(loop);
     if (life->parked) {
         leat_future_unref(waiter_start(loop));
         return 0;
@@ -234,6 +261,7 @@ int main(int argc, char **argv)
         {"last-words", LEAT_OPTION_FLAG, &life.last_words, NULL, "has a fatal hook", 0, 0},
         {"unhandled", LEAT_OPTION_FLAG, &life.unhandled, NULL, "a rejection is lost", 0, 0},
         {"parked", LEAT_OPTION_FLAG, &life.parked, NULL, "a task waits for ever", 0, 0},
+        {"fill", LEAT_OPTION_FLAG, &life.fill, NULL, "tasks and coders up to their bounds", 0, 0},
         {"ready", LEAT_OPTION_TEXT, &life.ready, "HOW", "start awaits well, badly, never", 0, 0},
     };
     const struct leat_program program = {

@@ -139,6 +139,22 @@ class End(unittest.TestCase):
                          1)
         self.assertEqual(lines(err, "parked: ECANCELED$"), 1)
 
+    def test_tasks_and_coders_are_bounded_as_told(self):
+        for flags, said in (((), "3 tasks, 8 coders"), (("--tasks", "2"), "2 tasks, 8 coders"),
+                            (("--codec-memory", "1M"), "3 tasks, 3 coders")):
+            code, _, err = finish(LIFE, "--fill", "--cores", "1", *flags)
+            self.assertEqual((code, lines(err, f"{said}$")), (0, 1), err)
+        for flags, said in ((("--tasks", "0"), "--tasks 0 is out of range: give at least 1 and at "
+                                               "most 100000"),
+                            (("--tasks", "100001"), "--tasks 100001 is out of range"),
+                            (("--tasks", "many"), '--tasks takes .*, not "many"'),
+                            (("--codec-memory", "1k"), "--codec-memory 1k is too small: give at "
+                                                       "least 1M"),
+                            (("--codec-memory", "x"), '--codec-memory takes .*, not "x"')):
+            code, out, err = finish(LIFE, "--fill", *flags)
+            self.assertEqual((code, out), (2, ""))
+            self.assertRegex(err, said)
+
     def test_a_start_that_awaits(self):
         with Program(LIFE, "--ready", "well") as program:
             program.until(READY)
