@@ -2,6 +2,7 @@
 others run on each transport of sockets, and, with root, on Leat's own stack over a tun device, in a
 network namespace of this test's own."""
 import ctypes
+import gzip
 import hashlib
 import http.client
 import json
@@ -9,12 +10,14 @@ import os
 import pathlib
 import re
 import select
+import signal
 import socket
 import struct
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 import zlib
 
@@ -205,6 +208,61 @@ class Chat(unittest.TestCase):
             end.close()
 
 
+class ChatTasks(unittest.TestCase):
+    """A task for each client; who reads too slowly is dropped, and holds up nobody."""
+
+    def test_lines_and_who_does_not_read_them(self):
+        for transport in transports():
+            with self.subTest(transport[0]), Running(transport, "chat-tasks") as chat:
+                self.check(chat)
+
+    def check(self, chat):
+        clients = [chat.connect() for _ in range(3)]
+        files = [client.makefile("rb") for client in clients]
+        for client, file in zip(clients, files):
+            client.sendall(b"/count\r\n")
+            self.assertRegex(file.readline(), rb"^\d here, 0 dropped\n$")
+        clients[0].sendall(b"half a li")
+        clients[1].sendall(b"a line\n\n")  # an empty one is none
+        for file in files:
+            self.assertEqual(file.readline(), b"a line\n")
+        clients[0].sendall(b"ne\n")
+        for file in files:
+            self.assertEqual(file.readline(), b"half a line\n")
+        with chat.connect() as loud:  # a line that is too long ends its client alone
+            loud.sendall(b"x" * 2000)
+            with self.assertRaises(ConnectionResetError):
+                while loud.recv(100):
+                    pass
+                raise ConnectionResetError  # the end is as good
+        self.drop_the_slow(clients, files)
+        clients[2].shutdown(socket.SHUT_WR)
+        self.assertEqual(files[2].read(), b"")
+        clients[0].sendall(b"goodbye\n")
+        self.assertEqual(files[0].readline(), b"goodbye\n")
+        for end in files + clients:
+            end.close()
+
+    def drop_the_slow(self, clients, files):
+        """clients[1] reads no more; the others are served as before."""
+        line, said = b"y" * 500 + b"\n", 0
+        count = b"0 dropped"
+        while b" 1 dropped" not in count:
+            for _ in range(100):
+                clients[0].sendall(line * 20)
+                for file in (files[0], files[2]):
+                    self.assertEqual(file.read(len(line) * 20), line * 20)
+                said += 20 * len(line)
+            self.assertLess(said, 64 << 20)
+            clients[0].sendall(b"/count\n")
+            count = files[0].readline()
+        self.assertEqual(count, b"2 here, 1 dropped\n")
+        with self.assertRaises(ConnectionResetError):
+            while clients[1].recv(1 << 20):
+                pass
+            self.fail("it was not dropped")
+
+
 class Proxy(unittest.TestCase):
     AHEAD_BYTES_MAX = 40 << 20  # what the kernel's buffers of both connections may take, and more
 
@@ -318,6 +376,132 @@ class Zipsum(unittest.TestCase):
                     done = subprocess.run([BUILD / "examples" / "zipsum", "--net", net], input=text,
                                           capture_output=True, check=False, timeout=60)
                     self.assertEqual((done.returncode, done.stdout, done.stderr), (0, line, b""))
+
+
+class Files(unittest.TestCase):
+    """A file server with its access log as a stream: rotated, and on a disk that is full."""
+
+    def test_lines_go_where_they_should(self):
+        for transport in transports():
+            with self.subTest(transport[0]), tempfile.TemporaryDirectory() as folder:
+                folder = pathlib.Path(folder)
+                (folder / "page").write_text("hello")
+                log = folder / "access.log"
+                with Running(transport, "files", "--dir", str(folder), "--log", str(log)) as files:
+                    self.rotate(files, log)
+                log.unlink()
+                log.symlink_to("/dev/full")
+                with Running(transport, "files", "--dir", str(folder), "--log", str(log)) as files:
+                    self.fill(files, log)
+
+    def ask(self, files, path="/page"):
+        client = http.client.HTTPConnection(*files.address, timeout=30)
+        client.request("GET", path)
+        answer = client.getresponse()
+        self.assertEqual(answer.status, 200 if path == "/page" else 404)
+        answer.read()
+        client.close()
+
+    def until(self, log, wanted):
+        end = time.monotonic() + 30
+        while not log.exists() or log.read_bytes() != wanted:
+            self.assertLess(time.monotonic(), end, log.exists() and log.read_bytes())
+            time.sleep(0.01)
+
+    def rotate(self, files, log):
+        self.ask(files)
+        self.until(log, b"GET /page\n")
+        old = log.rename(log.with_suffix(".1"))
+        self.ask(files, "/before")
+        self.until(old, b"GET /page\nGET /before\n")  # renaming alone loses nothing
+        files.program.send(signal.SIGHUP)
+        asked, end = 0, time.monotonic() + 30
+        while not log.exists():  # until the signal has been heard
+            self.ask(files, "/after")
+            asked += 1
+            self.assertLess(time.monotonic(), end)
+        lines = b"GET /page\nGET /before\n" + asked * b"GET /after\n"
+        while old.read_bytes() + log.read_bytes() != lines:  # each, once, in their order
+            self.assertLess(time.monotonic(), end, (old.read_bytes(), log.read_bytes(), lines))
+            time.sleep(0.01)
+
+    def fill(self, files, log):
+        for _ in range(20):
+            self.ask(files)  # nobody waits for the disk
+        files.program.until("access.log: .*; it is tried again", "stderr")
+        log.unlink()
+        end = time.monotonic() + 30
+        while not re.fullmatch(rb"(GET /page\n)+(\d+) lines were lost\n(GET /page\n)+",
+                               log.read_bytes() if log.exists() else b""):
+            self.ask(files)
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.05)
+
+
+class Archive(unittest.TestCase):
+    """Uploads by way of gzip, with progress as server-sent events."""
+
+    def test_uploads_are_compressed_and_tell_how_far_they_are(self):
+        for transport in transports():
+            with self.subTest(transport[0]), tempfile.TemporaryDirectory() as folder:
+                here = os.getcwd()
+                os.chdir(folder)
+                try:
+                    with Running(transport, "archive") as archive:
+                        self.check(archive, pathlib.Path(folder, "archive"))
+                finally:
+                    os.chdir(here)
+
+    def check(self, archive, folder):
+        text = b"".join(b"line %d\n" % number for number in range(200_000))
+
+        def ask(method, path, body=None):
+            client = http.client.HTTPConnection(*archive.address, timeout=30)
+            client.request(method, path, body)
+            answer = client.getresponse()
+            got = answer.status, answer.read()
+            client.close()
+            return got
+
+        self.assertEqual(ask("PUT", "/files/all", text)[0], 201)
+        self.assertEqual(gzip.decompress((folder / "all.gz").read_bytes()), text)
+        self.assertLess((folder / "all.gz").stat().st_size, len(text) // 2)
+        done = b"event: done\ndata: %d\n\n" % len(text)
+        self.assertEqual(ask("GET", "/progress/all"), (200, done))
+        self.assertEqual(ask("GET", "/progress/other")[0], 404)
+        for name in (".hidden", "..%2fup"):
+            self.assertEqual(ask("PUT", f"/files/{name}", b"x")[0], 400)
+
+        head = b"PUT /files/slow HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(text)
+        with archive.connect() as slow, archive.connect() as watcher, \
+                watcher.makefile("rb") as events:
+            slow.sendall(head + text[:1000])
+            self.until(lambda: ask("PUT", "/files/slow", b"x")[0] == 409)  # when it has come
+            os.remove(folder / "slow.gz") if (folder / "slow.gz").exists() else None
+            watcher.sendall(b"GET /progress/slow HTTP/1.0\r\nHost: a\r\n\r\n")
+            self.hear(events, b"data: 1000")
+            slow.sendall(text[1000:5000])
+            self.hear(events, b"data: 5000")
+            slow.sendall(text[5000:])
+            self.assertIn(b" 201 ", slow.recv(1000))
+            self.assertTrue(events.read().endswith(done))
+        self.assertEqual(gzip.decompress((folder / "slow.gz").read_bytes()), text)
+
+        with archive.connect() as gone:  # in the middle
+            gone.sendall(head.replace(b"slow", b"gone") + os.urandom(500_000))
+            self.until(lambda: (folder / "gone.gz.part").exists())
+        self.until(lambda: ask("GET", "/progress/gone")[1].startswith(b"event: failed"))
+        self.until(lambda: sorted(os.listdir(folder)) == ["all.gz", "slow.gz"])
+
+    def hear(self, events, wanted):
+        while (line := events.readline().strip()) != wanted:
+            self.assertNotIn(line, (b"event: done", b"event: failed"))
+
+    def until(self, condition):
+        end = time.monotonic() + 30
+        while not condition():
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.01)
 
 
 class Notes(unittest.TestCase):
