@@ -1,4 +1,4 @@
-/* Decoding and normalizing against slow versions that work segment by segment, in place and not. */
+/* Decoding against a slow version, in place and not. */
 #include <leat/check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,45 +37,6 @@ static ptrdiff_t slow_decode(struct leat_view from)
     return length;
 }
 
-static bool has_encoded_slash(struct leat_view path)
-{
-    for (size_t i = 0; i + 3 <= path.length_bytes; i++)
-        if (path.data[i] == '%' && path.data[i + 1] == '2' && (path.data[i + 2] | 0x20) == 'f')
-            return true;
-    return false;
-}
-
-/* Leaves the result in slow. */
-static ptrdiff_t slow_normalize(struct leat_view path)
-{
-    char *segments[BYTES_MAX + 1], *rest = slow + 1;
-    size_t count = 0, length = 0;
-    static char result[BYTES_MAX + 1];
-    ptrdiff_t decoded = slow_decode(path);
-
-    if (decoded <= 0 || slow[0] != '/' || path.data[0] != '/' || has_encoded_slash(path))
-        return -1;
-    slow[decoded] = '\0';
-    if (strchr(slow, '\\'))
-        return -1;
-    bool directory = true;
-    for (char *segment; (segment = strsep(&rest, "/"));) {
-        directory = false;
-        if (strcmp(segment, "..") == 0 && count-- == 0)
-            return -1;
-        if (*segment == '\0' || strcmp(segment, ".") == 0 || strcmp(segment, "..") == 0)
-            directory = true;
-        else
-            segments[count++] = segment;
-    }
-    for (size_t i = 0; i < count; i++)
-        length += (size_t)sprintf(result + length, "/%s", segments[i]);
-    if (directory || count == 0)
-        length += (size_t)sprintf(result + length, "/");
-    memcpy(slow, result, length);
-    return (ptrdiff_t)length;
-}
-
 static void check(ptrdiff_t (*fast)(struct leat_view, char *), struct leat_view in,
                   ptrdiff_t expected)
 {
@@ -95,6 +56,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length_bytes)
     if (in.length_bytes == 0)
         return 0;
     check(http_url_decode, in, slow_decode(in));
-    check(http_path_normalize, in, slow_normalize(in));
     return 0;
 }

@@ -1,4 +1,4 @@
-/* Percent-encoding and paths: pure functions over bytes of the caller's. Anything is allowed as
+/* Percent-encoding: pure functions over bytes of the caller's. Anything is allowed as
  * input; nothing is allocated.
  *
  * Internal to the library: not installed. */
@@ -21,13 +21,5 @@ static inline int http_hex_digit(char digit)
     digit = (char)(digit | 0x20);
     return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
 }
-
-/* Turns the path of a request into one that can be looked up: decodes it as http_url_decode does,
- * then removes "." and ".." segments and empty ones (RFC 3986 5.2.4), so that the result begins
- * with
- * "/", and no segment is empty but the last, none is "." or "..". Refused with -1, besides: ".."
- * above the root, an encoded "/" and a "\" in any form (whether they separate depends on who reads
- * them), a path that does not begin with "/". to may be path's own bytes. */
-ptrdiff_t http_path_normalize(struct leat_view path, char *to);
 
 #endif
