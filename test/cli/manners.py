@@ -1,4 +1,5 @@
 """How programs take signals, terminals that go away, and output that nobody reads."""
+import contextlib
 import http.client
 import json
 import os
@@ -320,6 +321,13 @@ class Rotation(unittest.TestCase):
                 process.wait()
 
 
+def counter_of(process, name, env):
+    done = subprocess.run([str(LEAT), "top", "--once", "--json", "--interval", "20ms",
+                           str(process.pid)], env=env, timeout=60, capture_output=True, text=True,
+                          check=True)
+    return json.loads(done.stdout)["cores"][0]["counters"][name]
+
+
 class Lost(unittest.TestCase):
     def test_lines_that_a_disk_does_not_take_are_counted_and_said(self):
         with tempfile.TemporaryDirectory() as folder, open("/dev/full", "wb") as full:
@@ -337,12 +345,8 @@ class Lost(unittest.TestCase):
                     self.assertEqual(client.getresponse().status, 200)
                     client.close()
 
-                def lost():
-                    done = subprocess.run([str(LEAT), "top", "--once", "--json", "--interval",
-                                           "20ms", str(process.pid)], env=env, timeout=60,
-                                          capture_output=True, text=True, check=True)
-                    return json.loads(done.stdout)["cores"][0]["counters"]["log.lost_write"]
-                until(lambda: lost() == 3, "they are not counted")
+                until(lambda: counter_of(process, "log.lost_write", env) == 3,
+                      "they are not counted")
                 process.send_signal(TERM)
                 self.assertEqual(wait(process), 0)
                 self.assertRegex(process.stderr.read(), "[1-4] lines were lost on standard output: "
@@ -351,6 +355,55 @@ class Lost(unittest.TestCase):
                 process.kill()
                 process.wait()
                 process.stderr.close()
+
+    def test_an_access_log_that_nobody_reads_holds_up_no_request(self):
+        """Its newest lines are lost: each is counted, and how many is said once there is room."""
+        requests = 3000
+        reader, writer = full_pipe()
+        with tempfile.TemporaryDirectory() as folder:
+            env = dict(os.environ, LEAT_RUN_DIR=folder)
+            process = subprocess.Popen([str(LEAT), "serve", "--hello", "--cores", "1",
+                                        "--access-log", "--log-buffer", "64k",
+                                        "--listen", f"unix:{folder}/socket"],
+                                       stdout=writer, stderr=subprocess.PIPE, env=env, text=True)
+            os.close(writer)
+            try:
+                until(lambda: os.path.exists(f"{folder}/socket"), "it does not listen")
+                client = http.client.HTTPConnection("x", timeout=30)
+                client.sock = socket.socket(socket.AF_UNIX)
+                client.sock.connect(f"{folder}/socket")
+                for number in range(requests):  # 100 bytes of the log each
+                    client.request("GET", f"/{number:020}")
+                    answer = client.getresponse()
+                    answer.read()
+                    self.assertEqual(answer.status, 200)
+                client.close()
+                os.set_blocking(reader, False)
+                lines = []
+
+                def lost():
+                    """The counter, when it and the lines are all of them; else 0."""
+                    with contextlib.suppress(BlockingIOError):
+                        while piece := os.read(reader, 1 << 20):  # a line may be cut in two
+                            lines.append(piece)
+                    count = counter_of(process, "log.lost_full", env)
+                    got = len(re.findall(rb"GET /\d{20}", b"".join(lines)))
+                    return count if got + count == requests else 0
+                until(lost, "they are not counted")
+                count = lost()
+                self.assertGreater(count, requests // 4)
+                numbers = re.findall(rb"GET /(\d{20})", b"".join(lines))
+                half = len(numbers) // 2  # the oldest are kept; now and then a later one fits in
+                self.assertEqual([int(number) for number in numbers[:half]], list(range(half)))
+                process.send_signal(TERM)
+                self.assertEqual(wait(process), 0)
+                self.assertIn(f"{count} log lines were lost: they come faster than they are read; "
+                              "--log-buffer holds more", process.stderr.read())
+                process.stderr.close()
+            finally:
+                process.kill()
+                process.wait()
+                os.close(reader)
 
 
 if __name__ == "__main__":
