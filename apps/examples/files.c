@@ -70,8 +70,9 @@ static void on_reload(void *arg) /* SIGHUP */
     }
 }
 
-static void on_end(void *arg)
+static void on_end(void *files)
 {
+    leat_files_free(files);
     leat_timer_stop(&out.again);
     if (out.stream != NULL)
         leat_stream_end(out.stream);
@@ -92,7 +93,7 @@ static int start(struct leat_loop *loop)
     struct leat_http *http = leat_http_new(loop);
     struct leat_files *files = leat_files_new(loop, dir, NULL);
     if (files == NULL || leat_run_on_reload(loop, on_reload, NULL) < 0 ||
-        leat_run_on_end(loop, on_end, NULL) < 0)
+        leat_run_on_end(loop, on_end, files) < 0)
         return leat_loop_error(loop)->code;
     out.loop = loop;
     leat_timer_init(&out.again, loop, log_open, NULL);
