@@ -1,9 +1,8 @@
 /* A chat with tasks: each client has one, which waits for its lines and says each of them to all.
  * `nc 127.0.0.1 7001`, several times; the line "/count" is answered with who is here.
  *
- * Nobody waits for a slow reader. Whose connection has SEND_BYTES queued is dropped, and counted.
- * A line longer than LINE_BYTES_MAX ends its client's connection. It runs on one core; chat.c shows
- * how lines cross cores. */
+ * Nobody waits for a slow reader: with SEND_BYTES queued it is dropped, and counted. A line longer
+ * than LINE_BYTES_MAX ends its connection. One core; chat.c shows how lines cross cores. */
 #include <leat/leat.h>
 #include <stdio.h>
 
@@ -57,40 +56,41 @@ static void listen_to(struct member *member, struct leat_stream *lines)
 
 static struct leat_result member_run(void *arg) /* a task */
 {
-    struct member member = {.stream = *(struct leat_stream **)arg, .next = first};
+    struct member *member = arg;
     struct leat_stream *lines = leat_lines(leat_loop_current(), LINE_BYTES_MAX);
-    first = &member;
+    member->next = first;
+    first = member;
     here_count++;
     if (lines != NULL) {
-        struct leat_stream *both[] = {leat_stream_ref(member.stream), leat_stream_ref(lines)};
+        struct leat_stream *both[] = {leat_stream_ref(member->stream), leat_stream_ref(lines)};
         struct leat_future *piped = leat_pipeline(both, 2); /* one that fails takes both along */
         leat_future_ignore(piped);
         leat_future_unref(piped);
-        listen_to(&member, lines);
+        listen_to(member, lines);
         leat_stream_unref(lines);
     }
     struct member **at = &first;
-    while (*at != &member)
+    while (*at != member)
         at = &(*at)->next;
-    *at = member.next;
+    *at = member->next;
     here_count--;
-    leat_stream_end(member.stream); /* what is queued still goes out */
-    leat_stream_unref(member.stream);
+    leat_stream_end(member->stream); /* what is queued still goes out */
+    leat_stream_unref(member->stream);
     return leat_nothing();
 }
 
 static void on_open(leat_conn conn, void *user)
 {
-    struct leat_stream *stream = leat_conn_stream(conn, NULL);
-    if (stream == NULL) {
+    struct member member = {.stream = leat_conn_stream(conn, NULL)};
+    if (member.stream == NULL) {
         (void)leat_conn_abort(conn);
         return;
     }
     struct leat_future *task =
-        leat_task_start(leat_loop_current(), member_run, &stream, sizeof(stream));
+        leat_task_start(leat_loop_current(), member_run, &member, sizeof(member)); /* copied */
     if (leat_future_result(task) != NULL) { /* too many tasks, or no memory for one */
-        leat_stream_destroy(stream, leat_nothing());
-        leat_stream_unref(stream);
+        leat_stream_destroy(member.stream, leat_nothing());
+        leat_stream_unref(member.stream);
     }
     leat_future_ignore(task);
     leat_future_unref(task);
