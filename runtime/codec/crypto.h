@@ -59,9 +59,9 @@ struct leat_key;
 
 /* A private or public key, or that of a certificate, out of PEM (RFC 7468): RSA, P-256, P-384 or
  * Ed25519. Where there are several the first private one counts, else the first public one, else
- * the first certificate. It decodes on the spot: up to a millisecond. NULL, with a sentence in
- * leat_loop_error: -EINVAL (no such thing in it, or RSA of too few or too many bits), -EACCES (it
- * is encrypted: passphrases are not asked for), -ENOTSUP, -EMSGSIZE, -ENOMEM. */
+ * the first certificate. It decodes on the spot: when a program starts, not in a request. NULL,
+ * with a sentence in leat_loop_error: -EINVAL (no such thing in it, or RSA of too few or too many
+ * bits), -EACCES (it is encrypted: passphrases are not asked for), -ENOTSUP, -EMSGSIZE, -ENOMEM. */
 LEAT_API struct leat_key *leat_key_new(struct leat_loop *loop, const void *pem,
                                        size_t pem_bytes) LEAT_MUST_CHECK;
 LEAT_API void leat_key_free(struct leat_key *key); /* NULL: no effect; what it signs goes on */
@@ -101,7 +101,7 @@ enum leat_derivation {
 
 struct leat_derive_options { /* 0: the default in brackets */
     enum leat_derivation how;
-    enum leat_digest_kind digest;     /* of PBKDF2 and HKDF */
+    enum leat_digest_kind digest;     /* of PBKDF2, HKDF; 0 is SHA-1: name a longer one */
     const void *secret, *salt, *info; /* info: of HKDF */
     size_t secret_bytes, salt_bytes, info_bytes;
     uint32_t rounds;       /* of PBKDF2 [600,000] */

@@ -42,6 +42,8 @@ static void crypto_op_drop(struct leat_future *future)
 {
     struct crypto_op *crypto = crypto_op_of(container_of(future, struct op, future));
     explicit_bzero(crypto->copied, crypto->copied_bytes);
+    if (crypto->made.data != NULL) /* nobody got it */
+        explicit_bzero(crypto->made.data, crypto->made.length_bytes);
     leat_buf_unref(crypto->in);
     leat_buf_unref(crypto->other);
     leat_buf_unref(crypto->made);
@@ -66,6 +68,8 @@ static struct leat_result crypto_result_made(struct op *op)
     struct crypto_op *crypto = crypto_op_of(op);
     if (op->value < 0)
         return crypto_failure(crypto);
+    if (op->is_cancelled) /* what was made stays here, to be cleansed */
+        return leat_failure(-ECANCELED, NULL);
     struct leat_buf made = crypto->made;
     crypto->made = (struct leat_buf){NULL, 0, NULL};
     made.length_bytes = (size_t)op->value;

@@ -10,6 +10,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #include "buffers/heap.h"
 #include "crypto_keys.h"
 #include "runtime/base/rng.h"
+#include "runtime/os/op.h"
 
 static struct leat_loop *loop;
 static struct leat_result last; /* of what was waited for */
@@ -506,6 +508,31 @@ static void what_is_cancelled_gives_nothing(void **state)
         assert_int_equal(wait_for(futures[i]), i % 2 == 0 ? -ECANCELED : 0);
 }
 
+/* The bytes that it made are not where the next buffer of that size is found. */
+static void what_is_cancelled_late_is_cleansed(void **state)
+{
+    struct leat_derive_options options = derivation(LEAT_PBKDF2, "passwd", "salt");
+    options.digest = LEAT_SHA256;
+    options.rounds = 1;
+    struct leat_future *future = leat_derive(loop, &options);
+    struct op *op = container_of(future, struct op, future);
+    (void)leat_loop_turn(loop, 0);
+    while (atomic_load(&op->state) == OP_QUEUED)
+        sched_yield();
+    leat_future_ignore(future);
+    leat_future_cancel(future);
+    leat_future_unref(future);
+    (void)leat_loop_run(loop);
+    static const uint8_t made[] = {0x55, 0xac, 0x04, 0x6e, 0x56, 0xe3, 0x08, 0x9f};
+    struct leat_buf found[8];
+    for (unsigned i = 0; i < 8; i++) {
+        found[i] = leat_buf_alloc_unsafe(options.length_bytes);
+        assert_memory_not_equal(found[i].data, made, sizeof(made));
+    }
+    for (unsigned i = 0; i < 8; i++)
+        leat_buf_unref(found[i]);
+}
+
 static void abandon(struct leat_future *future)
 {
     leat_future_ignore(future);
@@ -616,8 +643,9 @@ int main(void)
         TEST(schemes_do_not_take_each_others), TEST(keys_sign_only_what_they_are_for),
         TEST(scrypt_is_that_of_rfc_7914),      TEST(pbkdf2_is_that_of_rfcs_6070_and_7914),
         TEST(hkdf_is_that_of_rfc_5869),        TEST(derivations_have_bounds),
-        TEST(what_is_cancelled_gives_nothing), TEST(what_is_left_goes_with_its_loop),
-        TEST(cores_load_and_sign_at_once),     TEST(memory_that_is_out_is_told),
+        TEST(what_is_cancelled_gives_nothing), TEST(what_is_cancelled_late_is_cleansed),
+        TEST(what_is_left_goes_with_its_loop), TEST(cores_load_and_sign_at_once),
+        TEST(memory_that_is_out_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
