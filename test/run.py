@@ -226,6 +226,7 @@ RINGS = {
                                         timeout_s=4 * 3600, env=IN_BUILD)),
         ("soak", program(sys.executable, "bench/run_soak.py", "--minutes", SOAK_MINUTES,
                          timeout_s=1200)),
+        ("Debian's own kernel", program(sys.executable, "test/kernel/run.py", timeout_s=1800)),
         ("cards, every IOMMU", scripted("test/card/run.py", timeout_s=2 * 3600)),
         ("fuzz targets", scripted("test/fuzz/run.py", "--long", timeout_s=6 * 3600)),
     ],

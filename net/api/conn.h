@@ -60,9 +60,9 @@
  *       Held bytes count against the connection's receive window: with receive_bytes_max held,
  *       nothing more is delivered until some are released, and the peer's sender is stopped by flow
  *       control. leat_conn_release also works when the connection is gone. leat_conn_take gives the
- *       bytes away instead: a buf of the core's own pools (the block that they lie in, where that
- * is one of these and half filled by them; else a copy), which is charged to the pools and not to
- *       the window: the credit returns at once, and whoever takes bounds what it keeps.
+ *       bytes away instead: a buf of the core's own pools, which is the block that they lie in
+ *       where that is one of these and half filled by them, else a copy. It is charged to the pools
+ *       and not to the window: the credit returns at once, and whoever takes bounds what it keeps.
  *
  *  C13  leat_conn_pause stops on_data and on_end (not within the running callback) until
  *       leat_conn_resume; the peer is stopped by flow control. Both are idempotent.
