@@ -705,11 +705,12 @@ static void stdio_back(int number, int old)
 
 static void one_that_is_closed(void **state)
 {
-    struct leat_stream *(*const makers[])(struct leat_loop *) = {leat_stdin, leat_stdout,
-                                                                 leat_stderr};
+    static const struct {
+        struct leat_stream *(*make)(struct leat_loop *);
+    } rows[] = {{leat_stdin}, {leat_stdout}, {leat_stderr}};
     for (int number = 0; number < 3; number++) {
         int old = stdio_put(number, -1);
-        struct leat_stream *stream = makers[number](loop);
+        struct leat_stream *stream = rows[number].make(loop);
         stdio_back(number, old);
         assert_null(stream);
         assert_int_equal(leat_loop_error(loop)->code, -EBADF);
