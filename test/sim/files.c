@@ -337,7 +337,6 @@ static void each_engine_finds_the_disk_full(void **state)
         const struct engine_row *row = &engine_rows[i];
         disk->faults.bytes_max = 0;
         file_write("f", 'f', LARGE);
-        file_write("g", 'g', 0);
         disk->faults.no_copy = row->no_copy;
         disk->faults.bytes_max = LARGE + LARGE / 2;
         assert_int_equal(piped("f", "g", row->flags, row->engine), -ENOSPC);
