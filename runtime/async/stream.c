@@ -79,6 +79,8 @@ struct leat_stream *leat_stream_ref(struct leat_stream *stream)
 
 void leat_stream_unref(struct leat_stream *stream)
 {
+    if (stream == NULL)
+        return;
     LEAT_CHECK(stream->loop == leat_loop_current() && stream->refs > 0);
     if (--stream->refs > 0)
         return;
@@ -232,8 +234,8 @@ void stream_set_error(struct leat_stream *stream, struct leat_result *failure)
 
 void leat_stream_destroy(struct leat_stream *stream, struct leat_result result)
 {
-    LEAT_CHECK(stream->loop == leat_loop_current());
-    if (stream_has(stream, STREAM_DESTROYED)) {
+    LEAT_CHECK(stream == NULL || stream->loop == leat_loop_current());
+    if (stream == NULL || stream_has(stream, STREAM_DESTROYED)) {
         leat_result_drop(&result);
         return;
     }

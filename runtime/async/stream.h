@@ -207,7 +207,7 @@ LEAT_API void leat_stream_destroyed(struct leat_stream *stream, struct leat_resu
 /* ---- For everybody ---- */
 
 LEAT_API struct leat_stream *leat_stream_ref(struct leat_stream *stream);
-LEAT_API void leat_stream_unref(struct leat_stream *stream);
+LEAT_API void leat_stream_unref(struct leat_stream *stream); /* NULL: no effect */
 
 enum leat_stream_event {
     LEAT_STREAM_DATA,     /* LEAT_KIND_CHUNK: borrowed */
@@ -235,7 +235,7 @@ LEAT_API void leat_stream_off(struct leat_stream *stream, enum leat_stream_event
                               leat_done *fn, void *arg);
 
 /* Ends both sides now: what waits is dropped, error (if result is a failure, which is taken) and
- * close follow. A second time: no effect. */
+ * close follow. A second time, and of NULL: no effect but that the failure is dropped. */
 LEAT_API void leat_stream_destroy(struct leat_stream *stream, struct leat_result result);
 /* What it failed with, or NULL. */
 LEAT_API const struct leat_result *leat_stream_error(const struct leat_stream *stream);

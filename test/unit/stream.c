@@ -556,6 +556,8 @@ static void a_pipeline_of_a_stream_that_was_not_made_is_rejected(void **state)
     run();
     leat_stream_unref(&source->stream);
     leat_stream_unref(&sink->stream);
+    leat_stream_destroy(NULL, leat_failure(-EIO, "with a sentence"));
+    leat_stream_unref(NULL);
 }
 
 static void an_error_that_nobody_hears_ends_the_loop(void **state)
