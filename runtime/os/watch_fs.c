@@ -1,5 +1,5 @@
 /* Watches on names: added on a thread, for the look at a path may block; told, and let go. */
-#include "runtime/os/watch_internal.h"
+#include "runtime/os/watch_tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,10 +10,6 @@
 
 #include "buffers/heap.h"
 #include "runtime/os/fs_sys.h"
-
-#define WATCH_EVENTS                                                                               \
-    (IN_CREATE | IN_DELETE | IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_MOVED_FROM |              \
-     IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK)
 
 /* ---- directories ---- */
 
@@ -70,6 +66,17 @@ static void dirs_sweep(struct watch_core *core)
 
 /* ---- a core's watches ---- */
 
+int watch_inotify_new(struct leat_error *error)
+{
+    int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (fd >= 0)
+        return fd;
+    return leat_fail(error, -errno,
+                     "cannot watch names (%s): raise fs.inotify.max_user_instances or the limit on "
+                     "open files (ulimit -n)",
+                     leat_errno_name(errno));
+}
+
 static struct watch_core *watch_core_new(struct pool_core *pool)
 {
     struct watch_core *core = leat_heap_calloc(1, sizeof(*core));
@@ -78,12 +85,9 @@ static struct watch_core *watch_core_new(struct pool_core *pool)
         return NULL;
     }
     core->pool = pool;
-    core->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    list_init(&core->trees);
+    core->fd = watch_inotify_new(&pool->error);
     if (core->fd < 0) {
-        leat_fail(&pool->error, -errno,
-                  "cannot watch names (%s): raise fs.inotify.max_user_instances or the limit on "
-                  "open files (ulimit -n)",
-                  leat_errno_name(errno));
         leat_heap_free(core);
         return NULL;
     }
@@ -100,7 +104,7 @@ static struct watch_core *watch_core_new(struct pool_core *pool)
     return pool->watches = core;
 }
 
-static void watch_forget(struct leat_fs_watch *watch)
+void watch_forget(struct leat_fs_watch *watch)
 {
     if (watch->is_ref)
         leat_loop_unref(watch->core->pool->loop);
@@ -123,6 +127,8 @@ void watch_core_fini(struct watch_core *core)
             dir_free(core, dir);
         }
     }
+    while (!list_is_empty(&core->trees))
+        tree_stop(container_of(core->trees.next, struct watch_tree, link));
     leat_timer_stop(&core->move_timer);
     leat_watch_stop(&core->readable);
     close(core->fd);
@@ -240,7 +246,7 @@ static struct leat_result watch_failure(const struct watch_add *add, int code)
                         strerrordesc_np(-code), leat_errno_name(code), remedy);
 }
 
-static void watch_drop(void *watch)
+void watch_drop(void *watch)
 {
     leat_fs_watch_free(watch);
 }
@@ -300,8 +306,21 @@ static struct watch_core *watch_core_of(struct pool_core *pool)
     return core;
 }
 
-struct leat_future *leat_fs_watch(struct leat_loop *loop, const char *path, leat_fs_watch_fn *fn,
-                                  void *arg)
+static struct leat_fs_watch *watch_new(const char *path, leat_fs_watch_fn *fn, void *arg)
+{
+    size_t path_bytes = strlen(path) + 1;
+    struct leat_fs_watch *watch = leat_heap_calloc(1, sizeof(*watch) + path_bytes);
+    if (watch == NULL)
+        return NULL;
+    memcpy(watch->path, path, path_bytes);
+    list_init(&watch->link);
+    watch->fn = fn;
+    watch->arg = arg;
+    return watch;
+}
+
+struct leat_future *leat_fs_watch(struct leat_loop *loop, const char *path, unsigned flags,
+                                  leat_fs_watch_fn *fn, void *arg)
 {
     const void *site = __builtin_return_address(0);
     struct pool_core *pool = pool_core_of(loop);
@@ -309,17 +328,16 @@ struct leat_future *leat_fs_watch(struct leat_loop *loop, const char *path, leat
     if (core == NULL)
         return op_failed(loop, pool != NULL ? pool->error.code : -ENOMEM,
                          pool != NULL ? pool->error.sentence : NULL, site);
-    size_t path_bytes = strlen(path) + 1;
-    struct leat_fs_watch *watch = leat_heap_calloc(1, sizeof(*watch) + path_bytes);
-    struct op *op = watch != NULL ? op_new(loop, &watch_class, 0, site) : NULL;
+    struct leat_fs_watch *watch = watch_new(path, fn, arg);
+    if (watch == NULL)
+        return op_failed(loop, -ENOMEM, NULL, site);
+    if ((flags & LEAT_FS_TREE) != 0)
+        return tree_start(core, watch, site);
+    struct op *op = op_new(loop, &watch_class, 0, site);
     if (op == NULL) {
         leat_heap_free(watch);
         return op_failed(loop, -ENOMEM, NULL, site);
     }
-    memcpy(watch->path, path, path_bytes);
-    list_init(&watch->link);
-    watch->fn = fn;
-    watch->arg = arg;
     struct watch_add *add = container_of(op, struct watch_add, op);
     add->watch = watch;
     add->core = core;
@@ -339,6 +357,11 @@ void leat_fs_watch_unref(struct leat_fs_watch *watch)
 void leat_fs_watch_free(struct leat_fs_watch *watch)
 {
     struct watch_core *core = watch->core;
+    if (watch->tree != NULL) {
+        tree_free(watch->tree);
+        leat_heap_free(watch);
+        return;
+    }
     if (core == NULL) { /* its directory has gone, or its loop has ended */
         leat_heap_free(watch);
         return;

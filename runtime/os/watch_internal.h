@@ -8,6 +8,8 @@
 #ifndef LEAT_WATCH_INTERNAL_H
 #define LEAT_WATCH_INTERNAL_H
 
+#include <sys/inotify.h>
+
 #include <leat/io.h>
 #include <leat/timer.h>
 #include <leat/watch_fs.h>
@@ -16,6 +18,11 @@
 
 #define WATCH_MOVE_NS (2 * LEAT_NS_PER_MS) /* how long the other half of a rename is waited for */
 #define WATCH_HASH    256u
+#define WATCH_EVENTS                                                                               \
+    (IN_CREATE | IN_DELETE | IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_MOVED_FROM |              \
+     IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK)
+
+struct watch_tree;
 
 struct watch_dir {
     struct watch_dir *next; /* of its bucket */
@@ -30,6 +37,7 @@ struct leat_fs_watch {
     void *arg;
     const char *name;           /* that it is about; NULL: all in the directory */
     bool is_ref, is_freed;      /* it keeps the loop alive; W3 */
+    struct watch_tree *tree;    /* NULL: one directory, or a name in it */
     struct leat_fs_watch *next; /* freed: of core->freed */
     char path[];
 };
@@ -41,6 +49,7 @@ struct watch_core {
     int fd;
     uint32_t watches_count, adds_count, telling_count;
     struct watch_dir *dirs[WATCH_HASH];
+    struct list trees; /* watch_tree.h */
     struct leat_fs_watch *freed;
     /* The first half of a rename, the second of which has not been read. */
     uint32_t move_cookie; /* 0: none */
@@ -56,7 +65,13 @@ void watch_tell(struct watch_core *core, struct watch_dir *dir,
 void watch_tell_all(struct watch_core *core, const struct leat_fs_change *change);
 void watch_dir_gone(struct watch_core *core, struct watch_dir *dir);
 
+void watch_forget(struct leat_fs_watch *watch); /* it keeps its loop alive no longer */
+void watch_drop(void *watch);                   /* leat_fs_watch_free */
+/* A descriptor, or -errno with a sentence. */
+int watch_inotify_new(struct leat_error *error) LEAT_MUST_CHECK;
+
 /* watch_read.c */
+bool watch_event_of(uint32_t mask, enum leat_fs_event *event); /* false: of none that is told */
 void watch_on_readable(struct leat_watch *watch, uint32_t events, void *arg);
 void watch_on_move_over(struct leat_timer *timer, void *arg);
 

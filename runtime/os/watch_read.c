@@ -67,18 +67,24 @@ static void rename_tell(struct watch_core *core, struct watch_dir *dir,
     watch_tell(core, dir, &change);
 }
 
+bool watch_event_of(uint32_t mask, enum leat_fs_event *event)
+{
+    for (size_t i = 0; i < sizeof(event_rows) / sizeof(event_rows[0]); i++) {
+        if ((mask & event_rows[i].bit) == 0)
+            continue;
+        *event = event_rows[i].event;
+        return true; /* the kernel says one thing at a time */
+    }
+    return false;
+}
+
 static void name_tell(struct watch_core *core, struct watch_dir *dir,
                       const struct inotify_event *event)
 {
     struct leat_fs_change change = {.name = event->name,
                                     .is_directory = (event->mask & IN_ISDIR) != 0};
-    for (size_t i = 0; i < sizeof(event_rows) / sizeof(event_rows[0]); i++) {
-        if ((event->mask & event_rows[i].bit) == 0)
-            continue;
-        change.event = event_rows[i].event;
+    if (watch_event_of(event->mask, &change.event))
         watch_tell(core, dir, &change);
-        return; /* the kernel says one thing at a time */
-    }
 }
 
 static void event_tell(struct watch_core *core, const struct inotify_event *event)

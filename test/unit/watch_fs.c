@@ -71,7 +71,7 @@ static struct leat_result await(struct leat_future *future)
 static struct leat_fs_watch *watch_new(const char *path, const char *name)
 {
     struct leat_result result =
-        await(leat_fs_watch(loop, path, on_change, (void *)(uintptr_t)name));
+        await(leat_fs_watch(loop, path, 0, on_change, (void *)(uintptr_t)name));
     assert_int_equal(result.code, 0);
     return leat_result_watch(&result);
 }
@@ -157,7 +157,7 @@ static void a_name_that_is_not_there_yet(void **state)
     assert_int_equal(mkdir("later", 0755), 0);
     heard("created:later ");
     leat_fs_watch_free(watch);
-    struct leat_result result = await(leat_fs_watch(loop, "no/where", on_change, NULL));
+    struct leat_result result = await(leat_fs_watch(loop, "no/where", 0, on_change, NULL));
     assert_int_equal(result.code, -ENOENT);
     assert_non_null(strstr(leat_result_sentence(&result), "No such file"));
     leat_result_drop(&result);
@@ -230,7 +230,7 @@ static void watches_have_a_limit(void **state)
     static struct leat_fs_watch *watches[LEAT_WATCHES_MAX];
     for (unsigned i = 0; i < LEAT_WATCHES_MAX; i++)
         watches[i] = watch_new("d", NULL);
-    struct leat_result result = await(leat_fs_watch(loop, "d", on_change, NULL));
+    struct leat_result result = await(leat_fs_watch(loop, "d", 0, on_change, NULL));
     assert_int_equal(result.code, -ENOSPC);
     leat_result_drop(&result);
     leat_fs_watch_free(watches[0]);
@@ -242,7 +242,7 @@ static void watches_have_a_limit(void **state)
 static void a_loop_may_end_before_its_watches(void **state)
 {
     struct leat_fs_watch *watch = watch_new("d", NULL);
-    struct leat_future *under_way = leat_fs_watch(loop, "d", on_change, NULL);
+    struct leat_future *under_way = leat_fs_watch(loop, "d", 0, on_change, NULL);
     leat_future_ignore(under_way);
     leat_future_unref(under_way);
     put("d/x", "");
@@ -255,7 +255,7 @@ static void a_loop_may_end_before_its_watches(void **state)
 static void a_watch_may_be_cancelled(void **state)
 {
     for (unsigned i = 0; i < 100; i++) {
-        struct leat_future *future = leat_fs_watch(loop, "d", on_change, NULL);
+        struct leat_future *future = leat_fs_watch(loop, "d", 0, on_change, NULL);
         leat_future_ignore(future);
         if (i % 2 == 0)
             (void)leat_loop_turn(loop, 0);
@@ -282,7 +282,7 @@ static void every_allocation_fails_once(void **state)
         struct leat_heap_stats before, after;
         leat_heap_stats(leat_core_now, &before);
         leat_heap_fail_at(leat_core_now, nth);
-        struct leat_result result = await(leat_fs_watch(loop, "d", on_change, NULL));
+        struct leat_result result = await(leat_fs_watch(loop, "d", 0, on_change, NULL));
         leat_heap_fail_at(leat_core_now, 0);
         leat_heap_stats(leat_core_now, &after);
         bool was_refused = after.refused_count > before.refused_count;
