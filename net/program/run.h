@@ -18,12 +18,12 @@
  * The end. SIGTERM and SIGINT start the drain: on each core its drain hooks run, in the reverse of
  * the order of leat_run_on_drain; they stop accepting, and keep the program alive (leat_run_ref)
  * while something is in flight. When every core's references are given back, or drain_timeout_ns
- * has passed, the loops stop. The exit code is then 0. A second signal ends the process at once
- * with 128 + its number. A program whose loops run dry ends with 0. leat_run_end starts the same
- * drain, leat_run_exit ends without one. A rejection that nobody handles (leat/future.h) ends the
- * program with 1. Before all cores have started
- * there is nothing to drain: those that have started end, one that does not come back from its
- * start within a second is left behind, and the exit code is 128 + the signal.
+ * has passed and what had come by then is delivered, the loops stop. The exit code is then 0. A
+ * second signal ends the process at once with 128 + its number. A program whose loops run dry ends
+ * with 0. leat_run_end starts the same drain, leat_run_exit ends without one. A rejection that
+ * nobody handles (leat/future.h) ends the program with 1. Before all cores have started there is
+ * nothing to drain: those that have started end, one that does not come back from its start within
+ * a second is left behind, and the exit code is 128 + the signal.
  *
  * SIGHUP opens again, by their names, the files that standard output and error are (logs that were
  * renamed), and runs the reload hooks. It ends nothing while the terminal that the program was

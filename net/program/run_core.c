@@ -124,6 +124,7 @@ static int core_start(struct leat_run_core *core, struct leat_error *error)
     pthread_mutex_lock(&run->lock);
     core->loop = loop;
     pthread_mutex_unlock(&run->lock);
+    run_core_cut_open(core);
     log_refusals(core);
     int result = tasks_set(loop, run->options->tasks_max, error);
     if (result == 0 &&
@@ -205,6 +206,7 @@ static void core_end(struct leat_run_core *core)
         pool_settle(loop);    /* what the hooks began: a file that is closed */
         leat_net_close(core->run->net, loop);
         leat_loop_turn(loop, 0); /* what the hooks put off, before the memory goes */
+        run_core_cut_close(core);
         leat_source_remove(&core->log_source);
         leat_log_flush(leat_core_now->log);
         core_wait_for_all(core->run);

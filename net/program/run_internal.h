@@ -1,6 +1,7 @@
 /* The state of a running program, shared by the files of leat_run: run.c (set-up and its undoing),
- * run_wait.c (the thread that waits for signals), run_core.c (what happens on each core), and what
- * code on a core calls: run_hooks.c, run_ready.c, run_ask.c, run_stats.c.
+ * run_wait.c (the thread that waits for signals), run_core.c (what happens on each core), run_cut.c
+ * (its end at the drain's limit), and what code on a core calls: run_hooks.c, run_ready.c,
+ * run_ask.c, run_stats.c.
  *
  *   STARTING --all started--> RUNNING --signal, leat_run_end--> DRAINING --> all cores ended
  *      \--------one failed-------------------------------------> FAILED  --/
@@ -51,6 +52,8 @@ struct leat_run_core {
     bool is_draining;
     struct leat_future *ready_after; /* or NULL: leat_run_ready_after */
     struct leat_source log_source;   /* wakes the log's writer at the end of a turn */
+    struct leat_timer cut_timer;     /* of the drain, and since when it waits for what was heard */
+    uint64_t cut_ns;
     struct counters_core counters;
     struct pool_play_drawn files; /* of a world that is played */
     const char *net_name;
@@ -65,7 +68,7 @@ struct leat_run_core {
 
     /* The waiting thread's. */
     pthread_t thread;
-    bool is_thread, owes_drain, owes_reload, owes_stats;
+    bool is_thread, owes_drain, owes_cut, owes_reload, owes_stats;
     bool is_memory_refused; /* its policy */
 };
 
@@ -137,6 +140,11 @@ int run_wait(struct leat_run *run, struct leat_error *error);
 
 /* run_core.c */
 void *run_core_main(void *run_core);
+
+/* run_cut.c: on the core. */
+void run_core_cut_open(struct leat_run_core *core);
+void run_core_cut_close(struct leat_run_core *core);
+void run_core_cut(void *run_core); /* posted to its loop */
 
 /* run_hooks.c: on the core. */
 void run_hooks_run(struct leat_run_core *core, enum run_hook_kind kind);

@@ -32,6 +32,13 @@ void run_stage_set(struct leat_run *run, enum run_stage stage)
     pthread_mutex_unlock(&run->lock);
 }
 
+/* Posts fn if the core is owed it; a core without a loop is owed nothing. */
+static void core_post(struct leat_run_core *core, bool *owes, leat_callback *fn)
+{
+    if (*owes && (core->loop == NULL || leat_loop_post(core->loop, fn, core) == 0))
+        *owes = false;
+}
+
 /* Posts what the cores are owed; returns whether a full lane makes it necessary to come again. */
 static bool posts_send(struct leat_run *run)
 {
@@ -39,16 +46,12 @@ static bool posts_send(struct leat_run *run)
     pthread_mutex_lock(&run->lock);
     for (uint32_t i = 0; i < run->cores_count; i++) {
         struct leat_run_core *core = &run->cores[i];
-        if (core->owes_drain &&
-            (core->loop == NULL || leat_loop_post(core->loop, run_core_drain, core) == 0))
-            core->owes_drain = false;
-        if (core->owes_reload &&
-            (core->loop == NULL || leat_loop_post(core->loop, run_core_reload, core) == 0))
-            core->owes_reload = false;
-        if (core->owes_stats &&
-            (core->loop == NULL || leat_loop_post(core->loop, run_core_stats, core) == 0))
-            core->owes_stats = false;
-        must_retry = must_retry || core->owes_drain || core->owes_reload || core->owes_stats;
+        core_post(core, &core->owes_drain, run_core_drain);
+        core_post(core, &core->owes_cut, run_core_cut);
+        core_post(core, &core->owes_reload, run_core_reload);
+        core_post(core, &core->owes_stats, run_core_stats);
+        must_retry = must_retry || core->owes_drain || core->owes_cut || core->owes_reload ||
+                     core->owes_stats;
     }
     pthread_mutex_unlock(&run->lock);
     return must_retry;
@@ -91,8 +94,7 @@ static void wait_drain(struct wait *wait)
         run->cores[i].owes_drain = true;
 }
 
-/* Without a drain, or what is left of it. */
-static void wait_stop(struct wait *wait)
+static void wait_stop_begin(struct wait *wait)
 {
     struct leat_run *run = wait->run;
     uint64_t now_ns = clock_monotonic();
@@ -101,7 +103,21 @@ static void wait_stop(struct wait *wait)
     if (atomic_load(&run->drain_until_ns) == 0)
         atomic_store(&run->drain_until_ns, now_ns + run_drain_ns(run));
     run_stage_set(run, RUN_DRAINING);
-    loops_stop(run);
+}
+
+/* Without a drain, or what is left of it. */
+static void wait_stop(struct wait *wait)
+{
+    wait_stop_begin(wait);
+    loops_stop(wait->run);
+}
+
+/* Each core stops by itself, after what had come for it when the drain's limit passed. */
+static void wait_cut(struct wait *wait)
+{
+    wait_stop_begin(wait);
+    for (uint32_t i = 0; i < wait->run->cores_count; i++)
+        wait->run->cores[i].owes_cut = true;
 }
 
 /* A core that has stopped may write to standard output as long as the drain would have lasted. */
@@ -202,7 +218,7 @@ static void on_deadline(struct wait *wait)
                             : EXIT_FAILED);
     }
     run_complain(wait->run, "the drain took longer than --drain-timeout: cutting off what is left");
-    wait_stop(wait);
+    wait_cut(wait);
 }
 
 struct census {

@@ -17,6 +17,7 @@ OWN, PEER = "10.9.0.2", "10.9.0.1"
 WAITING = 100
 LASTING_MS = 500  # each limit, of what lasts ten times as long
 PAUSED_MS, PAUSE_S = 2000, 2.5  # a pause outlives each limit; all ask within it, if slowly
+DRAIN_S = 1.5  # all ask within it; less than a stop's 2 s before the end of PAUSE_S
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n1234"
 
@@ -34,7 +35,7 @@ def flags_of(net, folder):
 
 @contextlib.contextmanager
 def server(net, flags, listen, limit_ms):
-    with process.Program(PROGRAM, *flags, "--cores", "1",
+    with process.Program(PROGRAM, *flags, "--cores", "1", "--drain-timeout", f"{DRAIN_S}s",
                          env={**os.environ, "LASTING_LISTEN": listen,
                               "LASTING_LIMIT_MS": str(limit_ms)}) as program:
         match = program.until(r"^listening on http://(\S+):(\d+)")
@@ -42,7 +43,9 @@ def server(net, flags, listen, limit_ms):
             world.ip("addr", "add", f"{PEER}/24", "dev", "leat0")
         program.address = (match[1], int(match[2]))
         yield program
-        assert program.end(process.TERM) == 0, program.text
+        if program.process.poll() is None:
+            program.send(process.TERM)
+        assert program.end() == 0, program.text
         assert "never freed" not in program.text["stderr"], program.text
 
 
@@ -127,6 +130,43 @@ def check_pause(program, hold, first, second, is_answered):
         assert count == WAITING, f"{count} of {WAITING} answered: {first!r}, {second!r}"
 
 
+def check_drain(program, hold, is_drain_seen):
+    """What is said before the drain's limit is answered, however late the server reads it."""
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(socket.create_connection(program.address,
+                                                                    process.LIMIT_S))
+                       for _ in range(WAITING)]
+        for connection in connections:
+            connection.sendall(GET[:9])
+        with socket.create_connection(program.address, process.LIMIT_S) as last:
+            last.sendall(GET)  # when it is answered, the others have been heard: none is idle
+            assert answers_of([last]) == 1, program.text
+        if is_drain_seen:
+            drain_begin(program)
+        with hold():
+            if not is_drain_seen:  # the loop learns of the drain and of its limit afterwards
+                program.send_taken(process.TERM)
+            for connection in connections:
+                connection.sendall(GET[9:])
+            time.sleep(PAUSE_S)
+        count = answers_of(connections)
+        assert count == WAITING, f"{count} of {WAITING} answered in the drain: {program.text}"
+        program.until("the drain took longer than --drain-timeout", "stderr")
+        program.process.wait(process.LIMIT_S)  # its clients are still there: it is cut off
+
+
+def drain_begin(program):
+    """Returns when nobody listens any more."""
+    program.send(process.TERM)
+    deadline = time.monotonic() + process.LIMIT_S
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(program.address, process.LIMIT_S).close()
+        except ConnectionError:
+            return
+    raise AssertionError(f"it does not drain: {program.text}")
+
+
 def main():
     net = sys.argv[1]
     os.environ["LEAT_MODULES"] = str(process.BUILD)
@@ -145,6 +185,9 @@ def main():
             check_pause(program, hold, POST, b"5678", False)
             for hold in filter(None, (hold_by_freezer(program), hold_by_callback(program))):
                 check_pause(program, hold, GET, GET, True)
+        for holder, is_drain_seen in ((hold_by_signal, True), (hold_by_callback, False)):
+            with server(net, for_server, listen, PAUSED_MS) as program:
+                check_drain(program, holder(program), is_drain_seen)
 
 
 if __name__ == "__main__":
