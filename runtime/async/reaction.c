@@ -22,6 +22,7 @@ struct leat_reaction *reaction_new_otherwise(const struct reaction_class *of)
 void reaction_unlink(struct leat_reaction *reaction)
 {
     struct leat_future *future = reaction->future;
+    LEAT_CHECK(reaction_is_waiting(reaction));
     if (reaction->next == reaction) {
         future->reactions = NULL;
         return;
