@@ -56,12 +56,17 @@ def end_group(process):
     return ""
 
 
+def hang_up_counts():
+    """Under nohup SIGHUP is ignored, and what was ignored at the start stays so in Leat."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def run(command, timeout_s, env=None):
     """Runs command in its own group; returns (status, None when it took too long; output)."""
     process = subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-        start_new_session=True)
+        start_new_session=True, preexec_fn=hang_up_counts)
     try:
         output, _ = process.communicate(timeout=timeout_s)
         return process.returncode, output
