@@ -202,6 +202,7 @@ static void core_end(struct leat_run_core *core)
         core_write_out(core);
         pool_settle(loop); /* likewise; and operations may hold bytes that the transport lent */
         run_hooks_run(core, RUN_HOOK_END);
+        run_hooks_forget(core);
         core_write_out(core); /* what they had to say */
         pool_settle(loop);    /* what the hooks began: a file that is closed */
         leat_net_close(core->run->net, loop);

@@ -3,6 +3,7 @@
 #include "net/program/run_internal.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "runtime/loop/part.h"
 
@@ -15,6 +16,12 @@ void run_hooks_run(struct leat_run_core *core, enum run_hook_kind kind)
             leat_loop_gate(leat_core_now->loop);
         }
     }
+}
+
+/* They have freed what the others use; a drain or a reload may still be on its way. */
+void run_hooks_forget(struct leat_run_core *core)
+{
+    memset(core->hook_counts, 0, sizeof(core->hook_counts));
 }
 
 static int hook_add(struct leat_loop *loop, enum run_hook_kind kind, leat_callback *fn, void *arg)

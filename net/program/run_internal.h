@@ -148,8 +148,9 @@ void run_core_cut(void *run_core); /* posted to its loop */
 
 /* run_hooks.c: on the core. */
 void run_hooks_run(struct leat_run_core *core, enum run_hook_kind kind);
-void run_core_drain(void *run_core);  /* posted to its loop */
-void run_core_reload(void *run_core); /* posted to its loop */
+void run_hooks_forget(struct leat_run_core *core); /* behind those of the end */
+void run_core_drain(void *run_core);               /* posted to its loop */
+void run_core_reload(void *run_core);              /* posted to its loop */
 
 /* run_stats.c: on the core. */
 void run_core_stats(void *run_core); /* posted to its loop */
