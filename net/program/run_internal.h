@@ -50,6 +50,7 @@ struct leat_run_core {
     unsigned hook_counts[RUN_HOOK_KINDS];
     uint64_t refs_count;
     bool is_draining;
+    bool is_memory_refused;          /* the policy that it asked for; written before it starts */
     struct leat_future *ready_after; /* or NULL: leat_run_ready_after */
     struct leat_source log_source;   /* wakes the log's writer at the end of a turn */
     struct leat_timer cut_timer;     /* of the drain, and since when it waits for what was heard */
@@ -69,7 +70,6 @@ struct leat_run_core {
     /* The waiting thread's. */
     pthread_t thread;
     bool is_thread, owes_drain, owes_cut, owes_reload, owes_stats;
-    bool is_memory_refused; /* its policy */
 };
 
 struct run_line {
