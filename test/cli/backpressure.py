@@ -15,13 +15,12 @@ import pathlib
 import re
 import socket
 import struct
-import subprocess
 import sys
 import tempfile
 import time
 
 import world
-from process import BUILD, LIMIT_S, TERM, Program, finish
+from process import BUILD, LIMIT_S, Listening, finish
 
 PROGRAM = BUILD / "test" / "cli" / "backpressure"
 OWN, PEER = "10.9.6.2", "10.9.6.1"
@@ -77,33 +76,16 @@ def until_still(look):
     return seen
 
 
-class Server:
+class Server(Listening):
     def __init__(self, net, folder):
         flags = {"tun": ["--net", "tun:leatbp0", "--ip", f"{OWN}/24", "--listen", f"{OWN}:80"]}
-        self.program = Program(PROGRAM, *flags.get(net, ["--net", net]),
-                               env={**os.environ, "BACKPRESSURE_FOLDER": folder})
-        try:
-            match = self.program.until(r"^listening on \w+://(\S+):(\d+)$")
-            self.address = match[1], int(match[2])
-            if net == "tun":
-                subprocess.run(["ip", "addr", "add", f"{PEER}/24", "dev", "leatbp0"], check=True,
-                               timeout=10)
-        except BaseException:
-            self.program.__exit__()
-            raise
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        with self.program as program:
-            if kind is not None:
-                return
-            code = program.end(TERM)
-            assert code == 0 and "never freed" not in program.text["stderr"], program.text
+        super().__init__(PROGRAM, *flags.get(net, ["--net", net]),
+                         tun=("leatbp0", PEER) if net == "tun" else None,
+                         env={**os.environ, "BACKPRESSURE_FOLDER": folder})
 
     def connect(self):
-        connection = socket.create_connection(self.address, timeout=LIMIT_S)
+        connection = super().connect()
+        connection.settimeout(LIMIT_S)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 

@@ -21,7 +21,7 @@ import time
 import unittest
 import zlib
 
-from process import BUILD, TERM, Program
+from process import BUILD, TERM, Listening, Program
 
 BODY = bytes(range(256)) * 4
 FIELDS = "Host: a\r\nX-First: 1\r\nx-first: two  \r\nAccept: text/html, */*\r\n"
@@ -147,33 +147,13 @@ def enter_namespace():
     return True
 
 
-class Running:
-    """An example on one transport; .address is where it listens."""
+class Running(Listening):
+    """An example on one transport."""
 
     def __init__(self, transport, example, *flags):
         name, net, listen = transport
-        self.program = Program(BUILD / "examples" / example, *flags, *net, "--listen", listen)
-        try:
-            match = self.program.until(r"^listening on \w+://(\S+):(\d+)$")
-            self.address = match[1], int(match[2])
-            if name == "tun":
-                subprocess.run(["ip", "addr", "add", f"{TUN_PEER}/24", "dev", TUN], check=True,
-                               timeout=10)
-        except BaseException:
-            self.program.__exit__()
-            raise
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        with self.program as program:
-            code = program.end(TERM)
-            if kind is None and (code != 0 or "never freed" in program.text["stderr"]):
-                raise AssertionError(f"it ended with {code}: {program.text}")
-
-    def connect(self):
-        return socket.create_connection(self.address, timeout=30)
+        super().__init__(BUILD / "examples" / example, *flags, *net, "--listen", listen,
+                         tun=(TUN, TUN_PEER) if name == "tun" else None)
 
 
 class Chat(unittest.TestCase):

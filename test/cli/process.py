@@ -105,6 +105,35 @@ def serve(*flags, **options):
     return program
 
 
+class Listening:
+    """A program that says where it listens, and ends well; .address is that place. tun: the device
+    it opens and the address of the kernel's side, on Leat's own stack."""
+
+    def __init__(self, *words, tun=None, **options):
+        self.program = Program(*words, **options)
+        try:
+            match = self.program.until(r"^listening on \w+://(\S+):(\d+)$")
+            self.address = match[1], int(match[2])
+            if tun is not None:
+                subprocess.run(["ip", "addr", "add", f"{tun[1]}/24", "dev", tun[0]], check=True,
+                               timeout=10)
+        except BaseException:
+            self.program.__exit__()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        with self.program as program:
+            code = program.end(TERM)
+            if kind is None and (code != 0 or "never freed" in program.text["stderr"]):
+                raise AssertionError(f"it ended with {code}: {program.text}")
+
+    def connect(self):
+        return socket.create_connection(self.address, timeout=30)
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
